@@ -25,9 +25,12 @@ static size_t char_len(const char *s)
 	return n;
 }
 
-static bool is_control(char c)
+/** Is the character at `s` one that a terminal obeys: C0, DEL, C1? */
+static bool is_control(const char *s)
 {
-	return (c >= 0 && c < 0x20) || c == 0x7f;
+	uint8_t c = (uint8_t)s[0];
+
+	return c < 0x20 || c == 0x7f || (c == 0xc2 && (uint8_t)s[1] < 0xa0);
 }
 
 static void escape(struct buf *out, char c)
@@ -112,17 +115,17 @@ void quote_line(char *to, size_t cap, const char *from)
 	assert(cap > 0);
 	while (*from) {
 		size_t n = char_len(from);
-		bool is_bad = !n || is_control(*from);
+		bool is_plain = n && !is_control(from);
+		size_t n_out = is_plain ? n : 1;
 
-		n = n ? n : 1;
-		if (n >= cap - at)
+		if (n_out >= cap - at)
 			break;
-		if (is_bad)
-			to[at] = '?';
-		else
+		if (is_plain)
 			memcpy(to + at, from, n);
-		at += n;
-		from += n;
+		else
+			to[at] = '?';
+		at += n_out;
+		from += n ? n : 1;
 	}
 	to[at] = 0;
 }
