@@ -1,0 +1,22 @@
+/**
+ * base/clock.h -- the two clocks.
+ *
+ * Only loops and mains read them; everything below gets the time as an
+ * argument, so that tests never sleep.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+enum { CLOCK_US_PER_MS = 1000, CLOCK_US_PER_S = 1000000 };
+
+/** Monotonic time [us]; for intervals and deadlines. */
+int64_t clock_now_us(void);
+
+/** Wall time [ms since 1970]; for names, JSON and the disk, never for
+ *  intervals: it may jump. */
+int64_t clock_unix_ms(void);
+
+#endif

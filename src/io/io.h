@@ -1,0 +1,533 @@
+/**
+ * io/io.h -- the operating system: loop, timers, mail between threads,
+ * worker threads, UDP, files, HTTP server and client.
+ *
+ * WHAT  One `struct loop` a thread that waits.  Everything that waits hangs
+ *       on a loop and calls back on that loop's thread.
+ * WHY   State has one owning thread, so nothing above io/ needs a lock.
+ * DESIGN
+ *   - Time: callbacks get `now_us` (monotonic), read once a turn.
+ *   - Threads talk by mail: an intrusive node with a function that runs on
+ *     the receiver's loop.  A node that is already under way is not queued
+ *     twice, so a state can be re-sent for ever and a mailbox is never full:
+ *     its length is bounded by the number of live objects.
+ *   - An object is never freed inside its own callback: `loop_later` runs
+ *     at the end of the turn.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IO_IO_H
+#define IO_IO_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/list.h"
+
+/* ---- loop ------------------------------------------------------------- */
+
+struct loop;
+
+/**
+ * Make a loop.  It belongs to the thread that calls loop_run (or, before
+ * that, to the thread that made it).
+ * Returns 0, ENOMEM, or the errno of epoll_create1/eventfd.
+ */
+MUST_CHECK int loop_new(struct loop **out);
+
+/** Free; nothing may hang on it any more.  NULL is fine. */
+void loop_free(struct loop *loop);
+
+/** Run turns until loop_stop.  The calling thread becomes the owner. */
+void loop_run(struct loop *loop);
+
+/**
+ * Run one turn: wait at most `wait_us` (0: do not wait; -1: until something
+ * happens), then deal with what is due.  For tests and for commands that
+ * wait for one answer.
+ */
+void loop_turn(struct loop *loop, int64_t wait_us);
+
+/** Make loop_run return after this turn.  Thread: any. */
+void loop_stop(struct loop *loop);
+
+/** Does the calling thread own this loop?  Assert it in loop-only code. */
+bool loop_is_mine(const struct loop *loop);
+
+/** Monotonic time of this turn [us]. */
+int64_t loop_now_us(const struct loop *loop);
+
+/**
+ * Run `fn(arg)` at the end of this turn (for freeing an object whose
+ * callback is running).  `node` lives in the object; at most once queued.
+ * Thread: the loop's.
+ */
+struct later {
+	struct link link;
+	void (*fn)(struct later *later);
+};
+void loop_later(struct loop *loop, struct later *later,
+		void (*fn)(struct later *later));
+
+/** Longest callback so far [us], and how many took over 5 ms. */
+struct loop_stats {
+	int64_t longest_us;
+	uint64_t over_5ms;
+	uint64_t turns;
+};
+void loop_stats(const struct loop *loop, struct loop_stats *out);
+
+/* ---- file descriptors ------------------------------------------------- */
+
+enum { WATCH_READ = 1, WATCH_WRITE = 2 };
+
+/**
+ * A descriptor on a loop, level-triggered.  `events` is what happened
+ * (WATCH_*; errors and hang-ups are reported as both).
+ */
+struct watch {
+	int fd;
+	void (*fn)(struct watch *w, unsigned events, int64_t now_us);
+	/* loop thread, private */
+	struct loop *loop;
+	unsigned events;
+};
+
+/**
+ * Begin to watch `fd` (not owned: the caller closes it after watch_stop).
+ * Returns 0 or the errno of epoll_ctl.  Thread: the loop's.
+ */
+MUST_CHECK int watch_start(struct watch *w, struct loop *loop, int fd,
+			   unsigned events,
+			   void (*fn)(struct watch *w, unsigned events,
+				      int64_t now_us));
+
+/** Change what is watched.  Returns 0 or the errno of epoll_ctl. */
+MUST_CHECK int watch_change(struct watch *w, unsigned events);
+
+/** Stop; no call comes after this, not even in this turn.  Repeatable. */
+void watch_stop(struct watch *w);
+
+/* ---- timers ----------------------------------------------------------- */
+
+/** One shot; lives in its object.  Zero it before first use. */
+struct timer {
+	int64_t due_us;
+	void (*fn)(struct timer *t, int64_t now_us);
+	/* private */
+	struct loop *loop;
+	size_t heap_at; /* place in the heap, from 1; 0: not armed */
+};
+
+/**
+ * Call `fn` once at `due_us` or soon after; re-arms when armed already.
+ * Returns 0 or ENOMEM (only when more timers are armed than ever before).
+ * Thread: the loop's.
+ */
+MUST_CHECK int timer_start(struct timer *t, struct loop *loop, int64_t due_us,
+			   void (*fn)(struct timer *t, int64_t now_us));
+
+/** Disarm.  Repeatable. */
+void timer_stop(struct timer *t);
+
+/** Is it armed? */
+bool timer_is_armed(const struct timer *t);
+
+/* ---- mail: run a function on another thread's loop -------------------- */
+
+/**
+ * A message.  It lives in its sender's object and belongs to the receiver
+ * from mail_post until `fn` is called there.  `fn` may free it or post it
+ * again.  Zero it before first use.
+ */
+struct mail {
+	struct link link;
+	void (*fn)(struct mail *mail);
+	int posted; /* private, atomic */
+};
+
+/**
+ * Have `fn(mail)` run on `to`'s thread.  Order between two threads is kept.
+ * Returns true, or false when this node is under way already: then the
+ * earlier post stands (the receiver will see the object's newest state).
+ * When full: never full, see the file head.  Thread: any; never blocks for
+ * longer than a list append.
+ */
+bool mail_post(struct loop *to, struct mail *mail,
+	       void (*fn)(struct mail *mail));
+
+/* ---- threads that block ----------------------------------------------- */
+
+/** A fixed number of threads that run jobs. */
+struct workers;
+
+/** A job; lives in its owner, belongs to the workers until `done` ran. */
+struct job {
+	struct link link;
+	struct mail mail;
+	void (*run)(struct job *job);  /* on a worker; may block */
+	void (*done)(struct job *job); /* on `loop`'s thread; may be NULL */
+	struct loop *loop;
+	uint64_t key; /* jobs of one key run one after another, in order */
+	bool queued;  /* private */
+};
+
+/** Start `n` threads named `name`.  Returns 0, ENOMEM or EAGAIN. */
+MUST_CHECK int workers_new(const char *name, unsigned n, struct workers **out);
+
+/** Run everything that is queued, then end the threads.  NULL is fine. */
+void workers_free(struct workers *w);
+
+/**
+ * Queue a job (run and key set by the caller; not queued already: asserted).
+ * Its length is bounded by the live objects that hold jobs.  Thread: any.
+ */
+void workers_run(struct workers *w, struct job *job, struct loop *loop,
+		 void (*done)(struct job *job));
+
+/** A thread that runs `fn(arg)`; all signals are blocked in it. */
+struct thread;
+MUST_CHECK int thread_start(const char *name, void (*fn)(void *arg), void *arg,
+			    struct thread **out);
+/** Wait for its end and free it.  NULL is fine. */
+void thread_join(struct thread *t);
+
+/**
+ * A bounded queue of bytes-with-a-header from many threads to one loop or
+ * thread is `struct chan`: capacity in bytes; when full the newest is
+ * refused (chan_put returns false; the caller counts).
+ */
+struct chan;
+MUST_CHECK int chan_new(size_t max_bytes, struct chan **out);
+void chan_free(struct chan *c);
+/** Copy `len` bytes in.  Returns false when full.  Thread: any. */
+bool chan_put(struct chan *c, const void *data, size_t len);
+/**
+ * Take the oldest into `b` (cleared first), waiting at most `wait_us`.
+ * Returns false when there was none, or the channel is shut and empty.
+ */
+bool chan_take(struct chan *c, struct buf *b, int64_t wait_us);
+/** No more puts succeed; takers get what is left.  Thread: any. */
+void chan_shut(struct chan *c);
+
+/* ---- mutexes for the few that wait: store and file threads ------------ */
+
+/**
+ * A list of intrusive nodes from many threads to one thread that waits for
+ * them (the store thread, a file thread).  Unbounded by itself: its length
+ * is bounded by what is linked into it, and whoever links says how.
+ */
+struct inbox;
+MUST_CHECK int inbox_new(struct inbox **out);
+void inbox_free(struct inbox *in);
+/** Append; wakes the taker.  Thread: any. */
+void inbox_put(struct inbox *in, struct link *l);
+/**
+ * Move everything that is queued to `head` (an initialised, empty list),
+ * waiting at most `wait_us` (-1: for ever) for a first one.
+ * Returns false when nothing came, or when it is shut and empty.
+ */
+bool inbox_take(struct inbox *in, struct link *head, int64_t wait_us);
+/** Wake the taker for good; puts are still accepted. */
+void inbox_shut(struct inbox *in);
+bool inbox_is_shut(struct inbox *in);
+
+/* ---- signals ---------------------------------------------------------- */
+
+/** Signals through signalfd on a loop.  Blocks them in this thread: call
+ *  it before any other thread starts. */
+struct signals;
+MUST_CHECK int signals_open(struct loop *loop, const int *signos, size_t n,
+			    void (*fn)(int signo, void *arg), void *arg,
+			    struct signals **out);
+void signals_close(struct signals *s);
+
+/* ---- addresses and UDP ------------------------------------------------ */
+
+/** An IPv4 or IPv6 address with a port. */
+struct addr {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;
+		struct sockaddr_storage any;
+	};
+	socklen_t len;
+};
+
+enum { ADDR_TEXT_MAX = 64 };
+
+/** Parse "1.2.3.4:80", "[::1]:80", "1.2.3.4" (port 0).  No names.
+ *  Returns 0 or EINVAL. */
+MUST_CHECK int addr_parse(const char *text, struct addr *out);
+/** Write "1.2.3.4:80" or "[::1]:80"; returns `text`. */
+const char *addr_write(const struct addr *a, char text[ADDR_TEXT_MAX]);
+bool addr_is_equal(const struct addr *a, const struct addr *b);
+bool addr_is_loopback(const struct addr *a);
+uint16_t addr_port(const struct addr *a);
+void addr_set_port(struct addr *a, uint16_t port);
+
+/**
+ * Is the address one that a callback may go to without `allow_private`:
+ * a global unicast address?  No for loopback, private, link-local, CGNAT,
+ * multicast, documentation, NAT64, 6to4, mapped and unspecified ranges.
+ * Source: IANA special-purpose address registries (RFC 6890).
+ */
+bool addr_is_global(const struct addr *a);
+
+/** One datagram as received; `data` is valid during the call only. */
+struct datagram {
+	const uint8_t *data;
+	size_t len;
+	const struct addr *from;
+	int64_t arrival_us; /* monotonic; kernel time stamp when there is one */
+};
+
+struct udp;
+/** Called once a datagram.  May close the socket. */
+typedef void(udp_fn)(const struct datagram *d, void *arg);
+
+/**
+ * Bind a UDP socket and read it in batches (recvmmsg).  An ICMP error
+ * never closes it (IP_RECVERR is off, ECONNREFUSED is ignored).
+ *
+ * at     where to bind; port 0: the kernel chooses
+ *
+ * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of socket/bind.
+ * Thread: the loop's.
+ */
+MUST_CHECK int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn,
+			void *arg, struct udp **out);
+/** Send one datagram.  Returns 0 or an errno (EAGAIN: dropped). */
+int udp_send(struct udp *u, const struct addr *to, const void *data,
+	     size_t len);
+/** The address it is bound to. */
+void udp_addr(const struct udp *u, struct addr *out);
+/** Close; safe inside its own callback.  NULL is fine. */
+void udp_close(struct udp *u);
+
+/* ---- files ------------------------------------------------------------ */
+
+/* All of these may block: worker, file and store threads, and start-up
+ * only.  They retry EINTR and short writes; every error is an errno. */
+
+/** Make `path` and its parents (0750).  Returns 0 or an errno. */
+MUST_CHECK int file_mkdirs(const char *path);
+/** Write all `len` bytes at `offset`. */
+MUST_CHECK int file_write_all(int fd, const void *data, size_t len,
+			      int64_t offset);
+/** fsync a directory by path. */
+MUST_CHECK int file_sync_dir(const char *path);
+/** Rename, never over an existing file (EEXIST). */
+MUST_CHECK int file_rename_new(const char *from, const char *to);
+/** Read a small file whole into `b` (limit: b->max). */
+MUST_CHECK int file_read(const char *path, struct buf *b);
+/** Write a file so that it is there whole or not at all, and durable:
+ *  temporary name, fsync, rename over, fsync of the directory. */
+MUST_CHECK int file_write_durable(const char *path, const void *data,
+				  size_t len);
+/** SHA-256 and length of a file.  hex gets 64 digits and a NUL. */
+MUST_CHECK int file_sha256(const char *path, char hex[65], int64_t *len);
+/** Free bytes for us on the file system of `path`. */
+MUST_CHECK int file_free_bytes(const char *path, int64_t *bytes);
+/** Call `fn(path, arg)` for every regular file below `dir`, stop at the
+ *  first non-zero result, which is returned.  ENOENT for no `dir` is 0. */
+MUST_CHECK int file_walk(const char *dir,
+			 int (*fn)(const char *path, void *arg), void *arg);
+
+/* ---- HTTP server (libmicrohttpd inside the loop) ----------------------- */
+
+struct http_server;
+
+/**
+ * One request, complete with its body.  Valid until http_reply*.
+ * Strings are NUL-terminated, percent-decoded where said, and owned by io.
+ */
+struct http_request {
+	const char *method;   /* "GET" */
+	const char *path;     /* decoded, starts with '/' */
+	const char *raw_path; /* as sent, without the query: split this one,
+				 then decode its parts (http_decode) */
+	const uint8_t *body;  /* body_len bytes and a NUL */
+	size_t body_len;
+	struct addr peer;
+	void *user; /* the handler's */
+};
+
+/** Header by name (any case), or NULL. */
+const char *http_header(const struct http_request *r, const char *name);
+/** Query parameter, decoded, or NULL ("" when it has no value). */
+const char *http_query(const struct http_request *r, const char *name);
+/** Walk the query's names: calls fn for each; stops on non-zero. */
+int http_query_each(const struct http_request *r,
+		    int (*fn)(const char *name, const char *value, void *arg),
+		    void *arg);
+/** Percent-decode `len` bytes into `out` (cap incl. NUL).
+ *  Returns 0, EINVAL (bad escape or an encoded NUL), ERANGE (too long). */
+MUST_CHECK int http_decode(const char *in, size_t len, char *out, size_t cap);
+
+/**
+ * Deal with a request: answer now or later (each exactly once, by one of
+ * the http_reply functions).  Runs on the loop; a request that is not
+ * answered when it returns is suspended.
+ */
+typedef void(http_handler_fn)(struct http_request *r, void *arg);
+
+/** Extra answer header. */
+struct http_field {
+	const char *name;
+	const char *value;
+};
+
+struct http_answer {
+	int status;
+	const char *content_type;	 /* NULL: no body */
+	const struct http_field *fields; /* n_fields, may be NULL */
+	size_t n_fields;
+	const void *body; /* copied */
+	size_t body_len;
+};
+
+/** Answer; copies everything.  `r` is invalid afterwards. */
+void http_reply(struct http_request *r, const struct http_answer *a);
+
+/**
+ * Answer with a file, or a part of it when the request has a Range header
+ * (one range; 206, 416).  Takes `fd` over.
+ */
+void http_reply_file(struct http_request *r, int fd, const char *content_type);
+
+/**
+ * Answer with server-sent events.  Returns a stream to feed; NULL when out
+ * of memory (then 503 was sent).  A comment line goes out as a heartbeat
+ * every 15 s (a gone client is noticed by it).
+ */
+struct http_stream;
+struct http_stream *http_reply_stream(struct http_request *r,
+				      void (*gone)(void *arg), void *arg);
+/** Queue bytes; returns false when the client is over 1 MiB behind: it
+ *  will be closed and `gone` called. */
+bool http_stream_send(struct http_stream *s, const void *data, size_t len);
+/** End it from our side; `gone` is not called. */
+void http_stream_end(struct http_stream *s);
+
+struct http_server_config {
+	struct addr listen[4];
+	size_t n_listen;
+	size_t max_body;	  /* [bytes]; more: 413 */
+	unsigned max_connections; /* all; more are refused */
+	unsigned max_per_address; /* 0: no limit */
+	int64_t header_us;	  /* deadline for the whole request to come */
+	/* on a refused request (413, 408, 400): count, may be NULL */
+	void (*refused)(int status, void *arg);
+};
+
+/**
+ * Listen.  Requests come whole: body over max_body is answered 413 before
+ * it was read; a request that is not complete in header_us is cut off.
+ * Returns 0, EADDRINUSE, EACCES or ENOMEM.  Thread: the loop's.
+ */
+MUST_CHECK int http_server_open(struct loop *loop,
+				const struct http_server_config *config,
+				http_handler_fn *handler, void *arg,
+				struct http_server **out);
+/** The address of listener `i` (the port that the kernel chose). */
+void http_server_addr(const struct http_server *s, size_t i, struct addr *out);
+/** Stop listening, end all connections (resumes suspended ones first;
+ *  their handlers must not reply any more: r->user objects are told by
+ *  `gone`, see http_on_gone).  NULL is fine. */
+void http_server_close(struct http_server *s);
+/** Be told when the client of a suspended request has gone or the server
+ *  closes; then `r` is invalid and must not be answered. */
+void http_on_gone(struct http_request *r, void (*gone)(void *arg), void *arg);
+
+/* ---- HTTP client (libcurl multi inside the loop) ----------------------- */
+
+struct http_client;
+
+enum { HTTP_CLIENT_MAX_ANSWER = 64 * 1024 };
+
+/** A request to send.  All is copied by http_client_send. */
+struct http_call {
+	const char *method;	   /* "POST" */
+	const char *url;	   /* http or https, no user info */
+	const char *const *fields; /* "Name: value", n_fields of them */
+	size_t n_fields;
+	const void *body;
+	size_t body_len;
+	int64_t timeout_us;  /* for all of it, from now */
+	bool allow_private;  /* may go to addresses that are not global */
+	const char *ca_file; /* NULL: the system's */
+};
+
+/** How a call ended: an answer (status > 0) or an error. */
+struct http_result {
+	int status;	     /* HTTP status, 0: no answer */
+	char error[128];     /* "" or one line: "connection refused",
+			       "address 10.0.0.1 is private: ..." */
+	const uint8_t *body; /* first 64 KiB, NUL-terminated; the call's */
+	size_t body_len;
+	bool body_cut;
+	bool timed_out;
+	bool refused_address;	/* vetting said no */
+	int64_t retry_after_us; /* of Retry-After (seconds or date), -1: none */
+	int64_t connect_us, first_byte_us, total_us; /* durations */
+	bool reused;				     /* the connection */
+};
+typedef void(http_done_fn)(const struct http_result *result, void *arg);
+
+struct http_client_config {
+	unsigned max_connections; /* kept open for re-use, all endpoints */
+	const char *user_agent;
+	struct workers *workers; /* getaddrinfo runs there */
+	int64_t dns_ttl_us;	 /* how long a vetted address is pinned */
+};
+
+/**
+ * The client.  Redirects are never followed, no proxy from the environment,
+ * no cookies, no decompression.  A name is resolved once, every address
+ * vetted (one bad address refuses all), and the connection pinned to them.
+ * Calls that differ in allow_private share neither connections nor
+ * addresses.  Queueing is the caller's: every call starts at once.
+ */
+MUST_CHECK int http_client_new(struct loop *loop,
+			       const struct http_client_config *config,
+			       struct http_client **out);
+/** End all calls (their done is called with error "stopped").  NULL ok. */
+void http_client_free(struct http_client *c);
+
+/** A call under way; valid until done is called. */
+struct http_transfer;
+
+/**
+ * Start a call.  `done` is called exactly once, on the loop, never inside
+ * http_client_send.
+ * Returns 0, EINVAL (bad URL: e says why), ENOMEM.
+ */
+MUST_CHECK int http_client_send(struct http_client *c,
+				const struct http_call *call,
+				http_done_fn *done, void *arg, struct err *e,
+				struct http_transfer **out);
+/** Give up; done is not called. */
+void http_client_cancel(struct http_transfer *t);
+
+/**
+ * Check a callback URL: http or https, a host, no user info, no odd host
+ * forms (decimal or octal IPs, brackets without IPv6, trailing dot), at
+ * most 2083 bytes.  Returns 0 or EINVAL with `e` naming the fault.
+ */
+MUST_CHECK int http_url_check(const char *url, struct err *e);
+
+/**
+ * One blocking call, for commands.  body of the answer into `answer`
+ * (its limit is the limit).  Returns 0 (see status) or an errno with `e`.
+ */
+MUST_CHECK int http_fetch(const struct http_call *call, int *status,
+			  struct buf *answer, struct err *e);
+
+#endif
