@@ -71,7 +71,7 @@ LINK_fuzz     := $(ASAN)
 # --- targets ----------------------------------------------------------------
 
 .PHONY: all run test test-bins unit oom fuzz-replay fuzz-short cov lint \
-	format bench install clean help FORCE $(VARIANTS:%=unit-%)
+	format bench install clean help FORCE $(VARIANTS:%=unit-%) $(VARIANTS:%=node-%)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -84,7 +84,8 @@ help:
 	@echo 'make            build/tapeop (release)'
 	@echo 'make run        install what is missing, build, `tapeop demo $$ARGS`'
 	@echo 'make test       install what is missing, build, run every test'
-	@echo 'make unit       unit tests (also unit-asan unit-tsan unit-cov)'
+	@echo 'make unit-asan  unit tests (also unit, unit-tsan, unit-cov)'
+	@echo 'make node-asan  node tests, with that binary (also node-tsan, ..)'
 	@echo 'make oom        unit tests of test/unit/oom.list, allocations failing'
 	@echo 'make fuzz-short each fuzz target for FUZZ_SECONDS=20 (also fuzz-replay)'
 	@echo 'make cov        line coverage of the unit tests, by file'
@@ -92,7 +93,6 @@ help:
 	@echo 'make format     put every file into the format lint asks for'
 	@echo 'make bench      the benchmarks in test/bench'
 	@echo 'make install    PREFIX=/usr/local DESTDIR='
-	@echo 'make clean      remove build/'
 	@echo 'WERROR=1: warnings are errors; V=1: whole commands; one test alone:'
 	@echo '  make build/asan/test/unit/NAME && build/asan/test/unit/NAME'
 
@@ -117,7 +117,6 @@ oom: $(OOM:%=build/asan/test/unit/%)
 
 fuzz-replay: $(FUZZ:%=build/release/test/fuzz/%)
 	@tools/run-tests $^
-
 fuzz-short: $(FUZZ:%=build/fuzz/test/fuzz/%)
 	@tools/fuzz $(FUZZ_SECONDS) $^
 
@@ -136,7 +135,6 @@ bench: build/tapeop
 
 install: build/tapeop
 	install -D -m 755 build/release/tapeop $(DESTDIR)$(PREFIX)/bin/tapeop
-
 clean:
 	rm -rf build
 
@@ -187,6 +185,8 @@ build/$(1)/test/unit/%: build/$(1)/test/unit/%.o $$(AID_OBJ_$(1)) \
 
 unit-$(1): $(UNIT:%=build/$(1)/test/unit/%)
 	@tools/run-tests $$^
+node-$(1): build/$(1)/tapeop
+	@TAPEOP=$$(CURDIR)/$$< tools/run-tests $(NODE)
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant,$(v))))
 
