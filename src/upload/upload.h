@@ -31,6 +31,7 @@ struct upload_item {
 	const char *name; /* below spool and storage */
 	int64_t len;
 	const char *sha256; /* "" when not known: not compared */
+	void *user;         /* the caller's, in the result */
 };
 
 struct upload_result {
