@@ -93,14 +93,6 @@ size_t http_problem_raw(unsigned status, const char *detail, char *out,
 	return (size_t)n;
 }
 
-void http_incoming_resume(struct http_incoming *in)
-{
-	if (!in->suspended)
-		return;
-	in->suspended = false;
-	MHD_resume_connection(in->mhd);
-}
-
 void http_incoming_answer(struct http_incoming *in)
 {
 	assert(!in->answered);

@@ -52,27 +52,47 @@ enum {
 
 static void on_timer(struct timer *t, int64_t now_us);
 
+static void run_at(struct http_listener *l, int64_t due_us)
+{
+	/* it can only fail the very first time, which http_server_open tells:
+	 * later the heap has its place, and a new one is tried at the next
+	 * event */
+	if (timer_start(&l->timer, l->server->loop, due_us, on_timer))
+		log_error("http timer lost: out of memory");
+}
+
 static void run(struct http_listener *l)
 {
 	struct http_server *s = l->server;
 	int64_t now_us = loop_now_us(s->loop);
 	MHD_UNSIGNED_LONG_LONG wait_ms;
-	bool nested = s->running;
 
-	assert(!nested);
+	assert(!s->running);
 	s->running = true;
+	l->again = false;
 	(void)MHD_run(l->daemon);
 	s->running = false;
-	if (!MHD_get_timeout(l->daemon, &wait_ms)) {
+	if (l->again)
+		run_at(l, now_us);
+	else if (MHD_get_timeout(l->daemon, &wait_ms))
+		run_at(l, now_us + (int64_t)wait_ms * CLOCK_US_PER_MS);
+	else
 		timer_stop(&l->timer);
+}
+
+/* libmicrohttpd does not wake its own epoll descriptor for this when it has
+ * no thread of its own. */
+void http_incoming_resume(struct http_incoming *in)
+{
+	struct http_listener *l = in->conn->listener;
+
+	if (!in->suspended)
 		return;
-	}
-	/* never out of memory: it keeps its place in the heap */
-	if (wait_ms > (MHD_UNSIGNED_LONG_LONG)HTTP_IDLE_S * 1000)
-		wait_ms = (MHD_UNSIGNED_LONG_LONG)HTTP_IDLE_S * 1000;
-	if (timer_start(&l->timer, s->loop,
-			now_us + (int64_t)wait_ms * CLOCK_US_PER_MS, on_timer))
-		log_error("http timer lost: out of memory");
+	in->suspended = false;
+	MHD_resume_connection(in->mhd);
+	l->again = true;
+	if (!l->server->closing)
+		run_at(l, loop_now_us(l->server->loop));
 }
 
 static void on_timer(struct timer *t, int64_t now_us)
@@ -207,15 +227,17 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *from,
 	return n < s->config.max_per_address ? MHD_YES : MHD_NO;
 }
 
-static struct http_conn *conn_new(struct http_server *s,
+static struct http_conn *conn_new(struct http_listener *l,
 				  struct MHD_Connection *mhd)
 {
 	const union MHD_ConnectionInfo *info;
 	struct http_conn *c = mem_zalloc(sizeof(*c));
+	struct http_server *s = l->server;
 
 	if (!c)
 		return NULL;
 	c->server = s;
+	c->listener = l;
 	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
 	c->fd = info->connect_fd;
 	c->peer.len = sizeof(c->peer.any);
@@ -232,18 +254,18 @@ static struct http_conn *conn_new(struct http_server *s,
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 			  enum MHD_ConnectionNotificationCode code)
 {
-	struct http_server *s = cls;
+	struct http_listener *l = cls;
 	struct http_conn *c = *context;
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		*context = conn_new(s, mhd);
+		*context = conn_new(l, mhd);
 		return;
 	}
 	if (!c)
 		return;
 	*context = NULL;
 	list_remove(&c->link);
-	s->n_conns--;
+	l->server->n_conns--;
 	mem_free(c);
 }
 
@@ -588,7 +610,7 @@ static int listener_open(struct http_server *s, struct http_listener *l,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
 		on_unescape, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 	if (!l->daemon) {

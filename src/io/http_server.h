@@ -37,6 +37,7 @@ struct http_listener {
 	struct watch watch;
 	struct timer timer; /* when libmicrohttpd wants to run again */
 	struct addr addr;
+	bool again; /* something was resumed: run at once */
 };
 
 struct http_server {
@@ -59,6 +60,7 @@ struct http_server {
 struct http_conn {
 	struct link link;
 	struct http_server *server;
+	struct http_listener *listener;
 	struct addr peer;
 	int fd;
 	enum http_phase phase;
@@ -100,6 +102,11 @@ MUST_CHECK int http_incoming_parse(struct http_incoming *in);
 /** Free with everything it owns. */
 void http_incoming_free(struct http_incoming *in);
 
+/* http_server.c */
+
+/** Let libmicrohttpd look at a suspended request again, soon. */
+void http_incoming_resume(struct http_incoming *in);
+
 /* http_reply.c */
 
 /** The answer to a request that never reaches a handler. */
@@ -110,8 +117,6 @@ size_t http_problem_raw(unsigned status, const char *detail, char *out,
 			size_t cap);
 /** Hand the answer in `in->response` over, now or by resuming. */
 void http_incoming_answer(struct http_incoming *in);
-/** Let libmicrohttpd look at a suspended request again. */
-void http_incoming_resume(struct http_incoming *in);
 
 /* http_stream.c */
 

@@ -212,7 +212,7 @@ static void turn_for(struct fixture *f, int64_t us)
 
 #define GET(path, more)                                                       \
 	"GET " path " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" more "\r" \
-									 "\n"
+	"\n"
 
 static void assert_has(const char *text, const char *part)
 {
@@ -231,7 +231,7 @@ static void server_answers_get_with_length_and_nosniff(void **state)
 	fixture_open(&f, (struct http_server_config){0});
 	got = ask(&f, &b, GET("/a/b", ""));
 	assert_has(got, "HTTP/1.1 200 OK\r\n");
-	assert_has(got, "Content-Length: 14\r\n");
+	assert_has(got, "Content-Length: 16\r\n");
 	assert_has(got, "X-Content-Type-Options: nosniff\r\n");
 	assert_has(got, "Content-Type: text/plain\r\n");
 	assert_has(got, "X-Test: yes\r\n");
@@ -722,6 +722,51 @@ static void server_closes_while_everything_is_under_way(void **state)
 	close(half);
 }
 
+static void server_sends_what_was_answered_before_it_closes(void **state)
+{
+	struct fixture f;
+	char text[512] = "";
+	int fd;
+
+	(void)state;
+	fixture_open(&f, (struct http_server_config){0});
+	fd = dial(&f.addr);
+	say(fd, GET("/hold", ""));
+	while (!f.held)
+		loop_turn(f.loop, 2000);
+	reply_text(f.held, 200, "bye");
+	fixture_close(&f);
+	assert_true(recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT) > 0);
+	assert_has(text, "\r\n\r\nbye");
+	close(fd);
+}
+
+static void server_does_not_spin_while_nothing_happens(void **state)
+{
+	struct fixture f;
+	struct loop_stats before, after;
+	int held, stream, idle;
+
+	(void)state;
+	fixture_open(&f, (struct http_server_config){0});
+	idle = dial(&f.addr);
+	say(idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+	held = dial(&f.addr);
+	say(held, GET("/hold", "") GET("/pipelined", ""));
+	stream = dial(&f.addr);
+	say(stream, GET("/stream", ""));
+	turn_for(&f, 50000);
+	assert_int_equal(f.handled, 3);
+	loop_stats(f.loop, &before);
+	turn_for(&f, 100000);
+	loop_stats(f.loop, &after);
+	assert_in_range(after.turns - before.turns, 1, 60);
+	close(idle);
+	close(held);
+	close(stream);
+	fixture_close(&f);
+}
+
 static void server_listens_on_several_addresses(void **state)
 {
 	struct http_server_config config = {.n_listen = 2};
@@ -758,14 +803,24 @@ static void server_says_that_an_address_is_in_use(void **state)
 	fixture_close(&f);
 }
 
-static int leaves_nothing(void **state)
+static int64_t live;
+
+static int count_live(void **state)
 {
 	(void)state;
-	assert_int_equal(mem_live(), 0);
+	live = mem_live();
 	return 0;
 }
 
-#define T(name) cmocka_unit_test_teardown(name, leaves_nothing)
+static int leaves_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(mem_live(), live);
+	return 0;
+}
+
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, count_live, leaves_nothing)
 
 int main(void)
 {
@@ -788,6 +843,8 @@ int main(void)
 		T(server_answers_head_as_get_without_a_body),
 		T(server_limits_connections_by_address_and_in_all),
 		T(server_closes_while_everything_is_under_way),
+		T(server_sends_what_was_answered_before_it_closes),
+		T(server_does_not_spin_while_nothing_happens),
 		T(server_listens_on_several_addresses),
 		T(server_says_that_an_address_is_in_use),
 	};
