@@ -1,0 +1,120 @@
+/**
+ * intake/intake.h -- sound comes in: packets of one user, put in order and
+ * on the timeline.
+ *
+ * WHAT  An input takes RTP packets with their arrival times and hands out
+ *       one continuous run of chunks (sound, concealed, silence).
+ * WHY   A sender's RTP clock stops, jumps and drifts; the recording must
+ *       cover wall time (recording.md section 0).  So every stream is
+ *       anchored to arrival, RTP time only smooths inside a talk run.
+ * DESIGN
+ *   Packets wait `window_us` in a ring by sequence number.  A packet is due
+ *   when it has waited that long.  Its place is ts + offset; offset is set
+ *   by the first packet (arrival - ts) and set anew ("jump") when all
+ *   packets in the ring agree that it is off by over 120 ms.  Frames
+ *   between the last emitted one and the next packet are: missing sequence
+ *   numbers -> concealed up to 100 ms, then silence; none missing (DTX,
+ *   frozen clock) -> silence.
+ *   A pause is not emitted until it is known how it ends: the next packet
+ *   (silence in between), or mic_off_us without any packet (mic off, at
+ *   the end of the last packet).
+ *
+ *                first packet               mic_off_us without packets
+ *        waiting ------------> mic on --------------------------> mic off
+ *                                 ^                                  |
+ *                                 +------------ packet --------------+
+ *
+ * Time is an argument; nothing here reads a clock, so an hour of packets
+ * can be replayed in a second.  Thread: the media loop that owns the room.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef INTAKE_INTAKE_H
+#define INTAKE_INTAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "io/io.h"
+#include "sound/sound.h"
+
+struct input_config {
+	int64_t window_us;   /* reorder window: 400 ms */
+	int64_t mic_off_us;  /* no packet for so long is mic off; 0: never, a
+			       pause is silence (mic_off: silence) */
+	int64_t takeover_us; /* another sender may take over after so long
+				without a packet: 3 s */
+	bool has_source;     /* only this sender's packets are taken */
+	struct addr source;
+};
+
+/** What an input tells its owner.  No function may free the input. */
+struct input_events {
+	/** A stretch of the timeline; positions never overlap or go back,
+	 *  and are gapless between mic on and mic off. */
+	void (*chunk)(const struct sound_chunk *c, void *arg);
+	/** Mic on: the first chunk will be at `pos`. */
+	void (*mic_on)(int64_t pos, void *arg);
+	/** Mic off: the last chunk ended at or before `pos`. */
+	void (*mic_off)(int64_t pos, void *arg);
+};
+
+struct input_stats {
+	uint64_t packets, lost, late, duplicate, bad, stranger, jumps;
+	uint64_t frames_concealed, frames_silence;
+	int64_t last_packet_us; /* arrival, 0: none yet */
+	bool mic_on;
+	struct addr sender; /* len 0: none latched yet */
+};
+
+struct input;
+
+MUST_CHECK int input_new(const struct input_config *config,
+			 const struct input_events *events, void *arg,
+			 struct input **out);
+void input_free(struct input *in);
+
+/**
+ * Take one datagram.  Bad ones, strangers, duplicates and late ones are
+ * counted, never an error.
+ *
+ * data, len    as received; copied
+ * from         sender; the first is latched
+ * arrival_us   monotonic; never decreasing
+ */
+void input_packet(struct input *in, const uint8_t *data, size_t len,
+		  const struct addr *from, int64_t arrival_us);
+
+/** Emit everything that is due at `now_us`.  Call it a few times a second. */
+void input_advance(struct input *in, int64_t now_us);
+
+/**
+ * Emit all that is held, without waiting for the window (the user leaves,
+ * the task stops): packets up to `pos`; what is behind `pos` stays.
+ */
+void input_flush(struct input *in, int64_t pos);
+
+/** Mic as the voice system knows it (API).  Off: ends at `pos` and packets
+ *  are ignored until on. */
+void input_set_mic(struct input *in, bool on, int64_t pos);
+
+/** Position up to which chunks were emitted [frames]; what it will still
+ *  emit lies at or behind it. */
+int64_t input_pos(const struct input *in);
+
+void input_stats(const struct input *in, struct input_stats *out);
+
+/* ---- plain RTP: a UDP socket that feeds an input ------------------------ */
+
+struct rtp_port;
+
+/**
+ * Bind a UDP port and feed `in` with what comes.
+ * Returns 0, EADDRINUSE (port is taken by another program), or an errno.
+ */
+MUST_CHECK int rtp_port_open(struct loop *loop, const struct addr *at,
+			     struct input *in, struct rtp_port **out);
+void rtp_port_close(struct rtp_port *p);
+
+#endif

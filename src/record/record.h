@@ -1,0 +1,259 @@
+/**
+ * record/record.h -- tracks, segments on disk, finding them again after a
+ * crash.  Knows no rooms, no events, no storage.
+ *
+ * Three threads meet here:
+ *   media loop    track: PCM -> MP3 frames -> parts of segments
+ *   file threads  record_file: .part, writes, syncs, rename
+ *   control loop  asks for files to be opened and is told how it went
+ *
+ * Life of a segment's bytes: a track makes a `struct segment` when sound for
+ * it exists; its MP3 frames wait in it until the owner grants it an open
+ * file; then they go to the file thread once a second; after the cut the
+ * file is closed (fdatasync, rename, directory fsync).
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RECORD_RECORD_H
+#define RECORD_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "io/io.h"
+#include "sound/sound.h"
+
+/* ---- file threads ----------------------------------------------------- */
+
+struct record_files;
+
+struct record_files_config {
+	const char *spool_dir;	/* <data_dir>/spool; made when missing */
+	unsigned threads;	/* 1.. */
+	size_t max_queue_bytes; /* sound waiting for the disk, all files:
+				   64 MiB; more is refused */
+};
+
+MUST_CHECK int record_files_new(const struct record_files_config *config,
+				struct record_files **out);
+/** Write and close what is queued, end the threads.  NULL is fine. */
+void record_files_free(struct record_files *f);
+
+/** An open .part file.  Made by the control loop, fed by a media loop,
+ *  worked on by one file thread.  Counted references (record_file_unref). */
+struct record_file;
+
+/** How opening or closing went; on the control loop. */
+struct record_file_result {
+	int err;	/* 0, ENOSPC, EACCES, EEXIST, EIO ... */
+	char text[160]; /* what failed, with the path below the spool */
+	int64_t len;	/* closed: bytes */
+	char sha256[65];
+};
+typedef void(record_file_fn)(struct record_file *file,
+			     const struct record_file_result *result,
+			     void *arg);
+
+/**
+ * Open `<spool>/<name>.part` (O_EXCL, directories made), write `first` as a
+ * placeholder that the first sound overwrites, fsync file and directory.
+ *
+ * name     relative, no "..", unique; copied
+ * first    one silent frame, so a crash leaves a file that plays; copied
+ * failed   called once if a later write fails (ENOSPC, EIO): the file is
+ *          dead, what was written stays; close it to hear the rest
+ *
+ * `opened` is called on `loop`.  On success the caller owns one reference.
+ * Returns 0 or ENOMEM.
+ */
+struct record_file_open {
+	const char *name;
+	const void *first;
+	size_t first_len;
+	struct loop *loop; /* where the callbacks run */
+	record_file_fn *opened;
+	record_file_fn *failed;
+	void *arg;
+};
+MUST_CHECK int record_file_open(struct record_files *f,
+				const struct record_file_open *how,
+				struct record_file **out);
+
+/**
+ * Queue bytes behind what was queued before.  They are written within a
+ * second, in one write, and synced (syncfs) within the next.
+ * Returns 0 or EAGAIN: the queue is full, these bytes are lost and counted.
+ * Thread: the media loop that owns the segment; never blocks.
+ */
+MUST_CHECK int record_file_append(struct record_file *file, const void *data,
+				  size_t len);
+
+/**
+ * After everything that was appended: write, cut the placeholder if there
+ * was no sound, fdatasync, rename to `<spool>/<name>` (never over another
+ * file), fsync the directory.  `closed` is called on the loop given at
+ * open, with length and SHA-256.  Thread: any; once.
+ */
+void record_file_close(struct record_file *file, record_file_fn *closed,
+		       void *arg);
+
+void record_file_ref(struct record_file *file);
+/** Give up one reference; NULL is fine.  Thread: any. */
+void record_file_unref(struct record_file *file);
+
+/* ---- tracks ----------------------------------------------------------- */
+
+/**
+ * One file to be, from the media loop's side.  Owned by its track until
+ * `ended` was called and a file was granted or it was dropped; then by
+ * whoever holds it (segment_free).
+ */
+struct segment {
+	struct link link;	  /* in the track's list, oldest first */
+	int64_t start_pos;	  /* media clock of the first frame [frames] */
+	uint64_t frames;	  /* so far; whole MP3 frames after the cut */
+	bool ended;		  /* cut: no more sound will come */
+	bool failed;		  /* its file is dead: sound is thrown away */
+	struct buf bytes;	  /* MP3 frames not handed to the file yet */
+	struct record_file *file; /* NULL until granted */
+	void *user;		  /* the owner's */
+};
+
+struct track_config {
+	struct sound_mp3_config mp3;
+	uint64_t segment_frames; /* cut after so many [48 kHz frames], rounded
+				    up to whole MP3 frames; 0: never */
+	size_t max_waiting;	 /* bytes a segment may hold without a file:
+				    1 MiB; more is dropped and counted */
+};
+
+/** What a track tells its owner; called inside track_*. */
+struct track_events {
+	/** Sound exists for a new segment: get it a file (segment_grant). */
+	void (*begun)(struct segment *s, void *arg);
+	/** The segment is cut; `frames` is final. */
+	void (*ended)(struct segment *s, void *arg);
+};
+
+struct track;
+
+MUST_CHECK int track_new(const struct track_config *config,
+			 const struct track_events *events, void *arg,
+			 struct track **out);
+/** Segments that have not ended are dropped: finish the track first. */
+void track_free(struct track *t);
+
+/**
+ * Put a chunk on the track.  Frames between the last written position and
+ * chunk->pos inside an open segment become silence; what lies before the
+ * last written position is skipped.  With no segment open, one begins at
+ * chunk->pos.
+ * Returns 0 or ENOMEM (the sound is lost and counted; the track goes on).
+ */
+MUST_CHECK int track_write(struct track *t, const struct sound_chunk *chunk);
+
+/** Fill with silence up to `pos` if a segment is open. */
+MUST_CHECK int track_advance(struct track *t, int64_t pos);
+
+/** Begin a segment at `pos` now, without sound yet (mic_off: silence). */
+MUST_CHECK int track_begin(struct track *t, int64_t pos);
+
+/** End the open segment at `pos` (mic off, stop): silence up to pos, cut
+ *  at the end of the MP3 frame that holds it.  Nothing open: does nothing. */
+MUST_CHECK int track_end_segment(struct track *t, int64_t pos);
+
+bool track_has_open_segment(const struct track *t);
+
+/** The silent frame to open files with. */
+const uint8_t *track_silent_frame(const struct track *t, size_t *len);
+
+/** Give the segment its open file (takes one reference over) and hand over
+ *  what waits.  If it has ended, the file may be closed by the owner now. */
+void segment_grant(struct segment *s, struct record_file *file);
+
+/** Hand waiting bytes to the file; call it about once a second. */
+void track_push(struct track *t);
+void segment_push(struct segment *s);
+
+/** Take an ended segment off its track. */
+void segment_detach(struct segment *s);
+void segment_free(struct segment *s);
+
+/* ---- names ------------------------------------------------------------ */
+
+/** What a file name is made of. */
+struct record_name {
+	uint32_t app;
+	const char *room;
+	const char *user; /* "0" for the mix */
+	uint64_t task;
+	int64_t start_ms; /* wall time of the segment's start */
+	int zone_minutes; /* file_time_zone, east of UTC: 480 */
+	uint32_t seq;	  /* used only when `again` */
+	bool again;	  /* the plain name is taken (a second segment in
+				one second, a clock set back): put the SeqNo
+				behind the TaskID */
+};
+
+/**
+ * `<BizID>_<RoomID>_<UserID>/<YYYY-MM-DD-HH-MM-SS>_<TaskID>_audio.mp3`.
+ * Unsafe characters of the ids are percent-encoded; a component over 200
+ * bytes is cut and ends in a hash.  Never leaves its directory.
+ * Source: sample of the GME page.
+ */
+void record_name_write(const struct record_name *n, char *out, size_t cap);
+
+/* ---- after a crash ----------------------------------------------------- */
+
+/** What was found of a segment. */
+struct record_found {
+	bool there;	 /* .part or final file */
+	int64_t len;	 /* after trimming to whole frames */
+	uint64_t frames; /* 48 kHz frames in it */
+	char sha256[65];
+};
+
+/**
+ * Finish what a crash left of `<spool>/<name>`: trim the .part to the last
+ * whole MP3 frame, fdatasync, rename, directory fsync; or look at the final
+ * file if the rename had happened.  Blocks; start-up only.
+ * Returns 0 (see found->there) or an errno with `err`.
+ */
+MUST_CHECK int record_recover(const char *spool_dir, const char *name,
+			      struct record_found *found, struct err *err);
+
+/**
+ * Move every file below the spool that `is_known(name)` does not know into
+ * `<data_dir>/quarantine/`, and log it.  Returns how many in *moved.
+ */
+MUST_CHECK int record_quarantine(const char *spool_dir,
+				 const char *quarantine_dir,
+				 bool (*is_known)(const char *name, void *arg),
+				 void *arg, size_t *moved);
+
+/* ---- manifest ----------------------------------------------------------- */
+
+struct manifest_segment {
+	const char *user;
+	enum { MANIFEST_SINGLE, MANIFEST_MIXED } mode;
+	uint32_t seq;
+	const char *file;
+	int64_t start_ms, duration_ms, size;
+	const char *sha256;
+	const char *state; /* "closed", "lost" */
+};
+struct manifest {
+	uint32_t app;
+	const char *room;
+	uint64_t task;
+	int64_t start_ms, stop_ms;
+	const struct manifest_segment *segments;
+	size_t n_segments;
+};
+/** Write the manifest's JSON. */
+void manifest_write(const struct manifest *m, struct buf *out);
+
+#endif

@@ -1,0 +1,146 @@
+/**
+ * sound/sound.h -- Opus -> PCM -> MP3.  No files, no sockets, no threads.
+ *
+ * PCM here is always mono, 48 kHz, int16_t; positions and lengths are in
+ * frames at 48 kHz.  A codec object belongs to the thread that uses it.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SOUND_SOUND_H
+#define SOUND_SOUND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+
+enum {
+	SOUND_RATE = 48000, /* frames per second */
+	SOUND_FRAMES_PER_MS = 48,
+	SOUND_PACKET_MAX = 5760,      /* frames: 120 ms, RFC 6716 3.2.5 */
+	SOUND_OPUS_MAX = 1275 * 6 + 7 /* bytes of one Opus packet */
+};
+
+/** Monotonic time [us] -> position on the node's media clock [frames]. */
+static inline int64_t sound_pos_of_us(int64_t us)
+{
+	return us / 1000 * 48 + us % 1000 * 48 / 1000;
+}
+
+/* ---- a stretch of one input's timeline -------------------------------- */
+
+enum chunk_kind {
+	CHUNK_SOUND,	 /* decoded from a packet */
+	CHUNK_CONCEALED, /* made up for a lost one */
+	CHUNK_SILENCE	 /* nothing was sent: pcm is NULL */
+};
+
+/** Valid during the call that hands it over only. */
+struct sound_chunk {
+	enum chunk_kind kind;
+	int64_t pos;	       /* media clock of its first frame [frames] */
+	uint32_t frames;       /* 1..; silence: any length */
+	const int16_t *pcm;    /* frames samples, NULL: silence */
+	const uint8_t *packet; /* the Opus packet it came from, or NULL */
+	size_t packet_len;
+};
+
+/* ---- Opus decoder ----------------------------------------------------- */
+
+struct sound_decoder;
+
+MUST_CHECK int sound_decoder_new(struct sound_decoder **out);
+void sound_decoder_free(struct sound_decoder *d);
+
+/** Forget the past (a new stream begins). */
+void sound_decoder_reset(struct sound_decoder *d);
+
+/**
+ * Decode one packet to mono 48 kHz (stereo is down-mixed).
+ *
+ * pcm      room for SOUND_PACKET_MAX frames
+ * frames   out: frames written
+ *
+ * Returns 0 or EBADMSG (not an Opus packet; the decoder is unharmed).
+ */
+MUST_CHECK int sound_decode(struct sound_decoder *d, const void *packet,
+			    size_t len, int16_t *pcm, uint32_t *frames);
+
+/** Make up `frames` (1..SOUND_PACKET_MAX, multiples of 120) for a loss. */
+MUST_CHECK int sound_conceal(struct sound_decoder *d, uint32_t frames,
+			     int16_t *pcm);
+
+/** Frames at 48 kHz in an Opus packet by its table of contents (RFC 6716
+ *  section 3.1), 0 when it is none. */
+uint32_t sound_packet_frames(const void *packet, size_t len);
+
+/* ---- MP3 encoder ------------------------------------------------------ */
+
+struct sound_mp3_config {
+	uint32_t sample_rate; /* 48000 (the only one so far) */
+	uint32_t bit_s;	      /* 64000 */
+};
+
+/**
+ * One MP3 stream: CBR, mono, LAME quality 7, bit reservoir off, no Info
+ * frame, so every frame stands alone and files can be cut between any two.
+ * The encoder's first frame (its delay) is dropped, so that MP3 frame k
+ * holds the sound of input frames k*1152.. within 3 ms.  Silence is a cached
+ * frame once real silence has drained the encoder's look-ahead.
+ */
+struct sound_mp3;
+
+MUST_CHECK int sound_mp3_new(const struct sound_mp3_config *config,
+			     struct sound_mp3 **out);
+void sound_mp3_free(struct sound_mp3 *m);
+
+/** Input frames (48 kHz) that one MP3 frame covers: 1152 at 48 kHz. */
+uint32_t sound_mp3_frame_frames(const struct sound_mp3 *m);
+
+/** Bytes of one MP3 frame: 192 at 64 kbit/s and 48 kHz. */
+uint32_t sound_mp3_frame_len(const struct sound_mp3 *m);
+
+/**
+ * Encode `frames` of PCM; pcm NULL means silence.  Whole MP3 frames that
+ * are ready are appended to `out`.
+ * Returns 0, ENOMEM, EMSGSIZE (limit of out: sound is lost).
+ */
+MUST_CHECK int sound_mp3_write(struct sound_mp3 *m, const int16_t *pcm,
+			       uint64_t frames, struct buf *out);
+
+/**
+ * Pad with silence to a frame boundary and feed silence until all MP3
+ * frames up to there have come out.  Afterwards frames_in is a multiple of
+ * the frame length and frames_out has caught up with it.
+ */
+MUST_CHECK int sound_mp3_flush(struct sound_mp3 *m, struct buf *out);
+
+/** Input frames taken since new, and input frames that the MP3 frames put
+ *  out so far cover. */
+uint64_t sound_mp3_frames_in(const struct sound_mp3 *m);
+uint64_t sound_mp3_frames_out(const struct sound_mp3 *m);
+
+/** The silent MP3 frame of this configuration (frame_len bytes, static
+ *  to the encoder). */
+const uint8_t *sound_mp3_silent_frame(const struct sound_mp3 *m);
+
+/* ---- files as sources: for publish, demo and tests --------------------- */
+
+/** Opus packets out of an Ogg Opus file in memory (RFC 7845), or encoded
+ *  from a WAV file in memory (PCM s16, 8-48 kHz, mono or stereo). */
+struct sound_source;
+
+/**
+ * data, len   the file; must live as long as the source
+ * Returns 0, EBADMSG (neither Ogg Opus nor PCM WAV), ENOMEM.
+ */
+MUST_CHECK int sound_source_new(const void *data, size_t len,
+				struct sound_source **out);
+void sound_source_free(struct sound_source *s);
+/** Next packet; *len 0 at the end.  Valid until the next call. */
+MUST_CHECK int sound_source_next(struct sound_source *s, const uint8_t **packet,
+				 size_t *len, uint32_t *frames);
+/** Length of the whole source [frames at 48 kHz]. */
+uint64_t sound_source_frames(const struct sound_source *s);
+
+#endif

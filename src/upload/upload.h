@@ -1,0 +1,67 @@
+/**
+ * upload/upload.h -- finished segments -> storage.  Knows no audio.
+ *
+ * Local storage: the file is linked into the storage directory (copied when
+ * that is another file system), the directory synced, and only then `done`
+ * is called; the spool's copy is removed by the caller after it committed.
+ * Doing it again after a crash is harmless: an existing file of the same
+ * length and hash counts as success.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef UPLOAD_UPLOAD_H
+#define UPLOAD_UPLOAD_H
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "io/io.h"
+
+struct upload_config {
+	const char *spool_dir;
+	const char *dir;	/* storage.local.dir */
+	int64_t retry_first_us; /* 1 s, doubles to retry_max_us */
+	int64_t retry_max_us;	/* 60 s */
+};
+
+struct upload;
+
+/** One thing to store; copied. */
+struct upload_item {
+	uint64_t segment; /* its row */
+	const char *name; /* below spool and storage */
+	int64_t len;
+	const char *sha256; /* "" when not known: not compared */
+};
+
+struct upload_result {
+	uint64_t segment;
+	int err;	  /* 0: confirmed; else this attempt failed and
+			      will be tried again */
+	unsigned attempt; /* from 1 */
+	const char *text; /* what failed */
+};
+typedef void(upload_fn)(const struct upload_result *r, void *arg);
+
+/** Thread: the loop's; the work is done on threads of its own. */
+MUST_CHECK int upload_new(struct loop *loop, const struct upload_config *config,
+			  upload_fn *fn, void *arg, struct upload **out);
+/** Stop; what is not confirmed is found again by its row at start. */
+void upload_free(struct upload *u);
+
+/** Store it; `fn` is called after every attempt, the last time with err 0.
+ *  Returns 0 or ENOMEM. */
+MUST_CHECK int upload_add(struct upload *u, const struct upload_item *item);
+
+/** Items that are not confirmed yet. */
+size_t upload_pending(const struct upload *u);
+
+/** Store a small text beside the files (manifest), durable when it returns
+ *  0.  Blocks for an fsync. */
+MUST_CHECK int upload_put_text(const struct upload_config *config,
+			       const char *name, const void *data, size_t len);
+
+/** Remove the spool's copy after the commit.  ENOENT is success. */
+MUST_CHECK int upload_drop_spool(const struct upload_config *config,
+				 const char *name);
+
+#endif
