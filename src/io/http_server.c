@@ -26,7 +26,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +37,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "io/inside.h"
 
 enum {
 	BACKLOG = 1024,
@@ -625,15 +625,6 @@ static int listener_open(struct http_server *s, struct http_listener *l,
 	return timer_start(&l->timer, s->loop, loop_now_us(s->loop), on_timer);
 }
 
-/* sendfile(2) has no MSG_NOSIGNAL, so the process must not die of it. */
-static void ignore_sigpipe(void)
-{
-	struct sigaction old;
-
-	if (!sigaction(SIGPIPE, NULL, &old) && old.sa_handler == SIG_DFL)
-		(void)signal(SIGPIPE, SIG_IGN);
-}
-
 int http_server_open(struct loop *loop, const struct http_server_config *config,
 		     http_handler_fn *handler, void *arg,
 		     struct http_server **out)
@@ -647,7 +638,7 @@ int http_server_open(struct loop *loop, const struct http_server_config *config,
 	s = mem_zalloc(sizeof(*s));
 	if (!s)
 		return ENOMEM;
-	ignore_sigpipe();
+	http_ignore_sigpipe();
 	s->loop = loop;
 	s->config = *config;
 	if (!s->config.heartbeat_us)
