@@ -34,13 +34,18 @@
 struct loop;
 
 /**
- * Make a loop.  It belongs to the thread that calls loop_run (or, before
- * that, to the thread that made it).
+ * Make a loop.  It belongs to the thread that calls loop_run; before that to
+ * the thread that made it, and after loop_run has returned to whoever joined
+ * that thread (to take things off it and free it).
  * Returns 0, ENOMEM, or the errno of epoll_create1/eventfd.
  */
 MUST_CHECK int loop_new(struct loop **out);
 
-/** Free; nothing may hang on it any more.  NULL is fine. */
+/**
+ * Free; no watch and no timer may hang on it any more (asserted).  What
+ * loop_later still holds is run; mail that nobody fetched is forgotten.
+ * NULL is fine.
+ */
 void loop_free(struct loop *loop);
 
 /** Run turns until loop_stop.  The calling thread becomes the owner. */
@@ -74,7 +79,8 @@ struct later {
 void loop_later(struct loop *loop, struct later *later,
 		void (*fn)(struct later *later));
 
-/** Longest callback so far [us], and how many took over 5 ms. */
+/** Longest callback so far [us], and how many took over 5 ms.
+ *  Thread: any. */
 struct loop_stats {
 	int64_t longest_us;
 	uint64_t over_5ms;
@@ -88,7 +94,10 @@ enum { WATCH_READ = 1, WATCH_WRITE = 2 };
 
 /**
  * A descriptor on a loop, level-triggered.  `events` is what happened
- * (WATCH_*; errors and hang-ups are reported as both).
+ * (WATCH_*; errors and hang-ups are reported as both).  Zero it before first
+ * use.  It may be stopped, and started again, inside any callback of the
+ * loop; its memory must stay until the end of the turn (loop_later) only
+ * when it is freed inside its own callback.
  */
 struct watch {
 	int fd;
@@ -107,7 +116,8 @@ MUST_CHECK int watch_start(struct watch *w, struct loop *loop, int fd,
 			   void (*fn)(struct watch *w, unsigned events,
 				      int64_t now_us));
 
-/** Change what is watched.  Returns 0 or the errno of epoll_ctl. */
+/** Change what is watched; 0: nothing for now, not even hang-ups.
+ *  Returns 0 or the errno of epoll_ctl. */
 MUST_CHECK int watch_change(struct watch *w, unsigned events);
 
 /** Stop; no call comes after this, not even in this turn.  Repeatable. */
