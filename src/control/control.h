@@ -1,0 +1,48 @@
+/**
+ * control/control.h -- how you command the server: native REST API,
+ * metrics, health.
+ *
+ * Every field of every call is checked: wrong type, out of range, unknown,
+ * too long, missing -> 400 application/problem+json (RFC 9457) with `field`
+ * and what is permitted, and nothing is changed.
+ *
+ * Who may ask: with an admin token, whoever sends `Authorization: Bearer
+ * <token>`.  Without one only requests that come from loopback, whose Host
+ * is a loopback name, that carry no foreign Origin and no forwarding header,
+ * so neither a web page nor a proxy opens the server by accident.
+ * /healthz and /readyz are open.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "io/io.h"
+#include "notify/notify.h"
+#include "rooms/rooms.h"
+#include "store/store.h"
+
+struct control_config {
+	const struct addr *listen; /* n_listen */
+	size_t n_listen;
+	const char *admin_token; /* NULL: loopback rule */
+	size_t max_body;	 /* 1 MiB */
+};
+
+struct control;
+
+/** Listen.  Returns 0, EADDRINUSE, EACCES, ENOMEM with `e`.
+ *  Thread: the control loop's. */
+MUST_CHECK int control_open(struct loop *loop, struct rooms *rooms,
+			    struct notify *notify, struct store *store,
+			    const struct control_config *config,
+			    struct control **out, struct err *e);
+void control_close(struct control *c);
+/** Address of listener `i`. */
+void control_addr(const struct control *c, size_t i, struct addr *out);
+
+#endif

@@ -1,0 +1,173 @@
+/**
+ * deliver/deliver.h -- the delivery engine: lanes, attempts, retries,
+ * breaker, dead letters, replay.  Knows no dialects and no HTTP: what one
+ * attempt is, its owner says.
+ *
+ * WHAT  Every pending delivery is attempted until it is delivered, dead or
+ *       expired; deliveries of one lane (endpoint, task) in order.
+ * DESIGN
+ *   - Disk is the truth, memory the schedule: a compact record a pending
+ *     delivery, loaded at start.  Facts of fresh events come with
+ *     deliver_add and are cached (64 MiB); others are read when due.
+ *   - One attempt at a time in a lane; lanes in parallel, at most
+ *     `max_in_flight` an endpoint, round robin over endpoints, so that a
+ *     slow one never slows another.
+ *   - A head that keeps failing blocks its lane for the short part of its
+ *     retry profile; then the lane goes on and the head is retried beside
+ *     it, marked late (ORDER_STRICT waits, ORDER_NONE never waits).
+ *   - Breaker an endpoint: opens after 10 failures in a row (of any lanes),
+ *     stays open 30 s (doubling to 5 min), then one probe; while open no
+ *     attempts are burnt.
+ *   - An outcome is committed before the next attempt of the lane starts,
+ *     so a restart repeats at most what was under way.
+ *
+ *          due            ok
+ *   pending ---> attempt ------> delivered
+ *      ^           | failed: next delay of the profile (full jitter)
+ *      +-----------+ budget used up, or `gone`: dead   too old: expired
+ *      +--- replay --- dead, expired
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DELIVER_DELIVER_H
+#define DELIVER_DELIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "io/io.h"
+#include "store/store.h"
+
+enum deliver_order { ORDER_TASK, ORDER_STRICT, ORDER_NONE };
+
+enum { DELIVER_DELAYS_MAX = 32 };
+
+/** Waits between attempts.  After the last one the last is repeated when
+ *  `on` is set (until expire), else the delivery is dead. */
+struct deliver_retry {
+	int64_t delay_us[DELIVER_DELAYS_MAX];
+	unsigned n;
+	unsigned n_short; /* so many of them block the lane */
+	bool on;	  /* go on until expiry */
+};
+
+/**
+ * "tencent", "standard", or a list of durations "1s,10s,5m".
+ *
+ *   tencent   at once, then every 10 s for a minute (these block the lane),
+ *             then on with the durable schedule of `standard`
+ *   standard  5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h
+ *
+ * Returns 0 or EINVAL with `e` naming what is permitted.
+ */
+MUST_CHECK int deliver_retry_parse(const char *text, struct deliver_retry *out,
+				   struct err *e);
+
+struct deliver_endpoint {
+	uint64_t id;
+	uint32_t app;
+	char name[64];
+	struct deliver_retry retry;
+	enum deliver_order order;
+	int64_t expire_us;
+	unsigned max_in_flight; /* 1..64 */
+};
+
+/** One attempt to make.  Valid until deliver_outcome. */
+struct deliver_attempt {
+	uint64_t delivery, event, endpoint, lane;
+	uint64_t task_seq;
+	unsigned n; /* from 1, of all ever */
+	bool late;
+	const char *facts; /* facts_len bytes */
+	size_t facts_len;
+};
+
+enum deliver_verdict {
+	VERDICT_OK,
+	VERDICT_FAILED, /* try again later */
+	VERDICT_GONE,	/* 410: dead at once, the endpoint is switched off
+			   for the rest of this run until re-enabled */
+	VERDICT_REFUSED /* will never work as it is (cannot be rendered,
+			   address not permitted): dead at once */
+};
+
+struct deliver_outcome {
+	enum deliver_verdict verdict;
+	int status;		/* HTTP, 0: no answer */
+	char error[128];	/* "" or one line */
+	int64_t retry_after_us; /* -1: none; at most 10 h is honoured */
+	int64_t duration_us;
+};
+
+struct deliver_config {
+	unsigned max_in_flight;	  /* all endpoints: 256 */
+	size_t facts_cache_bytes; /* 64 MiB */
+	uint64_t seed;		  /* of the jitter; tests fix it */
+	bool no_jitter;		  /* tests */
+};
+
+struct deliver_events {
+	/** Make an attempt; call deliver_done exactly once, then or later. */
+	void (*attempt)(struct deliver_attempt *a, void *arg);
+	/** A delivery has ended or an endpoint changed; for logs. */
+	void (*ended)(uint64_t delivery, enum delivery_state state, void *arg);
+};
+
+struct deliver;
+
+/** Thread: the loop's, as all of this. */
+MUST_CHECK int deliver_new(struct loop *loop, struct store *store,
+			   const struct deliver_config *config,
+			   const struct deliver_events *events, void *arg,
+			   struct deliver **out);
+/** Stop; attempts under way are forgotten (their deliver_done must not be
+ *  called any more) and made again after the next start. */
+void deliver_free(struct deliver *d);
+
+/** Declare or change an endpoint (kept by id).  Returns 0 or ENOMEM. */
+MUST_CHECK int deliver_set_endpoint(struct deliver *d,
+				    const struct deliver_endpoint *e);
+
+/** Load what is pending in the store; once, after the endpoints are set.
+ *  Deliveries of unknown endpoints wait (and expire).  Blocks. */
+MUST_CHECK int deliver_load(struct deliver *d, int64_t unix_ms);
+
+/** Deliveries that were just committed; facts are copied.  Out of memory:
+ *  they stay pending in the store and are found within a minute. */
+void deliver_add(struct deliver *d, const struct delivery_row *rows, size_t n,
+		 uint64_t task_seq, const char *facts, size_t facts_len);
+
+/** End an attempt. */
+void deliver_done(struct deliver *d, struct deliver_attempt *a,
+		  const struct deliver_outcome *outcome);
+
+/**
+ * Make dead or expired deliveries pending again with a fresh budget.
+ * `done` gets the store's result (changed: how many).
+ */
+void deliver_replay(struct deliver *d, const struct store_filter *f,
+		    store_done_fn *done, void *arg);
+
+/** What the breaker thinks of an endpoint. */
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
+struct deliver_endpoint_stats {
+	enum breaker_state breaker;
+	bool gone;
+	unsigned in_flight, failures_in_row;
+	uint64_t pending;
+	int64_t failing_since_ms;  /* 0: healthy */
+	int64_t oldest_created_ms; /* of its pending, 0: none */
+};
+/** Returns false when the endpoint is unknown. */
+bool deliver_endpoint_stats(const struct deliver *d, uint64_t endpoint,
+			    struct deliver_endpoint_stats *out);
+
+/** Deliveries in memory; for drain at stop. */
+unsigned deliver_in_flight(const struct deliver *d);
+/** Start no more attempts (stopping). */
+void deliver_pause(struct deliver *d);
+
+#endif

@@ -1,0 +1,109 @@
+/**
+ * notify/notify.h -- events of tasks -> deliveries in their dialects.
+ *
+ * An event is added to the same store_write as the state change that it
+ * tells of; after the commit its deliveries start.
+ *
+ *	notify_add(n, w, batch, &event);      any number of times
+ *	store_commit(s, w, loop, done, ...);
+ *	in done: notify_committed(n, batch) or notify_dropped(n, batch)
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NOTIFY_NOTIFY_H
+#define NOTIFY_NOTIFY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "deliver/deliver.h"
+#include "io/io.h"
+#include "store/store.h"
+#include "wire/callback.h"
+#include "wire/event.h"
+
+enum notify_verdict { NOTIFY_BY_STATUS, NOTIFY_BY_BODY };
+
+/** One endpoint of an app as configured.  Strings are copied. */
+struct notify_endpoint {
+	uint32_t app;
+	const char *name; /* [A-Za-z0-9_-]{1,63}, unique in the app */
+	const char *url;
+	enum dialect dialect;
+	const char *key; /* secret; gme: SecretKey, live: token or "" */
+	enum signature_encoding encoding;
+	bool kinds[EVENT_KIND_N]; /* switches */
+	int64_t timeout_us;
+	struct deliver_retry retry;
+	enum deliver_order order;
+	enum notify_verdict verdict;
+	int64_t expire_us;
+	bool allow_private;
+	unsigned max_in_flight;
+};
+
+/** Stable id of an endpoint: from app and name (63 bits). */
+uint64_t notify_endpoint_id(uint32_t app, const char *name);
+
+struct notify_config {
+	struct deliver_config deliver;
+	const char *user_agent;
+	unsigned max_connections;
+};
+
+struct notify;
+struct notify_batch;
+
+MUST_CHECK int notify_new(struct loop *loop, struct store *store,
+			  struct workers *workers,
+			  const struct notify_config *config,
+			  struct notify **out);
+void notify_free(struct notify *n);
+
+/** Declare or change an endpoint.  Returns 0, ENOMEM, EINVAL with `e`
+ *  (bad URL). */
+MUST_CHECK int notify_set_endpoint(struct notify *n,
+				   const struct notify_endpoint *e,
+				   struct err *err);
+
+/** Load pending deliveries and begin; once, after the endpoints. */
+MUST_CHECK int notify_start(struct notify *n, int64_t unix_ms);
+
+/** A set of events of one write; NULL when out of memory. */
+MUST_CHECK struct notify_batch *notify_batch_new(void);
+
+/**
+ * Add an event and a delivery for each endpoint of its app that wants it.
+ * Fills in e->id.  `once` names what may happen only once (NULL: none).
+ * Returns 0 or ENOMEM (then the write must not be committed).
+ */
+MUST_CHECK int notify_add(struct notify *n, struct store_write *w,
+			  struct notify_batch *batch, struct event *e,
+			  const char *once);
+
+/** The write is durable: start the deliveries.  Frees the batch. */
+void notify_committed(struct notify *n, struct notify_batch *batch);
+/** The write failed: forget.  Frees the batch.  NULL is fine. */
+void notify_dropped(struct notify *n, struct notify_batch *batch);
+
+/** For control: replay, stats; names of endpoints. */
+struct deliver *notify_deliver(struct notify *n);
+struct notify_endpoint_info {
+	uint64_t id;
+	uint32_t app;
+	const char *name;
+	const char *url; /* without secrets in it */
+	enum dialect dialect;
+};
+/** Walk the endpoints; index from 0; false behind the last. */
+bool notify_endpoint_at(const struct notify *n, size_t i,
+			struct notify_endpoint_info *out);
+/** Name of an endpoint id, or "" when it is not configured any more. */
+const char *notify_endpoint_name(const struct notify *n, uint64_t id);
+
+/** Start no more attempts; how many are under way. */
+void notify_pause(struct notify *n);
+unsigned notify_in_flight(const struct notify *n);
+
+#endif

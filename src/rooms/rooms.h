@@ -1,0 +1,215 @@
+/**
+ * rooms/rooms.h -- who is in which room, and the whole story: user joins ->
+ * task -> tracks -> segments -> upload -> tell.
+ *
+ * WHAT  The catalogue of apps, rooms, inputs and tasks (control loop), and
+ *       the media loops that carry out what it wants.
+ * DESIGN
+ *   - The control loop owns what is true: rows, ids, names, events.
+ *   - A media loop owns what sounds: sockets, rings, decoders, encoders of
+ *     its rooms (hash(app, room) mod loops).
+ *   - They exchange mail.  The control side sends wanted states with an
+ *     epoch; the media side sends facts (segment begun, ended, drained)
+ *     that stay posted until they are dealt with.  Nothing is droppable.
+ *   - Every segment is a row before it is a file (docs/ARCHITECTURE.md,
+ *     life of a segment).
+ *
+ * Thread: all functions belong to the control loop; results come by
+ * callback on it, exactly once, maybe before the function returns.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ROOMS_ROOMS_H
+#define ROOMS_ROOMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "io/io.h"
+#include "notify/notify.h"
+#include "store/store.h"
+#include "wire/event.h"
+
+struct rooms;
+
+/** apps[].recording */
+struct recording_config {
+	uint32_t sample_rate;	  /* 48000 */
+	int64_t segment_us;	  /* 2 h */
+	bool mic_off_splits;	  /* mic_off: split | silence */
+	int64_t mic_off_after_us; /* 2 s */
+	int zone_minutes;	  /* file_time_zone */
+};
+
+/** apps[] */
+struct app_config {
+	uint32_t id;
+	const char *name; /* copied */
+	struct recording_config recording;
+};
+
+/** media: */
+struct media_config {
+	struct addr address; /* bound and announced to senders */
+	uint16_t rtp_port_first, rtp_port_last;
+	unsigned loops; /* 0: one a core */
+};
+
+struct rooms_config {
+	const char *data_dir;
+	const char *storage_dir; /* storage.local.dir */
+	struct media_config media;
+	unsigned file_threads;	/* 2 */
+	int64_t disk_low_bytes; /* free space below which no task starts:
+				       256 MiB */
+	/* told of every step, for demo and console; may be NULL */
+	void (*story)(const char *line, void *arg);
+	void *story_arg;
+};
+
+/**
+ * Make the catalogue: recovery first (it blocks), then media loops and file
+ * threads, then resumed inputs and tasks.  Apps are added before the call
+ * by `apps`.
+ * Returns 0 or an errno with `e`.
+ */
+MUST_CHECK int rooms_new(struct loop *loop, struct store *store,
+			 struct notify *notify,
+			 const struct rooms_config *config,
+			 const struct app_config *apps, size_t n_apps,
+			 struct rooms **out, struct err *e);
+
+/**
+ * Stop cleanly: no more sound is taken, every segment is closed and
+ * committed, uploads that are under way end; tasks that were running stay
+ * `running` in the store and are resumed at the next start.  Inputs too.
+ * `done` is called when all that is durable.
+ */
+void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg);
+void rooms_free(struct rooms *r);
+
+/** Is this app known? */
+bool rooms_has_app(const struct rooms *r, uint32_t app);
+
+/* ---- inputs ----------------------------------------------------------- */
+
+struct input_wish {
+	uint32_t app;
+	const char *room, *user;
+	bool has_source;
+	struct addr source;
+};
+
+struct input_info {
+	uint64_t id;
+	uint32_t app;
+	const char *room, *user;
+	const char *kind;	     /* "rtp" */
+	char address[ADDR_TEXT_MAX]; /* without port */
+	uint16_t port;
+	bool mic_on;		    /* sound is coming in */
+	bool mic_disabled;	    /* switched off by the API */
+	char sender[ADDR_TEXT_MAX]; /* "" until latched */
+	uint64_t packets, lost;
+	int64_t created_ms;
+};
+
+/** err 0, or why not: ENOENT (app, input), EEXIST, ENOSPC (no free port),
+ *  EINVAL (field), ENOMEM, EIO.  info is NULL on error; valid during the
+ *  call. */
+typedef void(rooms_input_fn)(const struct err *err,
+			     const struct input_info *info, void *arg);
+
+void rooms_input_add(struct rooms *r, const struct input_wish *wish,
+		     rooms_input_fn *done, void *arg);
+void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
+			 rooms_input_fn *done, void *arg);
+void rooms_input_remove(struct rooms *r, uint64_t id, rooms_input_fn *done,
+			void *arg);
+/** Returns false when there is none. */
+bool rooms_input_info(const struct rooms *r, uint64_t id,
+		      struct input_info *out);
+
+/* ---- tasks ------------------------------------------------------------ */
+
+enum { SUBSCRIBE_MAX = 20 };
+
+/** Allow list or block list, never both. */
+struct subscription {
+	bool allow; /* users are the only ones recorded */
+	const char *users[SUBSCRIBE_MAX];
+	size_t n; /* 0: everybody */
+};
+
+struct task_wish {
+	uint32_t app;
+	const char *room;
+	enum record_mode mode; /* SINGLE; others: ENOTSUP until they exist */
+	struct subscription subscribe;
+	const char *client_ip; /* of the caller */
+	const char *platform;  /* "RESTAPI" */
+};
+
+struct task_info {
+	uint64_t id;
+	uint32_t app;
+	const char *room;
+	enum record_mode mode;
+	enum task_state state;
+	const char *reason, *reason_text;
+	int64_t created_ms, stopped_ms;
+	unsigned segments_open;
+	struct subscription subscribe;
+};
+
+/** err 0, or ENOENT (app, room, task), EEXIST (the room has a task), EINVAL,
+ *  ENOTSUP, ENOSPC (disk low), ENOMEM, EIO. */
+typedef void(rooms_task_fn)(const struct err *err, const struct task_info *t,
+			    void *arg);
+
+/** Start recording; answered after the commit.  The room must exist (have
+ *  an input). */
+void rooms_task_start(struct rooms *r, const struct task_wish *wish,
+		      rooms_task_fn *done, void *arg);
+/** Change the lists of a running task. */
+void rooms_task_subscribe(struct rooms *r, uint64_t id,
+			  const struct subscription *s, rooms_task_fn *done,
+			  void *arg);
+/** Stop; answered when the wish is durable (state stopping); the segments
+ *  close right after.  Stopping twice is fine. */
+void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
+		     void *arg);
+/** A task that is in memory (running, stopping, uploading); finished ones
+ *  are in the store.  Returns false when it is not. */
+bool rooms_task_info(const struct rooms *r, uint64_t id, struct task_info *out);
+
+/* ---- looking ---------------------------------------------------------- */
+
+struct room_info {
+	uint32_t app;
+	const char *room;
+	size_t inputs;
+	uint64_t task; /* running, 0: none */
+};
+
+/** Call fn for every room, its inputs, or every task in memory; stops on
+ *  non-zero.  Nothing may be changed inside. */
+int rooms_each(const struct rooms *r,
+	       int (*fn)(const struct room_info *room, void *arg), void *arg);
+int rooms_each_input(const struct rooms *r, uint32_t app, const char *room,
+		     int (*fn)(const struct input_info *in, void *arg),
+		     void *arg);
+int rooms_each_task(const struct rooms *r,
+		    int (*fn)(const struct task_info *t, void *arg), void *arg);
+
+/** Where a segment's file is now: storage if uploaded, else spool.  Path
+ *  into `out`. */
+void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
+			char *out, size_t cap);
+
+/** Ready to serve: recovery done, store writable, disk not low. */
+bool rooms_is_ready(const struct rooms *r, char *why, size_t cap);
+
+#endif

@@ -1,0 +1,329 @@
+/**
+ * store/store.h -- durable state behind one interface; SQLite inside.
+ *
+ * WHAT  Rows of tasks, tracks, segments, inputs, events and deliveries.
+ * WHY   A state change, the event that tells of it and the deliveries of
+ *       that event are one transaction: none can be there without the rest.
+ * DESIGN
+ *   - One store thread makes all writes.  Group commit: it takes whatever
+ *     was queued while the last commit ran (each write in a savepoint of its
+ *     own), commits once, then answers all.  synchronous=FULL, WAL, a
+ *     checkpoint by that thread when idle or when the WAL grows.
+ *   - A write (`struct store_write`) is values only, gathered on any thread;
+ *     another database can execute the same list.
+ *   - Reads run on a worker with a read-only connection, in pages by key,
+ *     with a deadline; running totals are rows, never counted.
+ *   - A ballast file is given up when the disk is full, so that what is
+ *     under way can still be committed.
+ *
+ *   database file  <data_dir>/tapeop.db (+ -wal, -shm), ballast beside it
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "io/io.h"
+#include "wire/event.h"
+
+struct store;
+
+struct store_config {
+	const char *data_dir; /* made when missing */
+	size_t ballast_bytes; /* 4 MiB; 0: none */
+	size_t max_queue;     /* writes waiting; more are refused with
+				  ENOBUFS: 100,000 */
+};
+
+/**
+ * Open (making or migrating) the database, start the store thread.
+ * Returns 0, EBUSY (another process has it open), EACCES, ENOSPC, EBADMSG
+ * (newer schema, or no database), with `e` saying what to do.
+ */
+MUST_CHECK int store_open(const struct store_config *config, struct store **out,
+			  struct err *e);
+/** Commit what is queued and close.  NULL is fine. */
+void store_close(struct store *s);
+
+/**
+ * The next id of a kind: unique for ever, ascending.  Ids of writes that
+ * fail are skipped, never used again in this process.  Thread: any.
+ */
+enum store_ids { IDS_EVENT, IDS_DELIVERY, IDS_SEGMENT, IDS_INPUT, IDS_N };
+uint64_t store_next_id(struct store *s, enum store_ids kind);
+
+/* ---- rows ------------------------------------------------------------- */
+
+enum task_state {
+	TASK_RUNNING,
+	TASK_STOPPING, /* wanted: stop; segments still closing */
+	TASK_STOPPED,  /* all segments closed */
+	TASK_FAILED,   /* ended by a failure; what was recorded stays */
+	TASK_STATE_N
+};
+const char *task_state_name(enum task_state s);
+bool task_state_parse(const char *name, enum task_state *s);
+
+struct task_row {
+	uint64_t id;
+	uint32_t app;
+	char room[ID_MAX + 1];
+	enum record_mode mode;
+	enum task_state state;
+	char reason[32]; /* stable code of a failure, "" */
+	char reason_text[REASON_MAX];
+	char *subscribe; /* JSON {"subscribe":[..]} or {"unsubscribe":[..]},
+			    "" for all; owned by the row set */
+	int64_t created_ms, stopped_ms;
+	int64_t finished_ms; /* all uploads confirmed and announced, or 0 */
+	int leave_code;
+	uint64_t next_seq; /* task_seq of its next event (derived) */
+	char client_ip[48];
+	char platform[16];
+};
+
+enum segment_state {
+	SEG_OPENING,
+	SEG_RECORDING,
+	SEG_CLOSED,
+	SEG_LOST,
+	SEG_STATE_N
+};
+const char *segment_state_name(enum segment_state s);
+
+struct segment_row {
+	uint64_t id;
+	uint64_t task;
+	uint32_t app;
+	char room[ID_MAX + 1];
+	char user[ID_MAX + 1]; /* "0": the mix */
+	enum record_mode mode; /* SINGLE or MIXED */
+	uint32_t seq;
+	enum segment_state state;
+	char file_name[FILE_NAME_MAX]; /* below spool and storage */
+	int64_t start_ms;
+	uint64_t frames; /* 48 kHz, closed */
+	int64_t size;	 /* bytes, closed */
+	char sha256[65];
+	int64_t closed_ms, uploaded_ms; /* 0: not yet */
+	char reason[32];
+	char reason_text[REASON_MAX];
+};
+
+struct input_row {
+	uint64_t id;
+	uint32_t app;
+	char room[ID_MAX + 1];
+	char user[ID_MAX + 1];
+	char kind[8];	 /* "rtp" */
+	int port;	 /* bound; the same again after a restart */
+	char source[64]; /* "" or the pinned sender */
+	int64_t created_ms;
+};
+
+/** An event and the text that dialects are rendered from. */
+struct event_row {
+	uint64_t id;
+	uint64_t task;
+	uint64_t task_seq;
+	uint32_t app;
+	char kind[24];
+	int64_t unix_ms;
+	const char *once;  /* UNIQUE; NULL: none.  Serve: names the (task,
+			     track, seq, kind); receive: the callback's key */
+	const char *facts; /* facts_len bytes of JSON */
+	size_t facts_len;
+};
+
+enum delivery_state {
+	DELIVERY_PENDING,
+	DELIVERY_DELIVERED,
+	DELIVERY_DEAD,
+	DELIVERY_EXPIRED,
+	DELIVERY_STATE_N
+};
+const char *delivery_state_name(enum delivery_state s);
+bool delivery_state_parse(const char *name, enum delivery_state *s);
+
+struct delivery_row {
+	uint64_t id;
+	uint64_t event;
+	uint64_t endpoint; /* notify_endpoint_id */
+	uint64_t lane;	   /* the task's id; one order a (endpoint, lane) */
+	uint32_t app;
+	enum delivery_state state;
+	unsigned attempts; /* made so far, of this budget */
+	unsigned attempts_ever;
+	bool late; /* its lane went on without it */
+	int64_t created_ms, due_ms, last_ms, done_ms;
+	int last_status; /* HTTP status or 0 */
+	char last_error[128];
+	char event_kind[24]; /* read only: joined */
+	uint64_t task_seq;   /* read only: joined */
+};
+
+struct attempt_row {
+	uint64_t delivery;
+	unsigned n;
+	int64_t unix_ms, duration_us;
+	int status;
+	char error[128];
+};
+
+/* ---- writing ------------------------------------------------------------ */
+
+/** A transaction to be: operations in order.  Not shared between threads. */
+struct store_write;
+
+/** NULL when out of memory. */
+MUST_CHECK struct store_write *store_write_new(void);
+/** Drop one that was not committed.  NULL is fine. */
+void store_write_free(struct store_write *w);
+
+/* Each copies its values.  Out of memory is remembered and reported by the
+ * commit as ENOMEM.  Inserts fail with EEXIST on a second row of the same
+ * key, updates with ENOENT on none; a failed operation undoes its write. */
+void store_put_task(struct store_write *w, const struct task_row *t);
+/** State, reason, leave code, stopped_ms, finished_ms, subscribe, mode. */
+void store_set_task(struct store_write *w, const struct task_row *t);
+/** Insert in state opening; takes `seq` for its track: next_seq of
+ *  (task, user, mode) becomes seq + 1. */
+void store_put_segment(struct store_write *w, const struct segment_row *s);
+/** State, start_ms, frames, size, sha256, closed_ms, uploaded_ms, reason. */
+void store_set_segment(struct store_write *w, const struct segment_row *s);
+/** An `opening` row without a file; its SeqNo stays used. */
+void store_delete_segment(struct store_write *w, uint64_t id);
+void store_put_input(struct store_write *w, const struct input_row *i);
+/** No such row is fine. */
+void store_delete_input(struct store_write *w, uint64_t id);
+/**
+ * Insert an event and its deliveries (n, state pending; ids taken by the
+ * caller).  When an event of the same `once` is there, nothing is inserted,
+ * the write goes on, and the result's `repeated` counts it.
+ */
+void store_put_event(struct store_write *w, const struct event_row *e,
+		     const struct delivery_row *deliveries, size_t n);
+/** State, attempts, late, due, last_*, done; keeps the totals' invariant. */
+void store_set_delivery(struct store_write *w, const struct delivery_row *d);
+/** Log an attempt (kept: the last 20 of a delivery). */
+void store_put_attempt(struct store_write *w, const struct attempt_row *a);
+/** Make dead or expired deliveries pending again with a fresh budget, due
+ *  now; the result's `changed` counts them. */
+struct store_filter;
+void store_replay(struct store_write *w, const struct store_filter *f,
+		  int64_t now_ms);
+/** Delete finished tasks (with segments, events, settled deliveries) older
+ *  than before_ms, at most `limit` tasks. */
+void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit);
+
+struct store_result {
+	int err;	   /* 0, EEXIST, ENOENT, ENOSPC, EIO, ENOMEM, ENOBUFS */
+	char text[160];	   /* "" or what failed */
+	uint64_t changed;  /* rows of store_replay, store_prune */
+	unsigned repeated; /* events that were there already */
+};
+typedef void(store_done_fn)(const struct store_result *r, void *arg);
+
+/**
+ * Hand the write to the store thread; `done` (may be NULL) is called on
+ * `loop` after the commit is durable, or failed.  Writes of one thread are
+ * committed in order.  Takes `w` over in every case (NULL: done is told
+ * ENOMEM).  When full: done is told ENOBUFS.  Thread: any.
+ */
+void store_commit(struct store *s, struct store_write *w, struct loop *loop,
+		  store_done_fn *done, void *arg);
+
+/** The same, waiting for it: start-up, commands and tests only. */
+MUST_CHECK int store_commit_wait(struct store *s, struct store_write *w,
+				 struct store_result *r);
+
+/* ---- reading ------------------------------------------------------------ */
+
+enum store_what {
+	READ_TASKS,
+	READ_SEGMENTS,
+	READ_INPUTS,
+	READ_EVENTS,
+	READ_DELIVERIES,
+	READ_ATTEMPTS
+};
+
+/** Which rows; 0, NULL and -1 mean: any.  Strings are copied. */
+struct store_filter {
+	enum store_what what;
+	uint64_t id;
+	uint64_t task;	   /* deliveries: lane */
+	uint64_t endpoint; /* deliveries */
+	uint64_t delivery; /* attempts */
+	uint32_t app;
+	const char *room, *user;
+	int state;		/* task, segment or delivery state, -1: any */
+	bool unfinished;	/* tasks: finished_ms is 0 */
+	bool not_uploaded;	/* segments: closed, uploaded_ms is 0 */
+	int64_t from_ms, to_ms; /* created, 0: open */
+	uint64_t after; /* rows after this id (before it, if newest_first) */
+	bool newest_first;
+	uint32_t limit; /* 1..1000; 0: 100 */
+};
+
+/** A page.  Only the array of `what` is set; freed by store_rows_free. */
+struct store_rows {
+	int err;
+	size_t n;
+	bool more; /* there are rows behind the last one */
+	struct task_row *tasks;
+	struct segment_row *segments;
+	struct input_row *inputs;
+	struct event_row *events; /* facts and once are owned by the rows */
+	struct delivery_row *deliveries;
+	struct attempt_row *attempts;
+};
+void store_rows_free(struct store_rows *rows);
+
+typedef void(store_rows_fn)(struct store_rows *rows, void *arg);
+
+/**
+ * Read a page on a worker; `done` is called on `loop` (rows belong to the
+ * caller of it from then: store_rows_free).  Deadline 5 s: ETIME.
+ * Returns 0 or ENOMEM.
+ */
+MUST_CHECK int store_query(struct store *s, const struct store_filter *f,
+			   struct loop *loop, store_rows_fn *done, void *arg);
+
+/** The same, waiting: start-up, commands, workers and tests only. */
+MUST_CHECK int store_read(struct store *s, const struct store_filter *f,
+			  struct store_rows *rows);
+
+/** next_seq and newest start second of a track; 0 and INT64_MIN if new.
+ *  Blocks; start-up only. */
+MUST_CHECK int store_read_track(struct store *s, uint64_t task,
+				const char *user, enum record_mode mode,
+				uint32_t *next_seq, int64_t *last_start_ms);
+
+/** A pending delivery in as few bytes as a schedule needs. */
+struct pending_row {
+	uint64_t id, event, endpoint, lane;
+	int64_t due_ms, created_ms;
+	unsigned attempts;
+	bool late;
+};
+/** Walk all pending deliveries in order of id; start-up.  Stops on
+ *  non-zero, which is returned. */
+MUST_CHECK int store_each_pending(struct store *s,
+				  int (*fn)(const struct pending_row *row,
+					    void *arg),
+				  void *arg);
+
+/** Running totals: in = delivered + pending + dead + expired.  From rows
+ *  kept by the writes; cached, any thread. */
+struct store_totals {
+	int64_t in, delivered, pending, dead, expired;
+};
+void store_totals(struct store *s, struct store_totals *out);
+
+#endif
