@@ -30,6 +30,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "io/inside.h"
 
 enum {
 	READY_MAX = 64,
@@ -52,6 +53,7 @@ struct loop {
 	struct link later;
 	struct epoll_event ready[READY_MAX];
 	int n_ready;
+	void *scratch;
 	bool no_pwait2; /* the kernel or a sandbox does not let us */
 
 	/* loop thread writes, any thread reads */
@@ -142,8 +144,14 @@ void loop_free(struct loop *loop)
 	pthread_mutex_destroy(&loop->lock);
 	close(loop->epoll_fd);
 	close(loop->event_fd);
+	mem_free(loop->scratch);
 	mem_free(loop->heap);
 	mem_free(loop);
+}
+
+void **loop_scratch(struct loop *loop)
+{
+	return &loop->scratch;
 }
 
 bool loop_is_mine(const struct loop *loop)

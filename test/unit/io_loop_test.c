@@ -267,7 +267,6 @@ struct parcel {
 	int64_t calls;	       /* receiver */
 	int64_t again;	       /* receiver: times it re-posts itself */
 	_Atomic int64_t ended; /* posters that are through */
-	pthread_mutex_t start;
 };
 
 static void on_parcel(struct mail *mail)
