@@ -18,8 +18,8 @@ enum { FAULTS_MAX = 16, NAME_MAX_LEN = 48, ERRNO_MAX = 134 };
 
 struct place {
 	char name[NAME_MAX_LEN];
-	int err;	  /* faults: what the call returns */
-	int64_t from;	  /* the N-th time, from 1 */
+	int err;	   /* faults: what the call returns */
+	int64_t from;	   /* the N-th time, from 1 */
 	_Atomic int64_t n; /* times passed */
 };
 

@@ -13,6 +13,7 @@
 #include "base/crash.h"
 #include "base/mem.h"
 #include "io/io.h"
+#include "wire/sig.h"
 
 enum {
 	OPEN_TRIES = 8,
@@ -34,7 +35,7 @@ static char *join(const char *a, const char *b, const char *c)
 int disk_init(struct disk_file *d, const char *spool_dir, const char *name,
 	      const void *first, size_t first_len)
 {
-	assert(first_len > 0);
+	assert(first_len > 0 && first_len <= FILL_BYTES);
 	*d = (struct disk_file){.fd = -1, .first_len = first_len, .what = ""};
 	d->path = join(spool_dir, name, "");
 	d->part = join(spool_dir, name, DISK_PART);
@@ -50,11 +51,18 @@ int disk_init(struct disk_file *d, const char *spool_dir, const char *name,
 	return 0;
 }
 
-void disk_fini(struct disk_file *d)
+/* Errors of close(2) are not looked at: whatever must be on the disk was
+ * synced before. */
+void disk_close(struct disk_file *d)
 {
 	if (d->fd >= 0)
 		close(d->fd);
 	d->fd = -1;
+}
+
+void disk_fini(struct disk_file *d)
+{
+	disk_close(d);
 	mem_free(d->path);
 	mem_free(d->part);
 	mem_free(d->dir);
@@ -65,26 +73,6 @@ void disk_fini(struct disk_file *d)
 }
 
 /* ---- open ---------------------------------------------------------------- */
-
-/** Make d->dir durable: fsync it and, below the spool, its parents. */
-static int sync_dirs(const struct disk_file *d, size_t spool_len)
-{
-	char *path = mem_strdup(d->dir);
-	char *slash;
-	int err;
-
-	if (!path)
-		return ENOMEM;
-	for (;;) {
-		err = file_sync_dir(path);
-		slash = strrchr(path, '/');
-		if (err || strlen(path) <= spool_len || !slash)
-			break;
-		*slash = 0;
-	}
-	mem_free(path);
-	return err;
-}
 
 /**
  * Make the directory and the .part in it.  Storing a finished file removes
@@ -109,8 +97,9 @@ static int make_part(struct disk_file *d)
 	return err;
 }
 
-/** Placeholder, file and directories, all durable. */
-static int settle_part(struct disk_file *d, size_t spool_len)
+/** Placeholder, file and directory, all durable (file_mkdirs has synced
+ *  the parents of a new one). */
+static int settle_part(struct disk_file *d)
 {
 	int err;
 
@@ -128,10 +117,10 @@ static int settle_part(struct disk_file *d, size_t spool_len)
 		return err;
 	d->what = "fsync directory of";
 	err = crash_errno("file.dirsync");
-	return err ? err : sync_dirs(d, spool_len);
+	return err ? err : file_sync_dir(d->dir);
 }
 
-int disk_open(struct disk_file *d, const char *spool_dir)
+int disk_open(struct disk_file *d)
 {
 	struct stat st;
 	int err;
@@ -146,10 +135,9 @@ int disk_open(struct disk_file *d, const char *spool_dir)
 	err = make_part(d);
 	if (err)
 		return err;
-	err = settle_part(d, strlen(spool_dir));
+	err = settle_part(d);
 	if (err) {
-		close(d->fd);
-		d->fd = -1;
+		disk_close(d);
 		(void)unlink(d->part); /* ours: O_EXCL made it */
 		return err;
 	}
@@ -225,8 +213,6 @@ int disk_fill(struct disk_file *d, uint64_t len)
 	size_t whole = 0;
 	int err = 0;
 
-	if (d->first_len > sizeof(silence))
-		return 0;
 	while (whole + d->first_len <= sizeof(silence)) {
 		memcpy(silence + whole, d->first, d->first_len);
 		whole += d->first_len;
@@ -270,15 +256,9 @@ int disk_publish(int fd, const char *part, const char *path, const char *dir,
 	return err ? err : file_sync_dir(dir);
 }
 
-static void write_hex(const unsigned char *digest, size_t len, char hex[65])
-{
-	for (size_t i = 0; i < len; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-}
-
 int disk_finish(struct disk_file *d, char hex[65])
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
+	uint8_t digest[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
 	int err;
 
@@ -295,6 +275,6 @@ int disk_finish(struct disk_file *d, char hex[65])
 		return file_sha256(d->path, hex, &d->len);
 	}
 	EVP_DigestFinal_ex(d->sha, digest, &len);
-	write_hex(digest, len, hex);
+	sig_hex(digest, len, hex);
 	return 0;
 }

@@ -41,10 +41,10 @@ MUST_CHECK int disk_init(struct disk_file *d, const char *spool_dir,
 void disk_fini(struct disk_file *d);
 
 /**
- * Make the .part with its placeholder, durable.  `spool_dir` as at init.
+ * Make the .part with its placeholder, durable.
  * Returns 0 or an errno, then nothing new is on disk.
  */
-MUST_CHECK int disk_open(struct disk_file *d, const char *spool_dir);
+MUST_CHECK int disk_open(struct disk_file *d);
 
 /**
  * Write behind the sound so far; `iov` is used up.  After an error the file
@@ -57,6 +57,9 @@ MUST_CHECK int disk_fill(struct disk_file *d, uint64_t len);
 
 /** Cut to the sound, sync, give it its name; the hash into `hex`. */
 MUST_CHECK int disk_finish(struct disk_file *d, char hex[65]);
+
+/** Close the descriptor, if it is open. */
+void disk_close(struct disk_file *d);
 
 /** The second half of disk_finish, also for recovery: fdatasync `fd`,
  *  rename part -> path (never over a file), fsync dir. */
