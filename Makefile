@@ -99,17 +99,18 @@ help:
 	@echo '  make build/asan/test/unit/NAME && build/asan/test/unit/NAME'
 
 # A second make each: the first has read the machine before setup changed it.
+JOBS_FLAG = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 run:
 	@tools/setup build
-	@$(MAKE) --no-print-directory -j$(JOBS) build/tapeop
+	@$(MAKE) --no-print-directory $(JOBS_FLAG) build/tapeop
 	@exec build/tapeop demo $(ARGS)
 
 test:
 	@tools/setup build test
-	@$(MAKE) --no-print-directory -j$(JOBS) build/tapeop test-bins
+	@$(MAKE) --no-print-directory $(JOBS_FLAG) build/tapeop test-bins
 	@tools/run-tests $(TEST_BINS) $(NODE)
 
-test-bins: $(TEST_BINS)
+test-bins: $(TEST_BINS) ; @:
 unit: unit-release
 
 # The address sanitizer sees what a failed allocation leaks.
