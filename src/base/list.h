@@ -65,6 +65,18 @@ static inline struct link *list_first(const struct link *head)
 	return list_is_empty(head) ? NULL : head->next;
 }
 
+/** Move all members of `from` to `to` (initialised by this), in order. */
+static inline void list_take(struct link *from, struct link *to)
+{
+	list_init(to);
+	if (list_is_empty(from))
+		return;
+	*to = *from;
+	to->next->prev = to;
+	to->prev->next = to;
+	list_init(from);
+}
+
 /** Walk the members; the current one may be removed in the body. */
 #define LIST_EACH(head, l, after)                                          \
 	for (struct link *l = (head)->next, *after = l->next; l != (head); \

@@ -34,13 +34,18 @@
 struct loop;
 
 /**
- * Make a loop.  It belongs to the thread that calls loop_run (or, before
- * that, to the thread that made it).
+ * Make a loop.  It belongs to the thread that calls loop_run; before that to
+ * the thread that made it, and after loop_run has returned to whoever joined
+ * that thread (to take things off it and free it).
  * Returns 0, ENOMEM, or the errno of epoll_create1/eventfd.
  */
 MUST_CHECK int loop_new(struct loop **out);
 
-/** Free; nothing may hang on it any more.  NULL is fine. */
+/**
+ * Free; no watch and no timer may hang on it any more (asserted).  What
+ * loop_later still holds is run; mail that nobody fetched is forgotten.
+ * NULL is fine.
+ */
 void loop_free(struct loop *loop);
 
 /** Run turns until loop_stop.  The calling thread becomes the owner. */
@@ -74,7 +79,8 @@ struct later {
 void loop_later(struct loop *loop, struct later *later,
 		void (*fn)(struct later *later));
 
-/** Longest callback so far [us], and how many took over 5 ms. */
+/** Longest callback so far [us], and how many took over 5 ms.
+ *  Thread: any. */
 struct loop_stats {
 	int64_t longest_us;
 	uint64_t over_5ms;
@@ -88,7 +94,10 @@ enum { WATCH_READ = 1, WATCH_WRITE = 2 };
 
 /**
  * A descriptor on a loop, level-triggered.  `events` is what happened
- * (WATCH_*; errors and hang-ups are reported as both).
+ * (WATCH_*; errors and hang-ups are reported as both).  Zero it before first
+ * use.  It may be stopped, and started again, inside any callback of the
+ * loop; its memory must stay until the end of the turn (loop_later) only
+ * when it is freed inside its own callback.
  */
 struct watch {
 	int fd;
@@ -107,7 +116,8 @@ MUST_CHECK int watch_start(struct watch *w, struct loop *loop, int fd,
 			   void (*fn)(struct watch *w, unsigned events,
 				      int64_t now_us));
 
-/** Change what is watched.  Returns 0 or the errno of epoll_ctl. */
+/** Change what is watched; 0: nothing for now, not even hang-ups.
+ *  Returns 0 or the errno of epoll_ctl. */
 MUST_CHECK int watch_change(struct watch *w, unsigned events);
 
 /** Stop; no call comes after this, not even in this turn.  Repeatable. */
@@ -171,16 +181,19 @@ struct job {
 	struct link link;
 	struct mail mail;
 	void (*run)(struct job *job);  /* on a worker; may block */
-	void (*done)(struct job *job); /* on `loop`'s thread; may be NULL */
+	void (*done)(struct job *job); /* on `loop`'s thread; NULL: `run` is
+					  the last, it may free the job */
 	struct loop *loop;
-	uint64_t key; /* jobs of one key run one after another, in order */
+	uint64_t key; /* jobs of one key (0 is a key, too) run one after
+			 another, in order; so do their `done`s */
 	bool queued;  /* private */
 };
 
 /** Start `n` threads named `name`.  Returns 0, ENOMEM or EAGAIN. */
 MUST_CHECK int workers_new(const char *name, unsigned n, struct workers **out);
 
-/** Run everything that is queued, then end the threads.  NULL is fine. */
+/** Run everything that is queued, then end the threads; the loops of the jobs
+ *  must turn once more for their `done`s.  NULL is fine. */
 void workers_free(struct workers *w);
 
 /**
@@ -205,11 +218,13 @@ void thread_join(struct thread *t);
 struct chan;
 MUST_CHECK int chan_new(size_t max_bytes, struct chan **out);
 void chan_free(struct chan *c);
-/** Copy `len` bytes in.  Returns false when full.  Thread: any. */
+/** Copy `len` bytes in (they take 4 more).  Returns false when full or shut.
+ *  Thread: any. */
 bool chan_put(struct chan *c, const void *data, size_t len);
 /**
- * Take the oldest into `b` (cleared first), waiting at most `wait_us`.
- * Returns false when there was none, or the channel is shut and empty.
+ * Take the oldest into `b` (cleared first), waiting at most `wait_us` (-1:
+ * for ever).  Returns false when there was none, or the channel is shut and
+ * empty.  True with buf_err set: it did not fit into `b` and is lost.
  */
 bool chan_take(struct chan *c, struct buf *b, int64_t wait_us);
 /** No more puts succeed; takers get what is left.  Thread: any. */
@@ -240,11 +255,13 @@ bool inbox_is_shut(struct inbox *in);
 /* ---- signals ---------------------------------------------------------- */
 
 /** Signals through signalfd on a loop.  Blocks them in this thread: call
- *  it before any other thread starts. */
+ *  it before any other thread starts.  They stay blocked after the close.
+ *  Returns 0, ENOMEM or the errno of signalfd.  Thread: the loop's. */
 struct signals;
 MUST_CHECK int signals_open(struct loop *loop, const int *signos, size_t n,
 			    void (*fn)(int signo, void *arg), void *arg,
 			    struct signals **out);
+/** Safe inside its own callback.  NULL is fine. */
 void signals_close(struct signals *s);
 
 /* ---- addresses and UDP ------------------------------------------------ */
@@ -262,7 +279,7 @@ struct addr {
 
 enum { ADDR_TEXT_MAX = 64 };
 
-/** Parse "1.2.3.4:80", "[::1]:80", "1.2.3.4" (port 0).  No names.
+/** Parse "1.2.3.4:80", "[::1]:80", "1.2.3.4", "::1" (port 0).  No names.
  *  Returns 0 or EINVAL. */
 MUST_CHECK int addr_parse(const char *text, struct addr *out);
 /** Write "1.2.3.4:80" or "[::1]:80"; returns `text`. */
@@ -279,13 +296,16 @@ void addr_set_port(struct addr *a, uint16_t port);
  * Source: IANA special-purpose address registries (RFC 6890).
  */
 bool addr_is_global(const struct addr *a);
+/** Why it is not global, e.g. "private use (RFC 1918)"; NULL: it is. */
+const char *addr_special(const struct addr *a);
 
 /** One datagram as received; `data` is valid during the call only. */
 struct datagram {
 	const uint8_t *data;
 	size_t len;
 	const struct addr *from;
-	int64_t arrival_us; /* monotonic; kernel time stamp when there is one */
+	int64_t arrival_us; /* monotonic; the kernel's time stamp when there is
+			       one.  May be a little after loop_now_us */
 };
 
 struct udp;
@@ -296,7 +316,10 @@ typedef void(udp_fn)(const struct datagram *d, void *arg);
  * Bind a UDP socket and read it in batches (recvmmsg).  An ICMP error
  * never closes it (IP_RECVERR is off, ECONNREFUSED is ignored).
  *
- * at     where to bind; port 0: the kernel chooses
+ * at     where to bind; port 0: the kernel chooses.  "[::]" takes IPv4 too;
+ *        IPv4 peers are shown, and sent to, as plain IPv4 addresses
+ *
+ * A datagram over 2048 bytes is dropped and counted (udp_dropped).
  *
  * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of socket/bind.
  * Thread: the loop's.
@@ -306,6 +329,8 @@ MUST_CHECK int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn,
 /** Send one datagram.  Returns 0 or an errno (EAGAIN: dropped). */
 int udp_send(struct udp *u, const struct addr *to, const void *data,
 	     size_t len);
+/** Datagrams dropped because they were too long. */
+uint64_t udp_dropped(const struct udp *u);
 /** The address it is bound to. */
 void udp_addr(const struct udp *u, struct addr *out);
 /** Close; safe inside its own callback.  NULL is fine. */
@@ -316,7 +341,8 @@ void udp_close(struct udp *u);
 /* All of these may block: worker, file and store threads, and start-up
  * only.  They retry EINTR and short writes; every error is an errno. */
 
-/** Make `path` and its parents (0750).  Returns 0 or an errno. */
+/** Make `path` and its parents (0750), durably.  Returns 0 or an errno
+ *  (ENOTDIR: something else has the name). */
 MUST_CHECK int file_mkdirs(const char *path);
 /** Write all `len` bytes at `offset`. */
 MUST_CHECK int file_write_all(int fd, const void *data, size_t len,
@@ -325,7 +351,8 @@ MUST_CHECK int file_write_all(int fd, const void *data, size_t len,
 MUST_CHECK int file_sync_dir(const char *path);
 /** Rename, never over an existing file (EEXIST). */
 MUST_CHECK int file_rename_new(const char *from, const char *to);
-/** Read a small file whole into `b` (limit: b->max). */
+/** Read a small file whole into `b` (cleared first).  EMSGSIZE: it is longer
+ *  than b->max. */
 MUST_CHECK int file_read(const char *path, struct buf *b);
 /** Write a file so that it is there whole or not at all, and durable:
  *  temporary name, fsync, rename over, fsync of the directory. */
@@ -336,7 +363,9 @@ MUST_CHECK int file_sha256(const char *path, char hex[65], int64_t *len);
 /** Free bytes for us on the file system of `path`. */
 MUST_CHECK int file_free_bytes(const char *path, int64_t *bytes);
 /** Call `fn(path, arg)` for every regular file below `dir`, stop at the
- *  first non-zero result, which is returned.  ENOENT for no `dir` is 0. */
+ *  first non-zero result, which is returned.  ENOENT for no `dir` is 0.
+ *  Symbolic links are not followed; `fn` may remove or rename the file.
+ *  ELOOP: deeper than 32 folders. */
 MUST_CHECK int file_walk(const char *dir,
 			 int (*fn)(const char *path, void *arg), void *arg);
 

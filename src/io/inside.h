@@ -1,0 +1,20 @@
+/** io/inside.h -- what the files of io/ share with each other only. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IO_INSIDE_H
+#define IO_INSIDE_H
+
+#include "io/io.h"
+
+/** ::ffff:1.2.3.4 -> 1.2.3.4, anything else stays. */
+void addr_unmap(struct addr *a);
+
+/** 1.2.3.4 -> ::ffff:1.2.3.4, anything else stays. */
+void addr_map(struct addr *a);
+
+/**
+ * A place for memory that all UDP sockets of a loop use in turn, and that
+ * loop_free gives back with mem_free; NULL at first.
+ */
+void **loop_scratch(struct loop *loop);
+
+#endif
