@@ -166,7 +166,7 @@ void lanes_remove(struct lanes *ls, uint32_t r)
 	pool_give(&ls->records, r);
 	lanes_lane(ls, l)->n--;
 	drop_lane_if_empty(ls, l);
-	if (!ls->records.n) {
+	if (!ls->records.n && ls->cap_heap > POOL_PAGE) {
 		mem_free(ls->heap);
 		ls->heap = NULL;
 		ls->cap_heap = 0;

@@ -13,7 +13,14 @@
 
 #include "base/mem.h"
 
-enum { FIRST_SLOTS = 64, FIRST_PAGES = 16 };
+enum {
+	FIRST_SLOTS = 64,
+	FIRST_PAGES = 16,
+	/* An empty table keeps this much, so that one member that comes and
+	 * goes costs no allocation. */
+	KEEP_PAGES = 1,
+	KEEP_SLOTS = 2 * POOL_PAGE
+};
 
 void pool_init(struct pool *p, size_t len)
 {
@@ -88,7 +95,7 @@ void pool_give(struct pool *p, uint32_t i)
 
 	assert(p->n > 0);
 	p->n--;
-	if (!p->n) {
+	if (!p->n && p->n_pages > KEEP_PAGES) {
 		pool_fini(p);
 		return;
 	}
@@ -170,7 +177,7 @@ void index_remove(struct index *x, uint32_t i)
 	}
 	close_hole(x, at);
 	x->n--;
-	if (!x->n)
+	if (!x->n && x->n_slots > KEEP_SLOTS)
 		index_fini(x);
 }
 

@@ -30,8 +30,8 @@ void pool_init(struct pool *p, size_t len);
 void pool_fini(struct pool *p);
 /** A zeroed member's number; 0 when out of memory. */
 MUST_CHECK uint32_t pool_take(struct pool *p);
-/** Give one back, zeroed (but for its link).  The pages of an empty pool
- *  are freed. */
+/** Give one back, zeroed (but for its link).  A pool that
+ *  was large and is empty now is freed. */
 void pool_give(struct pool *p, uint32_t i);
 void *pool_at(const struct pool *p, uint32_t i);
 /** Numbers run from 1 to this; not all are in use. */
