@@ -136,3 +136,26 @@ json_t *call_id(uint64_t id)
 {
 	return json_sprintf("%" PRIu64, id);
 }
+
+bool call_rows_are_bad(struct call *c, struct store_rows *rows)
+{
+	struct err e = {.code = rows->err};
+
+	if (c->request && !rows->err)
+		return false;
+	store_rows_free(rows);
+	if (c->request)
+		call_error(c, &e);
+	else
+		call_free(c);
+	return true;
+}
+
+void call_ask(struct call *c, store_rows_fn *done)
+{
+	struct err e = {.code = ENOMEM};
+
+	if (store_query(c->control->store, &c->filter, c->control->loop, done,
+			c))
+		call_error(c, &e);
+}

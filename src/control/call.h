@@ -51,6 +51,11 @@ void call_error(struct call *c, const struct err *e);
 void call_text(struct call *c, int status, const char *type,
 	       const struct buf *text);
 void call_free(struct call *c);
+/** Read c->filter's page; `done` gets the call as its argument. */
+void call_ask(struct call *c, store_rows_fn *done);
+/** First thing in `done`: true when the client has gone or the read failed;
+ *  then rows and call are dealt with. */
+bool call_rows_are_bad(struct call *c, struct store_rows *rows);
 /** A 64-bit id as a JSON string. */
 json_t *call_id(uint64_t id);
 

@@ -28,29 +28,6 @@ static json_t *delivery_json(struct call *c, const struct delivery_row *d)
 		d->last_status, "last_error", d->last_error);
 }
 
-static bool rows_are_bad(struct call *c, struct store_rows *rows)
-{
-	struct err e = {.code = rows->err};
-
-	if (c->request && !rows->err)
-		return false;
-	store_rows_free(rows);
-	if (c->request)
-		call_error(c, &e);
-	else
-		call_free(c);
-	return true;
-}
-
-static void ask(struct call *c, store_rows_fn *done)
-{
-	struct err e = {.code = ENOMEM};
-
-	if (store_query(c->control->store, &c->filter, c->control->loop, done,
-			c))
-		call_error(c, &e);
-}
-
 /* ---- filters -------------------------------------------------------------------- */
 
 static bool filter_state(struct call *c, const char *text)
@@ -101,7 +78,7 @@ static void on_deliveries(struct store_rows *rows, void *arg)
 	json_t *next;
 	uint64_t last = 0;
 
-	if (rows_are_bad(c, rows))
+	if (call_rows_are_bad(c, rows))
 		return;
 	list = json_array();
 	for (size_t i = 0; i < rows->n; i++) {
@@ -130,7 +107,7 @@ void deliveries_list(struct call *c)
 	    (task && !call_number(c, task, "task", &c->filter.task)) ||
 	    !call_page(c, &c->filter))
 		return;
-	ask(c, on_deliveries);
+	call_ask(c, on_deliveries);
 }
 
 static void on_attempts(struct store_rows *rows, void *arg)
@@ -139,7 +116,7 @@ static void on_attempts(struct store_rows *rows, void *arg)
 	json_t *list;
 	json_t *answer;
 
-	if (rows_are_bad(c, rows))
+	if (call_rows_are_bad(c, rows))
 		return;
 	list = json_array();
 	for (size_t i = 0; i < rows->n; i++) {
@@ -163,7 +140,7 @@ static void on_one_delivery(struct store_rows *rows, void *arg)
 {
 	struct call *c = arg;
 
-	if (rows_are_bad(c, rows))
+	if (call_rows_are_bad(c, rows))
 		return;
 	if (!rows->n) {
 		store_rows_free(rows);
@@ -176,7 +153,7 @@ static void on_one_delivery(struct store_rows *rows, void *arg)
 					  .delivery = rows->deliveries[0].id,
 					  .state = -1};
 	store_rows_free(rows);
-	ask(c, on_attempts);
+	call_ask(c, on_attempts);
 }
 
 void deliveries_show(struct call *c)
@@ -184,7 +161,7 @@ void deliveries_show(struct call *c)
 	c->filter = (struct store_filter){
 		.what = READ_DELIVERIES, .state = -1, .limit = 1};
 	if (call_number(c, c->parts[0], "delivery", &c->filter.id))
-		ask(c, on_one_delivery);
+		call_ask(c, on_one_delivery);
 }
 
 /* ---- replay ----------------------------------------------------------------------- */
@@ -233,7 +210,7 @@ static void on_counted(struct store_rows *rows, void *arg)
 	struct call *c = arg;
 	bool more;
 
-	if (rows_are_bad(c, rows))
+	if (call_rows_are_bad(c, rows))
 		return;
 	c->count += rows->n;
 	more = rows->more && c->count < COUNT_PAGE * COUNT_PAGES_MAX;
@@ -247,7 +224,7 @@ static void on_counted(struct store_rows *rows, void *arg)
 		more = c->id == 0;
 	}
 	if (more)
-		ask(c, on_counted);
+		call_ask(c, on_counted);
 	else
 		call_reply(c, 200,
 			   json_pack("{s:I, s:b}", "would_replay",
@@ -260,7 +237,7 @@ static void count_replay(struct call *c)
 	if (c->filter.state < 0)
 		c->filter.state = DELIVERY_DEAD;
 	c->filter.limit = COUNT_PAGE;
-	ask(c, on_counted);
+	call_ask(c, on_counted);
 }
 
 static bool replay_fields(struct call *c)

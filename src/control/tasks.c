@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "control/call.h"
+#include "sound/sound.h"
 
 static const char *const modes[] = {"single", "mixed", "both", NULL};
 
@@ -103,30 +104,6 @@ static json_t *page_json(const char *name, json_t *list, bool more,
 			 more ? call_id(last) : json_null());
 }
 
-/** The client has gone, or the read failed: deal with it. */
-static bool rows_are_bad(struct call *c, struct store_rows *rows)
-{
-	struct err e = {.code = rows->err};
-
-	if (c->request && !rows->err)
-		return false;
-	store_rows_free(rows);
-	if (c->request)
-		call_error(c, &e);
-	else
-		call_free(c);
-	return true;
-}
-
-static void ask(struct call *c, store_rows_fn *done)
-{
-	struct err e = {.code = ENOMEM};
-
-	if (store_query(c->control->store, &c->filter, c->control->loop, done,
-			c))
-		call_error(c, &e);
-}
-
 /* ---- start, change, stop ---------------------------------------------------------- */
 
 static void on_started(const struct err *e, const struct task_info *t,
@@ -190,7 +167,7 @@ static void on_one_task(struct store_rows *rows, void *arg)
 	struct call *c = arg;
 	json_t *item;
 
-	if (rows_are_bad(c, rows))
+	if (call_rows_are_bad(c, rows))
 		return;
 	if (!rows->n) {
 		store_rows_free(rows);
@@ -207,7 +184,7 @@ static void ask_one_task(struct call *c, uint64_t id)
 {
 	c->filter = (struct store_filter){
 		.what = READ_TASKS, .id = id, .state = -1, .limit = 1};
-	ask(c, on_one_task);
+	call_ask(c, on_one_task);
 }
 
 void tasks_stop(struct call *c)
@@ -240,7 +217,7 @@ static void on_tasks(struct store_rows *rows, void *arg)
 	uint64_t last = 0;
 	bool more;
 
-	if (rows_are_bad(c, rows))
+	if (call_rows_are_bad(c, rows))
 		return;
 	list = json_array();
 	for (size_t i = 0; i < rows->n; i++) {
@@ -285,7 +262,7 @@ void tasks_list(struct call *c)
 	    (room && !call_name(c, room, "room")))
 		return;
 	c->filter.room = room;
-	ask(c, on_tasks);
+	call_ask(c, on_tasks);
 }
 
 static void on_segments(struct store_rows *rows, void *arg)
@@ -295,7 +272,7 @@ static void on_segments(struct store_rows *rows, void *arg)
 	uint64_t last = 0;
 	bool more;
 
-	if (rows_are_bad(c, rows))
+	if (call_rows_are_bad(c, rows))
 		return;
 	if (!rows->n && !c->filter.after) {
 		/* none yet, or no such task? */
@@ -328,7 +305,7 @@ void segments_list(struct call *c)
 	if (call_query_keys(c, keys) &&
 	    call_number(c, c->parts[0], "task", &c->filter.task) &&
 	    call_page(c, &c->filter))
-		ask(c, on_segments);
+		call_ask(c, on_segments);
 }
 
 /* ---- audio ------------------------------------------------------------------------------ */
@@ -340,7 +317,7 @@ static void on_audio_row(struct store_rows *rows, void *arg)
 	char path[1280];
 	int fd;
 
-	if (rows_are_bad(c, rows))
+	if (call_rows_are_bad(c, rows))
 		return;
 	if (!rows->n) {
 		store_rows_free(rows);
@@ -372,5 +349,5 @@ void segments_audio(struct call *c)
 	c->filter = (struct store_filter){
 		.what = READ_SEGMENTS, .state = -1, .limit = 1};
 	if (call_number(c, c->parts[0], "segment", &c->filter.id))
-		ask(c, on_audio_row);
+		call_ask(c, on_audio_row);
 }
