@@ -121,14 +121,29 @@ void http_reply(struct http_request *r, const struct http_answer *a)
 
 enum range { RANGE_NONE, RANGE_PART, RANGE_BAD };
 
+/* "-n": the last n bytes. */
+static enum range suffix_parse(const char *text, int64_t size, int64_t *from,
+			       int64_t *len)
+{
+	int64_t n;
+
+	if (str_to_i64(text, 0, INT64_MAX, &n))
+		return RANGE_NONE;
+	if (n == 0 || size == 0)
+		return RANGE_BAD;
+	*len = n < size ? n : size;
+	*from = size - *len;
+	return RANGE_PART;
+}
+
 /* "bytes=a-b", "bytes=a-", "bytes=-n".  Anything that is not one range of
  * bytes is as if it was not there (RFC 9110 section 14.2). */
 static enum range range_parse(const char *text, int64_t size, int64_t *from,
 			      int64_t *len)
 {
-	char first[24], last[24];
+	char first[24] = "", last[24];
 	const char *dash;
-	int64_t a, b;
+	int64_t a, b = size - 1;
 
 	if (!text || !str_starts_with(text, "bytes="))
 		return RANGE_NONE;
@@ -137,19 +152,11 @@ static enum range range_parse(const char *text, int64_t size, int64_t *from,
 	if (!dash || (size_t)(dash - text) >= sizeof(first) ||
 	    !str_copy(last, sizeof(last), dash + 1))
 		return RANGE_NONE;
-	snprintf(first, sizeof(first), "%.*s", (int)(dash - text), text);
-	if (!first[0]) {
-		if (str_to_i64(last, 0, INT64_MAX, &b))
-			return RANGE_NONE;
-		if (b == 0 || size == 0)
-			return RANGE_BAD;
-		*len = b < size ? b : size;
-		*from = size - *len;
-		return RANGE_PART;
-	}
+	if (dash == text)
+		return suffix_parse(last, size, from, len);
+	memcpy(first, text, (size_t)(dash - text));
 	if (str_to_i64(first, 0, INT64_MAX, &a))
 		return RANGE_NONE;
-	b = size - 1;
 	if (last[0] && (str_to_i64(last, 0, INT64_MAX, &b) || b < a))
 		return RANGE_NONE;
 	if (a >= size)
