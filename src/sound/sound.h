@@ -89,6 +89,8 @@ struct sound_mp3_config {
  * The encoder's first frame (its delay) is dropped, so that MP3 frame k
  * holds the sound of input frames k*1152.. within 3 ms.  Silence is a cached
  * frame once real silence has drained the encoder's look-ahead.
+ * The first 9 ms of a file that begins in the midst of sound fade in: MP3
+ * frames overlap, and the one before is not in the file.
  */
 struct sound_mp3;
 
