@@ -141,6 +141,8 @@ void record_file_unref(struct record_file *file)
 					       memory_order_acq_rel) != 1)
 		return;
 	assert(list_is_empty(&file->blocks));
+	if (file->disk.fd >= 0) /* never closed */
+		counter_add(COUNT_segments_open, -1);
 	disk_fini(&file->disk);
 	mem_free(file->name);
 	mem_free(file);
