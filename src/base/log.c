@@ -53,8 +53,9 @@ static void write_line(enum log_level level, const char *fmt, va_list ap)
 	len += (size_t)n;
 	if (len > sizeof(line) - 2)
 		len = sizeof(line) - 2;
+	/* One line, and nothing that a terminal would obey. */
 	for (size_t i = 0; i < len; i++) {
-		if (line[i] == '\n')
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = ' ';
 	}
 	line[len] = 0;

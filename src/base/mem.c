@@ -37,7 +37,12 @@ void *mem_zalloc(size_t len)
 
 void *mem_zalloc_n(size_t n, size_t len)
 {
-	return must_fail() ? NULL : count(calloc(n ? n : 1, len));
+	size_t all;
+
+	/* calloc checks this, too, but sanitizers end the process there. */
+	if (must_fail() || __builtin_mul_overflow(n, len, &all))
+		return NULL;
+	return count(calloc(1, all ? all : 1));
 }
 
 void *mem_realloc(void *p, size_t len)

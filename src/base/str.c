@@ -134,6 +134,12 @@ static size_t utf8_len(const uint8_t *p, size_t left)
 	return n;
 }
 
+/** Is the sequence at `p` a control character (C0, DEL or C1)? */
+static bool is_control(const uint8_t *p)
+{
+	return *p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0);
+}
+
 bool str_is_clean_utf8(const char *s, size_t len)
 {
 	const uint8_t *p = (const uint8_t *)s;
@@ -141,7 +147,7 @@ bool str_is_clean_utf8(const char *s, size_t len)
 	while (len) {
 		size_t n = utf8_len(p, len);
 
-		if (!n || (n == 1 && (*p < 0x20 || *p == 0x7f)))
+		if (!n || is_control(p))
 			return false;
 		p += n;
 		len -= n;

@@ -175,7 +175,7 @@ int file_rename_new(const char *from, const char *to)
 int file_read(const char *path, struct buf *b)
 {
 	uint8_t chunk[4096];
-	size_t len;
+	size_t len = 0;
 	int fd;
 	int err = open_file(path, O_RDONLY, &fd);
 
@@ -236,7 +236,7 @@ int file_write_durable(const char *path, const void *data, size_t len)
 
 static int hash_fd(int fd, EVP_MD_CTX *md, uint8_t *chunk, int64_t *total)
 {
-	size_t len;
+	size_t len = 0;
 	int err;
 
 	*total = 0;

@@ -454,6 +454,7 @@ struct http_server_config {
 	int64_t header_us;	  /* deadline for the whole request to come */
 	/* on a refused request (413, 408, 400): count, may be NULL */
 	void (*refused)(int status, void *arg);
+	int64_t heartbeat_us; /* of event streams; 0: 15 s */
 };
 
 /**

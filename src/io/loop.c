@@ -482,7 +482,7 @@ static int wait_ready(struct loop *loop, int64_t wait_us)
 		.tv_sec = wait_us / CLOCK_US_PER_S,
 		.tv_nsec = wait_us % CLOCK_US_PER_S * 1000,
 	};
-	const int64_t longest_ms = 3600 * 1000;
+	const int64_t longest_ms = 3600000; /* an hour; then again */
 	int64_t ms;
 	int n;
 

@@ -8,6 +8,7 @@
 #ifndef SOUND_SOUND_H
 #define SOUND_SOUND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -79,6 +80,7 @@ uint32_t sound_packet_frames(const void *packet, size_t len);
 struct sound_mp3_config {
 	uint32_t sample_rate; /* 48000 (the only one so far) */
 	uint32_t bit_s;	      /* 64000 */
+	bool encode_silence;  /* tests: never use the cached silent frame */
 };
 
 /**
@@ -90,6 +92,7 @@ struct sound_mp3_config {
  */
 struct sound_mp3;
 
+/** Returns 0, EINVAL (a rate that MPEG-1 layer III has not), ENOMEM. */
 MUST_CHECK int sound_mp3_new(const struct sound_mp3_config *config,
 			     struct sound_mp3 **out);
 void sound_mp3_free(struct sound_mp3 *m);
@@ -102,8 +105,9 @@ uint32_t sound_mp3_frame_len(const struct sound_mp3 *m);
 
 /**
  * Encode `frames` of PCM; pcm NULL means silence.  Whole MP3 frames that
- * are ready are appended to `out`.
- * Returns 0, ENOMEM, EMSGSIZE (limit of out: sound is lost).
+ * are ready are appended to `out`.  PCM that is all zeros is silence too.
+ * Returns 0, ENOMEM, EMSGSIZE (limit of out: sound is lost; it counts in
+ * frames_in and frames_out, so what follows keeps its place).
  */
 MUST_CHECK int sound_mp3_write(struct sound_mp3 *m, const int16_t *pcm,
 			       uint64_t frames, struct buf *out);
@@ -111,7 +115,9 @@ MUST_CHECK int sound_mp3_write(struct sound_mp3 *m, const int16_t *pcm,
 /**
  * Pad with silence to a frame boundary and feed silence until all MP3
  * frames up to there have come out.  Afterwards frames_in is a multiple of
- * the frame length and frames_out has caught up with it.
+ * the frame length and frames_out has caught up with it; the silence fed
+ * to get there counts in neither.
+ * Returns as sound_mp3_write.
  */
 MUST_CHECK int sound_mp3_flush(struct sound_mp3 *m, struct buf *out);
 

@@ -29,7 +29,9 @@ enum signature_encoding { SIGNATURE_BASE64, SIGNATURE_HEX };
 
 #define CALLBACK_LIVE_COMMAND "Follow.CallbackAfterCloudRecordingChanged"
 
+/** "gme", "live". */
 const char *dialect_name(enum dialect d);
+/** Name -> dialect; false when unknown. */
 bool dialect_parse(const char *name, enum dialect *d);
 
 /** Has this dialect a word for this kind of event? */
@@ -43,6 +45,12 @@ struct callback_style {
 	const char *url; /* the endpoint's */
 };
 
+enum {
+	CALLBACK_URL_MAX = 8192,      /* [bytes] */
+	CALLBACK_BODY_MAX = 1U << 20, /* EVENT_FILES_MAX files always fit */
+	CALLBACK_FIELDS_MAX = 1024
+};
+
 /** A callback as it goes out. */
 struct callback_request {
 	struct buf url;
@@ -50,51 +58,71 @@ struct callback_request {
 	struct buf fields; /* "Name: value\n" lines: content type, signature */
 };
 
+/** Make it empty.  Allocates nothing. */
 void callback_request_init(struct callback_request *r);
+/** Free what it holds; it is empty and usable again. */
 void callback_request_fini(struct callback_request *r);
 
 /**
  * Render and sign one attempt.
  *
  * now_ms   time of sending: Timestamp, CallbackTs, RequestTime
+ * out      from callback_request_init(); what it held is replaced
  *
+ * live: the parameters go behind the query that the URL has (before its
+ * fragment); no client_ip is "127.0.0.1", no platform "Unknown".
  * Everything else is byte-identical on every attempt.
- * Returns 0, ENOTSUP (callback_has is false), ENOMEM or EMSGSIZE.
+ * Returns 0, ENOTSUP (callback_has is false), ENOMEM or EMSGSIZE; on
+ * failure `out` holds nothing to be sent.
  */
 MUST_CHECK int callback_render(const struct callback_style *style,
 			       const struct event *e, int64_t now_ms,
 			       struct callback_request *out);
 
-/** Just the body (for `sign`, tests and documents). */
+/** Just the body, appended (for `sign`, tests and documents).
+ *  Returns 0, ENOTSUP, ENOMEM or EMSGSIZE. */
 MUST_CHECK int callback_write_body(enum dialect d, const struct event *e,
 				   int64_t now_ms, struct buf *body);
 
 enum { SIGNATURE_TEXT_MAX = 65 };
 
-/** gme: signature of `body` as text. */
+/** gme: signature of `body` as text.  Returns 0 or ENOMEM. */
 MUST_CHECK int callback_sign_gme(const char *key, const void *body, size_t len,
 				 enum signature_encoding encoding,
 				 char out[SIGNATURE_TEXT_MAX]);
-/** live: Sign = hex(sha256(token + RequestTime)). */
+/** live: Sign = hex(sha256(token + RequestTime)).  Returns 0 or ENOMEM. */
 MUST_CHECK int callback_sign_live(const char *token, int64_t request_time_s,
 				  char out[SIGNATURE_TEXT_MAX]);
 
 /**
- * gme: is `signature` (base64 or hex, any case) the one of these bytes?
- * Constant time in the comparison.
+ * gme: is `signature` (base64, or hex of any case) the one of these bytes?
+ * Constant time in the comparison.  Never with an empty key.
  */
 bool callback_verify_gme(const char *key, const void *body, size_t len,
 			 const char *signature);
 
-/** live: right token, and RequestTime within 60 s of now?
- *  Returns 0, EACCES (wrong sign), ETIME (too old or too new), EBADMSG. */
+/** How far RequestTime may be from the receiver's clock [s]. */
+enum { CALLBACK_LIVE_AGE_MAX_S = 60 };
+
+/**
+ * live: right token, and RequestTime within 60 s of now?
+ *
+ * sign, request_time   the parameters as received, NULL when absent
+ *
+ * Returns 0, EBADMSG (absent or not of their form), EACCES (wrong sign; an
+ * empty token never verifies), ETIME (right, but too old or too new), ENOMEM.
+ */
 MUST_CHECK int callback_verify_live(const char *token, const char *sign,
 				    const char *request_time, int64_t now_ms);
 
 /**
- * Tell the dialect of a request by what its sender must send: a `Signature`
- * header or a BizID key: gme; a `CallbackCommand` query: live.
- * Returns false when it is neither.
+ * Tell the dialect of a request by what its sender must send: a
+ * `CallbackCommand` query: live; else a `Signature` header: gme (which is
+ * also the name of an unrelated header, RFC 9421, so it comes second).
+ * Absent ones are NULL.  Returns false when it is neither.
+ *
+ * The sender chooses: whoever lets a dialect be recognised must refuse the
+ * one that it has no key for.
  */
 bool callback_recognise(const char *signature_header,
 			const char *callback_command, enum dialect *d);
@@ -103,18 +131,26 @@ bool callback_recognise(const char *signature_header,
 struct callback {
 	enum dialect dialect;
 	struct event event; /* as far as the dialect tells; event.task is 0
-			       when the id is not a number */
+			       when the id is not a number.  gme does not tell
+			       unix_ms; live tells its app in the URL only */
 	char task[128];	    /* the task's id as text */
 	int type;	    /* EventType as sent */
 	int64_t sent_ms;    /* Timestamp or CallbackTs */
 	char key[65];	    /* hex sha256 of what makes it the same event again
-			       (signed fields without the time of sending) */
+			       (signed fields without the time of sending);
+			       live: within one app */
 };
 
 /**
  * Read a body.  Unknown extra keys are fine; missing or wrongly typed ones
  * are named in `err`.  Free with event_fini(&out->event).
- * Returns 0, EBADMSG, ENOMEM.
+ *
+ * live: other senders use the types 304, 306 to 309, 311 and 312 too; they
+ * are read with event.kind EVENT_KIND_N, and their Payload is not looked at.
+ * EventTs, RoomId and the times of files may be numbers or strings: the
+ * vendor's own samples differ.  Of 305 either Status or LeaveCode is taken.
+ *
+ * Returns 0, EBADMSG, ENOMEM; on failure *out owns nothing.
  */
 MUST_CHECK int callback_parse(enum dialect d, const void *body, size_t len,
 			      struct callback *out, struct err *err);
@@ -124,7 +160,8 @@ const char *callback_answer(enum dialect d);
 
 /**
  * Verdict on an answer of an endpoint with `verdict: body`: JSON with
- * ActionStatus "OK" and ErrorCode 0.  Otherwise false and one line why.
+ * ActionStatus "OK" and ErrorCode 0.  Otherwise false and one line why
+ * (`cap` bytes at most, with its NUL; what it quotes is made harmless).
  */
 bool callback_answer_is_ok(const void *body, size_t len, char *why, size_t cap);
 

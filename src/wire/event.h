@@ -94,21 +94,35 @@ struct event {
 /** Free what the event owns (its files). */
 void event_fini(struct event *e);
 
-/** Stable name of a kind. */
+/** Stable name of a kind; "other" for EVENT_KIND_N, which callback_parse
+ *  gives to what other senders tell and we have no word for. */
 const char *event_kind_name(enum event_kind kind);
 
-/** Name -> kind; false when unknown. */
+/** Name -> kind; false when unknown ("other" is). */
 bool event_kind_parse(const char *name, enum event_kind *kind);
 
 /** Is it about a segment? */
 bool event_is_of_segment(enum event_kind kind);
 
-/** Write the facts as compact JSON (appends; check buf_err). */
+/** "single", "mixed", "both". */
+const char *record_mode_name(enum record_mode mode);
+
+/** Name -> mode; false when unknown. */
+bool record_mode_parse(const char *name, enum record_mode *mode);
+
+/**
+ * Write the facts as compact JSON (appends; check buf_err).
+ *
+ * "kind" and "mode" come first, then the members in the order of the struct,
+ * "files" last.  Ids (id, task) are decimal strings.  A member that is 0 or
+ * "" is left out, and read back as such.
+ */
 void event_write_json(const struct event *e, struct buf *out);
 
 /**
- * Read what event_write_json wrote.
- * Returns 0, EBADMSG or ENOMEM; on failure *e owns nothing.
+ * Read what event_write_json wrote.  Unknown members are skipped, so that
+ * an older program can read what a newer one wrote.
+ * Returns 0, EBADMSG or ENOMEM; on failure *e is all zero.
  */
 MUST_CHECK int event_parse_json(const char *json, size_t len, struct event *e);
 

@@ -1,0 +1,68 @@
+/**
+ * wire/sig.h -- digests, MACs and the two ways to write them as text.
+ *
+ * One call, one result; no state is kept.  Thread: any.
+ * Everything returns 0, or ENOMEM when OpenSSL has no memory (or lacks the
+ * algorithm); then the output is not to be used.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WIRE_SIG_H
+#define WIRE_SIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+enum { SIG_SHA1_LEN = 20, SIG_SHA256_LEN = 32 };
+
+/** Room for `len` bytes as text, with the NUL. */
+#define SIG_HEX_CAP(len)    ((len)*2 + 1)
+#define SIG_BASE64_CAP(len) (((len) + 2) / 3 * 4 + 1)
+
+MUST_CHECK int sig_sha256(const void *data, size_t len,
+			  uint8_t out[SIG_SHA256_LEN]);
+
+/** SHA-256 of `b` behind `a`, without a copy of either. */
+MUST_CHECK int sig_sha256_of_two(const void *a, size_t a_len, const void *b,
+				 size_t b_len, uint8_t out[SIG_SHA256_LEN]);
+
+/** SHA-256 as 64 lower-case hex digits and a NUL. */
+MUST_CHECK int sig_sha256_hex(const void *data, size_t len,
+			      char out[SIG_HEX_CAP(SIG_SHA256_LEN)]);
+
+/** The key may have any length, also 0. */
+MUST_CHECK int sig_hmac_sha1(const void *key, size_t key_len, const void *data,
+			     size_t len, uint8_t out[SIG_SHA1_LEN]);
+MUST_CHECK int sig_hmac_sha256(const void *key, size_t key_len,
+			       const void *data, size_t len,
+			       uint8_t out[SIG_SHA256_LEN]);
+
+/** Write lower-case hex digits and a NUL: SIG_HEX_CAP(len) bytes. */
+void sig_hex(const void *data, size_t len, char *out);
+
+/** Write base64 (RFC 4648 section 4) and a NUL: SIG_BASE64_CAP(len) bytes. */
+void sig_base64(const void *data, size_t len, char *out);
+
+/**
+ * Read hex digits of any case that are exactly `len` bytes.
+ * Returns 0, or EBADMSG: another length, or another character.
+ */
+MUST_CHECK int sig_hex_parse(const char *text, uint8_t *out, size_t len);
+
+/**
+ * Read base64, strictly: padded, no other characters, unused bits zero.
+ *
+ * out, cap   room for the bytes
+ * len        out: bytes written
+ *
+ * Returns 0, EBADMSG, or EMSGSIZE: more than `cap` bytes.
+ */
+MUST_CHECK int sig_base64_parse(const char *text, uint8_t *out, size_t cap,
+				size_t *len);
+
+/** Are these bytes the same?  Takes the same time wherever they differ. */
+bool sig_is_equal(const void *a, const void *b, size_t len);
+
+#endif
