@@ -34,10 +34,11 @@
 struct store;
 
 struct store_config {
-	const char *data_dir; /* made when missing */
-	size_t ballast_bytes; /* 4 MiB; 0: none */
-	size_t max_queue;     /* writes waiting; more are refused with
-				  ENOBUFS: 100,000 */
+	const char *data_dir;	  /* made when missing */
+	size_t ballast_bytes;	  /* 4 MiB; 0: none */
+	size_t max_queue;	  /* writes waiting; more are refused with
+				  ENOBUFS: 100,000 (0: this) */
+	int64_t read_deadline_us; /* a page takes at most: 5 s (0: this) */
 };
 
 /**
