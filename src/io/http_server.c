@@ -156,7 +156,7 @@ static void cut_off(struct http_conn *c)
 	c->deadline_us = 0;
 	if (c->phase == HTTP_RECEIVING)
 		send_raw(c, 408, "the request did not come in time");
-	if (c->phase != HTTP_RESTING)
+	if (c->phase == HTTP_FRESH || c->phase == HTTP_RECEIVING)
 		count_refused(c->server, 408);
 	if (c->phase == HTTP_RECEIVING)
 		http_linger_start(c->server, c->fd);
@@ -390,10 +390,14 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 
 static enum MHD_Result queue(struct http_incoming *in)
 {
+	struct http_conn *c = in->conn;
 	enum MHD_Result ok;
 
 	if (!in->response)
 		return MHD_NO;
+	if (!in->stream)
+		c->deadline_us = loop_now_us(c->server->loop) +
+				 (int64_t)HTTP_ANSWER_S * CLOCK_US_PER_S;
 	ok = MHD_queue_response(in->mhd, in->status, in->response);
 	MHD_destroy_response(in->response);
 	in->response = NULL;

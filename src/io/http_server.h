@@ -11,6 +11,8 @@ enum {
 	/* A client that sent the head of a keep-alive request and nothing
 	 * more, or that does not read its answer, is closed after this. */
 	HTTP_IDLE_S = 60,
+	/* An answer that is read a byte at a time is cut off after this. */
+	HTTP_ANSWER_S = 3600,
 	HTTP_HEARTBEAT_S = 15,
 	HTTP_STREAM_MAX = 1024 * 1024, /* [bytes] a client may be behind */
 	HTTP_MAX_PARAMS = 256,
@@ -27,7 +29,7 @@ struct http_param {
 enum http_phase {
 	HTTP_FRESH,	/* accepted, no request line yet: header_us */
 	HTTP_RECEIVING, /* request line seen: header_us */
-	HTTP_ANSWERING, /* whole: none of ours, idle time-out only */
+	HTTP_ANSWERING, /* whole: none until answered, then HTTP_ANSWER_S */
 	HTTP_RESTING,	/* answered, kept alive: HTTP_IDLE_S */
 };
 

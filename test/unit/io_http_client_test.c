@@ -758,6 +758,70 @@ static void fetch_says_why_not(void **state)
 	buf_fini(&answer);
 }
 
+static void client_reaches_ipv6_addresses(void **state)
+{
+	struct fixture *f = *state;
+
+	f->port = 1; /* nobody listens, but it was tried */
+	begin(f, (struct http_call){.allow_private = true}, "[::1]", "/");
+	wait_done(f, 1);
+	assert_false(f->result.refused_address);
+	assert_string_equal(f->result.error, "connection refused");
+}
+
+/* One whole life with the n-th allocation failing. */
+static void live_without_memory(int64_t n)
+{
+	static const struct http_client_config config = {.max_connections = 10,
+							 .user_agent = "x"};
+	struct http_client_config with = config;
+	const char *const fields[] = {"A: b"};
+	struct http_call call = {.method = "POST",
+				 .url = "http://localhost:1/",
+				 .fields = fields,
+				 .n_fields = 1,
+				 .body = "x",
+				 .body_len = 1,
+				 .timeout_us = CLOCK_US_PER_S,
+				 .allow_private = true};
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct err e;
+
+	assert_non_null(f);
+	assert_int_equal(loop_new(&f->loop), 0);
+	assert_int_equal(workers_new("dns", 1, &f->workers), 0);
+	with.workers = f->workers;
+	mem_fail_after(n);
+	if (!http_client_new(f->loop, &with, &f->client)) {
+		int sent = !http_client_send(f->client, &call, on_done, f, &e,
+					     &f->transfer);
+		wait_done(f, sent);
+		call.url = "http://127.0.0.1:1/";
+		sent += !http_client_send(f->client, &call, on_done, f, &e,
+					  &f->transfer);
+		wait_done(f, sent);
+	}
+	http_client_free(f->client);
+	workers_free(f->workers);
+	loop_turn(f->loop, 0);
+	loop_free(f->loop);
+	free(f);
+}
+
+static void client_survives_every_failed_allocation(void **state)
+{
+	int64_t live = mem_live();
+	int64_t n = 0;
+
+	(void)state;
+	do {
+		live_without_memory(n++);
+		assert_int_equal(mem_live(), live);
+	} while (mem_fail_happened());
+	mem_fail_after(-1);
+	assert_in_range(n, 10, 200);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, open_client, close_client)
 
 int main(void)
@@ -781,9 +845,14 @@ int main(void)
 		T(client_may_be_freed_in_done),
 		T(client_takes_plain_urls_only),
 		T(client_refuses_calls_that_would_smuggle),
+		T(client_reaches_ipv6_addresses),
+		cmocka_unit_test(client_survives_every_failed_allocation),
 		T(fetch_returns_status_and_body),
 		T(fetch_says_why_not),
 	};
 
+	/* were it looked at, nothing here would work */
+	setenv("http_proxy", "http://127.0.0.1:9", 1);
+	setenv("all_proxy", "http://127.0.0.1:9", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

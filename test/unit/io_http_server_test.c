@@ -803,6 +803,52 @@ static void server_says_that_an_address_is_in_use(void **state)
 	fixture_close(&f);
 }
 
+/* One short life with the n-th allocation failing. */
+static void live_without_memory(int64_t n)
+{
+	static const char *const asks[] = {
+		GET("/a?b=c", ""), GET("/stream", ""), GET("/file", ""),
+		GET("/b", "Content-Length: 3\r\n") "abc"};
+	struct http_server_config config = {.n_listen = 1,
+					    .max_body = MAX_BODY,
+					    .max_connections = 10,
+					    .header_us = CLOCK_US_PER_S};
+	int fds[ARRAY_LEN(asks)];
+	struct fixture f = {0};
+
+	assert_int_equal(addr_parse("127.0.0.1:0", &config.listen[0]), 0);
+	assert_int_equal(loop_new(&f.loop), 0);
+	mem_fail_after(n);
+	if (!http_server_open(f.loop, &config, on_request, &f, &f.server)) {
+		http_server_addr(f.server, 0, &f.addr);
+		for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+			fds[i] = dial(&f.addr);
+			say(fds[i], asks[i]);
+			turn_for(&f, 2000);
+		}
+		if (f.stream)
+			(void)http_stream_send(f.stream, "data: x\n\n", 9);
+		turn_for(&f, 2000);
+		for (size_t i = 0; i < ARRAY_LEN(asks); i++)
+			close(fds[i]);
+	}
+	http_server_close(f.server);
+	loop_turn(f.loop, 0);
+	loop_free(f.loop);
+}
+
+static void server_survives_every_failed_allocation(void **state)
+{
+	int64_t n = 0;
+
+	(void)state;
+	do
+		live_without_memory(n++);
+	while (mem_fail_happened());
+	mem_fail_after(-1);
+	assert_in_range(n, 10, 200);
+}
+
 static int64_t live;
 
 static int count_live(void **state)
@@ -847,6 +893,7 @@ int main(void)
 		T(server_does_not_spin_while_nothing_happens),
 		T(server_listens_on_several_addresses),
 		T(server_says_that_an_address_is_in_use),
+		T(server_survives_every_failed_allocation),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
