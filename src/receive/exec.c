@@ -1,0 +1,162 @@
+/**
+ * receive/exec.c -- a program once an event, the event on its stdin.
+ *
+ * No shell and no arguments, so nothing of an event is ever read as a
+ * command.  Its stdin is an unlinked memory file, so a program that does not
+ * read blocks nobody.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "receive/private.h"
+
+extern char **environ;
+
+struct exec {
+	struct loop *loop;
+	pid_t pid;
+	int pidfd;
+	struct watch watch;
+	struct timer timer;
+	bool timed_out;
+	exec_fn *done;
+	void *arg;
+};
+
+static void exec_free(struct exec *x)
+{
+	timer_stop(&x->timer);
+	watch_stop(&x->watch);
+	close(x->pidfd);
+	mem_free(x);
+}
+
+static void on_exit_of(struct watch *w, unsigned events, int64_t now_us)
+{
+	struct exec *x = CONTAINER_OF(w, struct exec, watch);
+	exec_fn *done = x->done;
+	void *arg = x->arg;
+	char why[128] = "";
+	siginfo_t info = {0};
+	int status;
+
+	(void)events;
+	(void)now_us;
+	if (waitid(P_PIDFD, (id_t)x->pidfd, &info, WEXITED | WNOHANG) ||
+	    info.si_pid == 0)
+		return;
+	status = info.si_code == CLD_EXITED ? info.si_status
+					    : 128 + info.si_status;
+	if (x->timed_out)
+		str_copy(why, sizeof(why), "killed: it took over a minute");
+	else if (status)
+		snprintf(why, sizeof(why), "it ended with status %d", status);
+	exec_free(x);
+	done(status, why, arg);
+}
+
+static void on_timeout(struct timer *t, int64_t now_us)
+{
+	struct exec *x = CONTAINER_OF(t, struct exec, timer);
+
+	(void)now_us;
+	x->timed_out = true;
+	kill(x->pid, SIGKILL);
+}
+
+static int make_stdin(const char *text, size_t len, int *out)
+{
+	int fd = memfd_create("event", MFD_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return errno;
+	err = file_write_all(fd, text, len, 0);
+	if (err)
+		close(fd);
+	else
+		*out = fd;
+	return err;
+}
+
+static int spawn(const char *program, int in, pid_t *pid)
+{
+	char *copy = mem_strdup(program);
+	char *argv[] = {copy, NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int err;
+
+	if (!copy)
+		return ENOMEM;
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	err = posix_spawnp(pid, program, &actions, &attr, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	mem_free(copy);
+	return err;
+}
+
+int exec_start(struct loop *loop, const char *program, const char *text,
+	       size_t len, int64_t timeout_us, exec_fn *done, void *arg,
+	       struct exec **out)
+{
+	struct exec *x = mem_zalloc(sizeof(*x));
+	int in = -1;
+	int err;
+
+	if (!x)
+		return ENOMEM;
+	x->loop = loop;
+	x->done = done;
+	x->arg = arg;
+	err = make_stdin(text, len, &in);
+	if (!err)
+		err = spawn(program, in, &x->pid);
+	if (in >= 0)
+		close(in);
+	if (err) {
+		mem_free(x);
+		return err;
+	}
+	x->pidfd = (int)syscall(SYS_pidfd_open, x->pid, 0);
+	if (x->pidfd < 0)
+		err = errno;
+	if (!err)
+		err = watch_start(&x->watch, loop, x->pidfd, WATCH_READ,
+				  on_exit_of);
+	if (!err)
+		err = timer_start(&x->timer, loop,
+				  loop_now_us(loop) + timeout_us, on_timeout);
+	if (err) {
+		exec_stop(x);
+		return err;
+	}
+	*out = x;
+	return 0;
+}
+
+void exec_stop(struct exec *x)
+{
+	siginfo_t info;
+
+	kill(x->pid, SIGKILL);
+	waitid(P_PID, (id_t)x->pid, &info, WEXITED);
+	exec_free(x);
+}

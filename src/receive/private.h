@@ -1,0 +1,60 @@
+/** receive/private.h -- parts of the receiver.  Private to receive/. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RECEIVE_PRIVATE_H
+#define RECEIVE_PRIVATE_H
+
+#include <jansson.h>
+
+#include "base/map.h"
+#include "receive/receive.h"
+
+/* ---- recordings.c: one truth from events in any order --------------------- */
+
+/** Everything that was heard of, by task. */
+struct recordings {
+	struct map tasks;
+	size_t n_segments;
+};
+
+void recordings_init(struct recordings *r);
+void recordings_fini(struct recordings *r);
+/** Take an event (its line as JSON) in; twice does no harm. */
+MUST_CHECK int recordings_add(struct recordings *r, const json_t *event);
+/** {"recordings":[...]}; NULL when out of memory. */
+json_t *recordings_json(const struct recordings *r);
+
+/* ---- forward.c: hand events on ----------------------------------------------- */
+
+struct forward;
+
+/** Endpoints for `url` and `program`; either may be NULL, not both. */
+MUST_CHECK int forward_new(struct loop *loop, struct store *store,
+			   struct workers *workers, uint32_t app,
+			   const char *url, const char *program,
+			   struct forward **out);
+void forward_free(struct forward *f);
+enum { FORWARD_ROWS_MAX = 2 };
+/** Fill in the deliveries of an event; returns how many. */
+size_t forward_rows(struct forward *f, uint64_t event, const char *task,
+		    int64_t unix_ms,
+		    struct delivery_row rows[FORWARD_ROWS_MAX]);
+/** They are committed: begin. */
+void forward_begin(struct forward *f, const struct delivery_row *rows, size_t n,
+		   const char *facts, size_t len);
+
+/* ---- exec.c: a program once an event ------------------------------------------ */
+
+struct exec;
+/** status: exit code, or 128 + signal; why "" or a sentence. */
+typedef void(exec_fn)(int status, const char *why, void *arg);
+/**
+ * Run `program` (no shell, no arguments) with `text` on stdin; killed after
+ * timeout_us.  Returns 0 or an errno of the start.
+ */
+MUST_CHECK int exec_start(struct loop *loop, const char *program,
+			  const char *text, size_t len, int64_t timeout_us,
+			  exec_fn *done, void *arg, struct exec **out);
+/** Kill and forget; done is not called. */
+void exec_stop(struct exec *x);
+
+#endif
