@@ -8,7 +8,7 @@
  * DESIGN
  *   - Disk is the truth, memory the schedule: a compact record a pending
  *     delivery, loaded at start.  Facts of fresh events come with
- *     deliver_add and are cached (64 MiB); others are read when due.
+ *     deliver_add and are cached (16 MiB); others are read when due.
  *   - One attempt at a time in a lane; lanes in parallel, at most
  *     `max_in_flight` an endpoint, round robin over endpoints, so that a
  *     slow one never slows another.
@@ -57,9 +57,13 @@ struct deliver_retry {
  * "tencent", "standard", or a list of durations "1s,10s,5m".
  *
  *   tencent   at once, then every 10 s for a minute (these block the lane),
- *             then on with the durable schedule of `standard`
+ *             then on with the durable schedule of `standard` from its
+ *             5 min, its last delay repeated until expiry
  *   standard  5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h
+ *   a list    dead after the last one
  *
+ * The short part, which blocks the lane, is what lies within the first
+ * minute.
  * Returns 0 or EINVAL with `e` naming what is permitted.
  */
 MUST_CHECK int deliver_retry_parse(const char *text, struct deliver_retry *out,
@@ -104,15 +108,20 @@ struct deliver_outcome {
 
 struct deliver_config {
 	unsigned max_in_flight;	  /* all endpoints: 256 */
-	size_t facts_cache_bytes; /* 64 MiB */
+	size_t facts_cache_bytes; /* 0: 16 MiB */
 	uint64_t seed;		  /* of the jitter; tests fix it */
 	bool no_jitter;		  /* tests */
+	/* Tests: time by hand.  With now_us the engine arms no timer: call
+	 * deliver_turn when time has passed. */
+	int64_t (*now_us)(void);  /* NULL: the loop's */
+	int64_t (*unix_ms)(void); /* NULL: clock_unix_ms */
 };
 
 struct deliver_events {
 	/** Make an attempt; call deliver_done exactly once, then or later. */
 	void (*attempt)(struct deliver_attempt *a, void *arg);
-	/** A delivery has ended or an endpoint changed; for logs. */
+	/** A delivery has ended, and that is committed; for logs.  May be
+	    NULL. */
 	void (*ended)(uint64_t delivery, enum delivery_state state, void *arg);
 };
 
@@ -124,7 +133,9 @@ MUST_CHECK int deliver_new(struct loop *loop, struct store *store,
 			   const struct deliver_events *events, void *arg,
 			   struct deliver **out);
 /** Stop; attempts under way are forgotten (their deliver_done must not be
- *  called any more) and made again after the next start. */
+ *  called any more) and made again after the next start.  Replays under way
+ *  are carried out by the store, but their `done` is not called.  The loop
+ *  must still run until the store has answered.  NULL is fine. */
 void deliver_free(struct deliver *d);
 
 /** Declare or change an endpoint (kept by id).  Returns 0 or ENOMEM. */
@@ -165,9 +176,15 @@ struct deliver_endpoint_stats {
 bool deliver_endpoint_stats(const struct deliver *d, uint64_t endpoint,
 			    struct deliver_endpoint_stats *out);
 
-/** Deliveries in memory; for drain at stop. */
+/** Attempts under way and outcomes that are not committed yet; for drain at
+ *  stop. */
 unsigned deliver_in_flight(const struct deliver *d);
 /** Start no more attempts (stopping). */
 void deliver_pause(struct deliver *d);
+
+/** Tests with a clock of their own: deal with what is due. */
+void deliver_turn(struct deliver *d);
+/** When deliver_turn is needed next [us]; INT64_MAX: not by itself. */
+int64_t deliver_next_us(const struct deliver *d);
 
 #endif

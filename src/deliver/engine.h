@@ -1,0 +1,166 @@
+/**
+ * deliver/engine.h -- the inside of the engine, shared by its files.
+ *
+ *   deliver.c  endpoints, start and stop, what is asked from outside
+ *   turn.c     what is due starts: heap -> queues -> round robin -> attempt
+ *   outcome.c  how an attempt ended: committed, then carried out
+ *   reload.c   replay, and finding pending rows that are not in memory
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DELIVER_ENGINE_H
+#define DELIVER_ENGINE_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "deliver/breaker.h"
+#include "deliver/deliver.h"
+#include "deliver/facts.h"
+#include "deliver/lane.h"
+#include "deliver/schedule.h"
+
+/** After a lack of memory or a failed read: try again. */
+#define ENGINE_AGAIN_US (1 * (int64_t)1000000)
+
+struct endpoint {
+	struct deliver_endpoint conf;
+	struct map_node node; /* by conf.id */
+	uint32_t number;      /* place in deliver.endpoints, from 1 */
+	bool declared;	      /* else its deliveries wait */
+	bool gone;	      /* answered 410 */
+	struct breaker breaker;
+	struct link run;  /* deliver.run, when something is ready */
+	struct link open; /* deliver.open, while the breaker is open */
+	uint32_t ready_head, ready_tail;
+	unsigned in_flight;
+	uint64_t pending;
+	int64_t failing_since_ms; /* 0: healthy */
+	int64_t oldest_us;	  /* created, of the sweep before */
+	int64_t oldest_next_us;	  /* so far in this sweep */
+};
+
+/** What happens to one record now: an attempt, or just its end. */
+struct flight {
+	struct deliver_attempt attempt; /* first: found again from it */
+	struct deliver *d;		/* NULL: the engine is gone */
+	struct link link;		/* deliver.flights */
+	uint32_t record;
+	struct endpoint *endpoint;
+	bool loading;	     /* the store reads its facts */
+	bool made;	     /* an attempt was made: log it */
+	struct facts *facts; /* pinned, or */
+	struct store_rows rows;
+	/* the outcome, once there is one */
+	struct deliver_outcome outcome;
+	enum delivery_state state;
+	bool late;
+	int64_t due_us;
+	int64_t ended_ms;
+	unsigned tries; /* of the commit */
+};
+
+/** A search for pending rows that are not in memory. */
+struct reload {
+	struct deliver *d; /* NULL: the engine is gone */
+	struct store_filter filter;
+	/* deliveries that left memory while a page was read: the page may
+	 * still show them as pending */
+	uint64_t *left;
+	size_t n_left, cap_left;
+	bool spoilt; /* no memory to note one: read the page again */
+};
+
+struct replay {
+	struct deliver *d; /* NULL: the engine is gone */
+	struct link link;  /* deliver.replays */
+	struct store_filter filter;
+	store_done_fn *done;
+	void *arg;
+};
+
+struct deliver {
+	/* fixed */
+	struct loop *loop;
+	struct store *store;
+	struct deliver_config config;
+	struct deliver_events events;
+	void *arg;
+
+	struct lanes lanes;
+	struct facts_cache facts;
+	struct endpoint **endpoints; /* by number - 1 */
+	uint32_t n_endpoints, cap_endpoints;
+	struct map by_id;
+
+	struct link run;  /* endpoints in turn */
+	struct link open; /* endpoints whose breaker is open */
+	size_t n_run;
+	bool running; /* in engine_run */
+	bool paused;
+
+	struct link flights;
+	unsigned n_flying;  /* attempts under way */
+	unsigned n_loading; /* of them, facts being read */
+	unsigned n_saving;  /* outcomes not committed yet */
+
+	uint64_t random;
+	struct timer timer;
+	int64_t sweep_us; /* next slice */
+	uint32_t sweep_at;
+
+	struct reload *reload; /* under way */
+	bool reload_reading;   /* its page is being read */
+	bool reload_all;       /* all pending rows, when it is over */
+	int64_t reload_us;     /* next step of a reload that waits, or MAX */
+	struct link replays;
+};
+
+/* deliver.c */
+int64_t engine_now_us(const struct deliver *d);
+int64_t engine_unix_ms(const struct deliver *d);
+struct endpoint *engine_endpoint(const struct deliver *d, uint32_t number);
+struct endpoint *engine_endpoint_of(const struct deliver *d,
+				    const struct record *rec);
+/** Take a pending delivery into memory and schedule it.  One that is there
+ *  already is left alone.  Returns 0 or ENOMEM. */
+MUST_CHECK int engine_take(struct deliver *d, const struct pending_row *row,
+			   unsigned ever);
+/** Forget a delivery that is pending no more. */
+void engine_forget(struct deliver *d, uint32_t r);
+bool engine_is_expired(const struct deliver *d, const struct record *rec,
+		       int64_t now_us);
+
+/* turn.c */
+/** Put a record where it belongs by its due time, when it is its turn. */
+void engine_schedule(struct deliver *d, uint32_t r);
+/** Take a record out of the heap or queue: idle. */
+void engine_unschedule(struct deliver *d, uint32_t r);
+/** Schedule the lane's head if it is idle. */
+void engine_lane_on(struct deliver *d, uint32_t lane);
+/** An endpoint may have become able to run. */
+void engine_wake(struct deliver *d, struct endpoint *e);
+/** Start what can start, and arm the timer. */
+void engine_run(struct deliver *d);
+
+/* outcome.c */
+void engine_free_flight(struct flight *f);
+/** The engine goes; so does the flight, now or when the store answers. */
+void engine_let_go(struct flight *f);
+struct flight *engine_new_flight(struct deliver *d, uint32_t r);
+/** End a record without an attempt; false: out of memory. */
+MUST_CHECK bool engine_expire(struct deliver *d, uint32_t r);
+/** Commit (again) the outcome of the record's flight. */
+void engine_resave(struct deliver *d, uint32_t r);
+/** An attempt could not begin: no outcome, try again in a while. */
+void engine_put_off(struct deliver *d, struct flight *f);
+/** How many outcomes may wait for their commit. */
+bool engine_may_save(const struct deliver *d);
+
+/* reload.c */
+void engine_reload_step(struct deliver *d, int64_t now_us);
+/** Search all pending rows in a while. */
+void engine_reload_soon(struct deliver *d);
+/** A delivery leaves memory. */
+void engine_reload_note(struct deliver *d, uint64_t delivery);
+void engine_reload_stop(struct deliver *d);
+
+#endif
