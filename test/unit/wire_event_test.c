@@ -164,8 +164,7 @@ static void event_refuses_what_is_not_its_json(void **state)
 		"\"files\":{}",
 		"\"files\":[1]",
 		"\"files\":[{\"name\":\"a\",\"user\":\"\",\"start_ms\":1}]",
-		"\"files\":[{\"name\":1,\"user\":\"\",\"start_ms\":1,"
-		"\"end_ms\":1}]",
+		"\"files\":[{\"name\":1,\"user\":\"\"}]",
 		"\"mode\":\"single\"",
 	};
 	char json[256];
