@@ -115,6 +115,9 @@ struct rtp_port;
  */
 MUST_CHECK int rtp_port_open(struct loop *loop, const struct addr *at,
 			     struct input *in, struct rtp_port **out);
+/** The address it is bound to. */
+void rtp_port_addr(const struct rtp_port *p, struct addr *out);
+/** NULL is fine.  The input stays. */
 void rtp_port_close(struct rtp_port *p);
 
 #endif

@@ -1,0 +1,396 @@
+/**
+ * intake/input.c -- one user's packets: whose they are, which are taken, when
+ * their turn comes.
+ *
+ * WHAT  datagram -> RTP -> right sender? -> Opus? -> right run of numbers? ->
+ *       ring; from the ring to the timeline when due.
+ * DESIGN
+ *   Sender: the first address that sends Opus in RTP is latched; others are
+ *   strangers until takeover_us without a packet from it.  A pinned `source`
+ *   without a port means any port of that host.
+ *   Payload type: of each run, the first of 96..127 that carries Opus; others
+ *   (telephone-event, comfort noise) are counted as bad.
+ *   Another SSRC begins another run at once, unless it is the one before:
+ *   stragglers of that are late until the new one has been quiet for
+ *   QUIET_US.  Numbers that leap begin another run once a second packet
+ *   follows on; the first is kept for it (RFC 3550 A.1, without the loss).
+ *   Turn: a packet is due when it, or one behind it in the order, has waited
+ *   window_us; after twice that it is overdue (see timeline.c).  If the ring
+ *   is full, the first packet goes early, provided it does not lie
+ *   ahead of the clock; else the new one is dropped: the sender is faster
+ *   than real time.
+ *   Mic off by silence: more than mic_off_us without a packet, seen by the
+ *   next call of either kind, so a late call of input_advance changes
+ *   nothing.  Late packets and duplicates do count as signs of life.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "intake/intake.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/counters.h"
+#include "base/mem.h"
+#include "intake/ring.h"
+#include "intake/stream.h"
+#include "intake/timeline.h"
+#include "wire/rtp.h"
+
+enum {
+	PT_DYNAMIC = 96,   /* first dynamic payload type, RFC 3551 section 6 */
+	QUIET_US = 200000, /* an SSRC that is silent so long may be replaced
+			      by the one before it */
+	PT_NONE = 0
+};
+
+struct input {
+	struct input_config config;
+	struct input_events events;
+	struct input_stats stats;
+	struct ring ring;
+	struct stream stream;
+	struct timeline timeline;
+	struct ring_packet *probe; /* its numbers leapt; not unwrapped yet */
+	uint32_t prev_ssrc;	   /* of the run before */
+	bool has_prev;
+	bool muted;	  /* by the API */
+	bool begin;	  /* the next packet begins a run, whatever it says */
+	uint8_t pt;	  /* of this run, PT_NONE: not known */
+	int64_t taken_us; /* arrival of the last packet of this run */
+};
+
+int input_new(const struct input_config *config,
+	      const struct input_events *events, void *arg, struct input **out)
+{
+	struct input *in = mem_zalloc(sizeof(*in));
+
+	if (!in)
+		return ENOMEM;
+	assert(config->window_us >= 0 && config->mic_off_us >= 0);
+	in->config = *config;
+	in->events = *events;
+	ring_init(&in->ring);
+	in->begin = true;
+	in->timeline.events = &in->events;
+	in->timeline.arg = arg;
+	in->timeline.stats = &in->stats;
+	counter_add(COUNT_inputs, 1);
+	*out = in;
+	return 0;
+}
+
+static void drop_probe(struct input *in)
+{
+	if (!in->probe)
+		return;
+	ring_release(&in->ring, in->probe);
+	in->probe = NULL;
+}
+
+void input_free(struct input *in)
+{
+	if (!in)
+		return;
+	drop_probe(in);
+	ring_fini(&in->ring);
+	sound_decoder_free(in->timeline.decoder);
+	counter_add(COUNT_inputs, -1);
+	mem_free(in);
+}
+
+/* ---- turns ------------------------------------------------------------- */
+
+/* How many packets from the first on are due. */
+static uint32_t count_due(const struct input *in, int64_t now_us)
+{
+	uint32_t n = 0, due = 0;
+
+	for (const struct ring_packet *p = ring_first(&in->ring); p;
+	     p = ring_next(&in->ring, p)) {
+		n++;
+		if (p->arrival_us + in->config.window_us <= now_us)
+			due = n;
+	}
+	return due;
+}
+
+static void play_due(struct input *in, int64_t now_us)
+{
+	uint32_t due = count_due(in, now_us);
+
+	for (; due > 0; due--) {
+		const struct ring_packet *h = ring_first(&in->ring);
+		const bool is_overdue =
+			h->arrival_us + 2 * in->config.window_us <= now_us;
+
+		if (!timeline_play(&in->timeline, &in->ring,
+				   is_overdue ? TIMELINE_OVERDUE : TIMELINE_DUE,
+				   INT64_MAX))
+			break;
+		ring_pop(&in->ring);
+	}
+}
+
+/* Emit whatever lies before `limit`. */
+static void play_all(struct input *in, int64_t limit)
+{
+	while (ring_first(&in->ring) &&
+	       timeline_play(&in->timeline, &in->ring, TIMELINE_OVERDUE, limit))
+		ring_pop(&in->ring);
+}
+
+static void check_mic_off(struct input *in, int64_t now_us)
+{
+	if (in->config.mic_off_us == 0 || in->muted ||
+	    now_us - in->stats.last_packet_us <= in->config.mic_off_us)
+		return;
+	play_all(in, INT64_MAX);
+	timeline_end(&in->timeline, in->timeline.pos);
+}
+
+void input_advance(struct input *in, int64_t now_us)
+{
+	play_due(in, now_us);
+	check_mic_off(in, now_us);
+}
+
+void input_flush(struct input *in, int64_t pos)
+{
+	play_all(in, pos);
+}
+
+/* ---- packets ------------------------------------------------------------ */
+
+static void count_bad(struct input *in, enum counter c)
+{
+	in->stats.bad++;
+	counter_add(c, 1);
+}
+
+static void count_late(struct input *in)
+{
+	in->stats.late++;
+	counter_add(COUNT_rtp_late, 1);
+}
+
+static void count_duplicate(struct input *in)
+{
+	in->stats.duplicate++;
+	counter_add(COUNT_rtp_duplicate, 1);
+}
+
+static bool is_pinned_source(const struct input *in, const struct addr *from)
+{
+	struct addr host = *from;
+
+	if (addr_port(&in->config.source) == 0)
+		addr_set_port(&host, 0);
+	return addr_is_equal(&host, &in->config.source);
+}
+
+/* May this address send?  Another than the latched one may take over. */
+static bool may_send(const struct input *in, const struct addr *from,
+		     int64_t now_us)
+{
+	if (in->config.has_source && !is_pinned_source(in, from))
+		return false;
+	return in->stats.sender.len == 0 ||
+	       addr_is_equal(from, &in->stats.sender) ||
+	       now_us - in->stats.last_packet_us > in->config.takeover_us;
+}
+
+/* Is it a straggler of the run before? */
+static bool is_straggler(const struct input *in, uint32_t ssrc, int64_t now_us)
+{
+	return in->has_prev && ssrc == in->prev_ssrc &&
+	       now_us - in->taken_us < QUIET_US;
+}
+
+static void begin_run(struct input *in, uint32_t ssrc, uint16_t seq,
+		      uint32_t ts)
+{
+	in->has_prev = in->stream.id != 0 && in->stream.ssrc != ssrc;
+	in->prev_ssrc = in->stream.ssrc;
+	in->begin = false;
+	stream_begin(&in->stream, ssrc, seq, ts);
+}
+
+/* A free slot: the oldest packet goes early if it is not ahead of time. */
+static struct ring_packet *take_slot(struct input *in, int64_t now_us)
+{
+	struct ring_packet *p = ring_take(&in->ring);
+
+	if (p || !ring_first(&in->ring))
+		return p;
+	if (!timeline_play(&in->timeline, &in->ring, TIMELINE_FULL,
+			   sound_pos_of_us(now_us)))
+		return NULL;
+	ring_pop(&in->ring);
+	return ring_take(&in->ring);
+}
+
+/* Unwrapped numbers are in place: keep the packet, if its turn is to come. */
+static void keep(struct input *in, struct ring_packet *p)
+{
+	const struct timeline *t = &in->timeline;
+
+	p->stream = in->stream.id;
+	if (p->stream == t->stream && p->seq < t->next_seq) {
+		count_late(in);
+		ring_release(&in->ring, p);
+		return;
+	}
+	ring_insert(&in->ring, p);
+}
+
+/* Numbers leapt: a restart, if the packet kept from before leads to this one.
+ * Takes `p` over. */
+static void take_wild(struct input *in, struct ring_packet *p)
+{
+	struct ring_packet *before = in->probe;
+
+	if (!before || (uint16_t)(before->seq + 1) != (uint16_t)p->seq) {
+		if (before)
+			count_bad(in, COUNT_rtp_bad);
+		drop_probe(in);
+		in->probe = p;
+		return;
+	}
+	in->probe = NULL;
+	begin_run(in, in->stream.ssrc, (uint16_t)before->seq,
+		  (uint32_t)before->ts);
+	/* Neither can be anything but new in a run that begins here. */
+	(void)!stream_place(&in->stream, (uint16_t)before->seq,
+			    (uint32_t)before->ts, &before->seq, &before->ts);
+	keep(in, before);
+	(void)!stream_place(&in->stream, (uint16_t)p->seq, (uint32_t)p->ts,
+			    &p->seq, &p->ts);
+	keep(in, p);
+}
+
+/* From the right sender, Opus, the run is open. */
+static void take(struct input *in, const struct rtp_packet *rtp,
+		 uint32_t frames, int64_t arrival_us)
+{
+	struct ring_packet *p = take_slot(in, arrival_us);
+
+	if (!p) {
+		counter_add(COUNT_rtp_ring_full, 1);
+		return;
+	}
+	p->seq = rtp->seq;
+	p->ts = rtp->ts;
+	p->arrival_us = arrival_us;
+	p->arrival = sound_pos_of_us(arrival_us);
+	p->frames = frames;
+	p->len = (uint32_t)rtp->payload_len;
+	memcpy(p->payload, rtp->payload, rtp->payload_len);
+	switch (stream_place(&in->stream, rtp->seq, rtp->ts, &p->seq, &p->ts)) {
+	case STREAM_NEW:
+		drop_probe(in);
+		keep(in, p);
+		break;
+	case STREAM_DUPLICATE:
+		count_duplicate(in);
+		ring_release(&in->ring, p);
+		break;
+	case STREAM_WILD:
+		take_wild(in, p);
+		break;
+	}
+}
+
+/* The run that the packet belongs to is open, or opened now; false: it
+ * belongs to none. */
+static bool is_in_run(struct input *in, const struct rtp_packet *rtp,
+		      const struct addr *from, int64_t now_us)
+{
+	const bool is_other_sender = in->stats.sender.len != 0 &&
+				     !addr_is_equal(from, &in->stats.sender);
+	const bool is_other_run =
+		in->begin || is_other_sender || rtp->ssrc != in->stream.ssrc;
+
+	if (is_other_run && !is_other_sender && !in->begin &&
+	    is_straggler(in, rtp->ssrc, now_us)) {
+		count_late(in);
+		return false;
+	}
+	if (!is_other_run && in->pt != rtp->pt) {
+		count_bad(in, COUNT_rtp_bad_opus);
+		return false;
+	}
+	if (is_other_run) {
+		drop_probe(in);
+		begin_run(in, rtp->ssrc, rtp->seq, rtp->ts);
+		in->pt = rtp->pt;
+	}
+	return true;
+}
+
+void input_packet(struct input *in, const uint8_t *data, size_t len,
+		  const struct addr *from, int64_t arrival_us)
+{
+	struct rtp_packet rtp;
+	uint32_t frames;
+
+	if (arrival_us < in->stats.last_packet_us)
+		arrival_us = in->stats.last_packet_us;
+	if (rtp_parse(data, len, &rtp) != 0) {
+		count_bad(in, COUNT_rtp_bad);
+		return;
+	}
+	if (!may_send(in, from, arrival_us)) {
+		in->stats.stranger++;
+		counter_add(COUNT_rtp_stranger, 1);
+		return;
+	}
+	frames = sound_packet_frames(rtp.payload, rtp.payload_len);
+	if (rtp.pt < PT_DYNAMIC || frames == 0 ||
+	    rtp.payload_len > RING_PAYLOAD_MAX) {
+		count_bad(in, COUNT_rtp_bad_opus);
+		return;
+	}
+	if (!in->timeline.decoder &&
+	    sound_decoder_new(&in->timeline.decoder) != 0)
+		return;
+	check_mic_off(in, arrival_us);
+	if (!is_in_run(in, &rtp, from, arrival_us))
+		return;
+	in->stats.sender = *from;
+	in->stats.packets++;
+	in->stats.last_packet_us = arrival_us;
+	in->taken_us = arrival_us;
+	counter_add(COUNT_rtp_packets, 1);
+	if (!in->muted)
+		take(in, &rtp, frames, arrival_us);
+}
+
+void input_set_mic(struct input *in, bool on, int64_t pos)
+{
+	if (on == !in->muted)
+		return;
+	in->muted = !on;
+	in->begin = true; /* a run of its own, however numbers go on */
+	if (on) {
+		if (pos > in->timeline.pos)
+			in->timeline.pos = pos;
+		return;
+	}
+	play_all(in, pos);
+	drop_probe(in);
+	while (ring_first(&in->ring))
+		ring_pop(&in->ring);
+	timeline_end(&in->timeline, pos);
+}
+
+int64_t input_pos(const struct input *in)
+{
+	return in->timeline.pos;
+}
+
+void input_stats(const struct input *in, struct input_stats *out)
+{
+	*out = in->stats;
+	out->mic_on = in->timeline.on;
+}

@@ -1,0 +1,114 @@
+/** intake/ring.c -- packets that wait for their turn, in order. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "intake/ring.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+
+static struct ring_packet *packet_of(struct link *l)
+{
+	return CONTAINER_OF(l, struct ring_packet, link);
+}
+
+void ring_init(struct ring *r)
+{
+	*r = (struct ring){0};
+	list_init(&r->packets);
+	list_init(&r->spare);
+}
+
+static void free_all(struct link *head)
+{
+	LIST_EACH(head, l, after)
+	{
+		list_remove(l);
+		mem_free(packet_of(l));
+	}
+}
+
+void ring_fini(struct ring *r)
+{
+	free_all(&r->packets);
+	free_all(&r->spare);
+	ring_init(r);
+}
+
+struct ring_packet *ring_take(struct ring *r)
+{
+	struct link *l = list_first(&r->spare);
+
+	if (l) {
+		list_remove(l);
+		r->n_spare--;
+		return packet_of(l);
+	}
+	return r->n < RING_PACKETS ? mem_zalloc(sizeof(struct ring_packet))
+				   : NULL;
+}
+
+/* Does `a` come before `b`? */
+static bool is_before(const struct ring_packet *a, const struct ring_packet *b)
+{
+	return a->stream != b->stream ? a->stream < b->stream : a->seq < b->seq;
+}
+
+void ring_insert(struct ring *r, struct ring_packet *p)
+{
+	struct link *at = r->packets.prev;
+
+	/* From the end: packets mostly come in order. */
+	while (at != &r->packets && is_before(p, packet_of(at)))
+		at = at->prev;
+	list_prepend(at, &p->link);
+	r->n++;
+}
+
+void ring_release(struct ring *r, struct ring_packet *p)
+{
+	if (r->n_spare + r->n >= RING_PACKETS ||
+	    (r->n == 0 && r->n_spare >= RING_KEEP)) {
+		mem_free(p);
+		return;
+	}
+	list_prepend(&r->spare, &p->link);
+	r->n_spare++;
+}
+
+struct ring_packet *ring_first(const struct ring *r)
+{
+	struct link *l = list_first(&r->packets);
+
+	return l ? packet_of(l) : NULL;
+}
+
+struct ring_packet *ring_next(const struct ring *r, const struct ring_packet *p)
+{
+	return p->link.next == &r->packets ? NULL : packet_of(p->link.next);
+}
+
+/* Nothing waits: what a burst needed can go. */
+static void shrink(struct ring *r)
+{
+	while (r->n_spare > RING_KEEP) {
+		struct link *l = list_first(&r->spare);
+
+		list_remove(l);
+		mem_free(packet_of(l));
+		r->n_spare--;
+	}
+}
+
+void ring_pop(struct ring *r)
+{
+	struct ring_packet *p = ring_first(r);
+
+	assert(p);
+	list_remove(&p->link);
+	r->n--;
+	ring_release(r, p);
+	if (r->n == 0)
+		shrink(r);
+}

@@ -1,0 +1,63 @@
+/**
+ * intake/ring.h -- packets of one input that wait for their turn, in order.
+ *
+ * A list sorted by stream, then sequence number.  Packets live in slots that
+ * are kept for the next one, so a running input allocates nothing.  Limit:
+ * RING_PACKETS; slots beyond RING_KEEP are given back when the ring is empty.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef INTAKE_RING_H
+#define INTAKE_RING_H
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/list.h"
+
+enum {
+	RING_PAYLOAD_MAX = 1500, /* bytes; what a UDP packet can hold */
+	RING_PACKETS = 140,	 /* 140 * 1.6 KB = 220 KiB an input at most */
+	RING_KEEP = 32		 /* slots kept when nothing waits */
+};
+
+struct ring_packet {
+	struct link link;
+	uint32_t stream;    /* which run of sequence numbers, counts up */
+	int64_t seq;	    /* unwrapped, in its stream */
+	int64_t ts;	    /* unwrapped RTP time [frames] */
+	int64_t arrival_us; /* monotonic */
+	int64_t arrival;    /* the same as a position [frames] */
+	uint32_t frames;
+	uint32_t len; /* bytes of payload */
+	uint8_t payload[RING_PAYLOAD_MAX];
+};
+
+struct ring {
+	struct link packets; /* in order */
+	struct link spare;   /* free slots */
+	uint32_t n;	     /* packets that wait */
+	uint32_t n_spare;
+};
+
+void ring_init(struct ring *r);
+void ring_fini(struct ring *r);
+
+/** A slot to fill; then ring_insert or ring_release it.
+ *  NULL: the ring is full, or no memory. */
+MUST_CHECK struct ring_packet *ring_take(struct ring *r);
+
+/** Put it in its place.  The caller knows that its number is not there. */
+void ring_insert(struct ring *r, struct ring_packet *p);
+
+/** Give a slot back that is not (or no longer) in the list. */
+void ring_release(struct ring *r, struct ring_packet *p);
+
+/** The first, or the one behind `p`; NULL: none. */
+struct ring_packet *ring_first(const struct ring *r);
+struct ring_packet *ring_next(const struct ring *r,
+			      const struct ring_packet *p);
+
+/** Take out the first packet and release it. */
+void ring_pop(struct ring *r);
+
+#endif

@@ -1,0 +1,50 @@
+/** intake/rtp_port.c -- a UDP socket that feeds an input. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "intake/intake.h"
+
+#include <errno.h>
+
+#include "base/mem.h"
+
+struct rtp_port {
+	struct udp *udp;
+	struct input *in; /* the owner's */
+};
+
+static void on_datagram(const struct datagram *d, void *arg)
+{
+	struct rtp_port *p = arg;
+
+	input_packet(p->in, d->data, d->len, d->from, d->arrival_us);
+}
+
+int rtp_port_open(struct loop *loop, const struct addr *at, struct input *in,
+		  struct rtp_port **out)
+{
+	struct rtp_port *p = mem_zalloc(sizeof(*p));
+	int err;
+
+	if (!p)
+		return ENOMEM;
+	p->in = in;
+	err = udp_open(loop, at, on_datagram, p, &p->udp);
+	if (err) {
+		mem_free(p);
+		return err;
+	}
+	*out = p;
+	return 0;
+}
+
+void rtp_port_addr(const struct rtp_port *p, struct addr *out)
+{
+	udp_addr(p->udp, out);
+}
+
+void rtp_port_close(struct rtp_port *p)
+{
+	if (!p)
+		return;
+	udp_close(p->udp);
+	mem_free(p);
+}

@@ -1,0 +1,58 @@
+/** intake/stream.c -- one run of RTP numbers, unwrapped. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "intake/stream.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+static_assert(STREAM_MISORDER < 128, "seen has a bit for each");
+
+void stream_begin(struct stream *s, uint32_t ssrc, uint16_t seq, uint32_t ts)
+{
+	*s = (struct stream){
+		.id = s->id + 1,
+		.ssrc = ssrc,
+		.seq = (int64_t)seq - 1,
+		.ts = ts,
+	};
+}
+
+/* The highest number goes up by `n`. */
+static void shift_seen(struct stream *s, int n)
+{
+	while (n >= 64) {
+		s->seen[1] = s->seen[0];
+		s->seen[0] = 0;
+		n = n >= 128 ? 64 : n - 64;
+		if (n == 64 && s->seen[1] == 0)
+			return;
+	}
+	if (n == 0)
+		return;
+	s->seen[1] = s->seen[1] << n | s->seen[0] >> (64 - n);
+	s->seen[0] <<= n;
+}
+
+enum stream_verdict stream_place(struct stream *s, uint16_t seq, uint32_t ts,
+				 int64_t *seq_out, int64_t *ts_out)
+{
+	const int ahead = (int16_t)(uint16_t)(seq - (uint16_t)s->seq);
+	const int64_t at = s->ts + (int32_t)(ts - (uint32_t)s->ts);
+
+	if (ahead > STREAM_DROPOUT || ahead < -STREAM_MISORDER)
+		return STREAM_WILD;
+	if (ahead > 0) {
+		shift_seen(s, ahead);
+		s->seq += ahead;
+		s->ts = at;
+	} else if (s->seen[-ahead / 64] >> (-ahead % 64) & 1) {
+		return STREAM_DUPLICATE;
+	}
+	if (ahead > 0)
+		s->seen[0] |= 1;
+	else
+		s->seen[-ahead / 64] |= UINT64_C(1) << (-ahead % 64);
+	*seq_out = ahead > 0 ? s->seq : s->seq + ahead;
+	*ts_out = at;
+	return STREAM_NEW;
+}

@@ -1,0 +1,44 @@
+/**
+ * intake/stream.h -- one run of RTP numbers: which packets belong to it, and
+ * their sequence numbers and times unwrapped.
+ *
+ * Source: RFC 3550 section 6.4.1 and appendix A.1 (dropout, misorder,
+ * restart confirmed by a second packet).
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef INTAKE_STREAM_H
+#define INTAKE_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+enum {
+	STREAM_DROPOUT = 3000, /* numbers ahead that are still the same run */
+	STREAM_MISORDER = 100  /* numbers behind that are still the same run */
+};
+
+struct stream {
+	uint32_t id; /* counts runs; 0: none yet */
+	uint32_t ssrc;
+	int64_t seq;	  /* highest number so far, unwrapped */
+	int64_t ts;	  /* its time, unwrapped */
+	uint64_t seen[2]; /* bit i: seq - i has come */
+};
+
+enum stream_verdict {
+	STREAM_NEW,	  /* belongs here and is new */
+	STREAM_DUPLICATE, /* has come already */
+	STREAM_WILD	  /* so far off that it may be a restart */
+};
+
+/** Begin the next run with this packet (which stream_place then takes). */
+void stream_begin(struct stream *s, uint32_t ssrc, uint16_t seq, uint32_t ts);
+
+/** Unwrap a packet's numbers.  WILD and DUPLICATE change nothing. */
+MUST_CHECK enum stream_verdict stream_place(struct stream *s, uint16_t seq,
+					    uint32_t ts, int64_t *seq_out,
+					    int64_t *ts_out);
+
+#endif
