@@ -107,6 +107,7 @@ static void end_segment(struct track *t)
 
 	t->current = NULL;
 	s->ended = true;
+	segment_push(s); /* so that the owner may close the file at once */
 	t->events.ended(s, t->arg); /* may have freed it */
 }
 
