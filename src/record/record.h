@@ -71,6 +71,7 @@ typedef void(record_file_fn)(struct record_file *file,
  * by a finished file; or another errno.  Whatever it says, the caller owns
  * one reference from here on.  A file that did not open takes appends (they
  * are thrown away) and need not be closed.
+ * `failed` may come until `closed` was called; `arg` must live as long.
  * Returns 0 or ENOMEM.
  */
 struct record_file_open {
@@ -157,7 +158,8 @@ struct track_events {
 	/** Sound exists for a new segment: get it a file (segment_grant). */
 	void (*begun)(struct segment *s, void *arg);
 	/** The segment is cut; `frames` is final (0: it was begun and ended
-	 *  without sound). */
+	 *  without sound).  With a file, all of it was handed over: the file
+	 *  may be closed. */
 	void (*ended)(struct segment *s, void *arg);
 };
 

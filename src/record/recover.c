@@ -103,6 +103,18 @@ static int open_there(const char *path, int flags, int *fd)
 	return errno;
 }
 
+/** Where there is no RENAME_NOREPLACE a rename is link and unlink: a crash in
+ *  between leaves both names. */
+static void drop_second_name(int fd, const struct disk_file *d)
+{
+	struct stat whole;
+	struct stat part;
+
+	if (!fstat(fd, &whole) && !lstat(d->part, &part) &&
+	    whole.st_dev == part.st_dev && whole.st_ino == part.st_ino)
+		(void)unlink(d->part);
+}
+
 static int look(const struct disk_file *d, const char *name, int fd,
 		bool is_part, struct record_found *found, struct err *err)
 {
@@ -116,6 +128,8 @@ static int look(const struct disk_file *d, const char *name, int fd,
 		leave_part(fd, d, name);
 		return 0;
 	}
+	if (!is_part)
+		drop_second_name(fd, d);
 	code = is_part ? finish_part(fd, d, &s, name, err)
 		       : file_sync_dir(d->dir);
 	if (code)

@@ -15,8 +15,8 @@
  *   - Positions are kept by what the encoder says it took and gave, never by
  *     what it was asked to do: after ENOMEM sound is missing, but what comes
  *     later stands where it belongs.
- *   - Input goes in slices of a second: nothing is allocated by the length
- *     of a gap.
+ *   - Input goes in slices of about a second: nothing is allocated by the
+ *     length of a gap.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
@@ -27,8 +27,8 @@
 #include "record/segment.h"
 
 enum {
-	SLICE_FRAMES = SOUND_RATE, /* 1 s */
-	OUT_MAX = 256 * 1024,	   /* bytes: 6 s at the highest rate */
+	SLICE_N = 40,	      /* MP3 frames of input at once, about 1 s */
+	OUT_MAX = 256 * 1024, /* bytes: 6 s at the highest rate */
 };
 
 struct track {
@@ -107,6 +107,7 @@ static void end_segment(struct track *t)
 
 	t->current = NULL;
 	s->ended = true;
+	segment_push(s); /* so that the owner may close the file at once */
 	t->events.ended(s, t->arg); /* may have freed it */
 }
 
@@ -174,11 +175,11 @@ static int feed_slice(struct track *t, const int16_t *pcm, uint32_t frames)
  *  all the same. */
 static int feed(struct track *t, const int16_t *pcm, uint64_t frames)
 {
+	uint32_t slice = SLICE_N * t->frame_frames;
 	int first_err = 0;
 
 	while (frames) {
-		uint32_t n =
-			frames < SLICE_FRAMES ? (uint32_t)frames : SLICE_FRAMES;
+		uint32_t n = frames < slice ? (uint32_t)frames : slice;
 		int err = feed_slice(t, pcm, n);
 
 		if (!first_err)

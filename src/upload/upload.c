@@ -29,12 +29,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "upload/local.h"
 
 enum { THREADS = 2, PATH_CAP = 4096 };
+
+static const int64_t idle_us = 3600LL * CLOCK_US_PER_S;
 
 struct upload {
 	/* fixed after new */
@@ -116,10 +119,13 @@ static void start_job(struct upload *u, struct item *it)
 	workers_run(u->workers, &it->job, u->loop, on_done);
 }
 
-/** Arm the timer for the first that is due. */
-static void arm(struct upload *u)
+/**
+ * Arm the timer for the first that is due.  It is armed at all times, so it
+ * keeps its place among the loop's timers and needs no memory here.
+ */
+static int arm(struct upload *u)
 {
-	int64_t due_us = INT64_MAX;
+	int64_t due_us = loop_now_us(u->loop) + idle_us;
 
 	LIST_EACH(&u->waiting, l, after)
 	{
@@ -128,11 +134,14 @@ static void arm(struct upload *u)
 		if (it->due_us < due_us)
 			due_us = it->due_us;
 	}
-	timer_stop(&u->timer);
-	/* Without memory the next add or done tries again. */
-	if (due_us != INT64_MAX &&
-	    timer_start(&u->timer, u->loop, due_us, on_timer))
-		log_warn("upload: no memory for the retry timer");
+	return timer_start(&u->timer, u->loop, due_us, on_timer);
+}
+
+static void must_arm(struct upload *u)
+{
+	int err = arm(u);
+
+	assert(!err);
 }
 
 static void on_timer(struct timer *t, int64_t now_us)
@@ -146,7 +155,7 @@ static void on_timer(struct timer *t, int64_t now_us)
 		if (it->due_us <= now_us)
 			start_job(u, it);
 	}
-	arm(u);
+	must_arm(u);
 }
 
 static void wait_again(struct upload *u, struct item *it)
@@ -177,7 +186,7 @@ static void on_done(struct job *job)
 	}
 	if (it->err.code) {
 		wait_again(u, it);
-		arm(u);
+		must_arm(u);
 		result.text = it->err.text;
 		u->fn(&result, u->arg);
 		return;
@@ -187,8 +196,6 @@ static void on_done(struct job *job)
 	counter_add(COUNT_uploads_done, 1);
 	counter_add(COUNT_uploads_pending, -1);
 	result.text = "";
-	if (!timer_is_armed(&u->timer))
-		arm(u);
 	u->fn(&result, u->arg);
 }
 
@@ -215,6 +222,8 @@ int upload_new(struct loop *loop, const struct upload_config *config,
 	u->spool_dir = mem_strdup(config->spool_dir);
 	u->dir = mem_strdup(config->dir);
 	if (u->spool_dir && u->dir)
+		err = arm(u);
+	if (!err)
 		err = workers_new("upload", THREADS, &u->workers);
 	if (err)
 		upload_free(u);

@@ -16,6 +16,7 @@
 #include "base/counters.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "oom.h"
 #include "record_aid.h"
 #include "tempdir.h"
 #include "wire/sig.h"
@@ -475,6 +476,46 @@ static void many_files_at_once_come_out_whole(void **state)
 	tear_down(&r);
 }
 
+static void record_without_memory(void)
+{
+	struct rig r = {0};
+	struct record_files_config config = {.threads = 2,
+					     .max_queue_bytes = 1 << 20};
+	struct record_file_open how = {.name = name,
+				       .first = silent_frame(),
+				       .first_len = FRAME_LEN,
+				       .opened = on_opened,
+				       .arg = &r.heard};
+	int err = 0;
+
+	tempdir_make(r.dir);
+	config.spool_dir = tempdir_path(r.dir, "spool");
+	if (!loop_new(&r.loop) && !record_files_new(&config, &r.files)) {
+		how.loop = r.loop;
+		err = record_file_open(r.files, &how, &r.file);
+		assert_true(!err || err == ENOMEM);
+	}
+	if (r.file) {
+		err = record_file_append(r.file, silent_frame(), FRAME_LEN);
+		assert_true(!err || err == EAGAIN);
+		close_file(&r);
+		assert_int_equal(r.heard.close.err, 0);
+		assert_int_equal(r.heard.close.len, FRAME_LEN);
+	}
+	record_file_unref(r.file);
+	record_files_free(r.files);
+	if (r.loop)
+		loop_turn(r.loop, 0);
+	loop_free(r.loop);
+	tempdir_remove(r.dir);
+}
+
+static void without_memory_it_says_so_and_gives_back_all(void **state)
+{
+	(void)state;
+	OOM_SWEEP(record_without_memory);
+}
+
 /* ---- kill -9 --------------------------------------------------------------- */
 
 /** In a child: record three frames, crash on the way. */
@@ -625,6 +666,7 @@ int main(void)
 		cmocka_unit_test(the_end_of_the_threads_writes_what_is_queued),
 		cmocka_unit_test(
 			sound_is_written_without_a_close_within_seconds),
+		cmocka_unit_test(without_memory_it_says_so_and_gives_back_all),
 		cmocka_unit_test(many_files_at_once_come_out_whole),
 	};
 

@@ -120,6 +120,14 @@ static void a_finished_file_is_found_as_it_is(void **state)
 	expect_frames(5);
 }
 
+static void a_rename_that_was_half_done_is_finished(void **state)
+{
+	(void)state;
+	put_torn(whole(), 4, 0);
+	assert_int_equal(link(whole(), part()), 0);
+	expect_frames(4);
+}
+
 static void nothing_there_is_no_error(void **state)
 {
 	struct record_found found = {.there = true};
@@ -336,6 +344,7 @@ int main(void)
 		IN_DIR(a_torn_part_is_cut_to_its_last_whole_frame),
 		IN_DIR(a_part_is_cut_where_it_holds_no_frames),
 		IN_DIR(a_finished_file_is_found_as_it_is),
+		IN_DIR(a_rename_that_was_half_done_is_finished),
 		IN_DIR(nothing_there_is_no_error),
 		IN_DIR(a_part_without_a_frame_counts_as_not_there),
 		IN_DIR(failures_are_told_and_can_be_tried_again),

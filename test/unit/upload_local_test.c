@@ -14,6 +14,7 @@
 #include "base/counters.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "oom.h"
 #include "tempdir.h"
 #include "wire/sig.h"
 
@@ -343,6 +344,32 @@ static void a_text_is_put_beside_the_files(void **state)
 	tear_down(&r);
 }
 
+static void upload_without_memory(void)
+{
+	struct rig r;
+	struct upload_item item = {.segment = 7, .name = name};
+
+	set_up_files(&r);
+	item.len = (int64_t)strlen(text);
+	item.sha256 = r.sha256;
+	if (!loop_new(&r.loop) &&
+	    !upload_new(r.loop, &r.config, on_result, &r, &r.upload) &&
+	    !upload_add(r.upload, &item)) {
+		for (int i = 0; i < 1000 && (!r.calls || r.err); i++)
+			loop_turn(r.loop, 20000);
+		assert_int_equal(r.err, 0);
+		expect_stored(&r);
+	}
+	tear_down(&r);
+}
+
+static void without_memory_it_says_so_or_tries_again(void **state)
+{
+	(void)state;
+	log_set_level(LOG_ERROR);
+	OOM_SWEEP(upload_without_memory);
+}
+
 /* ---- kill -9 --------------------------------------------------------------- */
 
 static void upload_and_die(struct rig *r, const char *at)
@@ -396,6 +423,7 @@ int main(void)
 		cmocka_unit_test(it_can_be_freed_while_attempts_are_under_way),
 		cmocka_unit_test(
 			dropping_the_spool_removes_empty_directories_only),
+		cmocka_unit_test(without_memory_it_says_so_or_tries_again),
 		cmocka_unit_test(a_text_is_put_beside_the_files),
 	};
 
