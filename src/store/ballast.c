@@ -61,6 +61,16 @@ bool ballast_has_room(const char *data_dir, size_t bytes)
 	return free_bytes > 4 * (int64_t)bytes;
 }
 
+int database_make(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
 int lock_take(const char *data_dir, int *out, struct err *e)
 {
 	char path[STORE_PATH_MAX];

@@ -250,8 +250,10 @@ static void tell_log(struct store *s, int err, const char *text)
 		log_error("store: writes fail: %s; what they asked for is "
 			  "refused until the disk of data_dir is well",
 			  text);
-	if (!err && s->failing)
+	if (!err && s->failing) {
 		log_info("store: writes succeed again");
+		s->ballast_try_us = 0;
+	}
 	s->failing = err != 0;
 }
 

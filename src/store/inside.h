@@ -8,7 +8,7 @@
  *   schema.c  the tables
  *   filter.c  a store_filter -> WHERE clause
  *   read.c    pages; query.c: the same on a worker
- *   ballast.c, lock.c   files beside the database
+ *   ballast.c the other files in data_dir
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STORE_INSIDE_H
@@ -198,6 +198,10 @@ void filter_bind(const struct store_filter *f, sqlite3_stmt *stmt);
 /** Take the directory for this process.  *fd is closed to let go.
  *  Returns 0, EBUSY or another errno, with `e`. */
 MUST_CHECK int lock_take(const char *data_dir, int *fd, struct err *e);
+
+/** Make the database file, empty, for us alone to read: SQLite would let
+ *  everybody.  Nothing when it is there.  Returns 0 or an errno. */
+MUST_CHECK int database_make(const char *path);
 
 /** Make the ballast file, or make it whole.  Returns 0 or an errno. */
 MUST_CHECK int ballast_make(const char *data_dir, size_t bytes);

@@ -63,8 +63,12 @@ static int take_dir(struct store *s, struct err *e)
 
 static int open_database(struct store *s, struct err *e)
 {
-	int err = db_open(s->path, &s->db, e);
+	int err = database_make(s->path);
 
+	if (err && err != ENOSPC)
+		return err_set(e, err, "data_dir", "cannot make %s: %s",
+			       s->path, strerror(err));
+	err = db_open(s->path, &s->db, e);
 	/* Even reading needs some room (-wal, -shm). */
 	if (err == ENOSPC && ballast_give_up(s->dir)) {
 		log_error("store: disk full: gave up the ballast to open the "

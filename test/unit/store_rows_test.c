@@ -1,0 +1,713 @@
+/** test/unit/store_rows_test.c -- each operation, and reading it back. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "io/io.h"
+#include "store_aid.h"
+
+#define FILTER(...) ((struct store_filter){.state = -1, __VA_ARGS__})
+
+static void names_of_states_come_back(void **state)
+{
+	enum task_state t;
+	enum delivery_state d;
+
+	(void)state;
+	for (int i = 0; i < TASK_STATE_N; i++) {
+		assert_true(task_state_parse(
+			task_state_name((enum task_state)i), &t));
+		assert_int_equal(t, i);
+	}
+	for (int i = 0; i < DELIVERY_STATE_N; i++) {
+		assert_true(delivery_state_parse(
+			delivery_state_name((enum delivery_state)i), &d));
+		assert_int_equal(d, i);
+	}
+	assert_false(task_state_parse("opening", &t));
+	assert_false(delivery_state_parse("", &d));
+	assert_string_equal(segment_state_name(SEG_LOST), "lost");
+}
+
+static void a_task_is_put_set_and_read(void **state)
+{
+	struct aid *a = *state;
+	struct task_row t = aid_task(64);
+	struct store_write *w = aid_write();
+	struct store_rows rows;
+
+	t.subscribe = (char[]){"{\"subscribe\":[\"alice\"]}"};
+	store_put_task(w, &t);
+	aid_commit(a, w, 0);
+	t.state = TASK_FAILED;
+	t.leave_code = LEAVE_SERVER;
+	t.stopped_ms = 8;
+	t.finished_ms = 9;
+	t.mode = MODE_BOTH;
+	t.subscribe = NULL;
+	str_copy(t.reason, sizeof(t.reason), "disk_full");
+	str_copy(t.reason_text, sizeof(t.reason_text), "The disk is full.");
+	w = aid_write();
+	store_set_task(w, &t);
+	aid_commit(a, w, 0);
+	rows = aid_read(a, FILTER(.what = READ_TASKS, .id = 64));
+	assert_int_equal(rows.n, 1);
+	assert_false(rows.more);
+	assert_int_equal(rows.tasks[0].app, 1400000000);
+	assert_string_equal(rows.tasks[0].room, t.room);
+	assert_int_equal(rows.tasks[0].mode, MODE_BOTH);
+	assert_int_equal(rows.tasks[0].state, TASK_FAILED);
+	assert_string_equal(rows.tasks[0].reason, "disk_full");
+	assert_string_equal(rows.tasks[0].reason_text, "The disk is full.");
+	assert_string_equal(rows.tasks[0].subscribe,
+			    "{\"subscribe\":[\"alice\"]}");
+	assert_int_equal(rows.tasks[0].created_ms, 1064);
+	assert_int_equal(rows.tasks[0].stopped_ms, 8);
+	assert_int_equal(rows.tasks[0].finished_ms, 9);
+	assert_int_equal(rows.tasks[0].leave_code, LEAVE_SERVER);
+	assert_string_equal(rows.tasks[0].client_ip, "127.0.0.1");
+	assert_string_equal(rows.tasks[0].platform, "RESTAPI");
+	assert_int_equal(rows.tasks[0].next_seq, 0);
+	store_rows_free(&rows);
+	w = aid_write();
+	store_put_task(w, &t);
+	aid_commit(a, w, EEXIST);
+	t.id = 128;
+	w = aid_write();
+	store_set_task(w, &t);
+	aid_commit(a, w, ENOENT);
+}
+
+static void tasks_are_filtered(void **state)
+{
+	struct aid *a = *state;
+	struct store_write *w = aid_write();
+
+	for (uint64_t i = 1; i <= 9; i++) {
+		struct task_row t = aid_task(i);
+
+		t.state = i % 2 ? TASK_RUNNING : TASK_STOPPED;
+		t.finished_ms = i == 4 ? 1 : 0;
+		store_put_task(w, &t);
+	}
+	aid_commit(a, w, 0);
+	assert_int_equal(
+		aid_count(a, FILTER(.what = READ_TASKS, .room = "room1")), 3);
+	assert_int_equal(
+		aid_count(a, FILTER(.what = READ_TASKS, .room = "room9")), 0);
+	assert_int_equal(
+		aid_count(a, FILTER(.what = READ_TASKS, .unfinished = true)),
+		8);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_TASKS, .app = 1)), 0);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_TASKS,
+					     .from_ms = 1003, .to_ms = 1005)),
+			 2);
+	assert_int_equal(
+		aid_count(a, (struct store_filter){.what = READ_TASKS,
+						   .state = TASK_RUNNING}),
+		5);
+	assert_int_equal(
+		aid_count(a, (struct store_filter){.what = READ_TASKS,
+						   .state = TASK_STOPPED}),
+		4);
+}
+
+static void a_segment_goes_through_its_states(void **state)
+{
+	struct aid *a = *state;
+	struct segment_row s = aid_segment(a, 64, "alice", 0);
+	struct store_write *w = aid_write();
+	struct store_rows rows;
+
+	store_put_segment(w, &s);
+	s.state = SEG_RECORDING;
+	store_set_segment(w, &s);
+	aid_commit(a, w, 0);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_SEGMENTS,
+					     .not_uploaded = true)),
+			 0);
+	s.state = SEG_CLOSED;
+	s.start_ms = 6000;
+	s.frames = 48000;
+	s.size = 8000;
+	s.closed_ms = 7;
+	memset(s.sha256, 'a', 64);
+	w = aid_write();
+	store_set_segment(w, &s);
+	aid_commit(a, w, 0);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_SEGMENTS,
+					     .not_uploaded = true)),
+			 1);
+	rows = aid_read(
+		a, FILTER(.what = READ_SEGMENTS, .task = 64, .user = "alice"));
+	assert_int_equal(rows.n, 1);
+	assert_int_equal(rows.segments[0].id, s.id);
+	assert_int_equal(rows.segments[0].state, SEG_CLOSED);
+	assert_int_equal(rows.segments[0].frames, 48000);
+	assert_int_equal(rows.segments[0].size, 8000);
+	assert_int_equal(rows.segments[0].start_ms, 6000);
+	assert_string_equal(rows.segments[0].sha256, s.sha256);
+	assert_string_equal(rows.segments[0].file_name, "64/alice/0.mp3");
+	store_rows_free(&rows);
+	s.uploaded_ms = 9;
+	w = aid_write();
+	store_set_segment(w, &s);
+	aid_commit(a, w, 0);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_SEGMENTS,
+					     .not_uploaded = true)),
+			 0);
+	w = aid_write();
+	store_delete_segment(w, s.id);
+	aid_commit(a, w, ENOENT);
+}
+
+static void a_seq_no_is_never_used_again(void **state)
+{
+	struct aid *a = *state;
+	struct segment_row s = aid_segment(a, 64, "alice", 0);
+	struct store_write *w = aid_write();
+	uint32_t next = 7;
+	int64_t start_ms = 7;
+
+	assert_int_equal(store_read_track(a->s, 64, "alice", MODE_SINGLE, &next,
+					  &start_ms),
+			 0);
+	assert_int_equal(next, 0);
+	assert_true(start_ms == INT64_MIN);
+	store_put_segment(w, &s);
+	aid_commit(a, w, 0);
+	w = aid_write();
+	store_delete_segment(w, s.id);
+	aid_commit(a, w, 0);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_SEGMENTS)), 0);
+	aid_again(a);
+	assert_int_equal(store_read_track(a->s, 64, "alice", MODE_SINGLE, &next,
+					  &start_ms),
+			 0);
+	assert_int_equal(next, 1);
+	assert_int_equal(start_ms, 5000);
+	/* The number that the deleted one had. */
+	s.id = store_next_id(a->s, IDS_SEGMENT);
+	w = aid_write();
+	store_put_segment(w, &s);
+	aid_commit(a, w, EEXIST);
+	/* The mix has numbers of its own. */
+	s.mode = MODE_MIXED;
+	w = aid_write();
+	store_put_segment(w, &s);
+	aid_commit(a, w, 0);
+}
+
+static void a_file_name_belongs_to_one_segment(void **state)
+{
+	struct aid *a = *state;
+	struct segment_row s = aid_segment(a, 64, "alice", 0);
+	struct segment_row other = aid_segment(a, 65, "bob", 0);
+	struct store_write *w = aid_write();
+
+	str_copy(other.file_name, sizeof(other.file_name), s.file_name);
+	store_put_segment(w, &s);
+	store_put_segment(w, &other);
+	aid_commit(a, w, EEXIST);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_SEGMENTS)), 0);
+}
+
+static void an_input_is_put_and_deleted(void **state)
+{
+	struct aid *a = *state;
+	struct input_row i = {.id = store_next_id(a->s, IDS_INPUT),
+			      .app = 1,
+			      .room = "r",
+			      .user = "u",
+			      .kind = "rtp",
+			      .port = 41000,
+			      .source = "10.0.0.1",
+			      .created_ms = 3};
+	struct store_write *w = aid_write();
+	struct store_rows rows;
+
+	store_put_input(w, &i);
+	aid_commit(a, w, 0);
+	rows = aid_read(a, FILTER(.what = READ_INPUTS, .user = "u"));
+	assert_int_equal(rows.n, 1);
+	assert_int_equal(rows.inputs[0].port, 41000);
+	assert_string_equal(rows.inputs[0].kind, "rtp");
+	assert_string_equal(rows.inputs[0].source, "10.0.0.1");
+	store_rows_free(&rows);
+	for (int n = 0; n < 2; n++) {
+		w = aid_write();
+		store_delete_input(w, i.id);
+		aid_commit(a, w, 0);
+	}
+	assert_int_equal(aid_count(a, FILTER(.what = READ_INPUTS)), 0);
+}
+
+static void an_event_and_its_deliveries_come_together(void **state)
+{
+	struct aid *a = *state;
+	struct event_row e = aid_event(a, 64, 5, "64/alice/0/started");
+	struct delivery_row d[2] = {aid_delivery(a, 64, 7),
+				    aid_delivery(a, 64, UINT64_MAX / 2)};
+	struct task_row t = aid_task(64);
+	struct store_write *w = aid_write();
+	struct store_rows rows;
+
+	store_put_task(w, &t);
+	store_put_event(w, &e, d, 2);
+	aid_commit(a, w, 0);
+	rows = aid_read(a, FILTER(.what = READ_EVENTS, .task = 64));
+	assert_int_equal(rows.n, 1);
+	assert_int_equal(rows.events[0].task_seq, 5);
+	assert_int_equal(rows.events[0].facts_len, 7);
+	assert_string_equal(rows.events[0].facts, "{\"x\":1}");
+	assert_string_equal(rows.events[0].once, "64/alice/0/started");
+	store_rows_free(&rows);
+	rows = aid_read(
+		a, FILTER(.what = READ_DELIVERIES, .endpoint = UINT64_MAX / 2));
+	assert_int_equal(rows.n, 1);
+	assert_int_equal(rows.deliveries[0].id, d[1].id);
+	assert_int_equal(rows.deliveries[0].event, e.id);
+	assert_int_equal(rows.deliveries[0].state, DELIVERY_PENDING);
+	assert_string_equal(rows.deliveries[0].event_kind, "started");
+	assert_int_equal(rows.deliveries[0].task_seq, 5);
+	store_rows_free(&rows);
+	rows = aid_read(a, FILTER(.what = READ_TASKS, .id = 64));
+	assert_int_equal(rows.tasks[0].next_seq, 6);
+	store_rows_free(&rows);
+}
+
+static void an_event_happens_once(void **state)
+{
+	struct aid *a = *state;
+	struct event_row e = aid_event(a, 64, 0, "key");
+	struct delivery_row d = aid_delivery(a, 64, 7);
+	struct task_row t = aid_task(64);
+	struct store_write *w = aid_write();
+	struct store_totals totals;
+	struct store_result r;
+
+	store_put_event(w, &e, &d, 1);
+	r = aid_commit(a, w, 0);
+	assert_int_equal(r.repeated, 0);
+	e = aid_event(a, 64, 1, "key");
+	d = aid_delivery(a, 64, 7);
+	w = aid_write();
+	store_put_event(w, &e, &d, 1);
+	store_put_task(w, &t);
+	r = aid_commit(a, w, 0);
+	assert_int_equal(r.repeated, 1);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_EVENTS)), 1);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_DELIVERIES)), 1);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_TASKS)), 1);
+	store_totals(a->s, &totals);
+	assert_int_equal(totals.in, 1);
+	/* Without a key it may happen again. */
+	e = aid_event(a, 64, 1, NULL);
+	w = aid_write();
+	store_put_event(w, &e, NULL, 0);
+	e = aid_event(a, 64, 2, NULL);
+	store_put_event(w, &e, NULL, 0);
+	r = aid_commit(a, w, 0);
+	assert_int_equal(r.repeated, 0);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_EVENTS)), 3);
+}
+
+static void a_failed_operation_undoes_its_write(void **state)
+{
+	struct aid *a = *state;
+	struct event_row e = aid_event(a, 64, 0, NULL);
+	struct delivery_row d = aid_delivery(a, 64, 7);
+	struct delivery_row none = {.id = 999};
+	struct store_write *w = aid_write();
+	struct store_totals totals;
+	struct store_result r;
+
+	store_put_event(w, &e, &d, 1);
+	store_set_delivery(w, &none);
+	r = aid_commit(a, w, ENOENT);
+	assert_string_equal(r.text, "set delivery 999: no such row");
+	assert_int_equal(aid_count(a, FILTER(.what = READ_EVENTS)), 0);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_DELIVERIES)), 0);
+	store_totals(a->s, &totals);
+	assert_int_equal(totals.in, 0);
+	assert_int_equal(totals.pending, 0);
+}
+
+static void the_last_twenty_attempts_are_kept(void **state)
+{
+	struct aid *a = *state;
+	struct store_write *w = aid_write();
+	struct store_rows rows;
+	struct store_filter f = {.what = READ_ATTEMPTS};
+
+	for (unsigned n = 1; n <= 30; n++) {
+		struct attempt_row at = {.delivery = 5,
+					 .n = n,
+					 .unix_ms = n,
+					 .duration_us = 10,
+					 .status = 500,
+					 .error = "HTTP 500"};
+
+		store_put_attempt(w, &at);
+		at.delivery = 6;
+		if (n < 3)
+			store_put_attempt(w, &at);
+	}
+	aid_commit(a, w, 0);
+	rows = aid_read(a, FILTER(.what = READ_ATTEMPTS, .delivery = 5));
+	assert_int_equal(rows.n, 20);
+	assert_int_equal(rows.attempts[0].n, 11);
+	assert_int_equal(rows.attempts[19].n, 30);
+	assert_int_equal(rows.attempts[19].status, 500);
+	assert_string_equal(rows.attempts[19].error, "HTTP 500");
+	store_rows_free(&rows);
+	assert_int_equal(
+		aid_count(a, FILTER(.what = READ_ATTEMPTS, .delivery = 6)), 2);
+	assert_int_equal(store_read(a->s, &f, &rows), EINVAL);
+}
+
+static void put_deliveries(struct aid *a, uint64_t task, unsigned n)
+{
+	struct store_write *w = aid_write();
+
+	for (unsigned i = 0; i < n; i++) {
+		struct event_row e = aid_event(a, task, i, NULL);
+		struct delivery_row d = aid_delivery(a, task, 7);
+
+		d.created_ms = 100 + i;
+		store_put_event(w, &e, &d, 1);
+	}
+	aid_commit(a, w, 0);
+}
+
+static void set_state(struct aid *a, uint64_t first, uint64_t last,
+		      enum delivery_state to)
+{
+	struct store_write *w = aid_write();
+
+	for (uint64_t id = first; id <= last; id++) {
+		struct delivery_row d = {.id = id,
+					 .state = to,
+					 .attempts = 3,
+					 .attempts_ever = 3,
+					 .due_ms = 9,
+					 .done_ms = 10,
+					 .last_status = 500};
+
+		store_set_delivery(w, &d);
+	}
+	aid_commit(a, w, 0);
+}
+
+static void pages_go_both_ways(void **state)
+{
+	struct aid *a = *state;
+	struct store_filter f = {
+		.what = READ_DELIVERIES, .state = -1, .limit = 10};
+	struct store_rows rows;
+	uint64_t seen = 0;
+
+	put_deliveries(a, 64, 25);
+	do {
+		rows = aid_read(a, f);
+		assert_int_equal(rows.more, seen < 15);
+		for (size_t i = 0; i < rows.n; i++)
+			assert_int_equal(rows.deliveries[i].id, ++seen);
+		f.after = seen;
+		store_rows_free(&rows);
+	} while (seen < 25);
+	f.after = 0;
+	f.newest_first = true;
+	seen = 26;
+	do {
+		rows = aid_read(a, f);
+		assert_int_equal(rows.more, seen > 11);
+		for (size_t i = 0; i < rows.n; i++)
+			assert_int_equal(rows.deliveries[i].id, --seen);
+		f.after = seen;
+		store_rows_free(&rows);
+	} while (seen > 1);
+	assert_int_equal(aid_count(a, f), 0);
+	/* A hundred unless said, a thousand at most. */
+	put_deliveries(a, 128, 1100);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_DELIVERIES)), 100);
+	assert_int_equal(
+		aid_count(a, FILTER(.what = READ_DELIVERIES, .limit = 5000)),
+		1000);
+}
+
+static void replay_makes_dead_and_expired_pending(void **state)
+{
+	struct aid *a = *state;
+	struct store_write *w = aid_write();
+	struct store_filter f = {.state = DELIVERY_DEAD, .endpoint = 7};
+	struct store_totals t;
+	struct store_rows rows;
+	struct store_result r;
+
+	store_write_free(w);
+	put_deliveries(a, 64, 10);
+	set_state(a, 1, 4, DELIVERY_DEAD);
+	set_state(a, 5, 6, DELIVERY_EXPIRED);
+	set_state(a, 7, 8, DELIVERY_DELIVERED);
+	w = aid_write();
+	f.from_ms = 101;
+	store_replay(w, &f, 5555);
+	r = aid_commit(a, w, 0);
+	assert_int_equal(r.changed, 3);
+	store_totals(a->s, &t);
+	assert_int_equal(t.dead, 1);
+	assert_int_equal(t.pending, 5);
+	rows = aid_read(a, FILTER(.what = READ_DELIVERIES, .id = 2));
+	assert_int_equal(rows.deliveries[0].state, DELIVERY_PENDING);
+	assert_int_equal(rows.deliveries[0].attempts, 0);
+	assert_int_equal(rows.deliveries[0].attempts_ever, 3);
+	assert_int_equal(rows.deliveries[0].due_ms, 5555);
+	assert_int_equal(rows.deliveries[0].done_ms, 0);
+	store_rows_free(&rows);
+	/* Any state means both; a limit bounds them together. */
+	f = (struct store_filter){.state = -1, .limit = 2};
+	w = aid_write();
+	store_replay(w, &f, 6666);
+	r = aid_commit(a, w, 0);
+	assert_int_equal(r.changed, 2);
+	/* Delivered is never sent again; a pending one is pending. */
+	f = (struct store_filter){.state = DELIVERY_DELIVERED};
+	w = aid_write();
+	store_replay(w, &f, 6666);
+	f = (struct store_filter){.state = -1, .id = 2};
+	store_replay(w, &f, 6666);
+	r = aid_commit(a, w, 0);
+	assert_int_equal(r.changed, 0);
+	f = (struct store_filter){.state = -1, .user = "alice"};
+	w = aid_write();
+	store_replay(w, &f, 6666);
+	aid_commit(a, w, EINVAL);
+	store_totals(a->s, &t);
+	assert_int_equal(t.in, 10);
+	assert_int_equal(t.delivered, 2);
+	assert_int_equal(t.expired, 1);
+	assert_int_equal(t.pending, 7);
+}
+
+static int add_id(const struct pending_row *row, void *arg)
+{
+	uint64_t *sum = arg;
+
+	assert_int_equal(row->endpoint, 7);
+	assert_int_equal(row->lane, 64);
+	assert_int_equal(row->created_ms, 99 + (int64_t)row->id);
+	*sum = *sum * 100 + row->id;
+	return row->id == 9 ? EINTR : 0;
+}
+
+static void pending_deliveries_are_walked_in_order(void **state)
+{
+	struct aid *a = *state;
+	uint64_t sum = 0;
+
+	put_deliveries(a, 64, 8);
+	set_state(a, 1, 4, DELIVERY_DELIVERED);
+	set_state(a, 6, 6, DELIVERY_DEAD);
+	assert_int_equal(store_each_pending(a->s, add_id, &sum), 0);
+	assert_int_equal(sum, 50708);
+	put_deliveries(a, 64, 0);
+	assert_int_equal(
+		aid_count(a, (struct store_filter){.what = READ_DELIVERIES,
+						   .state = DELIVERY_PENDING}),
+		3);
+	assert_int_equal(
+		aid_count(a, (struct store_filter){.what = READ_DELIVERIES,
+						   .state = DELIVERY_DEAD}),
+		1);
+	assert_int_equal(
+		aid_count(a,
+			  (struct store_filter){.what = READ_DELIVERIES,
+						.state = DELIVERY_DELIVERED}),
+		4);
+}
+
+static void finish(struct aid *a, uint64_t id, int64_t finished_ms)
+{
+	struct store_write *w = aid_write();
+	struct task_row t = aid_task(id);
+	struct segment_row s = aid_segment(a, id, "alice", 0);
+
+	t.state = TASK_STOPPED;
+	t.finished_ms = finished_ms;
+	store_put_task(w, &t);
+	store_put_segment(w, &s);
+	aid_commit(a, w, 0);
+	put_deliveries(a, id, 3);
+}
+
+static void prune_deletes_what_is_finished_and_old(void **state)
+{
+	struct aid *a = *state;
+	struct attempt_row at = {.delivery = 1, .n = 1};
+	struct store_write *w = aid_write();
+	struct store_totals t;
+	struct store_result r;
+	uint64_t last;
+
+	store_put_attempt(w, &at);
+	aid_commit(a, w, 0);
+	finish(a, 1, 100); /* deliveries 1-3: dead, expired, delivered */
+	finish(a, 2, 100); /* one is pending */
+	finish(a, 3, 200); /* not old */
+	finish(a, 4, 0);   /* not finished */
+	finish(a, 5, 100);
+	set_state(a, 1, 1, DELIVERY_DEAD);
+	set_state(a, 2, 2, DELIVERY_EXPIRED);
+	set_state(a, 3, 5, DELIVERY_DELIVERED);
+	set_state(a, 7, 15, DELIVERY_DELIVERED);
+	w = aid_write();
+	store_prune(w, 200, 1);
+	r = aid_commit(a, w, 0);
+	assert_int_equal(r.changed, 1);
+	w = aid_write();
+	store_prune(w, 200, 100);
+	r = aid_commit(a, w, 0);
+	assert_int_equal(r.changed, 1);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_TASKS)), 3);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_SEGMENTS)), 3);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_EVENTS)), 9);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_DELIVERIES)), 9);
+	assert_int_equal(
+		aid_count(a, FILTER(.what = READ_ATTEMPTS, .delivery = 1)), 0);
+	store_totals(a->s, &t);
+	assert_int_equal(t.in, 13);
+	assert_int_equal(t.delivered, 12);
+	assert_int_equal(t.pending, 1);
+	assert_int_equal(t.dead, 0);
+	assert_int_equal(t.expired, 0);
+	/* Their ids are not used again. */
+	last = store_next_id(a->s, IDS_DELIVERY);
+	aid_again(a);
+	assert_true(store_next_id(a->s, IDS_DELIVERY) >= last);
+}
+
+static void ids_are_unique_after_reopening(void **state)
+{
+	struct aid *a = *state;
+	struct event_row e;
+	struct input_row i = {.room = "r"};
+	struct store_write *w = aid_write();
+
+	for (int n = 0; n < 5; n++)
+		e = aid_event(a, 64, 0, NULL);
+	store_put_event(w, &e, NULL, 0);
+	i.id = store_next_id(a->s, IDS_INPUT);
+	store_put_input(w, &i);
+	aid_commit(a, w, 0);
+	w = aid_write();
+	store_delete_input(w, i.id);
+	aid_commit(a, w, 0);
+	aid_again(a);
+	assert_int_equal(store_next_id(a->s, IDS_EVENT), e.id + 1);
+	assert_int_equal(store_next_id(a->s, IDS_INPUT), i.id + 1);
+	assert_int_equal(store_next_id(a->s, IDS_SEGMENT), 1);
+	assert_int_equal(store_next_id(a->s, IDS_SEGMENT), 2);
+}
+
+static void a_filter_that_does_not_apply_is_refused(void **state)
+{
+	struct aid *a = *state;
+	const struct store_filter bad[] = {
+		{.what = READ_TASKS, .state = -1, .user = "u"},
+		{.what = READ_TASKS, .state = -1, .not_uploaded = true},
+		{.what = READ_EVENTS, .state = -1, .room = "r"},
+		{.what = READ_INPUTS, .state = -1, .endpoint = 1},
+		{.what = READ_DELIVERIES, .state = -1, .unfinished = true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct store_rows rows;
+
+		assert_int_equal(store_read(a->s, &bad[i], &rows), EINVAL);
+		assert_int_equal(rows.err, EINVAL);
+	}
+}
+
+static void a_page_that_takes_too_long_is_ended(void **state)
+{
+	struct aid *a = *state;
+	struct store_filter f = {
+		.what = READ_EVENTS, .state = -1, .from_ms = 1000000};
+	struct store_rows rows;
+
+	put_deliveries(a, 64, 20000);
+	a->config.read_deadline_us = 1;
+	aid_again(a);
+	assert_int_equal(store_read(a->s, &f, &rows), ETIME);
+	assert_int_equal(rows.n, 0);
+	a->config.read_deadline_us = 0;
+	aid_again(a);
+	assert_int_equal(store_read(a->s, &f, &rows), 0);
+	store_rows_free(&rows);
+}
+
+static void on_rows(struct store_rows *rows, void *arg)
+{
+	int *left = arg;
+
+	assert_int_equal(rows->err, 0);
+	assert_int_equal(rows->n, 1);
+	assert_string_equal(rows->events[0].facts, "{\"x\":1}");
+	store_rows_free(rows);
+	--*left;
+}
+
+static void a_query_is_answered_on_the_loop(void **state)
+{
+	struct aid *a = *state;
+	struct loop *loop;
+	int left = 20;
+
+	put_deliveries(a, 64, 30);
+	assert_int_equal(loop_new(&loop), 0);
+	for (uint64_t i = 1; i <= 20; i++) {
+		struct store_filter f = {
+			.what = READ_EVENTS, .state = -1, .id = i};
+
+		assert_int_equal(store_query(a->s, &f, loop, on_rows, &left),
+				 0);
+	}
+	while (left)
+		loop_turn(loop, -1);
+	loop_free(loop);
+}
+
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, aid_setup, aid_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_of_states_come_back),
+		TEST(a_task_is_put_set_and_read),
+		TEST(tasks_are_filtered),
+		TEST(a_segment_goes_through_its_states),
+		TEST(a_seq_no_is_never_used_again),
+		TEST(a_file_name_belongs_to_one_segment),
+		TEST(an_input_is_put_and_deleted),
+		TEST(an_event_and_its_deliveries_come_together),
+		TEST(an_event_happens_once),
+		TEST(a_failed_operation_undoes_its_write),
+		TEST(the_last_twenty_attempts_are_kept),
+		TEST(pages_go_both_ways),
+		TEST(replay_makes_dead_and_expired_pending),
+		TEST(pending_deliveries_are_walked_in_order),
+		TEST(prune_deletes_what_is_finished_and_old),
+		TEST(ids_are_unique_after_reopening),
+		TEST(a_filter_that_does_not_apply_is_refused),
+		TEST(a_page_that_takes_too_long_is_ended),
+		TEST(a_query_is_answered_on_the_loop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
