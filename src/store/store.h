@@ -215,7 +215,8 @@ void store_set_delivery(struct store_write *w, const struct delivery_row *d);
 /** Log an attempt (kept: the last 20 of a delivery). */
 void store_put_attempt(struct store_write *w, const struct attempt_row *a);
 /** Make dead or expired deliveries pending again with a fresh budget, due
- *  now; the result's `changed` counts them. */
+ *  now and as old as now (an expired one would expire again at once); the
+ *  result's `changed` counts them. */
 struct store_filter;
 void store_replay(struct store_write *w, const struct store_filter *f,
 		  int64_t now_ms);
