@@ -87,6 +87,7 @@ struct deliver_attempt {
 	bool late;
 	const char *facts; /* facts_len bytes */
 	size_t facts_len;
+	void *owner; /* whoever makes the attempt may keep something here */
 };
 
 enum deliver_verdict {
@@ -123,6 +124,12 @@ struct deliver_events {
 	/** A delivery has ended, and that is committed; for logs.  May be
 	    NULL. */
 	void (*ended)(uint64_t delivery, enum delivery_state state, void *arg);
+	/** An attempt has ended and this is what follows: `state`, and when it
+	    is pending the wait until the next attempt; for logs.  Called
+	    inside deliver_done, before the commit.  May be NULL. */
+	void (*judged)(const struct deliver_attempt *a,
+		       const struct deliver_outcome *outcome,
+		       enum delivery_state state, int64_t wait_us, void *arg);
 };
 
 struct deliver;
@@ -161,6 +168,10 @@ void deliver_done(struct deliver *d, struct deliver_attempt *a,
  */
 void deliver_replay(struct deliver *d, const struct store_filter *f,
 		    store_done_fn *done, void *arg);
+
+/** Look in the store for pending deliveries that were not given to
+ *  deliver_add. */
+void deliver_rescan(struct deliver *d);
 
 /** What the breaker thinks of an endpoint. */
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };

@@ -363,6 +363,9 @@ void deliver_done(struct deliver *d, struct deliver_attempt *a,
 	if (outcome->verdict != VERDICT_OK)
 		counter_add(COUNT_attempts_failed, 1);
 	decide(d, f);
+	if (d->events.judged)
+		d->events.judged(a, outcome, f->state,
+				 f->due_us - engine_now_us(d), d->arg);
 	land(d, f, results[outcome->verdict]);
 	drop_facts(f);
 	d->n_saving++;

@@ -35,6 +35,15 @@ void engine_reload_soon(struct deliver *d)
 		d->reload_us = at_us;
 }
 
+void deliver_rescan(struct deliver *d)
+{
+	assert(loop_is_mine(d->loop));
+	d->reload_all = true;
+	if (!d->reload)
+		engine_reload_step(d, engine_now_us(d));
+	engine_run(d);
+}
+
 void engine_reload_note(struct deliver *d, uint64_t delivery)
 {
 	struct reload *rl = d->reload;

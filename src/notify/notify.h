@@ -6,7 +6,12 @@
  *
  *	notify_add(n, w, batch, &event);      any number of times
  *	store_commit(s, w, loop, done, ...);
- *	in done: notify_committed(n, batch) or notify_dropped(n, batch)
+ *	in done: notify_settled(n, batch, result)
+ *
+ * Every dialect gets these headers besides its own:
+ *	Tapeop-Event-Id  the same on every attempt
+ *	Tapeop-Sequence  of the event in its task, from 0
+ *	Tapeop-Attempt   from 1
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef NOTIFY_NOTIFY_H
@@ -34,13 +39,13 @@ struct notify_endpoint {
 	const char *key; /* secret; gme: SecretKey, live: token or "" */
 	enum signature_encoding encoding;
 	bool kinds[EVENT_KIND_N]; /* switches */
-	int64_t timeout_us;
+	int64_t timeout_us;	  /* 0: 5 s */
 	struct deliver_retry retry;
 	enum deliver_order order;
 	enum notify_verdict verdict;
-	int64_t expire_us;
+	int64_t expire_us; /* 0: 7 days */
 	bool allow_private;
-	unsigned max_in_flight;
+	unsigned max_in_flight; /* 1..64; 0: 16 */
 };
 
 /** Stable id of an endpoint: from app and name (63 bits). */
@@ -48,8 +53,8 @@ uint64_t notify_endpoint_id(uint32_t app, const char *name);
 
 struct notify_config {
 	struct deliver_config deliver;
-	const char *user_agent;
-	unsigned max_connections;
+	const char *user_agent;	  /* NULL: "tapeop" */
+	unsigned max_connections; /* kept open; 0: two an attempt in flight */
 };
 
 struct notify;
@@ -61,8 +66,9 @@ MUST_CHECK int notify_new(struct loop *loop, struct store *store,
 			  struct notify **out);
 void notify_free(struct notify *n);
 
-/** Declare or change an endpoint.  Returns 0, ENOMEM, EINVAL with `e`
- *  (bad URL). */
+/** Declare or change an endpoint (by app and name); one that answered 410 is
+ *  tried again.  Returns 0, ENOMEM, or EINVAL with `err` (bad name, URL or
+ *  range); then nothing has changed. */
 MUST_CHECK int notify_set_endpoint(struct notify *n,
 				   const struct notify_endpoint *e,
 				   struct err *err);
@@ -82,7 +88,15 @@ MUST_CHECK int notify_add(struct notify *n, struct store_write *w,
 			  struct notify_batch *batch, struct event *e,
 			  const char *once);
 
-/** The write is durable: start the deliveries.  Frees the batch. */
+/**
+ * The store has answered: notify_committed or notify_dropped by `r->err`.
+ * When events of the write were there already (`r->repeated`), whatever is
+ * new in it is found in the store, so that nothing goes out twice.
+ */
+void notify_settled(struct notify *n, struct notify_batch *batch,
+		    const struct store_result *r);
+/** The write is durable and repeated nothing: start the deliveries.  Frees
+ *  the batch. */
 void notify_committed(struct notify *n, struct notify_batch *batch);
 /** The write failed: forget.  Frees the batch.  NULL is fine. */
 void notify_dropped(struct notify *n, struct notify_batch *batch);

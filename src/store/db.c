@@ -57,8 +57,10 @@ static const char *const texts[STMT_N] = {
 	[STMT_DELIVERY_STATE] = "SELECT state FROM delivery WHERE id=?1",
 	[STMT_SET_DELIVERY] =
 		"UPDATE delivery SET state=?2, attempts=?3, attempts_ever=?4,"
-		" late=?5, due_ms=?6, last_ms=?7, done_ms=?8, last_status=?9,"
-		" last_error=?10 WHERE id=?1",
+		" late=?5, due_ms=?6, done_ms=?8,"
+		" last_ms=iif(?7, ?7, last_ms),"
+		" last_status=iif(?7, ?9, last_status),"
+		" last_error=iif(?7, ?10, last_error) WHERE id=?1",
 	[STMT_PUT_ATTEMPT] = "INSERT INTO attempt VALUES(?1,?2,?3,?4,?5,?6)",
 	[STMT_TRIM_ATTEMPTS] =
 		"DELETE FROM attempt WHERE delivery=?1 AND n<=?2",

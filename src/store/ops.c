@@ -170,8 +170,10 @@ static int replay_state(struct run *r, const struct op *op, int state,
 	buf_init(&sql, 4096);
 	buf_printf(&sql,
 		   "UPDATE delivery SET state=%d, attempts=0, due_ms=%lld,"
-		   " done_ms=0 WHERE id IN (SELECT id FROM delivery",
-		   DELIVERY_PENDING, (long long)op->values[0].i);
+		   " created_ms=%lld, done_ms=0"
+		   " WHERE id IN (SELECT id FROM delivery",
+		   DELIVERY_PENDING, (long long)op->values[0].i,
+		   (long long)op->values[0].i);
 	err = filter_where(&f, true, &sql);
 	buf_printf(&sql, " LIMIT %lld)", (long long)*left);
 	if (!err)

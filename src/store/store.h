@@ -190,11 +190,10 @@ void store_write_free(struct store_write *w);
  * commit as ENOMEM.  Inserts fail with EEXIST on a second row of the same
  * key, updates with ENOENT on none; a failed operation undoes its write. */
 void store_put_task(struct store_write *w, const struct task_row *t);
-/** State, reason, leave code, stopped_ms, finished_ms, subscribe (NULL:
- *  as it is), mode. */
+/** State, reason, leave code, stopped_ms, finished_ms, subscribe, mode. */
 void store_set_task(struct store_write *w, const struct task_row *t);
 /** Insert in state opening; takes `seq` for its track: next_seq of
- *  (task, user, mode) becomes seq + 1; EEXIST when it is past that. */
+ *  (task, user, mode) becomes seq + 1. */
 void store_put_segment(struct store_write *w, const struct segment_row *s);
 /** State, start_ms, frames, size, sha256, closed_ms, uploaded_ms, reason. */
 void store_set_segment(struct store_write *w, const struct segment_row *s);
@@ -210,27 +209,23 @@ void store_delete_input(struct store_write *w, uint64_t id);
  */
 void store_put_event(struct store_write *w, const struct event_row *e,
 		     const struct delivery_row *deliveries, size_t n);
-/** State, attempts (and ever), late, due, last_*, done; keeps the totals'
- *  invariant. */
+/** State, attempts, attempts_ever, late, due, done; last_* unless last_ms is
+ *  0 (no attempt was made); keeps the totals' invariant. */
 void store_set_delivery(struct store_write *w, const struct delivery_row *d);
 /** Log an attempt (kept: the last 20 of a delivery). */
 void store_put_attempt(struct store_write *w, const struct attempt_row *a);
 /** Make dead or expired deliveries pending again with a fresh budget, due
- *  now; the result's `changed` counts them.  The filter's limit bounds their
- *  number (0: all); EINVAL when one of its fields is not of deliveries. */
+ *  now and as old as now (an expired one would expire again at once); the
+ *  result's `changed` counts them. */
 struct store_filter;
 void store_replay(struct store_write *w, const struct store_filter *f,
 		  int64_t now_ms);
-/** Delete tasks finished before before_ms (with segments, events, settled
- *  deliveries), at most `limit` of them; the result's `changed` counts them.
- *  A task with a pending delivery is left.  Dead and expired deliveries that
- *  go leave the totals; delivered ones stay counted. */
+/** Delete finished tasks (with segments, events, settled deliveries) older
+ *  than before_ms, at most `limit` tasks. */
 void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit);
 
 struct store_result {
-	int err;	   /* 0, EEXIST, ENOENT, EINVAL (of store_replay),
-			      ENOSPC, ENOMEM, ENOBUFS: nothing was written;
-			      EIO: not known to be on disk */
+	int err;	   /* 0, EEXIST, ENOENT, ENOSPC, EIO, ENOMEM, ENOBUFS */
 	char text[160];	   /* "" or what failed */
 	uint64_t changed;  /* rows of store_replay, store_prune */
 	unsigned repeated; /* events that were there already */
@@ -241,9 +236,7 @@ typedef void(store_done_fn)(const struct store_result *r, void *arg);
  * Hand the write to the store thread; `done` (may be NULL) is called on
  * `loop` after the commit is durable, or failed.  Writes of one thread are
  * committed in order.  Takes `w` over in every case (NULL: done is told
- * ENOMEM).  When full: done is told ENOBUFS.  Never called inside this
- * function; a loop's answers come in the order of its calls, refusals too.
- * They may come after store_close; the loop must live on.  Thread: any.
+ * ENOMEM).  When full: done is told ENOBUFS.  Thread: any.
  */
 void store_commit(struct store *s, struct store_write *w, struct loop *loop,
 		  store_done_fn *done, void *arg);
@@ -263,17 +256,7 @@ enum store_what {
 	READ_ATTEMPTS
 };
 
-/**
- * Which rows; 0, NULL and -1 mean: any.  Strings are copied.  A field that
- * rows of this kind do not have is EINVAL (state: ignored).
- *
- *   tasks       id or task, app, room, state, unfinished
- *   segments    id, task, app, room, user, state, not_uploaded
- *   inputs      id, app, room, user
- *   events      id, task, app
- *   deliveries  id, task, endpoint, app, state
- *   attempts    delivery (needed); their key, for `after`, is n
- */
+/** Which rows; 0, NULL and -1 mean: any.  Strings are copied. */
 struct store_filter {
 	enum store_what what;
 	uint64_t id;
@@ -285,8 +268,7 @@ struct store_filter {
 	int state;		/* task, segment or delivery state, -1: any */
 	bool unfinished;	/* tasks: finished_ms is 0 */
 	bool not_uploaded;	/* segments: closed, uploaded_ms is 0 */
-	int64_t from_ms, to_ms; /* from <= created (segments: start) < to;
-				   0: open */
+	int64_t from_ms, to_ms; /* created, 0: open */
 	uint64_t after; /* rows after this id (before it, if newest_first) */
 	bool newest_first;
 	uint32_t limit; /* 1..1000; 0: 100 */
@@ -294,7 +276,7 @@ struct store_filter {
 
 /** A page.  Only the array of `what` is set; freed by store_rows_free. */
 struct store_rows {
-	int err; /* 0, EINVAL, ENOMEM, ETIME, EIO; then no rows */
+	int err;
 	size_t n;
 	bool more; /* there are rows behind the last one */
 	struct task_row *tasks;
@@ -304,10 +286,8 @@ struct store_rows {
 	struct delivery_row *deliveries;
 	struct attempt_row *attempts;
 };
-/** Free the arrays, not the struct itself.  Repeatable. */
 void store_rows_free(struct store_rows *rows);
 
-/** `rows` itself is valid during the call: copy the struct to keep it. */
 typedef void(store_rows_fn)(struct store_rows *rows, void *arg);
 
 /**
@@ -334,6 +314,7 @@ struct pending_row {
 	int64_t due_ms, created_ms;
 	unsigned attempts;
 	bool late;
+	unsigned attempts_ever; /* numbers the next attempt */
 };
 /** Walk all pending deliveries in order of id; start-up.  Stops on
  *  non-zero, which is returned. */

@@ -1,0 +1,310 @@
+/**
+ * notify/attempt.c -- one attempt: facts -> callback -> HTTP -> verdict.
+ *
+ * WHY   A callback is rendered and signed anew for every attempt (its time
+ *       of sending is signed), from facts that never change.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "notify/inside.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { FIELDS_MAX = 16, EXTRA_MAX = 64 };
+
+/** An attempt under way. */
+struct
+try {
+	struct link link; /* notify.tries */
+	struct notify *notify;
+	struct deliver_attempt *attempt;
+	struct sender *sender;
+	struct http_transfer *transfer;
+	enum event_kind kind;
+	bool has_kind;
+};
+
+/** Header lines for http_call, pointing into `text` and `extra`. */
+struct fields {
+	const char *at[FIELDS_MAX];
+	size_t n;
+	char *text; /* copy of the dialect's, cut into lines */
+	char extra[3][EXTRA_MAX];
+};
+
+static void free_try(struct try *t)
+{
+	list_remove(&t->link);
+	mem_free(t);
+}
+
+static void end(struct try *t, const struct deliver_outcome *o)
+{
+	struct notify *n = t->notify;
+
+	t->transfer = NULL;
+	/* The log line needs the try: notify_judged runs inside. */
+	deliver_done(n->deliver, t->attempt, o);
+	free_try(t);
+}
+
+static void end_unsent(struct try *t, enum deliver_verdict verdict,
+		       const char *why)
+{
+	struct deliver_outcome o = {.verdict = verdict, .retry_after_us = -1};
+
+	str_copy(o.error, sizeof(o.error), why);
+	end(t, &o);
+}
+
+/* ---- verdict --------------------------------------------------------------- */
+
+static void judge_body(const struct http_result *r, struct deliver_outcome *o)
+{
+	char why[sizeof(o->error)];
+
+	if (r->status != 200) {
+		snprintf(o->error, sizeof(o->error),
+			 "HTTP %d; wanted is 200 with ActionStatus \"OK\"",
+			 r->status);
+		return;
+	}
+	if (callback_answer_is_ok(r->body, r->body_len, why, sizeof(why))) {
+		o->verdict = VERDICT_OK;
+		return;
+	}
+	/* The end of a long reason may go. */
+	snprintf(o->error, sizeof(o->error), "200 but %.*s",
+		 (int)(sizeof(o->error) - sizeof("200 but ")), why);
+}
+
+static void judge_error(const struct http_result *r, struct deliver_outcome *o)
+{
+	str_copy(o->error, sizeof(o->error),
+		 r->error[0] ? r->error : "no answer");
+}
+
+static void judge(const struct sender *s, const struct http_result *r,
+		  struct deliver_outcome *o)
+{
+	o->verdict = VERDICT_FAILED;
+	if (!r->status) {
+		judge_error(r, o);
+	} else if (r->status == 410) {
+		o->verdict = VERDICT_GONE;
+		str_copy(o->error, sizeof(o->error), "HTTP 410 Gone");
+	} else if (r->status >= 300 && r->status < 400) {
+		snprintf(o->error, sizeof(o->error),
+			 "HTTP %d: redirects are not followed; set the "
+			 "endpoint's url to where it points",
+			 r->status);
+	} else if (r->status >= 400 || r->status < 200) {
+		snprintf(o->error, sizeof(o->error), "HTTP %d", r->status);
+	} else if (s->verdict == NOTIFY_BY_BODY) {
+		judge_body(r, o);
+	} else {
+		o->verdict = VERDICT_OK;
+	}
+}
+
+static void on_answer(const struct http_result *r, void *arg)
+{
+	struct try *t = arg;
+	struct deliver_outcome o = {
+		.status = r->status,
+		.retry_after_us = -1,
+		.duration_us = r->total_us,
+	};
+
+	judge(t->sender, r, &o);
+	if (r->status == 429 || r->status == 503)
+		o.retry_after_us = r->retry_after_us;
+	end(t, &o);
+}
+
+/* ---- sending --------------------------------------------------------------- */
+
+static void add_field(struct fields *f, const char *line)
+{
+	assert(f->n < FIELDS_MAX);
+	f->at[f->n++] = line;
+}
+
+static void add_number(struct fields *f, unsigned i, const char *name,
+		       uint64_t value)
+{
+	snprintf(f->extra[i], sizeof(f->extra[i]), "%s: %" PRIu64, name, value);
+	add_field(f, f->extra[i]);
+}
+
+/** Cut "Name: value\n" lines; false: out of memory. */
+static bool gather_fields(struct fields *f, const struct buf *lines,
+			  const struct deliver_attempt *a)
+{
+	char *rest;
+
+	f->text = mem_strndup(buf_str(lines), lines->len);
+	if (!f->text)
+		return false;
+	for (char *line = strtok_r(f->text, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest))
+		add_field(f, line);
+	add_number(f, 0, "Tapeop-Event-Id", a->event);
+	add_number(f, 1, "Tapeop-Sequence", a->task_seq);
+	add_number(f, 2, "Tapeop-Attempt", a->n);
+	return true;
+}
+
+static void send_it(struct try *t, const struct callback_request *request)
+{
+	struct fields f = {.n = 0};
+	struct http_call call = {
+		.method = "POST",
+		.url = buf_str(&request->url),
+		.body = request->body.data,
+		.body_len = request->body.len,
+		.timeout_us = t->sender->timeout_us,
+		.allow_private = t->sender->allow_private,
+	};
+	struct err e = {0};
+	int err = ENOMEM;
+
+	if (gather_fields(&f, &request->fields, t->attempt)) {
+		call.fields = f.at;
+		call.n_fields = f.n;
+		err = http_client_send(t->notify->client, &call, on_answer, t,
+				       &e, &t->transfer);
+	}
+	mem_free(f.text);
+	if (err == EINVAL)
+		end_unsent(t, VERDICT_FAILED,
+			   e.text[0] ? e.text : "bad URL; check the endpoint");
+	else if (err)
+		end_unsent(t, VERDICT_FAILED, "not sent: out of memory");
+}
+
+static void render(struct try *t, struct event *e)
+{
+	const struct sender *s = t->sender;
+	const struct callback_style style = {
+		.dialect = s->dialect,
+		.encoding = s->encoding,
+		.key = s->key,
+		.url = s->url,
+	};
+	struct callback_request request;
+	char why[96];
+	int err;
+
+	callback_request_init(&request);
+	err = callback_render(&style, e, clock_unix_ms(), &request);
+	if (!err) {
+		send_it(t, &request);
+	} else if (err == ENOMEM) {
+		end_unsent(t, VERDICT_FAILED, "not sent: out of memory");
+	} else {
+		snprintf(why, sizeof(why),
+			 err == ENOTSUP ? "dialect %s has no such event"
+					: "too large for dialect %s",
+			 dialect_name(s->dialect));
+		end_unsent(t, VERDICT_REFUSED, why);
+	}
+	callback_request_fini(&request);
+}
+
+void notify_attempt(struct deliver_attempt *a, void *arg)
+{
+	struct notify *n = arg;
+	struct deliver_outcome o = {
+		.verdict = VERDICT_FAILED,
+		.retry_after_us = -1,
+		.error = "not sent: out of memory",
+	};
+	struct try *t = mem_zalloc(sizeof(*t));
+	struct event e;
+	int err;
+
+	if (!t) {
+		deliver_done(n->deliver, a, &o);
+		return;
+	}
+	t->notify = n;
+	t->attempt = a;
+	t->sender = notify_find(n, a->endpoint);
+	assert(t->sender); /* deliver asks for declared endpoints only */
+	list_append(&n->tries, &t->link);
+	a->owner = t;
+	err = event_parse_json(a->facts, a->facts_len, &e);
+	if (err) {
+		end_unsent(t, err == ENOMEM ? VERDICT_FAILED : VERDICT_REFUSED,
+			   err == ENOMEM ? o.error
+					 : "its facts in the store cannot be "
+					   "read");
+		return;
+	}
+	e.id = a->event;
+	e.task_seq = a->task_seq;
+	t->kind = e.kind;
+	t->has_kind = true;
+	render(t, &e);
+	event_fini(&e);
+}
+
+void notify_cancel_all(struct notify *n)
+{
+	LIST_EACH(&n->tries, l, after)
+	{
+		struct try *t = CONTAINER_OF(l, struct try, link);
+
+		if (t->transfer)
+			http_client_cancel(t->transfer);
+		free_try(t);
+	}
+}
+
+/* ---- log ------------------------------------------------------------------- */
+
+void notify_judged(const struct deliver_attempt *a,
+		   const struct deliver_outcome *o, enum delivery_state state,
+		   int64_t wait_us, void *arg)
+{
+	const struct notify *n = arg;
+	const struct sender *s = notify_find(n, a->endpoint);
+	const struct try *t = a->owner;
+	char next[48] = "";
+	char about[256];
+
+	snprintf(about, sizeof(about),
+		 "app=%" PRIu32 " task=%" PRIu64 " endpoint=%s %s "
+		 "delivery=%" PRIu64 " attempt=%u status=%d ms=%" PRId64,
+		 s ? s->app : 0, a->lane, s ? s->name : "?",
+		 t && t->has_kind ? event_kind_name(t->kind) : "event",
+		 a->delivery, a->n, o->status,
+		 o->duration_us / CLOCK_US_PER_MS);
+	if (state == DELIVERY_PENDING)
+		snprintf(next, sizeof(next), " next_s=%" PRId64,
+			 (wait_us + CLOCK_US_PER_S - 1) / CLOCK_US_PER_S);
+	if (state == DELIVERY_DELIVERED)
+		log_info("%s delivered", about);
+	else
+		log_warn("%s %s%s: %s", about,
+			 state == DELIVERY_DEAD ? "dead" : "failed", next,
+			 o->error);
+}
+
+void notify_ended(uint64_t delivery, enum delivery_state state, void *arg)
+{
+	(void)arg;
+	if (state == DELIVERY_EXPIRED)
+		log_warn("delivery=%" PRIu64 " expired: it is older than its "
+			 "endpoint's expire_after",
+			 delivery);
+}

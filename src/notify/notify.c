@@ -1,0 +1,506 @@
+/** notify/notify.c -- endpoints and their switches; batches of events. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "notify/notify.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include <openssl/sha.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "notify/inside.h"
+
+enum {
+	FACTS_MAX = 1024 * 1024, /* of one event [bytes] */
+	FIRST_SENDERS = 16,
+	TIMEOUT_S = 5,
+	EXPIRE_S = 7 * 86400,
+	MAX_IN_FLIGHT = 16,
+	MAX_CONNECTIONS = 512,
+	DNS_TTL_S = 60,
+};
+
+/** The deliveries of one event, until its write is durable. */
+struct item {
+	struct link link;
+	uint64_t task_seq;
+	char *facts;
+	size_t facts_len;
+	size_t n;
+	struct delivery_row rows[]; /* n */
+};
+
+struct notify_batch {
+	struct link items;
+	unsigned n_events;
+};
+
+uint64_t notify_endpoint_id(uint32_t app, const char *name)
+{
+	uint8_t text[4 + 64] = {(uint8_t)(app >> 24), (uint8_t)(app >> 16),
+				(uint8_t)(app >> 8), (uint8_t)app};
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	size_t len = strnlen(name, sizeof(text) - 4);
+	uint64_t id = 0;
+
+	memcpy(text + 4, name, len);
+	SHA256(text, 4 + len, digest);
+	for (int i = 0; i < 8; i++)
+		id = id << 8 | digest[i];
+	id &= INT64_MAX;
+	return id ? id : 1;
+}
+
+/* ---- endpoints ------------------------------------------------------------- */
+
+struct sender *notify_find(const struct notify *n, uint64_t id)
+{
+	struct map_node *node = map_find(&n->by_id, &id, sizeof(id));
+
+	return node ? CONTAINER_OF(node, struct sender, node) : NULL;
+}
+
+static struct app *find_app(const struct notify *n, uint32_t id)
+{
+	struct map_node *node = map_find(&n->apps, &id, sizeof(id));
+
+	return node ? CONTAINER_OF(node, struct app, node) : NULL;
+}
+
+static struct app *need_app(struct notify *n, uint32_t id)
+{
+	struct app *app = find_app(n, id);
+
+	if (app)
+		return app;
+	app = mem_zalloc(sizeof(*app));
+	if (!app)
+		return NULL;
+	app->id = id;
+	list_init(&app->senders);
+	if (map_add(&n->apps, &app->node, &app->id, sizeof(app->id))) {
+		mem_free(app);
+		return NULL;
+	}
+	return app;
+}
+
+static int reserve_sender(struct notify *n)
+{
+	size_t cap = n->cap_senders ? 2 * n->cap_senders : FIRST_SENDERS;
+	struct sender **senders;
+
+	if (n->n_senders < n->cap_senders)
+		return 0;
+	senders = mem_realloc(n->senders, cap * sizeof(struct sender *));
+	if (!senders)
+		return ENOMEM;
+	n->senders = senders;
+	n->cap_senders = cap;
+	return 0;
+}
+
+static void free_texts(struct sender *s)
+{
+	mem_free(s->url);
+	mem_free(s->url_shown);
+	mem_free_secret(s->key);
+}
+
+/** The sender of this app and name, made when there is none. */
+static struct sender *need_sender(struct notify *n, uint32_t app_id,
+				  const char *name)
+{
+	uint64_t id = notify_endpoint_id(app_id, name);
+	struct sender *s = notify_find(n, id);
+	struct app *app;
+
+	if (s)
+		return s;
+	app = need_app(n, app_id);
+	if (!app || reserve_sender(n))
+		return NULL;
+	s = mem_zalloc(sizeof(*s));
+	if (!s)
+		return NULL;
+	s->id = id;
+	s->app = app_id;
+	str_copy(s->name, sizeof(s->name), name);
+	if (map_add(&n->by_id, &s->node, &s->id, sizeof(s->id))) {
+		mem_free(s);
+		return NULL;
+	}
+	list_append(&app->senders, &s->link);
+	n->senders[n->n_senders++] = s;
+	return s;
+}
+
+static bool is_name(const char *name)
+{
+	size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+	return len >= 1 && len <= 63 && !name[len];
+}
+
+static int check(const struct notify_endpoint *e, struct err *err)
+{
+	if (!is_name(e->name))
+		return err_set(err, EINVAL, "name",
+			       "must be 1..63 of A-Z a-z 0-9 _ -");
+	if (e->max_in_flight > 64)
+		return err_set(err, EINVAL, "max_in_flight", "must be 1..64");
+	if (e->timeout_us < 0 || e->expire_us < 0)
+		return err_set(err, EINVAL,
+			       e->timeout_us < 0 ? "timeout" : "expire_after",
+			       "must not be negative");
+	return http_url_check(e->url, err);
+}
+
+/** Only now does the sender change; takes the texts over. */
+static void settle_sender(struct sender *s, const struct notify_endpoint *e,
+			  const struct sender *texts)
+{
+	free_texts(s);
+	s->url = texts->url;
+	s->url_shown = texts->url_shown;
+	s->key = texts->key;
+	s->dialect = e->dialect;
+	s->encoding = e->encoding;
+	s->verdict = e->verdict;
+	memcpy(s->kinds, e->kinds, sizeof(s->kinds));
+	s->timeout_us = e->timeout_us ? e->timeout_us
+				      : TIMEOUT_S * (int64_t)CLOCK_US_PER_S;
+	s->allow_private = e->allow_private;
+}
+
+int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
+			struct err *err)
+{
+	struct deliver_endpoint de = {
+		.app = e->app,
+		.retry = e->retry,
+		.order = e->order,
+		.expire_us = e->expire_us ? e->expire_us
+					  : EXPIRE_S * (int64_t)CLOCK_US_PER_S,
+		.max_in_flight =
+			e->max_in_flight ? e->max_in_flight : MAX_IN_FLIGHT,
+	};
+	struct sender texts = {0};
+	struct sender *s;
+	int code;
+
+	assert(loop_is_mine(n->loop));
+	code = check(e, err);
+	if (code)
+		return code;
+	texts.url = mem_strdup(e->url);
+	texts.url_shown = mem_strndup(e->url, strcspn(e->url, "?#"));
+	texts.key = mem_strdup(e->key ? e->key : "");
+	s = need_sender(n, e->app, e->name);
+	if (!texts.url || !texts.url_shown || !texts.key || !s) {
+		free_texts(&texts);
+		return ENOMEM;
+	}
+	settle_sender(s, e, &texts);
+	de.id = s->id;
+	str_copy(de.name, sizeof(de.name), s->name);
+	return deliver_set_endpoint(n->deliver, &de);
+}
+
+bool notify_endpoint_at(const struct notify *n, size_t i,
+			struct notify_endpoint_info *out)
+{
+	const struct sender *s;
+
+	/* One that ran out of memory half made is not there yet. */
+	while (i < n->n_senders && !n->senders[i]->url)
+		i++;
+	if (i >= n->n_senders)
+		return false;
+	s = n->senders[i];
+	*out = (struct notify_endpoint_info){
+		.id = s->id,
+		.app = s->app,
+		.name = s->name,
+		.url = s->url_shown,
+		.dialect = s->dialect,
+	};
+	return true;
+}
+
+const char *notify_endpoint_name(const struct notify *n, uint64_t id)
+{
+	const struct sender *s = notify_find(n, id);
+
+	return s && s->url ? s->name : "";
+}
+
+/* ---- batches --------------------------------------------------------------- */
+
+struct notify_batch *notify_batch_new(void)
+{
+	struct notify_batch *b = mem_zalloc(sizeof(*b));
+
+	if (b)
+		list_init(&b->items);
+	return b;
+}
+
+static void free_item(struct item *item)
+{
+	if (!item)
+		return;
+	list_remove(&item->link);
+	mem_free(item->facts);
+	mem_free(item);
+}
+
+static bool wants(const struct sender *s, enum event_kind kind)
+{
+	return s->url && s->kinds[kind] && callback_has(s->dialect, kind);
+}
+
+static size_t count_wanting(const struct app *app, enum event_kind kind)
+{
+	size_t n = 0;
+
+	if (!app)
+		return 0;
+	LIST_EACH(&app->senders, l, after)
+	n += wants(CONTAINER_OF(l, struct sender, link), kind);
+	return n;
+}
+
+static void fill_rows(struct notify *n, const struct app *app,
+		      const struct event *e, struct item *item)
+{
+	int64_t now_ms = clock_unix_ms();
+
+	if (!item->n)
+		return;
+	item->n = 0;
+	LIST_EACH(&app->senders, l, after)
+	{
+		const struct sender *s = CONTAINER_OF(l, struct sender, link);
+
+		if (!wants(s, e->kind))
+			continue;
+		item->rows[item->n++] = (struct delivery_row){
+			.id = store_next_id(n->store, IDS_DELIVERY),
+			.event = e->id,
+			.endpoint = s->id,
+			.lane = e->task,
+			.app = e->app,
+			.state = DELIVERY_PENDING,
+			.created_ms = now_ms,
+			.due_ms = now_ms,
+			.task_seq = e->task_seq,
+		};
+	}
+}
+
+/** An item with the event's facts and room for its deliveries. */
+static struct item *new_item(const struct event *e, size_t n)
+{
+	struct item *item =
+		mem_zalloc(sizeof(*item) + n * sizeof(item->rows[0]));
+	struct buf facts;
+
+	if (!item)
+		return NULL;
+	buf_init(&facts, FACTS_MAX);
+	event_write_json(e, &facts);
+	item->n = n;
+	item->task_seq = e->task_seq;
+	item->facts_len = facts.len;
+	item->facts = buf_err(&facts) ? NULL : buf_take(&facts);
+	buf_fini(&facts);
+	if (item->facts)
+		return item;
+	free_item(item);
+	return NULL;
+}
+
+int notify_add(struct notify *n, struct store_write *w,
+	       struct notify_batch *batch, struct event *e, const char *once)
+{
+	const struct app *app = find_app(n, e->app);
+	struct event_row row;
+	struct item *item;
+
+	assert(loop_is_mine(n->loop));
+	e->id = store_next_id(n->store, IDS_EVENT);
+	item = new_item(e, count_wanting(app, e->kind));
+	if (!item)
+		return ENOMEM;
+	fill_rows(n, app, e, item);
+	row = (struct event_row){
+		.id = e->id,
+		.task = e->task,
+		.task_seq = e->task_seq,
+		.app = e->app,
+		.unix_ms = e->unix_ms,
+		.once = once,
+		.facts = item->facts,
+		.facts_len = item->facts_len,
+	};
+	str_copy(row.kind, sizeof(row.kind), event_kind_name(e->kind));
+	store_put_event(w, &row, item->rows, item->n);
+	list_append(&batch->items, &item->link);
+	batch->n_events++;
+	return 0;
+}
+
+static void free_batch(struct notify_batch *batch)
+{
+	LIST_EACH(&batch->items, l, after)
+	free_item(CONTAINER_OF(l, struct item, link));
+	mem_free(batch);
+}
+
+void notify_committed(struct notify *n, struct notify_batch *batch)
+{
+	assert(loop_is_mine(n->loop));
+	counter_add(COUNT_events, batch->n_events);
+	LIST_EACH(&batch->items, l, after)
+	{
+		struct item *item = CONTAINER_OF(l, struct item, link);
+
+		if (item->n)
+			deliver_add(n->deliver, item->rows, item->n,
+				    item->task_seq, item->facts,
+				    item->facts_len);
+	}
+	free_batch(batch);
+}
+
+void notify_dropped(struct notify *n, struct notify_batch *batch)
+{
+	(void)n;
+	if (batch)
+		free_batch(batch);
+}
+
+void notify_settled(struct notify *n, struct notify_batch *batch,
+		    const struct store_result *r)
+{
+	if (r->err) {
+		notify_dropped(n, batch);
+	} else if (r->repeated) {
+		assert(r->repeated <= batch->n_events);
+		counter_add(COUNT_events, batch->n_events - r->repeated);
+		notify_dropped(n, batch);
+		deliver_rescan(n->deliver);
+	} else {
+		notify_committed(n, batch);
+	}
+}
+
+/* ---- start and stop ---------------------------------------------------------- */
+
+static int open_client(struct notify *n, struct workers *workers,
+		       const struct notify_config *config)
+{
+	const struct http_client_config c = {
+		.max_connections = config->max_connections
+					   ? config->max_connections
+				   : config->deliver.max_in_flight
+					   ? 2 * config->deliver.max_in_flight
+					   : MAX_CONNECTIONS,
+		.user_agent = n->user_agent,
+		.workers = workers,
+		.dns_ttl_us = DNS_TTL_S * (int64_t)CLOCK_US_PER_S,
+	};
+
+	return http_client_new(n->loop, &c, &n->client);
+}
+
+int notify_new(struct loop *loop, struct store *store, struct workers *workers,
+	       const struct notify_config *config, struct notify **out)
+{
+	static const struct deliver_events events = {
+		.attempt = notify_attempt,
+		.ended = notify_ended,
+		.judged = notify_judged,
+	};
+	struct notify *n = mem_zalloc(sizeof(*n));
+	int err = 0;
+
+	if (!n)
+		return ENOMEM;
+	n->loop = loop;
+	n->store = store;
+	map_init(&n->by_id);
+	map_init(&n->apps);
+	list_init(&n->tries);
+	n->user_agent =
+		mem_strdup(config->user_agent ? config->user_agent : "tapeop");
+	if (!n->user_agent)
+		err = ENOMEM;
+	if (!err)
+		err = open_client(n, workers, config);
+	if (!err)
+		err = deliver_new(loop, store, &config->deliver, &events, n,
+				  &n->deliver);
+	if (err)
+		notify_free(n);
+	else
+		*out = n;
+	return err;
+}
+
+static void free_apps(struct notify *n)
+{
+	struct map_node *node = map_next(&n->apps, NULL);
+
+	while (node) {
+		struct app *app = CONTAINER_OF(node, struct app, node);
+
+		node = map_next(&n->apps, node);
+		mem_free(app);
+	}
+	map_fini(&n->apps);
+}
+
+void notify_free(struct notify *n)
+{
+	if (!n)
+		return;
+	notify_cancel_all(n);
+	deliver_free(n->deliver);
+	http_client_free(n->client);
+	for (size_t i = 0; i < n->n_senders; i++) {
+		free_texts(n->senders[i]);
+		mem_free(n->senders[i]);
+	}
+	mem_free(n->senders);
+	map_fini(&n->by_id);
+	free_apps(n);
+	mem_free(n->user_agent);
+	mem_free(n);
+}
+
+int notify_start(struct notify *n, int64_t unix_ms)
+{
+	return deliver_load(n->deliver, unix_ms);
+}
+
+struct deliver *notify_deliver(struct notify *n)
+{
+	return n->deliver;
+}
+
+void notify_pause(struct notify *n)
+{
+	deliver_pause(n->deliver);
+}
+
+unsigned notify_in_flight(const struct notify *n)
+{
+	return deliver_in_flight(n->deliver);
+}
