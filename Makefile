@@ -4,9 +4,7 @@
 # Every source is found by wildcard: a new file needs no line here.  All objects
 # but main.o go into one archive a variant, so a test links only what it uses.
 
-ifeq ($(origin CC),default)
-CC := gcc
-endif
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CLANG ?= clang
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
@@ -17,7 +15,7 @@ LIB_SRC  := $(filter-out src/main.c,$(SRC))
 UNIT     := $(patsubst test/unit/%.c,%,$(sort $(wildcard test/unit/*_test.c)))
 UNIT_AID := $(filter-out %_test.c,$(sort $(wildcard test/unit/*.c)))
 FUZZ     := $(patsubst test/fuzz/%.c,%,$(sort $(wildcard test/fuzz/*_fuzz.c)))
-OOM      := $(filter $(UNIT),$(shell cat test/unit/oom.list 2>/dev/null))
+OOM      := $(shell grep -v '^\#' test/unit/oom.list 2>/dev/null)
 NODE     := $(sort $(wildcard test/peer/*.test.mjs test/crash/*.test.mjs \
 	    test/cli/*.test.mjs))
 TEST_BINS := $(UNIT:%=build/release/test/unit/%) \
@@ -73,7 +71,7 @@ LINK_fuzz     := $(ASAN)
 # --- targets ----------------------------------------------------------------
 
 .PHONY: all run test test-bins unit oom fuzz-replay fuzz-short cov lint \
-	format bench install clean help FORCE $(VARIANTS:%=unit-%)
+	format bench install clean help FORCE $(VARIANTS:%=unit-%) $(VARIANTS:%=node-%)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -86,7 +84,8 @@ help:
 	@echo 'make            build/tapeop (release)'
 	@echo 'make run        install what is missing, build, `tapeop demo $$ARGS`'
 	@echo 'make test       install what is missing, build, run every test'
-	@echo 'make unit       unit tests (also unit-asan unit-tsan unit-cov)'
+	@echo 'make unit-asan  unit tests (also unit, unit-tsan, unit-cov)'
+	@echo 'make node-asan  node tests, with that binary (also node-tsan, ..)'
 	@echo 'make oom        unit tests of test/unit/oom.list, allocations failing'
 	@echo 'make fuzz-short each fuzz target for FUZZ_SECONDS=20 (also fuzz-replay)'
 	@echo 'make cov        line coverage of the unit tests, by file'
@@ -94,31 +93,30 @@ help:
 	@echo 'make format     put every file into the format lint asks for'
 	@echo 'make bench      the benchmarks in test/bench'
 	@echo 'make install    PREFIX=/usr/local DESTDIR='
-	@echo 'make clean      remove build/'
 	@echo 'WERROR=1: warnings are errors; V=1: whole commands; one test alone:'
 	@echo '  make build/asan/test/unit/NAME && build/asan/test/unit/NAME'
 
 # A second make each: the first has read the machine before setup changed it.
+JOBS_FLAG = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 run:
 	@tools/setup build
-	@$(MAKE) --no-print-directory -j$(JOBS) build/tapeop
+	@$(MAKE) --no-print-directory $(JOBS_FLAG) build/tapeop
 	@exec build/tapeop demo $(ARGS)
 
 test:
 	@tools/setup build test
-	@$(MAKE) --no-print-directory -j$(JOBS) build/tapeop test-bins
+	@$(MAKE) --no-print-directory $(JOBS_FLAG) build/tapeop test-bins
 	@tools/run-tests $(TEST_BINS) $(NODE)
 
-test-bins: $(TEST_BINS)
+test-bins: $(TEST_BINS) ; @:
 unit: unit-release
 
 # The address sanitizer sees what a failed allocation leaks.
 oom: $(OOM:%=build/asan/test/unit/%)
-	@TAPEOP_TEST_OOM=1 tools/run-tests $^
+	@$(if $^,TAPEOP_TEST_OOM=1 tools/run-tests $^,echo 'oom.list is empty')
 
 fuzz-replay: $(FUZZ:%=build/release/test/fuzz/%)
 	@tools/run-tests $^
-
 fuzz-short: $(FUZZ:%=build/fuzz/test/fuzz/%)
 	@tools/fuzz $(FUZZ_SECONDS) $^
 
@@ -137,7 +135,6 @@ bench: build/tapeop
 
 install: build/tapeop
 	install -D -m 755 build/release/tapeop $(DESTDIR)$(PREFIX)/bin/tapeop
-
 clean:
 	rm -rf build
 
@@ -188,6 +185,8 @@ build/$(1)/test/unit/%: build/$(1)/test/unit/%.o $$(AID_OBJ_$(1)) \
 
 unit-$(1): $(UNIT:%=build/$(1)/test/unit/%)
 	@tools/run-tests $$^
+node-$(1): build/$(1)/tapeop
+	@TAPEOP=$$(CURDIR)/$$< tools/run-tests $(NODE)
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant,$(v))))
 

@@ -1,7 +1,7 @@
-/** src/base/assets.h -- files that are built into the binary. */
+/** base/assets.h -- files that are built into the binary. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TAPEOP_BASE_ASSETS_H
-#define TAPEOP_BASE_ASSETS_H
+#ifndef BASE_ASSETS_H
+#define BASE_ASSETS_H
 
 #include <stddef.h>
 #include <stdint.h>

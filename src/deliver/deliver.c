@@ -272,7 +272,7 @@ void deliver_add(struct deliver *d, const struct delivery_row *rows, size_t n,
 
 static int take_loaded(const struct pending_row *row, void *arg)
 {
-	return engine_take(arg, row, row->attempts);
+	return engine_take(arg, row, row->attempts_ever);
 }
 
 int deliver_load(struct deliver *d, int64_t unix_ms)

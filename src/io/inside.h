@@ -5,6 +5,10 @@
 
 #include "io/io.h"
 
+/** Have a write to a closed socket fail instead of ending the process
+ *  (sendfile and OpenSSL know no MSG_NOSIGNAL).  Repeatable. */
+void http_ignore_sigpipe(void);
+
 /** ::ffff:1.2.3.4 -> 1.2.3.4, anything else stays. */
 void addr_unmap(struct addr *a);
 

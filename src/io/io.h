@@ -454,12 +454,15 @@ struct http_server_config {
 	int64_t header_us;	  /* deadline for the whole request to come */
 	/* on a refused request (413, 408, 400): count, may be NULL */
 	void (*refused)(int status, void *arg);
+	int64_t heartbeat_us; /* of event streams; 0: 15 s */
 };
 
 /**
  * Listen.  Requests come whole: body over max_body is answered 413 before
  * it was read; a request that is not complete in header_us is cut off.
- * Returns 0, EADDRINUSE, EACCES or ENOMEM.  Thread: the loop's.
+ * The process ignores SIGPIPE from then on.
+ * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of socket and bind.
+ * Thread: the loop's.
  */
 MUST_CHECK int http_server_open(struct loop *loop,
 				const struct http_server_config *config,
@@ -472,7 +475,9 @@ void http_server_addr(const struct http_server *s, size_t i, struct addr *out);
  *  `gone`, see http_on_gone).  NULL is fine. */
 void http_server_close(struct http_server *s);
 /** Be told when the client of a suspended request has gone or the server
- *  closes; then `r` is invalid and must not be answered. */
+ *  closes; then `r` is invalid and must not be answered.  A client that
+ *  shuts its sending side down counts as gone.  Whoever does not ask stays
+ *  bound to answer, except after http_server_close. */
 void http_on_gone(struct http_request *r, void (*gone)(void *arg), void *arg);
 
 /* ---- HTTP client (libcurl multi inside the loop) ----------------------- */
@@ -527,7 +532,11 @@ struct http_client_config {
 MUST_CHECK int http_client_new(struct loop *loop,
 			       const struct http_client_config *config,
 			       struct http_client **out);
-/** End all calls (their done is called with error "stopped").  NULL ok. */
+/**
+ * End all calls (their done is called with error "stopped").  NULL ok; safe
+ * inside a done.  A lookup that is under way ends by itself: free the
+ * workers, then let the loop turn once, then free the loop.
+ */
 void http_client_free(struct http_client *c);
 
 /** A call under way; valid until done is called. */
@@ -536,13 +545,14 @@ struct http_transfer;
 /**
  * Start a call.  `done` is called exactly once, on the loop, never inside
  * http_client_send.
- * Returns 0, EINVAL (bad URL: e says why), ENOMEM.
+ * Returns 0, EINVAL (bad URL, method or field: e says why), ENOMEM, or
+ * ESHUTDOWN (inside a done that http_client_free calls).
  */
 MUST_CHECK int http_client_send(struct http_client *c,
 				const struct http_call *call,
 				http_done_fn *done, void *arg, struct err *e,
 				struct http_transfer **out);
-/** Give up; done is not called. */
+/** Give up; done is not called.  Not inside this call's own done. */
 void http_client_cancel(struct http_transfer *t);
 
 /**

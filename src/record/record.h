@@ -39,7 +39,8 @@ struct record_files_config {
 
 MUST_CHECK int record_files_new(const struct record_files_config *config,
 				struct record_files **out);
-/** Write and close what is queued, end the threads.  NULL is fine. */
+/** Write and close what is queued, end the threads.  Answers still come on
+ *  the files' loops: turn those once more.  NULL is fine. */
 void record_files_free(struct record_files *f);
 
 /** An open .part file.  Made by the control loop, fed by a media loop,
@@ -66,7 +67,10 @@ typedef void(record_file_fn)(struct record_file *file,
  * failed   called once if a later write fails (ENOSPC, EIO): the file is
  *          dead, what was written stays; close it to hear the rest
  *
- * `opened` is called on `loop`.  On success the caller owns one reference.
+ * `opened` is called on `loop`: 0; EEXIST, the name is taken, by a .part or
+ * by a finished file; or another errno.  Whatever it says, the caller owns
+ * one reference from here on.  A file that did not open takes appends (they
+ * are thrown away) and need not be closed.
  * Returns 0 or ENOMEM.
  */
 struct record_file_open {
@@ -85,17 +89,29 @@ MUST_CHECK int record_file_open(struct record_files *f,
 /**
  * Queue bytes behind what was queued before.  They are written within a
  * second, in one write, and synced (syncfs) within the next.
- * Returns 0 or EAGAIN: the queue is full, these bytes are lost and counted.
+ * Returns 0 or EAGAIN: the queue is full (or no memory), these bytes are lost
+ * and counted; silence of their length takes their place, so that what comes
+ * later stands where it belongs.  0 also for a dead file: nothing is kept.
  * Thread: the media loop that owns the segment; never blocks.
  */
 MUST_CHECK int record_file_append(struct record_file *file, const void *data,
 				  size_t len);
 
+/** Leave `len` bytes out: silence takes their place.  Thread: as append. */
+void record_file_skip(struct record_file *file, uint64_t len);
+
 /**
  * After everything that was appended: write, cut the placeholder if there
  * was no sound, fdatasync, rename to `<spool>/<name>` (never over another
  * file), fsync the directory.  `closed` is called on the loop given at
- * open, with length and SHA-256.  Thread: any; once.
+ * open, with length and SHA-256.
+ *
+ * A file that died of a failed write is closed as well, with what was
+ * written before: err is 0 and `len` is less than the segment's frames say.
+ * An err means that the file cannot be trusted (the .part may be there).
+ *
+ * Counts segments_open and segments_closed; segments_lost is the owner's.
+ * Thread: any, after the last append; once.
  */
 void record_file_close(struct record_file *file, record_file_fn *closed,
 		       void *arg);
@@ -107,9 +123,9 @@ void record_file_unref(struct record_file *file);
 /* ---- tracks ----------------------------------------------------------- */
 
 /**
- * One file to be, from the media loop's side.  Owned by its track until
- * `ended` was called and a file was granted or it was dropped; then by
- * whoever holds it (segment_free).
+ * One file to be, from the media loop's side.  Owned by its track until it
+ * is taken off (segment_detach, after `ended`); then by who did that, who
+ * frees it (segment_free).
  */
 struct segment {
 	struct link link;	  /* in the track's list, oldest first */
@@ -120,6 +136,8 @@ struct segment {
 	struct buf bytes;	  /* MP3 frames not handed to the file yet */
 	struct record_file *file; /* NULL until granted */
 	void *user;		  /* the owner's */
+	uint64_t gap;		  /* private: bytes left out behind `bytes`
+				     for want of room */
 };
 
 struct track_config {
@@ -130,11 +148,16 @@ struct track_config {
 				    1 MiB; more is dropped and counted */
 };
 
-/** What a track tells its owner; called inside track_*. */
+/**
+ * What a track tells its owner; called inside track_*.  Inside, segments may
+ * be granted, failed, pushed, and (ended ones) detached and freed; the track
+ * itself must not be called.
+ */
 struct track_events {
 	/** Sound exists for a new segment: get it a file (segment_grant). */
 	void (*begun)(struct segment *s, void *arg);
-	/** The segment is cut; `frames` is final. */
+	/** The segment is cut; `frames` is final (0: it was begun and ended
+	 *  without sound). */
 	void (*ended)(struct segment *s, void *arg);
 };
 
@@ -143,14 +166,15 @@ struct track;
 MUST_CHECK int track_new(const struct track_config *config,
 			 const struct track_events *events, void *arg,
 			 struct track **out);
-/** Segments that have not ended are dropped: finish the track first. */
+/** Frees the segments that are still on it, ended or not, without a word:
+ *  finish the track first.  NULL is fine. */
 void track_free(struct track *t);
 
 /**
  * Put a chunk on the track.  Frames between the last written position and
  * chunk->pos inside an open segment become silence; what lies before the
  * last written position is skipped.  With no segment open, one begins at
- * chunk->pos.
+ * chunk->pos, or where the one before ended if that is later.
  * Returns 0 or ENOMEM (the sound is lost and counted; the track goes on).
  */
 MUST_CHECK int track_write(struct track *t, const struct sound_chunk *chunk);
@@ -178,17 +202,25 @@ void segment_grant(struct segment *s, struct record_file *file);
 void track_push(struct track *t);
 void segment_push(struct segment *s);
 
+/** Its file is dead or could not be opened: throw its sound away, now and
+ *  later.  A file that was granted stays for the owner to close. */
+void segment_fail(struct segment *s);
+
 /** Take an ended segment off its track. */
 void segment_detach(struct segment *s);
+/** Also gives up its reference to the file.  NULL is fine. */
 void segment_free(struct segment *s);
 
 /* ---- names ------------------------------------------------------------ */
 
+/** Room for any name, with its NUL. */
+enum { RECORD_NAME_CAP = 288, RECORD_NAME_ID_MAX = 512 };
+
 /** What a file name is made of. */
 struct record_name {
 	uint32_t app;
-	const char *room;
-	const char *user; /* "0" for the mix */
+	const char *room; /* up to RECORD_NAME_ID_MAX bytes (asserted) */
+	const char *user; /* "0" for the mix; as long at most */
 	uint64_t task;
 	int64_t start_ms; /* wall time of the segment's start */
 	int zone_minutes; /* file_time_zone, east of UTC: 480 */
@@ -200,8 +232,14 @@ struct record_name {
 
 /**
  * `<BizID>_<RoomID>_<UserID>/<YYYY-MM-DD-HH-MM-SS>_<TaskID>_audio.mp3`.
- * Unsafe characters of the ids are percent-encoded; a component over 200
- * bytes is cut and ends in a hash.  Never leaves its directory.
+ * All of the ids but [A-Za-z0-9._-] is percent-encoded, a leading dot too; a
+ * component over 200 bytes is cut and ends in '~' and 16 hex digits of its
+ * SHA-256.  Never leaves its directory.  Two tracks of one task never share a
+ * name, except the mix and a user called "0" who start in one second: EEXIST
+ * at open, then `again`.
+ *
+ * cap   room in `out`; too little is a bug (asserted): RECORD_NAME_CAP
+ *
  * Source: sample of the GME page.
  */
 void record_name_write(const struct record_name *n, char *out, size_t cap);
@@ -219,7 +257,10 @@ struct record_found {
 /**
  * Finish what a crash left of `<spool>/<name>`: trim the .part to the last
  * whole MP3 frame, fdatasync, rename, directory fsync; or look at the final
- * file if the rename had happened.  Blocks; start-up only.
+ * file if the rename had happened.  A .part without one whole frame holds
+ * nothing: it counts as not there (an empty one is removed, another stays for
+ * the quarantine).  May be repeated, also after a crash inside it.
+ * Blocks; start-up only.
  * Returns 0 (see found->there) or an errno with `err`.
  */
 MUST_CHECK int record_recover(const char *spool_dir, const char *name,
@@ -227,7 +268,11 @@ MUST_CHECK int record_recover(const char *spool_dir, const char *name,
 
 /**
  * Move every file below the spool that `is_known(name)` does not know into
- * `<data_dir>/quarantine/`, and log it.  Returns how many in *moved.
+ * `quarantine_dir` (same file system), and log it.  Relative names are kept;
+ * where one is taken, ".1", ".2" ... is put behind it: nothing is overwritten.
+ * `is_known` gets the name of a segment: without ".part".
+ * *moved is how many.  Returns 0 or the first errno; the other files are moved
+ * all the same.
  */
 MUST_CHECK int record_quarantine(const char *spool_dir,
 				 const char *quarantine_dir,
@@ -253,7 +298,8 @@ struct manifest {
 	const struct manifest_segment *segments;
 	size_t n_segments;
 };
-/** Write the manifest's JSON. */
+/** Write the manifest's JSON (64-bit ids as strings).  Texts are clean UTF-8.
+ *  Check buf_err(out). */
 void manifest_write(const struct manifest *m, struct buf *out);
 
 #endif

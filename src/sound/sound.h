@@ -8,6 +8,7 @@
 #ifndef SOUND_SOUND_H
 #define SOUND_SOUND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -79,6 +80,7 @@ uint32_t sound_packet_frames(const void *packet, size_t len);
 struct sound_mp3_config {
 	uint32_t sample_rate; /* 48000 (the only one so far) */
 	uint32_t bit_s;	      /* 64000 */
+	bool encode_silence;  /* tests: never use the cached silent frame */
 };
 
 /**
@@ -87,9 +89,12 @@ struct sound_mp3_config {
  * The encoder's first frame (its delay) is dropped, so that MP3 frame k
  * holds the sound of input frames k*1152.. within 3 ms.  Silence is a cached
  * frame once real silence has drained the encoder's look-ahead.
+ * The first 9 ms of a file that begins in the midst of sound fade in: MP3
+ * frames overlap, and the one before is not in the file.
  */
 struct sound_mp3;
 
+/** Returns 0, EINVAL (a rate that MPEG-1 layer III has not), ENOMEM. */
 MUST_CHECK int sound_mp3_new(const struct sound_mp3_config *config,
 			     struct sound_mp3 **out);
 void sound_mp3_free(struct sound_mp3 *m);
@@ -102,8 +107,9 @@ uint32_t sound_mp3_frame_len(const struct sound_mp3 *m);
 
 /**
  * Encode `frames` of PCM; pcm NULL means silence.  Whole MP3 frames that
- * are ready are appended to `out`.
- * Returns 0, ENOMEM, EMSGSIZE (limit of out: sound is lost).
+ * are ready are appended to `out`.  PCM that is all zeros is silence too.
+ * Returns 0, ENOMEM, EMSGSIZE (limit of out: sound is lost; it counts in
+ * frames_in and frames_out, so what follows keeps its place).
  */
 MUST_CHECK int sound_mp3_write(struct sound_mp3 *m, const int16_t *pcm,
 			       uint64_t frames, struct buf *out);
@@ -111,7 +117,9 @@ MUST_CHECK int sound_mp3_write(struct sound_mp3 *m, const int16_t *pcm,
 /**
  * Pad with silence to a frame boundary and feed silence until all MP3
  * frames up to there have come out.  Afterwards frames_in is a multiple of
- * the frame length and frames_out has caught up with it.
+ * the frame length and frames_out has caught up with it; the silence fed
+ * to get there counts in neither.
+ * Returns as sound_mp3_write.
  */
 MUST_CHECK int sound_mp3_flush(struct sound_mp3 *m, struct buf *out);
 

@@ -34,10 +34,11 @@
 struct store;
 
 struct store_config {
-	const char *data_dir; /* made when missing */
-	size_t ballast_bytes; /* 4 MiB; 0: none */
-	size_t max_queue;     /* writes waiting; more are refused with
-				  ENOBUFS: 100,000 */
+	const char *data_dir;	  /* made when missing */
+	size_t ballast_bytes;	  /* 4 MiB; 0: none */
+	size_t max_queue;	  /* writes waiting; more are refused with
+				  ENOBUFS: 100,000 (0: this) */
+	int64_t read_deadline_us; /* a page takes at most: 5 s (0: this) */
 };
 
 /**
@@ -208,7 +209,8 @@ void store_delete_input(struct store_write *w, uint64_t id);
  */
 void store_put_event(struct store_write *w, const struct event_row *e,
 		     const struct delivery_row *deliveries, size_t n);
-/** State, attempts, late, due, last_*, done; keeps the totals' invariant. */
+/** State, attempts, attempts_ever, late, due, done; last_* unless last_ms is
+ *  0 (no attempt was made); keeps the totals' invariant. */
 void store_set_delivery(struct store_write *w, const struct delivery_row *d);
 /** Log an attempt (kept: the last 20 of a delivery). */
 void store_put_attempt(struct store_write *w, const struct attempt_row *a);
@@ -311,6 +313,7 @@ struct pending_row {
 	int64_t due_ms, created_ms;
 	unsigned attempts;
 	bool late;
+	unsigned attempts_ever; /* numbers the next attempt */
 };
 /** Walk all pending deliveries in order of id; start-up.  Stops on
  *  non-zero, which is returned. */

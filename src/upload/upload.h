@@ -31,6 +31,7 @@ struct upload_item {
 	const char *name; /* below spool and storage */
 	int64_t len;
 	const char *sha256; /* "" when not known: not compared */
+	void *user;         /* the caller's, in the result */
 };
 
 struct upload_result {
@@ -45,10 +46,14 @@ typedef void(upload_fn)(const struct upload_result *r, void *arg);
 /** Thread: the loop's; the work is done on threads of its own. */
 MUST_CHECK int upload_new(struct loop *loop, const struct upload_config *config,
 			  upload_fn *fn, void *arg, struct upload **out);
-/** Stop; what is not confirmed is found again by its row at start. */
+/** Stop; what is not confirmed is found again by its row at start.  `fn` is
+ *  not called any more.  Waits for the attempts that are under way; turn the
+ *  loop once more before it is freed.  NULL is fine; not inside `fn`. */
 void upload_free(struct upload *u);
 
 /** Store it; `fn` is called after every attempt, the last time with err 0.
+ *  Attempts never end: EEXIST (other contents are stored under this name)
+ *  waits for a person.  `fn` may add items.
  *  Returns 0 or ENOMEM. */
 MUST_CHECK int upload_add(struct upload *u, const struct upload_item *item);
 
@@ -60,7 +65,8 @@ size_t upload_pending(const struct upload *u);
 MUST_CHECK int upload_put_text(const struct upload_config *config,
 			       const char *name, const void *data, size_t len);
 
-/** Remove the spool's copy after the commit.  ENOENT is success. */
+/** Remove the spool's copy after the commit, and directories that are empty
+ *  then.  ENOENT is success. */
 MUST_CHECK int upload_drop_spool(const struct upload_config *config,
 				 const char *name);
 

@@ -323,16 +323,6 @@ int event_parse_json(const char *json, size_t len, struct event *e)
 
 /* ---- ids ---- */
 
-/** Has it one of U+0080..U+009F, which terminals obey?  `id` is UTF-8. */
-static bool has_c1_control(const char *id)
-{
-	for (; *id; id++) {
-		if ((uint8_t)id[0] == 0xc2 && (uint8_t)id[1] < 0xa0)
-			return true;
-	}
-	return false;
-}
-
 int event_id_check(const char *id, const char *field, struct err *err)
 {
 	size_t len = strlen(id);
@@ -341,7 +331,7 @@ int event_id_check(const char *id, const char *field, struct err *err)
 		return err_set(err, EINVAL, field,
 			       "%s must have 1 to %d bytes, has %zu", field,
 			       ID_MAX, len);
-	if (!str_is_clean_utf8(id, len) || has_c1_control(id))
+	if (!str_is_clean_utf8(id, len))
 		return err_set(err, EINVAL, field,
 			       "%s must be UTF-8 without control characters",
 			       field);

@@ -20,6 +20,9 @@ static size_t char_len(const char *s)
 
 	if (n == 1)
 		return 1;
+	/* U+0080..U+009F are characters, if not clean ones. */
+	if (c == 0xc2 && ((uint8_t)s[1] & 0xc0) == 0x80)
+		return 2;
 	if (strnlen(s, n) < n || !str_is_clean_utf8(s, n))
 		return 0;
 	return n;

@@ -1,0 +1,203 @@
+/** commands/serve.c -- `tapeop serve`: run a node until SIGTERM. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "commands/commands.h"
+#include "commands/server.h"
+
+static const char help[] =
+	"usage: tapeop serve -c FILE\n"
+	"\n"
+	"Run the recorder: HTTP API, RTP intake, files, callbacks.\n"
+	"\n"
+	"  -c, --config FILE   settings (YAML); see --sample\n"
+	"      --check         read the settings, say what is wrong, end\n"
+	"      --sample        print a settings file with every key, its\n"
+	"                      default and what it does\n"
+	"  -h, --help\n"
+	"\n"
+	"SIGTERM or SIGINT ends it cleanly: open segments are closed and\n"
+	"stored, and tasks that were running go on at the next start.\n";
+
+struct serve {
+	struct loop *loop;
+	struct server *server;
+	bool stopping;
+};
+
+static void on_stopped(void *arg)
+{
+	struct serve *s = arg;
+
+	loop_stop(s->loop);
+}
+
+static void on_signal(int signo, void *arg)
+{
+	struct serve *s = arg;
+
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	log_info("stopping: %s", strsignal(signo));
+	server_stop(s->server, on_stopped, s);
+}
+
+/** Thousands of files and sockets are usual here. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_warn("file limit stays at %llu: %s",
+			 (unsigned long long)limit.rlim_cur, strerror(errno));
+}
+
+/** Tell a supervisor that we are ready.  Source: sd_notify(3). */
+static void tell_supervisor(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (!path || strlen(path) >= sizeof(to.sun_path))
+		return;
+	memcpy(to.sun_path, path, strlen(path));
+	if (to.sun_path[0] == '@')
+		to.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL,
+		   (const struct sockaddr *)&to,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+			       strlen(path))) < 0)
+		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
+	close(fd);
+}
+
+static void log_listening(const struct serve *s, const struct config *config)
+{
+	char text[ADDR_TEXT_MAX];
+	struct addr a;
+
+	for (size_t i = 0; i < config->n_listen; i++) {
+		server_addr(s->server, i, &a);
+		log_info("listening on http://%s", addr_write(&a, text));
+	}
+}
+
+static int run(const struct config *config)
+{
+	static const int signos[] = {SIGTERM, SIGINT};
+	struct serve s = {0};
+	struct signals *signals = NULL;
+	struct err e = {0};
+	int err;
+
+	log_set_level(config->log_level);
+	raise_file_limit();
+	err = loop_new(&s.loop);
+	if (!err)
+		err = signals_open(s.loop, signos, ARRAY_LEN(signos), on_signal,
+				   &s, &signals);
+	if (!err)
+		err = server_start(s.loop, config, NULL, &s.server, &e);
+	if (err) {
+		fprintf(stderr, "tapeop serve: %s\n",
+			e.code ? e.text : strerror(err));
+	} else {
+		log_listening(&s, config);
+		tell_supervisor("READY=1");
+		loop_run(s.loop);
+		server_free(s.server);
+		log_info("stopped");
+	}
+	signals_close(signals);
+	if (s.loop)
+		loop_turn(s.loop, 0);
+	loop_free(s.loop);
+	return err ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int print_sample(void)
+{
+	struct buf b;
+	int ok;
+
+	buf_init(&b, CONFIG_FILE_MAX);
+	config_write_sample(&b);
+	ok = !buf_err(&b) && fputs(buf_str(&b), stdout) >= 0;
+	buf_fini(&b);
+	return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int load_and_run(const char *path, bool check)
+{
+	struct config *config;
+	struct err e = {0};
+	int code = EXIT_DONE;
+
+	if (config_load(path, &config, &e)) {
+		fprintf(stderr, "tapeop serve: %s\n", e.text);
+		return EXIT_FAILED;
+	}
+	if (check)
+		printf("%s: ok\n", path);
+	else
+		code = run(config);
+	config_free(config);
+	return code;
+}
+
+int command_serve(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check", no_argument, NULL, 'k'},
+		{"sample", no_argument, NULL, 's'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	const char *path = NULL;
+	bool check = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			path = optarg;
+			break;
+		case 'k':
+			check = true;
+			break;
+		case 's':
+			return print_sample();
+		case 'h':
+			fputs(help, stdout);
+			return EXIT_DONE;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (!path || optind < argc) {
+		fputs("tapeop serve: needs -c FILE (make one with "
+		      "`tapeop serve --sample > tapeop.yaml`)\n",
+		      stderr);
+		return EXIT_USAGE;
+	}
+	return load_and_run(path, check);
+}

@@ -1,0 +1,222 @@
+/** commands/server.c -- one running node, as `serve` and `demo` start it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands/server.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/control.h"
+#include "notify/notify.h"
+#include "rooms/rooms.h"
+#include "store/store.h"
+
+enum {
+	BALLAST_BYTES = 4 << 20,
+	STORE_QUEUE = 100000,
+	WORKERS = 4,
+	MAX_BODY = 1 << 20,
+	DELIVERY_FLIGHTS = 256,
+	FACTS_CACHE = 64 << 20,
+	DISK_LOW = 256 << 20,
+	DRAIN_US = 5 * 1000 * 1000, /* for deliveries under way */
+	DRAIN_LOOK_US = 20 * 1000
+};
+
+struct server {
+	struct loop *loop;
+	const struct config *config;
+	struct store *store;
+	struct workers *workers;
+	struct notify *notify;
+	struct rooms *rooms;
+	struct control *control;
+	struct timer drain;
+	int64_t drain_until_us;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+/* ---- starting ------------------------------------------------------------- */
+
+static int start_store(struct server *s, struct err *e)
+{
+	struct store_config c = {
+		.data_dir = s->config->data_dir,
+		.ballast_bytes = BALLAST_BYTES,
+		.max_queue = STORE_QUEUE,
+	};
+
+	return store_open(&c, &s->store, e);
+}
+
+static int start_notify(struct server *s, struct err *e)
+{
+	struct notify_config c = {
+		.deliver = {.max_in_flight = DELIVERY_FLIGHTS,
+			    .facts_cache_bytes = FACTS_CACHE},
+		.user_agent = "tapeop",
+		.max_connections = DELIVERY_FLIGHTS,
+	};
+	int err = workers_new("work", WORKERS, &s->workers);
+
+	if (!err)
+		err = notify_new(s->loop, s->store, s->workers, &c, &s->notify);
+	for (size_t i = 0; !err && i < s->config->n_apps; i++) {
+		const struct config_app *app = &s->config->apps[i];
+
+		for (size_t k = 0; !err && k < app->n_endpoints; k++)
+			err = notify_set_endpoint(s->notify, &app->endpoints[k],
+						  e);
+	}
+	if (!err)
+		err = notify_start(s->notify, clock_unix_ms());
+	if (err && !e->code)
+		err_set(e, err, "", "callbacks cannot start: %s",
+			strerror(err));
+	return err;
+}
+
+static int start_rooms(struct server *s, const struct server_hooks *hooks,
+		       struct err *e)
+{
+	const struct config *config = s->config;
+	struct rooms_config c = {
+		.data_dir = config->data_dir,
+		.storage_dir = config->storage_dir,
+		.media = config->media,
+		.disk_low_bytes = DISK_LOW,
+	};
+	struct app_config *apps = mem_zalloc_n(config->n_apps, sizeof(*apps));
+	int err;
+
+	if (!apps)
+		return err_set(e, ENOMEM, "", "out of memory");
+	for (size_t i = 0; i < config->n_apps; i++)
+		apps[i] = config->apps[i].app;
+	if (hooks) {
+		c.story = hooks->story;
+		c.story_arg = hooks->arg;
+	}
+	err = rooms_new(s->loop, s->store, s->notify, &c, apps, config->n_apps,
+			&s->rooms, e);
+	mem_free(apps);
+	return err;
+}
+
+static int start_control(struct server *s, struct err *e)
+{
+	struct control_config c = {
+		.listen = s->config->listen,
+		.n_listen = s->config->n_listen,
+		.admin_token = s->config->admin_token,
+		.max_body = MAX_BODY,
+	};
+
+	return control_open(s->loop, s->rooms, s->notify, s->store, &c,
+			    &s->control, e);
+}
+
+static void on_failed_start_stopped(void *arg)
+{
+	bool *stopped = arg;
+
+	*stopped = true;
+}
+
+int server_start(struct loop *loop, const struct config *config,
+		 const struct server_hooks *hooks, struct server **out,
+		 struct err *e)
+{
+	struct server *s = mem_zalloc(sizeof(*s));
+	bool stopped = false;
+	int err;
+
+	*e = (struct err){0};
+	if (!s)
+		return err_set(e, ENOMEM, "", "out of memory");
+	s->loop = loop;
+	s->config = config;
+	err = start_store(s, e);
+	if (!err)
+		err = start_notify(s, e);
+	if (!err)
+		err = start_rooms(s, hooks, e);
+	if (!err)
+		err = start_control(s, e);
+	if (!err) {
+		*out = s;
+		return 0;
+	}
+	server_stop(s, on_failed_start_stopped, &stopped);
+	while (!stopped)
+		loop_turn(loop, DRAIN_LOOK_US);
+	server_free(s);
+	return err;
+}
+
+void server_addr(const struct server *s, size_t i, struct addr *out)
+{
+	control_addr(s->control, i, out);
+}
+
+struct store *server_store(const struct server *s)
+{
+	return s->store;
+}
+
+/* ---- stopping -------------------------------------------------------------- */
+
+static void on_drain(struct timer *t, int64_t now_us)
+{
+	struct server *s = CONTAINER_OF(t, struct server, drain);
+	unsigned left = s->notify ? notify_in_flight(s->notify) : 0;
+
+	if (left && now_us < s->drain_until_us &&
+	    !timer_start(t, s->loop, now_us + DRAIN_LOOK_US, on_drain))
+		return;
+	if (left)
+		log_warn("stop: %u deliveries under way are repeated at the "
+			 "next start",
+			 left);
+	s->done(s->arg);
+}
+
+static void on_rooms_stopped(void *arg)
+{
+	struct server *s = arg;
+	int64_t now_us = loop_now_us(s->loop);
+
+	if (s->notify)
+		notify_pause(s->notify);
+	s->drain_until_us = now_us + DRAIN_US;
+	if (timer_start(&s->drain, s->loop, now_us, on_drain))
+		s->done(s->arg);
+}
+
+void server_stop(struct server *s, void (*done)(void *arg), void *arg)
+{
+	s->done = done;
+	s->arg = arg;
+	control_close(s->control);
+	s->control = NULL;
+	if (s->rooms)
+		rooms_stop(s->rooms, on_rooms_stopped, s);
+	else
+		on_rooms_stopped(s);
+}
+
+void server_free(struct server *s)
+{
+	if (!s)
+		return;
+	timer_stop(&s->drain);
+	rooms_free(s->rooms);
+	notify_free(s->notify);
+	workers_free(s->workers);
+	store_close(s->store);
+	loop_turn(s->loop, 0); /* what the threads posted last */
+	mem_free(s);
+}

@@ -1,0 +1,161 @@
+/** control/call.c -- answers of the API. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/call.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+void call_free(struct call *c)
+{
+	json_decref(c->body);
+	json_decref(c->answer);
+	mem_free(c);
+}
+
+static void send_answer(struct call *c, const struct http_answer *a)
+{
+	if (c->request)
+		http_reply(c->request, a);
+	call_free(c);
+}
+
+static const char *title_of(int status)
+{
+	switch (status) {
+	case 400:
+		return "Bad Request";
+	case 401:
+		return "Unauthorized";
+	case 403:
+		return "Forbidden";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 409:
+		return "Conflict";
+	case 410:
+		return "Gone";
+	case 415:
+		return "Unsupported Media Type";
+	case 501:
+		return "Not Implemented";
+	case 503:
+		return "Service Unavailable";
+	case 507:
+		return "Insufficient Storage";
+	default:
+		return "Internal Server Error";
+	}
+}
+
+static void send_json(struct call *c, int status, const char *type,
+		      json_t *body)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct http_answer a = {
+		.status = text ? status : 500,
+		.content_type = type,
+		.body = text ? text : "{\"status\":500}",
+	};
+
+	a.body_len = strlen(a.body);
+	json_decref(body);
+	send_answer(c, &a);
+	free(text);
+}
+
+void call_reply(struct call *c, int status, json_t *body)
+{
+	send_json(c, status, "application/json", body);
+}
+
+void call_problem(struct call *c, int status, const char *field,
+		  const char *fmt, ...)
+{
+	char detail[512];
+	json_t *body;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	body = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
+			 title_of(status), "status", status, "detail", detail);
+	if (body && field && field[0])
+		json_object_set_new(body, "field", json_string(field));
+	send_json(c, status, "application/problem+json", body);
+}
+
+static int status_of(int err)
+{
+	switch (err) {
+	case EINVAL:
+	case ERANGE:
+	case EBADMSG:
+		return 400;
+	case ENOENT:
+		return 404;
+	case EEXIST:
+		return 409;
+	case ENOTSUP:
+		return 501;
+	case ENOSPC:
+		return 507;
+	default:
+		return 503;
+	}
+}
+
+void call_error(struct call *c, const struct err *e)
+{
+	call_problem(c, status_of(e->code), e->field, "%s",
+		     e->text[0] ? e->text : strerror(e->code));
+}
+
+void call_text(struct call *c, int status, const char *type,
+	       const struct buf *text)
+{
+	struct http_answer a = {
+		.status = buf_err(text) ? 500 : status,
+		.content_type = type,
+		.body = buf_str(text),
+		.body_len = buf_err(text) ? 0 : text->len,
+	};
+
+	send_answer(c, &a);
+}
+
+json_t *call_id(uint64_t id)
+{
+	return json_sprintf("%" PRIu64, id);
+}
+
+bool call_rows_are_bad(struct call *c, struct store_rows *rows)
+{
+	struct err e = {.code = rows->err};
+
+	if (c->request && !rows->err)
+		return false;
+	store_rows_free(rows);
+	if (c->request)
+		call_error(c, &e);
+	else
+		call_free(c);
+	return true;
+}
+
+void call_ask(struct call *c, store_rows_fn *done)
+{
+	struct err e = {.code = ENOMEM};
+
+	if (store_query(c->control->store, &c->filter, c->control->loop, done,
+			c))
+		call_error(c, &e);
+}

@@ -1,0 +1,119 @@
+/**
+ * control/call.h -- one API call under way.  Private to control/.
+ *
+ * A call lives from its request to its answer; rooms and store answer later,
+ * when the client may have gone: then the answer is dropped.  Each handler
+ * ends in exactly one of the call_reply functions, which free the call.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONTROL_CALL_H
+#define CONTROL_CALL_H
+
+#include <jansson.h>
+
+#include "control/control.h"
+
+enum { CALL_PARTS_MAX = 3, CALL_PART_MAX = ID_MAX + 1 };
+
+struct control {
+	struct loop *loop;
+	struct rooms *rooms;
+	struct notify *notify;
+	struct store *store;
+	struct http_server *server;
+	uint8_t token_hash[32]; /* SHA-256 of the admin token */
+	bool has_token;
+};
+
+struct call {
+	struct control *control;
+	struct http_request *request; /* NULL: the client has gone */
+	char parts[CALL_PARTS_MAX][CALL_PART_MAX]; /* {..} of the path */
+	json_t *body;				   /* an object, or NULL */
+	char client_ip[ADDR_TEXT_MAX];
+	/* for handlers that ask twice */
+	struct store_filter filter;
+	uint64_t id, count;
+	bool dry_run;
+	json_t *answer;
+};
+
+/* call.c: answers */
+
+/** Answer with JSON (taken over; NULL: 500).  Frees the call. */
+void call_reply(struct call *c, int status, json_t *body);
+/** Answer with a problem (RFC 9457).  `field` may be "" or NULL. */
+void call_problem(struct call *c, int status, const char *field,
+		  const char *fmt, ...) PRINTF_LIKE(4, 5);
+/** Answer with what went wrong below: errno -> status. */
+void call_error(struct call *c, const struct err *e);
+/** Answer with text. */
+void call_text(struct call *c, int status, const char *type,
+	       const struct buf *text);
+void call_free(struct call *c);
+/** Read c->filter's page; `done` gets the call as its argument. */
+void call_ask(struct call *c, store_rows_fn *done);
+/** First thing in `done`: true when the client has gone or the read failed;
+ *  then rows and call are dealt with. */
+bool call_rows_are_bad(struct call *c, struct store_rows *rows);
+/** A 64-bit id as a JSON string. */
+json_t *call_id(uint64_t id);
+
+/* fields.c: what came in.  All return false after they have answered. */
+
+/** The path part is an app id that exists. */
+bool call_app(struct call *c, const char *part, uint32_t *app);
+/** The path part is a room or user id. */
+bool call_name(struct call *c, const char *part, const char *field);
+/** The path part is a 64-bit id. */
+bool call_number(struct call *c, const char *part, const char *field,
+		 uint64_t *id);
+/** The body is an object with no other keys than these (NULL-ended). */
+bool call_keys(struct call *c, const char *const *keys);
+/** A string field; *value NULL when it is absent and not required. */
+bool call_string(struct call *c, const char *key, bool required,
+		 const char **value);
+/** A boolean field. */
+bool call_bool(struct call *c, const char *key, bool *value);
+/** An integer field in min..max; unchanged when absent. */
+bool call_integer(struct call *c, const char *key, int64_t min, int64_t max,
+		  int64_t *value);
+/** One of `names` (NULL-ended); *index unchanged when absent. */
+bool call_choice(struct call *c, const char *key, const char *const *names,
+		 int *index);
+/** subscribe / unsubscribe lists; strings live as long as the body. */
+bool call_lists(struct call *c, struct subscription *out, bool *given);
+/** No other query parameters than these (NULL-ended). */
+bool call_query_keys(struct call *c, const char *const *keys);
+/** limit 1..1000 and after of a list. */
+bool call_page(struct call *c, struct store_filter *f);
+
+/* handlers */
+void inputs_add(struct call *c);
+void inputs_change(struct call *c);
+void inputs_remove(struct call *c);
+void inputs_show(struct call *c);
+void rooms_list(struct call *c);
+void tasks_start(struct call *c);
+void tasks_list(struct call *c);
+void tasks_show(struct call *c);
+void tasks_change(struct call *c);
+void tasks_stop(struct call *c);
+void segments_list(struct call *c);
+void segments_audio(struct call *c);
+void deliveries_list(struct call *c);
+void deliveries_show(struct call *c);
+void deliveries_replay_one(struct call *c);
+void deliveries_replay(struct call *c);
+void endpoints_list(struct call *c);
+void metrics_show(struct call *c);
+void health_show(struct call *c);
+void ready_show(struct call *c);
+void root_show(struct call *c);
+
+/* auth.c */
+
+/** May this client ask?  Answers 401 or 403 itself when not. */
+bool auth_permits(struct call *c);
+
+#endif

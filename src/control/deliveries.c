@@ -1,0 +1,321 @@
+/** control/deliveries.c -- outbox, dead letters and replay in the API. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "control/call.h"
+
+enum { COUNT_PAGE = 1000, COUNT_PAGES_MAX = 100 };
+
+static json_t *delivery_json(struct call *c, const struct delivery_row *d)
+{
+	return json_pack(
+		"{s:o, s:o, s:o, s:I, s:s, s:I, s:s, s:s, s:i, s:b, s:I, s:I, "
+		"s:I, s:i, s:s}",
+		"delivery_id", call_id(d->id), "event_id", call_id(d->event),
+		"task_id", call_id(d->lane), "task_seq",
+		(json_int_t)d->task_seq, "kind", d->event_kind, "app",
+		(json_int_t)d->app, "endpoint",
+		notify_endpoint_name(c->control->notify, d->endpoint), "state",
+		delivery_state_name(d->state), "attempts",
+		(int)d->attempts_ever, "late", d->late, "created_ms",
+		(json_int_t)d->created_ms, "due_ms", (json_int_t)d->due_ms,
+		"last_ms", (json_int_t)d->last_ms, "last_status",
+		d->last_status, "last_error", d->last_error);
+}
+
+/* ---- filters -------------------------------------------------------------------- */
+
+static bool filter_state(struct call *c, const char *text)
+{
+	enum delivery_state state;
+
+	c->filter.state = -1;
+	if (!text)
+		return true;
+	if (!delivery_state_parse(text, &state)) {
+		call_problem(c, 400, "state",
+			     "state: must be one of: pending, delivered, "
+			     "dead, expired");
+		return false;
+	}
+	c->filter.state = (int)state;
+	return true;
+}
+
+/** An endpoint's name; with equal names in several apps, the first. */
+static bool filter_endpoint(struct call *c, const char *name)
+{
+	struct notify_endpoint_info info;
+
+	if (!name)
+		return true;
+	for (size_t i = 0; notify_endpoint_at(c->control->notify, i, &info);
+	     i++) {
+		if (!strcmp(info.name, name) &&
+		    (!c->filter.app || c->filter.app == info.app)) {
+			c->filter.endpoint = info.id;
+			return true;
+		}
+	}
+	call_problem(c, 400, "endpoint",
+		     "endpoint: there is none of the name %.64s; see "
+		     "/v1/apps/{app}/endpoints",
+		     name);
+	return false;
+}
+
+/* ---- looking -------------------------------------------------------------------- */
+
+static void on_deliveries(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	json_t *list;
+	json_t *next;
+	uint64_t last = 0;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	list = json_array();
+	for (size_t i = 0; i < rows->n; i++) {
+		json_array_append_new(list,
+				      delivery_json(c, &rows->deliveries[i]));
+		last = rows->deliveries[i].id;
+	}
+	next = rows->more ? call_id(last) : json_null();
+	store_rows_free(rows);
+	call_reply(c, 200,
+		   json_pack("{s:o, s:o}", "deliveries", list, "next", next));
+}
+
+void deliveries_list(struct call *c)
+{
+	static const char *const keys[] = {"state", "endpoint", "task", "app",
+					   "limit", "after",	NULL};
+	const char *task = http_query(c->request, "task");
+	const char *app = http_query(c->request, "app");
+
+	c->filter = (struct store_filter){.what = READ_DELIVERIES};
+	if (!call_query_keys(c, keys) ||
+	    (app && !call_app(c, app, &c->filter.app)) ||
+	    !filter_state(c, http_query(c->request, "state")) ||
+	    !filter_endpoint(c, http_query(c->request, "endpoint")) ||
+	    (task && !call_number(c, task, "task", &c->filter.task)) ||
+	    !call_page(c, &c->filter))
+		return;
+	call_ask(c, on_deliveries);
+}
+
+static void on_attempts(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	json_t *list;
+	json_t *answer;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	list = json_array();
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct attempt_row *a = &rows->attempts[i];
+
+		json_array_append_new(
+			list,
+			json_pack("{s:i, s:I, s:I, s:i, s:s}", "n", (int)a->n,
+				  "at_ms", (json_int_t)a->unix_ms,
+				  "duration_ms",
+				  (json_int_t)(a->duration_us / 1000), "status",
+				  a->status, "error", a->error));
+	}
+	store_rows_free(rows);
+	answer = json_incref(c->answer);
+	json_object_set_new(answer, "attempts_log", list);
+	call_reply(c, 200, answer);
+}
+
+static void on_one_delivery(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	if (!rows->n) {
+		store_rows_free(rows);
+		call_problem(c, 404, "delivery", "there is no delivery %s",
+			     c->parts[0]);
+		return;
+	}
+	c->answer = delivery_json(c, &rows->deliveries[0]);
+	c->filter = (struct store_filter){.what = READ_ATTEMPTS,
+					  .delivery = rows->deliveries[0].id,
+					  .state = -1};
+	store_rows_free(rows);
+	call_ask(c, on_attempts);
+}
+
+void deliveries_show(struct call *c)
+{
+	c->filter = (struct store_filter){
+		.what = READ_DELIVERIES, .state = -1, .limit = 1};
+	if (call_number(c, c->parts[0], "delivery", &c->filter.id))
+		call_ask(c, on_one_delivery);
+}
+
+/* ---- replay ----------------------------------------------------------------------- */
+
+static void on_replayed(const struct store_result *r, void *arg)
+{
+	struct call *c = arg;
+	struct err e = {.code = r->err};
+
+	if (r->err) {
+		str_copy(e.text, sizeof(e.text), r->text);
+		call_error(c, &e);
+		return;
+	}
+	if (c->filter.id && !r->changed) {
+		call_problem(c, 409, "delivery",
+			     "delivery %s is not dead or expired, or does not "
+			     "exist",
+			     c->parts[0]);
+		return;
+	}
+	call_reply(c, 200,
+		   json_pack("{s:I}", "replayed", (json_int_t)r->changed));
+}
+
+static void replay(struct call *c)
+{
+	deliver_replay(notify_deliver(c->control->notify), &c->filter,
+		       on_replayed, c);
+}
+
+void deliveries_replay_one(struct call *c)
+{
+	static const char *const none[] = {NULL};
+
+	c->filter = (struct store_filter){.what = READ_DELIVERIES, .state = -1};
+	if (!call_number(c, c->parts[0], "delivery", &c->filter.id) ||
+	    (c->body && !call_keys(c, none)))
+		return;
+	replay(c);
+}
+
+/** Count page by page what a replay would touch; states one by one. */
+static void on_counted(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	bool more;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	c->count += rows->n;
+	more = rows->more && c->count < COUNT_PAGE * COUNT_PAGES_MAX;
+	if (more)
+		c->filter.after = rows->deliveries[rows->n - 1].id;
+	store_rows_free(rows);
+	if (!more && c->filter.state == DELIVERY_DEAD && c->dry_run) {
+		/* second round: the expired ones, unless only dead */
+		c->filter.after = 0;
+		c->filter.state = DELIVERY_EXPIRED;
+		more = c->id == 0;
+	}
+	if (more)
+		call_ask(c, on_counted);
+	else
+		call_reply(c, 200,
+			   json_pack("{s:I, s:b}", "would_replay",
+				     (json_int_t)c->count, "dry_run", 1));
+}
+
+static void count_replay(struct call *c)
+{
+	c->id = c->filter.state >= 0; /* only one state was asked for */
+	if (c->filter.state < 0)
+		c->filter.state = DELIVERY_DEAD;
+	c->filter.limit = COUNT_PAGE;
+	call_ask(c, on_counted);
+}
+
+static bool replay_fields(struct call *c)
+{
+	static const char *const states[] = {"dead", "expired", "all", NULL};
+	static const int values[] = {DELIVERY_DEAD, DELIVERY_EXPIRED, -1};
+	const char *endpoint;
+	const char *task;
+	int64_t app = 0;
+	int state = 2;
+
+	if (!call_choice(c, "state", states, &state) ||
+	    !call_integer(c, "app", 1, UINT32_MAX, &app) ||
+	    !call_string(c, "endpoint", false, &endpoint) ||
+	    !call_string(c, "task", false, &task) ||
+	    !call_integer(c, "from_ms", 0, INT64_MAX, &c->filter.from_ms) ||
+	    !call_integer(c, "to_ms", 0, INT64_MAX, &c->filter.to_ms) ||
+	    !call_bool(c, "dry_run", &c->dry_run))
+		return false;
+	c->filter.app = (uint32_t)app;
+	c->filter.state = values[state];
+	return filter_endpoint(c, endpoint) &&
+	       (!task || call_number(c, task, "task", &c->filter.task));
+}
+
+void deliveries_replay(struct call *c)
+{
+	static const char *const keys[] = {"state",   "endpoint", "task",
+					   "app",     "from_ms",  "to_ms",
+					   "dry_run", NULL};
+
+	c->filter = (struct store_filter){.what = READ_DELIVERIES, .state = -1};
+	if (!call_keys(c, keys) || !replay_fields(c))
+		return;
+	if (c->dry_run)
+		count_replay(c);
+	else
+		replay(c);
+}
+
+/* ---- endpoints ---------------------------------------------------------------------- */
+
+static json_t *endpoint_json(struct call *c,
+			     const struct notify_endpoint_info *info)
+{
+	static const char *const breakers[] = {"closed", "open", "half_open"};
+	struct deliver_endpoint_stats st = {0};
+
+	deliver_endpoint_stats(notify_deliver(c->control->notify), info->id,
+			       &st);
+	return json_pack(
+		"{s:o, s:s, s:s, s:s, s:s, s:b, s:I, s:i, s:i, s:o, "
+		"s:o}",
+		"endpoint_id", call_id(info->id), "name", info->name, "url",
+		info->url, "dialect", dialect_name(info->dialect), "breaker",
+		breakers[st.breaker], "gone", st.gone, "pending",
+		(json_int_t)st.pending, "in_flight", (int)st.in_flight,
+		"failures_in_row", (int)st.failures_in_row, "failing_since_ms",
+		st.failing_since_ms ? json_integer(st.failing_since_ms)
+				    : json_null(),
+		"oldest_pending_ms",
+		st.oldest_created_ms ? json_integer(st.oldest_created_ms)
+				     : json_null());
+}
+
+void endpoints_list(struct call *c)
+{
+	struct notify_endpoint_info info;
+	json_t *list;
+	uint32_t app;
+
+	if (!call_app(c, c->parts[0], &app))
+		return;
+	list = json_array();
+	for (size_t i = 0; notify_endpoint_at(c->control->notify, i, &info);
+	     i++) {
+		if (info.app == app)
+			json_array_append_new(list, endpoint_json(c, &info));
+	}
+	call_reply(c, 200, json_pack("{s:o}", "endpoints", list));
+}

@@ -1,0 +1,80 @@
+/** control/health.c -- metrics (Prometheus text) and health. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/counters.h"
+#include "base/mem.h"
+#include "control/call.h"
+
+enum { TEXT_MAX = 256 * 1024 };
+
+static void write_help(struct buf *b, const struct counter_info *i)
+{
+	buf_printf(b, "# HELP tapeop_%s%s %s [%s]", i->name,
+		   i->kind == COUNTER_TOTAL ? "_total" : "", i->meaning,
+		   i->unit);
+	if (i->helps[0])
+		buf_printf(b, " - %s", i->helps);
+	buf_printf(b, "\n# TYPE tapeop_%s%s %s\n", i->name,
+		   i->kind == COUNTER_TOTAL ? "_total" : "",
+		   i->kind == COUNTER_TOTAL ? "counter" : "gauge");
+}
+
+void metrics_show(struct call *c)
+{
+	const struct counter_info *table = counter_table();
+	struct loop_stats stats;
+	struct buf b;
+
+	buf_init(&b, TEXT_MAX);
+	for (int i = 0; i < COUNT_N; i++) {
+		write_help(&b, &table[i]);
+		buf_printf(&b, "tapeop_%s%s %" PRId64 "\n", table[i].name,
+			   table[i].kind == COUNTER_TOTAL ? "_total" : "",
+			   counter_get((enum counter)i));
+	}
+	loop_stats(c->control->loop, &stats);
+	buf_printf(&b,
+		   "# HELP tapeop_control_loop_longest_us longest callback of "
+		   "the control loop [us]\n"
+		   "# TYPE tapeop_control_loop_longest_us gauge\n"
+		   "tapeop_control_loop_longest_us %" PRId64 "\n"
+		   "# HELP tapeop_allocations live allocations\n"
+		   "# TYPE tapeop_allocations gauge\n"
+		   "tapeop_allocations %" PRId64 "\n",
+		   stats.longest_us, mem_live());
+	call_text(c, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
+	buf_fini(&b);
+}
+
+void health_show(struct call *c)
+{
+	call_reply(c, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+void ready_show(struct call *c)
+{
+	char why[160];
+
+	if (rooms_is_ready(c->control->rooms, why, sizeof(why)))
+		call_reply(c, 200, json_pack("{s:s}", "status", "ready"));
+	else
+		call_problem(c, 503, "", "%s", why);
+}
+
+void root_show(struct call *c)
+{
+	struct buf b;
+
+	buf_init(&b, TEXT_MAX);
+	buf_puts(&b, "tapeop is running.\n\n"
+		     "  GET /v1/rooms        who is in, what is recorded\n"
+		     "  GET /v1/tasks        recordings\n"
+		     "  GET /v1/deliveries   callbacks\n"
+		     "  GET /metrics         Prometheus text\n"
+		     "  GET /readyz          ready to record?\n\n"
+		     "On the command line: tapeop --help\n");
+	call_text(c, 200, "text/plain; charset=utf-8", &b);
+	buf_fini(&b);
+}

@@ -1,0 +1,353 @@
+/** control/tasks.c -- tasks and segments in the API. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "control/call.h"
+#include "sound/sound.h"
+
+static const char *const modes[] = {"single", "mixed", "both", NULL};
+
+/* ---- JSON --------------------------------------------------------------------- */
+
+static json_t *time_json(int64_t ms)
+{
+	return ms ? json_integer(ms) : json_null();
+}
+
+static json_t *row_json(const struct task_row *t)
+{
+	return json_pack("{s:o, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o}",
+			 "task_id", call_id(t->id), "app", (json_int_t)t->app,
+			 "room", t->room, "mode", modes[t->mode], "state",
+			 task_state_name(t->state), "reason", t->reason,
+			 "reason_text", t->reason_text, "created_ms",
+			 (json_int_t)t->created_ms, "stopped_ms",
+			 time_json(t->stopped_ms), "finished_ms",
+			 time_json(t->finished_ms));
+}
+
+static void add_lists(json_t *item, const struct task_row *t)
+{
+	json_t *lists = t->subscribe && t->subscribe[0]
+				? json_loads(t->subscribe, 0, NULL)
+				: NULL;
+
+	if (lists)
+		json_object_update(item, lists);
+	json_decref(lists);
+}
+
+static json_t *task_json(struct call *c, const struct task_row *t)
+{
+	json_t *item = row_json(t);
+	struct task_info live = {0};
+
+	rooms_task_info(c->control->rooms, t->id, &live);
+	if (item) {
+		json_object_set_new(item, "segments_open",
+				    json_integer(live.segments_open));
+		add_lists(item, t);
+	}
+	return item;
+}
+
+static json_t *info_json(const struct task_info *t)
+{
+	json_t *users = json_array();
+	json_t *item = json_pack(
+		"{s:o, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:i}",
+		"task_id", call_id(t->id), "app", (json_int_t)t->app, "room",
+		t->room, "mode", modes[t->mode], "state",
+		task_state_name(t->state), "reason", t->reason, "reason_text",
+		t->reason_text, "created_ms", (json_int_t)t->created_ms,
+		"stopped_ms", time_json(t->stopped_ms), "finished_ms",
+		json_null(), "segments_open", (int)t->segments_open);
+
+	for (size_t i = 0; i < t->subscribe.n; i++)
+		json_array_append_new(users,
+				      json_string(t->subscribe.users[i]));
+	if (t->subscribe.n)
+		json_object_set(
+			item, t->subscribe.allow ? "subscribe" : "unsubscribe",
+			users);
+	json_decref(users);
+	return item;
+}
+
+static json_t *segment_json(const struct segment_row *s)
+{
+	return json_pack(
+		"{s:o, s:o, s:s, s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:s, s:b, "
+		"s:s, s:s}",
+		"segment_id", call_id(s->id), "task_id", call_id(s->task),
+		"user", s->user, "mode", modes[s->mode], "seq", (int)s->seq,
+		"state", segment_state_name(s->state), "file", s->file_name,
+		"start_ms", (json_int_t)s->start_ms, "duration_ms",
+		(json_int_t)(s->frames / SOUND_FRAMES_PER_MS), "size",
+		(json_int_t)s->size, "sha256", s->sha256, "uploaded",
+		s->uploaded_ms != 0, "reason", s->reason, "reason_text",
+		s->reason_text);
+}
+
+/** {"<name>": list, "next": id of the last row or null} */
+static json_t *page_json(const char *name, json_t *list, bool more,
+			 uint64_t last)
+{
+	if (!list)
+		return NULL;
+	return json_pack("{s:o, s:o}", name, list, "next",
+			 more ? call_id(last) : json_null());
+}
+
+/* ---- start, change, stop ---------------------------------------------------------- */
+
+static void on_started(const struct err *e, const struct task_info *t,
+		       void *arg)
+{
+	if (e->code)
+		call_error(arg, e);
+	else
+		call_reply(arg, 201, info_json(t));
+}
+
+static void on_done(const struct err *e, const struct task_info *t, void *arg)
+{
+	if (e->code)
+		call_error(arg, e);
+	else
+		call_reply(arg, 200, info_json(t));
+}
+
+void tasks_start(struct call *c)
+{
+	static const char *const keys[] = {"mode", "subscribe", "unsubscribe",
+					   NULL};
+	struct task_wish wish = {.room = c->parts[1],
+				 .client_ip = c->client_ip,
+				 .platform = "RESTAPI"};
+	bool given;
+	int mode = MODE_SINGLE;
+
+	if (!c->body)
+		c->body = json_object();
+	if (!call_app(c, c->parts[0], &wish.app) ||
+	    !call_name(c, c->parts[1], "room") || !call_keys(c, keys) ||
+	    !call_choice(c, "mode", modes, &mode) ||
+	    !call_lists(c, &wish.subscribe, &given))
+		return;
+	wish.mode = (enum record_mode)mode;
+	rooms_task_start(c->control->rooms, &wish, on_started, c);
+}
+
+void tasks_change(struct call *c)
+{
+	static const char *const keys[] = {"subscribe", "unsubscribe", NULL};
+	struct subscription lists;
+	uint64_t id;
+	bool given;
+
+	if (!call_number(c, c->parts[0], "task", &id) || !call_keys(c, keys) ||
+	    !call_lists(c, &lists, &given))
+		return;
+	if (!given) {
+		call_problem(c, 400, "subscribe",
+			     "subscribe or unsubscribe: one is required");
+		return;
+	}
+	rooms_task_subscribe(c->control->rooms, id, &lists, on_done, c);
+}
+
+static void on_one_task(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	json_t *item;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	if (!rows->n) {
+		store_rows_free(rows);
+		call_problem(c, 404, "task", "there is no task %s",
+			     c->parts[0]);
+		return;
+	}
+	item = task_json(c, &rows->tasks[0]);
+	store_rows_free(rows);
+	call_reply(c, 200, item);
+}
+
+static void ask_one_task(struct call *c, uint64_t id)
+{
+	c->filter = (struct store_filter){
+		.what = READ_TASKS, .id = id, .state = -1, .limit = 1};
+	call_ask(c, on_one_task);
+}
+
+void tasks_stop(struct call *c)
+{
+	struct task_info live;
+	uint64_t id;
+
+	if (!call_number(c, c->parts[0], "task", &id))
+		return;
+	if (rooms_task_info(c->control->rooms, id, &live))
+		rooms_task_stop(c->control->rooms, id, on_done, c);
+	else
+		ask_one_task(c, id); /* stopping twice is fine */
+}
+
+void tasks_show(struct call *c)
+{
+	uint64_t id;
+
+	if (call_number(c, c->parts[0], "task", &id))
+		ask_one_task(c, id);
+}
+
+/* ---- lists ---------------------------------------------------------------------------- */
+
+static void on_tasks(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	json_t *list;
+	uint64_t last = 0;
+	bool more;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	list = json_array();
+	for (size_t i = 0; i < rows->n; i++) {
+		json_array_append_new(list, task_json(c, &rows->tasks[i]));
+		last = rows->tasks[i].id;
+	}
+	more = rows->more;
+	store_rows_free(rows);
+	call_reply(c, 200, page_json("tasks", list, more, last));
+}
+
+static bool query_state(struct call *c)
+{
+	const char *text = http_query(c->request, "state");
+	enum task_state state;
+
+	c->filter.state = -1;
+	if (!text)
+		return true;
+	if (!task_state_parse(text, &state)) {
+		call_problem(c, 400, "state",
+			     "state: must be one of: running, stopping, "
+			     "stopped, failed");
+		return false;
+	}
+	c->filter.state = (int)state;
+	return true;
+}
+
+void tasks_list(struct call *c)
+{
+	static const char *const keys[] = {"state", "app",   "room",
+					   "limit", "after", NULL};
+	const char *app = http_query(c->request, "app");
+	const char *room = http_query(c->request, "room");
+
+	c->filter =
+		(struct store_filter){.what = READ_TASKS, .newest_first = true};
+	if (!call_query_keys(c, keys) || !query_state(c) ||
+	    !call_page(c, &c->filter) ||
+	    (app && !call_app(c, app, &c->filter.app)) ||
+	    (room && !call_name(c, room, "room")))
+		return;
+	c->filter.room = room;
+	call_ask(c, on_tasks);
+}
+
+static void on_segments(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	json_t *list;
+	uint64_t last = 0;
+	bool more;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	if (!rows->n && !c->filter.after) {
+		/* none yet, or no such task? */
+		struct task_info live;
+		uint64_t id = c->filter.task;
+
+		if (!rooms_task_info(c->control->rooms, id, &live)) {
+			store_rows_free(rows);
+			call_problem(c, 404, "task",
+				     "there are no segments of a task %s",
+				     c->parts[0]);
+			return;
+		}
+	}
+	list = json_array();
+	for (size_t i = 0; i < rows->n; i++) {
+		json_array_append_new(list, segment_json(&rows->segments[i]));
+		last = rows->segments[i].id;
+	}
+	more = rows->more;
+	store_rows_free(rows);
+	call_reply(c, 200, page_json("segments", list, more, last));
+}
+
+void segments_list(struct call *c)
+{
+	static const char *const keys[] = {"limit", "after", NULL};
+
+	c->filter = (struct store_filter){.what = READ_SEGMENTS, .state = -1};
+	if (call_query_keys(c, keys) &&
+	    call_number(c, c->parts[0], "task", &c->filter.task) &&
+	    call_page(c, &c->filter))
+		call_ask(c, on_segments);
+}
+
+/* ---- audio ------------------------------------------------------------------------------ */
+
+static void on_audio_row(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	struct segment_row s;
+	char path[1280];
+	int fd;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	if (!rows->n) {
+		store_rows_free(rows);
+		call_problem(c, 404, "segment", "there is no segment %s",
+			     c->parts[0]);
+		return;
+	}
+	s = rows->segments[0];
+	store_rows_free(rows);
+	if (s.state != SEG_CLOSED) {
+		call_problem(c, s.state == SEG_LOST ? 410 : 409, "segment",
+			     "segment %s is %s: there is no finished file",
+			     c->parts[0], segment_state_name(s.state));
+		return;
+	}
+	rooms_segment_path(c->control->rooms, &s, path, sizeof(path));
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0) {
+		call_problem(c, 404, "segment", "%s: %s", s.file_name,
+			     strerror(errno));
+		return;
+	}
+	http_reply_file(c->request, fd, "audio/mpeg");
+	call_free(c);
+}
+
+void segments_audio(struct call *c)
+{
+	c->filter = (struct store_filter){
+		.what = READ_SEGMENTS, .state = -1, .limit = 1};
+	if (call_number(c, c->parts[0], "segment", &c->filter.id))
+		call_ask(c, on_audio_row);
+}

@@ -1,0 +1,194 @@
+/**
+ * io/http_request.c -- the request line in parts, decoded once, by us.
+ *
+ * WHY  libmicrohttpd decodes the path before anyone can split it, so that a
+ *      %2F in a room's name becomes a '/'.  It also lets an encoded NUL cut
+ *      a string short.  So only the line as sent is used.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/http_server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int http_decode_form(const char *in, size_t len, char *out, size_t cap,
+		     bool plus)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = in[i];
+
+		if (c == '%') {
+			bool whole = len - i > 2;
+			int hi = whole ? hex_value(in[i + 1]) : -1;
+			int lo = whole ? hex_value(in[i + 2]) : -1;
+
+			if (hi < 0 || lo < 0)
+				return EINVAL;
+			c = (char)(hi * 16 + lo);
+			i += 2;
+		} else if (c == '+' && plus) {
+			c = ' ';
+		}
+		if (!c)
+			return EINVAL;
+		if (n + 1 >= cap)
+			return ERANGE;
+		out[n++] = c;
+	}
+	if (n >= cap)
+		return ERANGE;
+	out[n] = '\0';
+	return 0;
+}
+
+int http_decode(const char *in, size_t len, char *out, size_t cap)
+{
+	return http_decode_form(in, len, out, cap, false);
+}
+
+/* One "name=value" into `out`; both strings with their NUL.
+ * Returns the bytes used, or 0 when it is malformed. */
+static size_t param_parse(const char *text, size_t len, char *out, size_t cap,
+			  struct http_param *param)
+{
+	const char *eq = memchr(text, '=', len);
+	size_t name_len = eq ? (size_t)(eq - text) : len;
+	size_t at;
+
+	if (http_decode_form(text, name_len, out, cap, true))
+		return 0;
+	param->name = out;
+	at = strlen(out) + 1;
+	param->value = out + at;
+	if (!eq) {
+		if (at >= cap)
+			return 0;
+		out[at] = '\0';
+		return at + 1;
+	}
+	if (http_decode_form(eq + 1, len - name_len - 1, out + at, cap - at,
+			     true))
+		return 0;
+	return at + strlen(out + at) + 1;
+}
+
+static int query_parse(struct http_incoming *in, const char *query)
+{
+	/* each part needs at most its own length and two NULs */
+	size_t cap = strlen(query) * 2 + 3;
+	size_t n = 1, at = 0;
+
+	for (const char *p = query; *p; p++)
+		n += *p == '&';
+	if (n > HTTP_MAX_PARAMS)
+		return EINVAL;
+	in->query = mem_zalloc(cap);
+	in->params = mem_zalloc_n(n, sizeof(*in->params));
+	if (!in->query || !in->params)
+		return ENOMEM;
+	while (*query) {
+		size_t len = strcspn(query, "&");
+		size_t used;
+
+		if (len > 0) {
+			used = param_parse(query, len, in->query + at, cap - at,
+					   &in->params[in->n_params]);
+			if (used == 0)
+				return EINVAL;
+			at += used;
+			in->n_params++;
+		}
+		query += len;
+		query += *query == '&';
+	}
+	return 0;
+}
+
+int http_incoming_parse(struct http_incoming *in)
+{
+	char *mark = strchr(in->raw, '?');
+	size_t len;
+	int err;
+
+	if (in->raw[0] != '/')
+		return EINVAL;
+	if (mark)
+		*mark = '\0';
+	in->pub.raw_path = in->raw;
+	len = strlen(in->raw);
+	in->path = mem_zalloc(len + 1);
+	if (!in->path)
+		return ENOMEM;
+	err = http_decode(in->raw, len, in->path, len + 1);
+	if (err)
+		return err;
+	in->pub.path = in->path;
+	return mark ? query_parse(in, mark + 1) : 0;
+}
+
+void http_incoming_free(struct http_incoming *in)
+{
+	if (!in)
+		return;
+	if (in->response)
+		MHD_destroy_response(in->response);
+	buf_fini(&in->body);
+	mem_free(in->params);
+	mem_free(in->query);
+	mem_free(in->path);
+	mem_free(in->raw);
+	mem_free(in);
+}
+
+static const struct http_incoming *incoming_of(const struct http_request *r)
+{
+	static_assert(offsetof(struct http_incoming, pub) == 0,
+		      "the public part comes first");
+	return (const void *)r;
+}
+
+const char *http_header(const struct http_request *r, const char *name)
+{
+	const struct http_incoming *in = incoming_of(r);
+
+	return MHD_lookup_connection_value(in->mhd, MHD_HEADER_KIND, name);
+}
+
+const char *http_query(const struct http_request *r, const char *name)
+{
+	const struct http_incoming *in = incoming_of(r);
+
+	for (size_t i = 0; i < in->n_params; i++) {
+		if (!strcmp(in->params[i].name, name))
+			return in->params[i].value;
+	}
+	return NULL;
+}
+
+int http_query_each(const struct http_request *r,
+		    int (*fn)(const char *name, const char *value, void *arg),
+		    void *arg)
+{
+	const struct http_incoming *in = incoming_of(r);
+	int err = 0;
+
+	for (size_t i = 0; i < in->n_params && !err; i++)
+		err = fn(in->params[i].name, in->params[i].value, arg);
+	return err;
+}

@@ -1,0 +1,140 @@
+/** io/http_server.h -- what the files of the HTTP server share; private. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IO_HTTP_SERVER_H
+#define IO_HTTP_SERVER_H
+
+#include <microhttpd.h>
+
+#include "io/io.h"
+
+enum {
+	/* A client that sent the head of a keep-alive request and nothing
+	 * more, or that does not read its answer, is closed after this. */
+	HTTP_IDLE_S = 60,
+	/* An answer that is read a byte at a time is cut off after this. */
+	HTTP_ANSWER_S = 3600,
+	HTTP_HEARTBEAT_S = 15,
+	HTTP_STREAM_MAX = 1024 * 1024, /* [bytes] a client may be behind */
+	HTTP_MAX_PARAMS = 256,
+	HTTP_MAX_LISTEN = 4,
+};
+
+/** One query parameter; both point into the request's memory. */
+struct http_param {
+	const char *name;
+	const char *value;
+};
+
+/** What a connection is doing; each phase has its own deadline. */
+enum http_phase {
+	HTTP_FRESH,	/* accepted, no request line yet: header_us */
+	HTTP_RECEIVING, /* request line seen: header_us */
+	HTTP_ANSWERING, /* whole: none until answered, then HTTP_ANSWER_S */
+	HTTP_RESTING,	/* answered, kept alive: HTTP_IDLE_S */
+};
+
+struct http_listener {
+	struct http_server *server;
+	struct MHD_Daemon *daemon;
+	struct watch watch;
+	struct timer timer; /* when libmicrohttpd wants to run again */
+	struct addr addr;
+	bool again; /* something was resumed: run at once */
+};
+
+struct http_server {
+	struct loop *loop;
+	struct http_server_config config;
+	http_handler_fn *handler;
+	void *arg;
+	struct http_listener listeners[HTTP_MAX_LISTEN];
+	struct link conns; /* of struct http_conn */
+	unsigned n_conns;
+	struct link lingers; /* of struct http_linger */
+	unsigned n_lingers;
+	int gone_fd; /* epoll of clients whose requests are suspended */
+	struct watch gone_watch;
+	struct timer sweep;
+	bool running; /* inside libmicrohttpd or a gone callback */
+	bool closing;
+};
+
+struct http_conn {
+	struct link link;
+	struct http_server *server;
+	struct http_listener *listener;
+	struct addr peer;
+	int fd;
+	enum http_phase phase;
+	int64_t deadline_us; /* 0: none */
+	struct http_incoming *in;
+	bool on_gone_fd;
+	bool cut; /* shut down by us: nothing of it counts any more */
+};
+
+/** A request from its first line until its answer was sent. */
+struct http_incoming {
+	struct http_request pub;
+	struct http_conn *conn;
+	struct MHD_Connection *mhd;
+	char *raw; /* "path\0query" */
+	char *path;
+	char *query; /* decoded names and values, each with its NUL */
+	struct http_param *params;
+	size_t n_params;
+	struct buf body;
+	bool begun; /* its head was looked at */
+	bool suspended;
+	bool answered;
+	bool dead; /* close without an answer */
+	struct MHD_Response *response;
+	unsigned status;
+	struct http_stream *stream;
+	void (*gone)(void *arg);
+	void *gone_arg;
+};
+
+/* http_request.c */
+
+/** Decode as http_decode; `plus`: a '+' is a space (query strings). */
+int http_decode_form(const char *in, size_t len, char *out, size_t cap,
+		     bool plus);
+/** Split and decode `in->raw` ("path?query").  Returns 0, EINVAL, ENOMEM. */
+MUST_CHECK int http_incoming_parse(struct http_incoming *in);
+/** Free with everything it owns. */
+void http_incoming_free(struct http_incoming *in);
+
+/* http_server.c */
+
+/** Let libmicrohttpd look at a suspended request again, soon. */
+void http_incoming_resume(struct http_incoming *in);
+
+/* http_reply.c */
+
+/** The answer to a request that never reaches a handler. */
+struct MHD_Response *http_problem(unsigned status, const char *detail);
+/** The same as bytes, for a connection that cannot be answered through
+ *  libmicrohttpd any more.  Returns their length. */
+size_t http_problem_raw(unsigned status, const char *detail, char *out,
+			size_t cap);
+/** Hand the answer in `in->response` over, now or by resuming. */
+void http_incoming_answer(struct http_incoming *in);
+
+/* http_stream.c */
+
+/** The client is gone, or the server closes: tell and let go. */
+void http_stream_gone(struct http_stream *s);
+/** Its request is being freed: as http_stream_gone, and forget it. */
+void http_stream_detach(struct http_stream *s);
+
+/* http_linger.c */
+
+/**
+ * Keep the client's socket readable for a moment after it was refused, so
+ * that what it still sends does not become a reset that eats the answer.
+ */
+void http_linger_start(struct http_server *s, int fd);
+/** End all. */
+void http_linger_stop_all(struct http_server *s);
+
+#endif

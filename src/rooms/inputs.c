@@ -1,0 +1,551 @@
+/**
+ * rooms/inputs.c -- users in rooms: inputs opened, changed and closed.
+ *
+ * An input is added in two steps: the media loop binds a port, then the row
+ * is committed; only then is it announced.  It is removed the other way
+ * round: the row goes first, so a crash does not bring it back.
+ * At most one message to the media loop is under way an input; what is
+ * wanted meanwhile is sent when the answer has come (epochs).
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "rooms/private.h"
+
+enum {
+	WINDOW_US = 400 * 1000,
+	TAKEOVER_US = 3 * 1000 * 1000,
+	PORT_TRIES = 100 /* ports that other programs may hold in a row */
+};
+
+/* ---- ports --------------------------------------------------------------- */
+
+static bool port_is_used(const struct rooms *r, uint16_t port)
+{
+	unsigned i = port - r->port_first;
+
+	return r->ports_used[i / 8] >> (i % 8) & 1;
+}
+
+static void port_mark(struct rooms *r, uint16_t port, bool used)
+{
+	unsigned i = port - r->port_first;
+	uint8_t bit = (uint8_t)(1U << (i % 8));
+
+	if (port < r->port_first || port > r->port_last)
+		return; /* a port of an older configuration */
+	if (used)
+		r->ports_used[i / 8] |= bit;
+	else
+		r->ports_used[i / 8] &= (uint8_t)~bit;
+}
+
+/** The next free port, 0 when all are used. */
+static uint16_t port_take(struct rooms *r)
+{
+	unsigned n = r->port_last - r->port_first + 1U;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t port = r->port_next;
+
+		r->port_next = port == r->port_last ? r->port_first : port + 1;
+		if (!port_is_used(r, port)) {
+			port_mark(r, port, true);
+			return port;
+		}
+	}
+	return 0;
+}
+
+/* ---- answers ------------------------------------------------------------- */
+
+static void info_of(const struct member *m, struct input_info *out)
+{
+	const struct voice *v = m->voice;
+	uint64_t sender =
+		atomic_load_explicit(&v->sender_ip4, memory_order_relaxed);
+
+	*out = (struct input_info){
+		.id = m->row.id,
+		.app = m->row.app,
+		.room = m->row.room,
+		.user = m->row.user,
+		.kind = m->row.kind,
+		.port = (uint16_t)m->row.port,
+		.mic_on =
+			atomic_load_explicit(&v->mic_on, memory_order_relaxed),
+		.mic_disabled = m->mic_disabled,
+		.packets =
+			atomic_load_explicit(&v->packets, memory_order_relaxed),
+		.lost = atomic_load_explicit(&v->lost, memory_order_relaxed),
+		.created_ms = m->row.created_ms,
+	};
+	str_copy(out->address, sizeof(out->address), m->room->rooms->address);
+	if (sender) {
+		struct addr a = {.len = sizeof(a.in4)};
+
+		a.in4.sin_family = AF_INET;
+		a.in4.sin_addr.s_addr = htonl((uint32_t)(sender >> 16));
+		a.in4.sin_port = htons((uint16_t)sender);
+		addr_write(&a, out->sender);
+	}
+}
+
+static void refuse(rooms_input_fn *done, void *arg, const struct err *e)
+{
+	if (done)
+		done(e, NULL, arg);
+}
+
+static void answer(struct member *m, const struct err *e)
+{
+	struct input_call call = m->call;
+	struct input_info info;
+
+	m->call = (struct input_call){0};
+	if (!call.done)
+		return;
+	if (e->code) {
+		call.done(e, NULL, call.arg);
+		return;
+	}
+	info_of(m, &info);
+	call.done(e, &info, call.arg);
+}
+
+/* ---- the message to the media loop ----------------------------------------- */
+
+static void sync_voice(struct member *m)
+{
+	struct voice *v = m->voice;
+
+	if (m->mail_out || m->epoch_sent == m->epoch_wanted)
+		return;
+	v->wish.epoch = m->epoch_wanted;
+	v->wish.open = m->state != MEMBER_CLOSING;
+	v->wish.mic = !m->mic_disabled;
+	v->wish.at = m->room->rooms->bind_at;
+	addr_set_port(&v->wish.at, (uint16_t)m->row.port);
+	m->epoch_sent = m->epoch_wanted;
+	m->mail_out = true;
+	media_voice(v);
+}
+
+static void wish(struct member *m)
+{
+	m->epoch_wanted++;
+	sync_voice(m);
+}
+
+static void member_free(struct member *m)
+{
+	struct room *room = m->room;
+	struct rooms *r = room->rooms;
+
+	port_mark(r, (uint16_t)m->row.port, false);
+	map_remove(&r->members, &m->node);
+	list_remove(&m->in_room);
+	mem_free(m->voice);
+	mem_free(m);
+	room_drop_if_empty(room);
+	rooms_check_stopped(r);
+}
+
+/** Closed on both sides, and nobody will call back: forget it. */
+static void free_if_closed(struct member *m)
+{
+	if (m->close_sent && !m->mail_out && !m->store_out)
+		member_free(m);
+}
+
+static void member_close(struct member *m)
+{
+	m->state = MEMBER_CLOSING;
+	m->close_sent = true;
+	wish(m);
+}
+
+/* ---- adding ---------------------------------------------------------------- */
+
+static void on_row_put(const struct store_result *result, void *arg)
+{
+	struct member *m = arg;
+	struct err e = {0};
+
+	m->store_out = false;
+	m->row_done = true;
+	if (result->err) {
+		err_set(&e, result->err, "store", "could not be stored: %s",
+			result->text);
+		answer(m, &e);
+		if (!m->close_sent)
+			member_close(m);
+		else
+			free_if_closed(m);
+		return;
+	}
+	log_info("app=%" PRIu32 " room=%s user=%s input=%" PRIu64
+		 " joined port=%d",
+		 m->row.app, m->row.room, m->row.user, m->row.id, m->row.port);
+	rooms_tell(m->room->rooms, "%s joined room %s", m->row.user,
+		   m->row.room);
+	answer(m, &e);
+	free_if_closed(m);
+}
+
+static void put_row(struct member *m)
+{
+	struct rooms *r = m->room->rooms;
+	struct store_write *w = store_write_new();
+
+	m->store_out = true;
+	if (w)
+		store_put_input(w, &m->row);
+	store_commit(r->store, w, r->loop, on_row_put, m);
+}
+
+/** The port was taken by another program: try the next one. */
+static bool try_next_port(struct member *m)
+{
+	struct rooms *r = m->room->rooms;
+	uint16_t port;
+
+	if (m->voice->err != EADDRINUSE || m->ports_tried++ >= PORT_TRIES)
+		return false;
+	port = port_take(r);
+	if (!port)
+		return false;
+	port_mark(r, (uint16_t)m->row.port, false);
+	m->row.port = port;
+	wish(m);
+	return true;
+}
+
+static void on_open_failed(struct member *m)
+{
+	struct err e;
+
+	if (try_next_port(m))
+		return;
+	err_set(&e, m->voice->err == EADDRINUSE ? ENOSPC : m->voice->err,
+		"media.rtp_ports", "port %d cannot be opened: %s", m->row.port,
+		strerror(m->voice->err));
+	log_error("app=%" PRIu32 " room=%s user=%s %s", m->row.app, m->row.room,
+		  m->row.user, e.text);
+	answer(m, &e);
+	member_free(m);
+}
+
+static void on_voice_answered(struct voice *v)
+{
+	struct member *m = v->owner;
+
+	m->mail_out = false;
+	if (m->epoch_sent != m->epoch_wanted) {
+		sync_voice(m);
+		return;
+	}
+	if (m->state == MEMBER_CLOSING) {
+		free_if_closed(m);
+		return;
+	}
+	if (m->state != MEMBER_OPENING)
+		return;
+	if (v->err) {
+		on_open_failed(m);
+		return;
+	}
+	m->state = MEMBER_OPEN;
+	if (m->row_done)
+		log_info("app=%" PRIu32 " room=%s user=%s input=%" PRIu64
+			 " resumed port=%d",
+			 m->row.app, m->row.room, m->row.user, m->row.id,
+			 m->row.port);
+	else
+		put_row(m);
+}
+
+static struct voice *make_voice(struct member *m, const struct addr *source)
+{
+	const struct recording_config *rec = &m->room->app->recording;
+	struct voice *v = mem_zalloc(sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v->id = m->row.id;
+	v->room_key = m->room->key;
+	str_copy(v->user, sizeof(v->user), m->row.user);
+	v->config = (struct input_config){
+		.window_us = WINDOW_US,
+		.mic_off_us = rec->mic_off_splits ? rec->mic_off_after_us : 0,
+		.takeover_us = TAKEOVER_US,
+		.has_source = source != NULL,
+	};
+	if (source)
+		v->config.source = *source;
+	v->silence_mode = !rec->mic_off_splits;
+	v->media = m->room->media;
+	v->answered = on_voice_answered;
+	v->owner = m;
+	return v;
+}
+
+/** Make a member of `row` in its room; the port is marked already. */
+static int make_member(struct room *room, const struct input_row *row,
+		       const struct addr *source, struct member **out)
+{
+	struct rooms *r = room->rooms;
+	struct member *m = mem_zalloc(sizeof(*m));
+
+	if (!m)
+		return ENOMEM;
+	m->room = room;
+	m->row = *row;
+	m->voice = make_voice(m, source);
+	if (!m->voice)
+		goto fail;
+	if (map_add(&r->members, &m->node, &m->row.id, sizeof(m->row.id)))
+		goto fail;
+	list_append(&room->members, &m->in_room);
+	*out = m;
+	return 0;
+fail:
+	mem_free(m->voice);
+	mem_free(m);
+	return ENOMEM;
+}
+
+static struct member *find_user(const struct room *room, const char *user)
+{
+	LIST_EACH(&room->members, l, after)
+	{
+		struct member *m = CONTAINER_OF(l, struct member, in_room);
+
+		if (m->state != MEMBER_CLOSING && !strcmp(m->row.user, user))
+			return m;
+	}
+	return NULL;
+}
+
+/** What is wrong with the wish, or 0. */
+static int check_wish(struct rooms *r, const struct input_wish *w,
+		      struct err *e)
+{
+	struct room *room;
+	struct member *m;
+
+	if (r->stopping)
+		return err_set(e, ECANCELED, "", "the server is stopping");
+	if (!rooms_find_app(r, w->app))
+		return err_set(e, ENOENT, "app", "there is no app %" PRIu32,
+			       w->app);
+	if (event_id_check(w->room, "room", e) ||
+	    event_id_check(w->user, "user", e))
+		return e->code;
+	room = rooms_find_room(r, w->app, w->room);
+	m = room ? find_user(room, w->user) : NULL;
+	if (m)
+		return err_set(e, EEXIST, "user",
+			       "%.100s is in the room already: input %" PRIu64
+			       "; delete that first",
+			       w->user, m->row.id);
+	return 0;
+}
+
+void rooms_input_add(struct rooms *r, const struct input_wish *w,
+		     rooms_input_fn *done, void *arg)
+{
+	struct err e = {0};
+	struct input_row row = {.app = w->app, .kind = "rtp"};
+	struct room *room;
+	struct member *m;
+	uint16_t port;
+
+	if (check_wish(r, w, &e)) {
+		refuse(done, arg, &e);
+		return;
+	}
+	port = port_take(r);
+	if (!port) {
+		err_set(&e, ENOSPC, "media.rtp_ports",
+			"all ports %u-%u are in use; widen media.rtp_ports",
+			r->port_first, r->port_last);
+		refuse(done, arg, &e);
+		return;
+	}
+	row.id = store_next_id(r->store, IDS_INPUT);
+	row.port = port;
+	row.created_ms = clock_unix_ms();
+	str_copy(row.room, sizeof(row.room), w->room);
+	str_copy(row.user, sizeof(row.user), w->user);
+	if (w->has_source)
+		addr_write(&w->source, row.source);
+	room = rooms_get_room(r, rooms_find_app(r, w->app), w->room);
+	if (!room ||
+	    make_member(room, &row, w->has_source ? &w->source : NULL, &m)) {
+		port_mark(r, port, false);
+		if (room)
+			room_drop_if_empty(room);
+		err_set(&e, ENOMEM, "", "out of memory");
+		refuse(done, arg, &e);
+		return;
+	}
+	m->call = (struct input_call){done, arg};
+	wish(m);
+}
+
+int member_resume(struct rooms *r, const struct input_row *row)
+{
+	struct rooms_app *app = rooms_find_app(r, row->app);
+	struct addr source;
+	bool has_source = row->source[0] && !addr_parse(row->source, &source);
+	struct room *room;
+	struct member *m;
+
+	if (!app) {
+		log_warn("input=%" PRIu64 " stays closed: app %" PRIu32
+			 " is not configured",
+			 row->id, row->app);
+		return 0;
+	}
+	room = rooms_get_room(r, app, row->room);
+	if (!room)
+		return ENOMEM;
+	port_mark(r, (uint16_t)row->port, true);
+	if (make_member(room, row, has_source ? &source : NULL, &m))
+		return ENOMEM;
+	m->row_done = true;
+	m->ports_tried = PORT_TRIES; /* the same port or none */
+	wish(m);
+	return 0;
+}
+
+/* ---- changing and removing --------------------------------------------------- */
+
+static struct member *find_member(const struct rooms *r, uint64_t id,
+				  struct err *e)
+{
+	struct map_node *n = map_find(&r->members, &id, sizeof(id));
+	struct member *m = n ? CONTAINER_OF(n, struct member, node) : NULL;
+
+	if (m && m->state == MEMBER_OPEN)
+		return m;
+	err_set(e, ENOENT, "input", "there is no input %" PRIu64, id);
+	return NULL;
+}
+
+void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
+			 rooms_input_fn *done, void *arg)
+{
+	struct err e = {0};
+	struct member *m = find_member(r, id, &e);
+	struct input_info info;
+
+	if (!m) {
+		refuse(done, arg, &e);
+		return;
+	}
+	if (m->mic_disabled == on) {
+		m->mic_disabled = !on;
+		wish(m);
+		log_info("room=%s user=%s input=%" PRIu64 " mic %s",
+			 m->row.room, m->row.user, id, on ? "on" : "off");
+	}
+	info_of(m, &info);
+	done(&e, &info, arg);
+}
+
+static void on_row_deleted(const struct store_result *result, void *arg)
+{
+	struct member *m = arg;
+	struct err e = {0};
+
+	m->store_out = false;
+	if (result->err) {
+		m->state = MEMBER_OPEN;
+		err_set(&e, result->err, "store", "could not be removed: %s",
+			result->text);
+		answer(m, &e);
+		return;
+	}
+	log_info("room=%s user=%s input=%" PRIu64 " left", m->row.room,
+		 m->row.user, m->row.id);
+	rooms_tell(m->room->rooms, "%s left room %s", m->row.user, m->row.room);
+	answer(m, &e);
+	member_close(m);
+}
+
+void rooms_input_remove(struct rooms *r, uint64_t id, rooms_input_fn *done,
+			void *arg)
+{
+	struct err e = {0};
+	struct member *m = find_member(r, id, &e);
+	struct store_write *w;
+
+	if (!m) {
+		refuse(done, arg, &e);
+		return;
+	}
+	m->state = MEMBER_CLOSING; /* the user may come back at once */
+	m->store_out = true;
+	m->call = (struct input_call){done, arg};
+	w = store_write_new();
+	if (w)
+		store_delete_input(w, id);
+	store_commit(r->store, w, r->loop, on_row_deleted, m);
+}
+
+void member_close_all(struct rooms *r)
+{
+	struct map_node *n = map_next(&r->members, NULL);
+
+	for (; n; n = map_next(&r->members, n)) {
+		struct member *m = CONTAINER_OF(n, struct member, node);
+
+		if (m->state != MEMBER_CLOSING)
+			member_close(m);
+	}
+}
+
+bool rooms_input_info(const struct rooms *r, uint64_t id,
+		      struct input_info *out)
+{
+	struct err e;
+	struct member *m = find_member(r, id, &e);
+
+	if (m)
+		info_of(m, out);
+	return m != NULL;
+}
+
+int rooms_each_input(const struct rooms *r, uint32_t app, const char *id,
+		     int (*fn)(const struct input_info *in, void *arg),
+		     void *arg)
+{
+	struct room *room = rooms_find_room(r, app, id);
+	struct input_info info;
+	int err = 0;
+
+	if (!room)
+		return 0;
+	LIST_EACH(&room->members, l, after)
+	{
+		struct member *m = CONTAINER_OF(l, struct member, in_room);
+
+		if (m->state != MEMBER_OPEN)
+			continue;
+		info_of(m, &info);
+		err = fn(&info, arg);
+		if (err)
+			return err;
+	}
+	return err;
+}

@@ -1,0 +1,185 @@
+/**
+ * rooms/media.h -- the media loops: what sounds.  Private to rooms/.
+ *
+ * A media loop is a thread with a loop.  The control loop hands it voices
+ * (inputs) and sessions (running tasks); it hands back segments.
+ *
+ * Messages are members of the objects they are about and belong to one side
+ * at a time.  The control side keeps a wanted state with an epoch and at
+ * most one message under way an object; when the answer comes back with an
+ * older epoch than is wanted now, the state is sent again.  So nothing can
+ * be dropped and nothing needs a lock:
+ *
+ *	control                        media
+ *	voice_wish  ---- voice.mail -->  open, close, mic
+ *	            <--- voice.mail ---  done (err, port)
+ *	session     ---- .mail ------->  begin, lists, stop
+ *	            <--- .mail --------  applied; stop: drained
+ *	            <--- seg.mail -----  begun
+ *	file        ---- seg.mail ---->  granted
+ *	            <--- seg.mail -----  ended, all bytes handed over
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ROOMS_MEDIA_H
+#define ROOMS_MEDIA_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "intake/intake.h"
+#include "io/io.h"
+#include "record/record.h"
+#include "rooms/rooms.h"
+
+enum { ROOM_KEY_MAX = 4 + ID_MAX };
+
+/** Bytes that name a room: app, then its id. */
+struct room_key {
+	uint8_t bytes[ROOM_KEY_MAX];
+	size_t len;
+};
+void room_key_make(uint32_t app, const char *room, struct room_key *out);
+/** The same on every start, unlike map_hash. */
+uint64_t room_key_hash(const struct room_key *key);
+
+struct media;
+struct seg;
+struct task_track;
+struct media_room;
+
+/** One input, both sides. */
+struct voice {
+	/* fixed after init */
+	uint64_t id;
+	struct room_key room_key;
+	char user[ID_MAX + 1];
+	struct input_config config;
+	bool silence_mode; /* mic_off: silence */
+	struct media *media;
+	void (*answered)(struct voice *v); /* on the control loop */
+	void *owner;
+
+	/* the message: whose mail it is, owns this */
+	struct mail mail;
+	struct {
+		uint64_t epoch;
+		bool open;	/* false: close */
+		bool mic;	/* on as the API says */
+		struct addr at; /* where to bind */
+	} wish;
+	int err; /* answer to open: errno of bind */
+
+	/* any thread, relaxed */
+	_Atomic uint64_t packets, lost;
+	_Atomic bool mic_on;
+	_Atomic uint64_t sender_ip4; /* address << 16 | port, 0: none */
+
+	/* media thread */
+	struct media_room *room;
+	struct link in_room;
+	struct link in_work; /* the loop's round of work */
+	int64_t work_due_us;
+	struct input *input;
+	struct rtp_port *port;
+	struct link parts; /* of the running sessions */
+};
+
+/** A running task on its media loop, both sides. */
+struct session {
+	/* fixed after init */
+	uint64_t task;
+	struct room_key room_key;
+	struct track_config track;
+	struct media *media;
+	struct loop *control;
+	void (*answered)(struct session *s); /* on the control loop */
+	void (*seg_begun)(struct seg *seg);  /* on the control loop */
+	void (*seg_ended)(struct seg *seg);  /* on the control loop */
+	void *owner;
+
+	/* the message */
+	struct mail mail;
+	struct {
+		uint64_t epoch;
+		bool stop; /* answered when drained, and last */
+		int64_t from_pos, stop_pos; /* media clock */
+		bool allow;
+		size_t n_users; /* 0: everybody */
+		char users[SUBSCRIBE_MAX][ID_MAX + 1];
+	} wish;
+	int err; /* answer: 0 or ENOMEM, then it did not begin */
+
+	/* media thread */
+	bool begun, stopping;
+	struct media_room *room;
+	struct link in_room;
+	struct link parts;    /* struct part, one a recorded voice */
+	struct link segments; /* struct seg, not handed over yet */
+	int64_t from_pos, stop_pos;
+	bool allow;
+	size_t n_users;
+	char users[SUBSCRIBE_MAX][ID_MAX + 1];
+};
+
+enum seg_step {
+	SEG_BEGUN,
+	SEG_ROW,   /* committing `opening` */
+	SEG_FILE,  /* a file thread opens it */
+	SEG_TELL,  /* committing `recording` + started */
+	SEG_SOUND, /* granted; sound flows */
+	SEG_CLOSE, /* a file thread closes it */
+	SEG_DONE   /* committing `closed` + completed */
+};
+
+/** One segment, both sides; made by the media loop, freed by control. */
+struct seg {
+	/* fixed by the media loop before begun */
+	struct session *session;
+	char user[ID_MAX + 1];
+	int64_t start_ms;
+	uint8_t silent[512]; /* a silent frame, to open the file with */
+	size_t silent_len;
+	uint32_t frame_len, frame_frames;
+
+	/* messages */
+	struct mail begun, granted, ended;
+	struct record_file *file; /* in granted; NULL: there will be none */
+	uint64_t frames;	  /* in ended */
+
+	/* media thread */
+	struct segment *segment; /* NULL: handed over */
+	struct link in_session;
+	bool is_granted, is_ended;
+
+	/* control loop: segments.c */
+	struct task_track *track;
+	struct link in_track;
+	enum seg_step step;
+	struct segment_row row;
+	struct record_file *open_file;
+	struct timer retry;
+	bool file_failed, has_ended, no_file;
+	char reason[32];
+	char reason_text[REASON_MAX];
+	int64_t file_len;
+	struct notify_batch *batch;
+};
+
+/** Start a media loop's thread.  Returns 0, ENOMEM, EAGAIN. */
+MUST_CHECK int media_new(unsigned index, struct loop *control,
+			 struct media **out);
+/** End the thread; all voices and sessions are gone.  NULL is fine. */
+void media_free(struct media *m);
+struct loop *media_loop(const struct media *m);
+
+/** Send the voice's wish; `answered` comes back.  Control loop. */
+void media_voice(struct voice *v);
+/** Send the session's wish. */
+void media_session(struct session *s);
+/** Give the segment its file, or none. */
+void media_grant(struct seg *seg);
+
+#endif

@@ -1,0 +1,205 @@
+/**
+ * rooms/private.h -- the control side's objects.  Private to rooms/.
+ *
+ * Owner tree: rooms > app, room > member (input), task > task_track > seg.
+ *
+ *	task    running -> stopping -> stopped -> finished (gone from memory)
+ *	           \-> failed ----------------------^
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ROOMS_PRIVATE_H
+#define ROOMS_PRIVATE_H
+
+#include "rooms/media.h"
+#include "rooms/rooms.h"
+#include "upload/upload.h"
+
+enum {
+	MEDIA_MAX = 64,
+	RETRY_US = 1000 * 1000 /* between tries of a commit that failed */
+};
+
+struct rooms_app {
+	struct link link;
+	uint32_t id;
+	char name[64];
+	struct recording_config recording;
+};
+
+struct room {
+	struct map_node node; /* in rooms.rooms */
+	struct room_key key;
+	struct rooms *rooms;
+	struct rooms_app *app;
+	char id[ID_MAX + 1];
+	struct media *media;
+	struct link members; /* struct member */
+	struct task *task;   /* the one that runs or is being started */
+};
+
+/** A request that waits for its answer. */
+struct input_call {
+	rooms_input_fn *done;
+	void *arg;
+};
+
+enum member_state {
+	MEMBER_OPENING, /* media loop binds the port; then the row */
+	MEMBER_OPEN,
+	MEMBER_CLOSING
+};
+
+/** A user in a room: one input. */
+struct member {
+	struct map_node node; /* in rooms.members, by id */
+	struct link in_room;
+	struct room *room;
+	struct input_row row;
+	enum member_state state;
+	bool mic_disabled;
+	uint64_t epoch_wanted, epoch_sent;
+	bool mail_out;	 /* the voice's message is at the media loop */
+	bool store_out;	 /* a commit about it is under way */
+	bool close_sent; /* the wish to close was, or is to be, sent */
+	bool row_done;
+	struct voice *voice;
+	struct input_call call; /* add or remove */
+	unsigned ports_tried;
+};
+
+struct task_call {
+	rooms_task_fn *done;
+	void *arg;
+};
+
+/** One user's track in a task: SeqNo and order of events. */
+struct task_track {
+	struct link in_task;
+	struct task *task;
+	char user[ID_MAX + 1];
+	enum record_mode mode;
+	uint32_t next_seq;
+	int64_t last_start_s; /* newest second in a file name */
+	struct link segs;     /* struct seg; only the first is worked on */
+};
+
+struct task {
+	struct map_node node; /* in rooms.tasks, by id */
+	struct rooms *rooms;
+	struct room *room; /* NULL when recording is over */
+	struct rooms_app *app;
+	struct task_row row;
+	struct subscription subscribe; /* users point into users[] */
+	char users[SUBSCRIBE_MAX][ID_MAX + 1];
+	struct link tracks;
+	unsigned segs;		  /* alive */
+	unsigned uploads;	  /* closed, not confirmed */
+	struct link confirms;	  /* finish.c: one each of these */
+	bool restored;		  /* of an earlier run */
+	uint64_t segments_closed; /* ever, of this run */
+	bool upload_told;	  /* upload_started was sent */
+	struct session *session;  /* NULL when drained */
+	uint64_t epoch_wanted, epoch_sent;
+	bool mail_out;
+	bool stop_wanted, drained, finishing;
+	int64_t stop_pos;
+	struct task_call call; /* start */
+	struct timer retry;
+	void (*retry_fn)(struct task *t);
+	struct notify_batch *batch;
+};
+
+struct rooms {
+	struct loop *loop;
+	struct store *store;
+	struct notify *notify;
+	struct workers *workers;
+	struct record_files *files;
+	struct upload *upload;
+	struct upload_config upload_config;
+	char spool_dir[512], storage_dir[512], quarantine_dir[512];
+	char data_dir[512];
+	int64_t disk_low_bytes;
+	struct media *media[MEDIA_MAX];
+	unsigned n_media;
+	struct addr bind_at; /* port 0 */
+	char address[ADDR_TEXT_MAX];
+	uint16_t port_first, port_last, port_next;
+	uint8_t *ports_used; /* a bit a port from port_first */
+	struct link apps;
+	struct map rooms, members, tasks;
+	uint64_t last_task_id;
+	bool stopping;
+	void (*stop_done)(void *arg);
+	void *stop_arg;
+	struct timer stop_timer;
+	void (*story)(const char *line, void *arg);
+	void *story_arg;
+};
+
+/* rooms.c */
+struct rooms_app *rooms_find_app(const struct rooms *r, uint32_t id);
+struct room *rooms_find_room(const struct rooms *r, uint32_t app,
+			     const char *id);
+/** Find or make; NULL when out of memory. */
+struct room *rooms_get_room(struct rooms *r, struct rooms_app *app,
+			    const char *id);
+/** A room without members and task is forgotten. */
+void room_drop_if_empty(struct room *room);
+void rooms_tell(struct rooms *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/** Stopping: has everything ended? */
+void rooms_check_stopped(struct rooms *r);
+
+/* inputs.c */
+/** Open an input of a row from the store again (start-up). */
+int member_resume(struct rooms *r, const struct input_row *row);
+void member_close_all(struct rooms *r);
+
+/* tasks.c */
+struct task *task_find(const struct rooms *r, uint64_t id);
+uint64_t task_next_id(struct rooms *r);
+/** A task of a row from the store, in memory, without sound. */
+int task_restore(struct rooms *r, struct task_row *row, struct task **out);
+/** Begin recording a restored task again. */
+int task_resume(struct task *t);
+/** Recording cannot go on: state failed, event, stop. */
+void task_fail(struct task *t, const char *reason, const char *text);
+/** A segment or an upload of it has ended: is the next step due? */
+void task_check(struct task *t);
+/** Stop its sound, without the wish in the store (the server stops). */
+void task_suspend(struct task *t);
+void task_free(struct task *t);
+struct task_track *task_get_track(struct task *t, const char *user,
+				  enum record_mode mode);
+/** Fill in what all events of a task have in common; takes a task_seq. */
+void task_event(struct task *t, enum event_kind kind, struct event *e);
+/** Call t->retry_fn again in a second. */
+void task_retry(struct task *t, void (*fn)(struct task *t));
+
+/* segments.c */
+void seg_on_begun(struct seg *seg);
+void seg_on_ended(struct seg *seg);
+/** The event that tells of a segment's row. */
+void seg_event(struct task *t, const struct segment_row *row,
+	       enum event_kind kind, struct event *e);
+/** What may happen only once: "task/user/mode/seq/kind". */
+void seg_once(const struct segment_row *row, enum event_kind kind, char *out,
+	      size_t cap);
+void task_once(const struct task *t, enum event_kind kind, unsigned page,
+	       char *out, size_t cap);
+
+/* finish.c */
+/** Hand a closed segment to upload.  Returns 0 or ENOMEM. */
+int finish_upload(struct task *t, const struct segment_row *row);
+void finish_on_uploaded(const struct upload_result *result, void *arg);
+/** Is a confirmed upload on its way into the store? */
+bool finish_is_committing(const struct task *t);
+/** Forget uploads that are not confirmed; they are found at the start. */
+void finish_forget(struct task *t);
+/** All is closed and confirmed: tell, and forget the task. */
+void finish_task(struct task *t);
+
+/* recovery.c */
+int recovery_run(struct rooms *r, struct err *e);
+
+#endif

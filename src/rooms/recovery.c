@@ -1,0 +1,378 @@
+/**
+ * rooms/recovery.c -- after a crash, before any intake.
+ *
+ * WHAT  Every task that is not finished is looked at: its open segments are
+ *       closed or given up, missing events are committed with that, closed
+ *       segments that are not in storage are uploaded, files that no row
+ *       knows go to quarantine; then running tasks and inputs are resumed.
+ *
+ *	row         file    becomes
+ *	opening     none    deleted; its SeqNo stays used
+ *	opening     there   closed + started + completed
+ *	recording   there   closed + completed
+ *	recording   none    lost + completed (file_missing)
+ *	closed      -       uploaded if it is not yet
+ *
+ * Running it twice (a crash during recovery) does the same: every step is
+ * told by the rows, and events happen once by their `once` key.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/crash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "rooms/private.h"
+
+enum { PAGE = 500 };
+
+/** A name below the spool that a row stands for. */
+struct known {
+	struct map_node node;
+	char name[FILE_NAME_MAX];
+};
+
+struct recovery {
+	struct rooms *rooms;
+	struct map known;
+	size_t closed, lost, resumed;
+	struct err *e;
+};
+
+/* ---- one segment ------------------------------------------------------------------- */
+
+static int add_event(struct recovery *rc, struct task *t,
+		     const struct segment_row *row, enum event_kind kind,
+		     struct store_write *w, struct notify_batch *b)
+{
+	char once[ID_MAX + 96];
+	struct event e;
+
+	seg_event(t, row, kind, &e);
+	seg_once(row, kind, once, sizeof(once));
+	return notify_add(rc->rooms->notify, w, b, &e, once);
+}
+
+static void found_row(struct segment_row *row, const struct record_found *f)
+{
+	if (f->there) {
+		row->state = SEG_CLOSED;
+		row->size = f->len;
+		row->frames = f->frames;
+		str_copy(row->sha256, sizeof(row->sha256), f->sha256);
+		return;
+	}
+	row->state = SEG_LOST;
+	str_copy(row->reason, sizeof(row->reason), "file_missing");
+	str_copy(row->reason_text, sizeof(row->reason_text),
+		 "the file was gone when the server started again");
+}
+
+/** Commit what became of the segment, with the events that are missing. */
+static int settle(struct recovery *rc, struct task *t, struct segment_row *row,
+		  bool was_opening)
+{
+	struct notify_batch *b = notify_batch_new();
+	struct store_write *w = store_write_new();
+	struct store_result result = {.err = ENOMEM};
+
+	if (!b || !w)
+		goto fail;
+	row->closed_ms = clock_unix_ms();
+	store_set_segment(w, row);
+	if (was_opening && add_event(rc, t, row, EVENT_STARTED, w, b))
+		goto fail;
+	if (add_event(rc, t, row, EVENT_COMPLETED, w, b))
+		goto fail;
+	if (store_commit_wait(rc->rooms->store, w, &result)) {
+		notify_dropped(rc->rooms->notify, b);
+		return result.err;
+	}
+	notify_committed(rc->rooms->notify, b);
+	return 0;
+fail:
+	store_write_free(w);
+	notify_dropped(rc->rooms->notify, b);
+	return ENOMEM;
+}
+
+static int delete_row(struct recovery *rc, const struct segment_row *row)
+{
+	struct store_write *w = store_write_new();
+	struct store_result result;
+
+	if (!w)
+		return ENOMEM;
+	store_delete_segment(w, row->id);
+	return store_commit_wait(rc->rooms->store, w, &result);
+}
+
+static int recover_open(struct recovery *rc, struct task *t,
+			struct segment_row *row)
+{
+	bool was_opening = row->state == SEG_OPENING;
+	struct record_found found = {0};
+	int err;
+
+	crash_point("recovery.segment");
+	err = record_recover(rc->rooms->spool_dir, row->file_name, &found,
+			     rc->e);
+	if (err)
+		return err;
+	if (was_opening && !found.there)
+		return delete_row(rc, row);
+	found_row(row, &found);
+	err = settle(rc, t, row, was_opening);
+	if (err)
+		return err_set(rc->e, err, "store",
+			       "recovery of %.100s cannot be stored: %s",
+			       row->file_name, strerror(err));
+	crash_point("recovery.settled");
+	if (found.there)
+		rc->closed++;
+	else
+		rc->lost++;
+	counter_add(found.there ? COUNT_segments_recovered
+				: COUNT_segments_lost,
+		    1);
+	log_info("room=%s task=%" PRIu64 " user=%s seg=%" PRIu32
+		 " recovered as %s len_ms=%" PRIu64,
+		 row->room, row->task, row->user, row->seq,
+		 segment_state_name(row->state),
+		 row->frames / SOUND_FRAMES_PER_MS);
+	return 0;
+}
+
+static int remember(struct recovery *rc, const char *name)
+{
+	struct known *k = mem_zalloc(sizeof(*k));
+
+	if (!k)
+		return ENOMEM;
+	str_copy(k->name, sizeof(k->name), name);
+	if (map_add(&rc->known, &k->node, k->name, strlen(k->name))) {
+		mem_free(k);
+		return ENOMEM;
+	}
+	return 0;
+}
+
+static void forget_all(struct recovery *rc)
+{
+	struct map_node *n = map_next(&rc->known, NULL);
+
+	while (n) {
+		struct map_node *next = map_next(&rc->known, n);
+
+		map_remove(&rc->known, n);
+		mem_free(CONTAINER_OF(n, struct known, node));
+		n = next;
+	}
+	map_fini(&rc->known);
+}
+
+/** SeqNo and file names go on behind this row. */
+static int note_track(struct task *t, const struct segment_row *row)
+{
+	struct task_track *tr = task_get_track(t, row->user, row->mode);
+
+	if (!tr)
+		return ENOMEM;
+	if (row->seq >= tr->next_seq)
+		tr->next_seq = row->seq + 1;
+	if (row->start_ms / 1000 > tr->last_start_s)
+		tr->last_start_s = row->start_ms / 1000;
+	return 0;
+}
+
+static int recover_segment(struct recovery *rc, struct task *t,
+			   struct segment_row *row)
+{
+	int err = note_track(t, row);
+
+	if (!err && (row->state == SEG_OPENING || row->state == SEG_RECORDING))
+		err = recover_open(rc, t, row);
+	if (err || row->state != SEG_CLOSED)
+		return err;
+	t->upload_told = true;
+	if (row->uploaded_ms)
+		return 0;
+	err = remember(rc, row->file_name);
+	if (!err)
+		err = finish_upload(t, row);
+	return err;
+}
+
+/* ---- one task ------------------------------------------------------------------------ */
+
+static int recover_segments(struct recovery *rc, struct task *t)
+{
+	struct store_filter f = {.what = READ_SEGMENTS,
+				 .task = t->row.id,
+				 .state = -1,
+				 .limit = PAGE};
+	struct store_rows rows;
+	bool more = true;
+	int err = 0;
+
+	while (more && !err) {
+		err = store_read(rc->rooms->store, &f, &rows);
+		if (err)
+			return err;
+		for (size_t i = 0; i < rows.n && !err; i++) {
+			f.after = rows.segments[i].id;
+			err = recover_segment(rc, t, &rows.segments[i]);
+		}
+		more = rows.more;
+		store_rows_free(&rows);
+	}
+	return err;
+}
+
+static int recover_task(struct recovery *rc, struct task_row *row)
+{
+	struct rooms *r = rc->rooms;
+	bool resume = row->state == TASK_RUNNING;
+	struct task *t;
+	int err;
+
+	if (!rooms_find_app(r, row->app)) {
+		log_warn("task=%" PRIu64 " waits: app %" PRIu32
+			 " is not configured",
+			 row->id, row->app);
+		return 0;
+	}
+	err = task_restore(r, row, &t);
+	if (!err)
+		err = recover_segments(rc, t);
+	if (err)
+		return err;
+	if (!resume) {
+		task_check(t);
+		return 0;
+	}
+	rc->resumed++;
+	return task_resume(t);
+}
+
+static int recover_tasks(struct recovery *rc)
+{
+	struct store_filter f = {.what = READ_TASKS,
+				 .state = -1,
+				 .unfinished = true,
+				 .limit = PAGE};
+	struct store_rows rows;
+	bool more = true;
+	int err = 0;
+
+	while (more && !err) {
+		err = store_read(rc->rooms->store, &f, &rows);
+		if (err)
+			return err;
+		for (size_t i = 0; i < rows.n && !err; i++) {
+			f.after = rows.tasks[i].id;
+			err = recover_task(rc, &rows.tasks[i]);
+		}
+		more = rows.more;
+		store_rows_free(&rows);
+	}
+	return err;
+}
+
+static int read_last_task(struct rooms *r)
+{
+	struct store_filter f = {.what = READ_TASKS,
+				 .state = -1,
+				 .newest_first = true,
+				 .limit = 1};
+	struct store_rows rows;
+	int err = store_read(r->store, &f, &rows);
+
+	if (err)
+		return err;
+	if (rows.n)
+		r->last_task_id = rows.tasks[0].id;
+	store_rows_free(&rows);
+	return 0;
+}
+
+/* ---- files and inputs ------------------------------------------------------------------ */
+
+/** A crash between the commit of `uploaded` and the removal of the spool's
+ *  copy: the same file is in storage. */
+static bool is_stored(const struct rooms *r, const char *name)
+{
+	char spool[1280], stored[1280], a[65], b[65];
+	int64_t len_a, len_b;
+
+	snprintf(spool, sizeof(spool), "%s/%s", r->spool_dir, name);
+	snprintf(stored, sizeof(stored), "%s/%s", r->storage_dir, name);
+	if (file_sha256(stored, b, &len_b) || file_sha256(spool, a, &len_a) ||
+	    len_a != len_b || strcmp(a, b))
+		return false;
+	return upload_drop_spool(&r->upload_config, name) == 0;
+}
+
+static bool is_known(const char *name, void *arg)
+{
+	struct recovery *rc = arg;
+
+	return map_find(&rc->known, name, strlen(name)) ||
+	       is_stored(rc->rooms, name);
+}
+
+static int resume_inputs(struct recovery *rc)
+{
+	struct store_filter f = {
+		.what = READ_INPUTS, .state = -1, .limit = PAGE};
+	struct store_rows rows;
+	bool more = true;
+	int err = 0;
+
+	while (more && !err) {
+		err = store_read(rc->rooms->store, &f, &rows);
+		if (err)
+			return err;
+		for (size_t i = 0; i < rows.n && !err; i++) {
+			f.after = rows.inputs[i].id;
+			err = member_resume(rc->rooms, &rows.inputs[i]);
+		}
+		more = rows.more;
+		store_rows_free(&rows);
+	}
+	return err;
+}
+
+int recovery_run(struct rooms *r, struct err *e)
+{
+	struct recovery rc = {.rooms = r, .e = e};
+	size_t moved = 0;
+	int err;
+
+	map_init(&rc.known);
+	err = read_last_task(r);
+	if (!err)
+		err = recover_tasks(&rc);
+	if (!err)
+		err = record_quarantine(r->spool_dir, r->quarantine_dir,
+					is_known, &rc, &moved);
+	crash_point("recovery.quarantined");
+	if (!err)
+		err = resume_inputs(&rc);
+	forget_all(&rc);
+	if (err && !e->code)
+		err_set(e, err, "", "recovery failed: %s", strerror(err));
+	if (!err && (rc.closed || rc.lost || rc.resumed || moved))
+		log_info("recovery: %zu segments closed, %zu lost, %zu tasks "
+			 "resumed, %zu files quarantined",
+			 rc.closed, rc.lost, rc.resumed, moved);
+	return err;
+}

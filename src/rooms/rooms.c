@@ -1,0 +1,360 @@
+/** rooms/rooms.c -- the catalogue: apps, rooms, starting and stopping. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rooms/rooms.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "rooms/private.h"
+
+enum {
+	WORKERS = 1,
+	FILE_QUEUE_BYTES = 64 << 20,
+	UPLOAD_RETRY_FIRST_US = 1000 * 1000,
+	UPLOAD_RETRY_MAX_US = 60 * 1000 * 1000
+};
+
+/* ---- finding -------------------------------------------------------------- */
+
+struct rooms_app *rooms_find_app(const struct rooms *r, uint32_t id)
+{
+	LIST_EACH(&r->apps, l, after)
+	{
+		struct rooms_app *app = CONTAINER_OF(l, struct rooms_app, link);
+
+		if (app->id == id)
+			return app;
+	}
+	return NULL;
+}
+
+bool rooms_has_app(const struct rooms *r, uint32_t app)
+{
+	return rooms_find_app(r, app) != NULL;
+}
+
+struct room *rooms_find_room(const struct rooms *r, uint32_t app,
+			     const char *id)
+{
+	struct room_key key;
+	struct map_node *n;
+
+	if (strlen(id) > ID_MAX)
+		return NULL;
+	room_key_make(app, id, &key);
+	n = map_find(&r->rooms, key.bytes, key.len);
+	return n ? CONTAINER_OF(n, struct room, node) : NULL;
+}
+
+struct room *rooms_get_room(struct rooms *r, struct rooms_app *app,
+			    const char *id)
+{
+	struct room *room = rooms_find_room(r, app->id, id);
+
+	if (room)
+		return room;
+	room = mem_zalloc(sizeof(*room));
+	if (!room)
+		return NULL;
+	room_key_make(app->id, id, &room->key);
+	room->rooms = r;
+	room->app = app;
+	str_copy(room->id, sizeof(room->id), id);
+	room->media = r->media[room_key_hash(&room->key) % r->n_media];
+	list_init(&room->members);
+	if (map_add(&r->rooms, &room->node, room->key.bytes, room->key.len)) {
+		mem_free(room);
+		return NULL;
+	}
+	return room;
+}
+
+void room_drop_if_empty(struct room *room)
+{
+	if (!list_is_empty(&room->members) || room->task)
+		return;
+	map_remove(&room->rooms->rooms, &room->node);
+	mem_free(room);
+}
+
+void rooms_tell(struct rooms *r, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	if (!r->story)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	r->story(line, r->story_arg);
+}
+
+int rooms_each(const struct rooms *r,
+	       int (*fn)(const struct room_info *room, void *arg), void *arg)
+{
+	struct map_node *n = map_next(&r->rooms, NULL);
+
+	for (; n; n = map_next(&r->rooms, n)) {
+		struct room *room = CONTAINER_OF(n, struct room, node);
+		struct room_info info = {
+			.app = room->app->id,
+			.room = room->id,
+			.task = room->task ? room->task->row.id : 0,
+		};
+		int err;
+
+		LIST_EACH(&room->members, l, after)
+		{
+			info.inputs++;
+		}
+		err = fn(&info, arg);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
+			char *out, size_t cap)
+{
+	snprintf(out, cap, "%s/%s%s",
+		 s->uploaded_ms ? r->storage_dir : r->spool_dir, s->file_name,
+		 s->state == SEG_CLOSED ? "" : ".part");
+}
+
+bool rooms_is_ready(const struct rooms *r, char *why, size_t cap)
+{
+	int64_t free_bytes = 0;
+
+	if (r->stopping) {
+		str_copy(why, cap, "stopping");
+		return false;
+	}
+	if (file_free_bytes(r->data_dir, &free_bytes) ||
+	    free_bytes < r->disk_low_bytes) {
+		snprintf(why, cap, "disk low: %" PRId64 " MiB free",
+			 free_bytes >> 20);
+		return false;
+	}
+	return true;
+}
+
+/* ---- starting --------------------------------------------------------------- */
+
+static int add_apps(struct rooms *r, const struct app_config *apps, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct rooms_app *app = mem_zalloc(sizeof(*app));
+
+		if (!app)
+			return ENOMEM;
+		app->id = apps[i].id;
+		str_copy(app->name, sizeof(app->name),
+			 apps[i].name ? apps[i].name : "");
+		app->recording = apps[i].recording;
+		list_append(&r->apps, &app->link);
+	}
+	return 0;
+}
+
+static int make_dirs(struct rooms *r, const struct rooms_config *c,
+		     struct err *e)
+{
+	const char *dirs[] = {r->spool_dir, r->storage_dir, r->quarantine_dir};
+	bool fits = str_copy(r->data_dir, sizeof(r->data_dir), c->data_dir) &&
+		    str_copy(r->storage_dir, sizeof(r->storage_dir),
+			     c->storage_dir) &&
+		    strlen(c->data_dir) < sizeof(r->spool_dir) - 16;
+
+	if (!fits)
+		return err_set(e, EINVAL, "data_dir",
+			       "paths may have at most 490 bytes");
+	snprintf(r->spool_dir, sizeof(r->spool_dir), "%.490s/spool",
+		 c->data_dir);
+	snprintf(r->quarantine_dir, sizeof(r->quarantine_dir),
+		 "%.490s/quarantine", c->data_dir);
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		int err = file_mkdirs(dirs[i]);
+
+		if (err)
+			return err_set(e, err, "data_dir",
+				       "%s cannot be made: %s", dirs[i],
+				       strerror(err));
+	}
+	return 0;
+}
+
+static int start_media(struct rooms *r, const struct media_config *c)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = c->loops ? c->loops : (unsigned)(cores > 0 ? cores : 1);
+	int err = 0;
+
+	if (n > MEDIA_MAX)
+		n = MEDIA_MAX;
+	while (!err && r->n_media < n) {
+		err = media_new(r->n_media, r->loop, &r->media[r->n_media]);
+		if (!err)
+			r->n_media++;
+	}
+	return err;
+}
+
+static void address_text(const struct addr *a, char *out, size_t cap)
+{
+	char text[ADDR_TEXT_MAX];
+	char *end;
+
+	addr_write(a, text);
+	end = strrchr(text, ':');
+	if (end)
+		*end = 0;
+	str_copy(out, cap, text);
+}
+
+static int start_ports(struct rooms *r, const struct media_config *c)
+{
+	size_t n = (size_t)c->rtp_port_last - c->rtp_port_first + 1;
+
+	r->bind_at = c->address;
+	addr_set_port(&r->bind_at, 0);
+	address_text(&c->address, r->address, sizeof(r->address));
+	r->port_first = c->rtp_port_first;
+	r->port_last = c->rtp_port_last;
+	r->port_next = r->port_first;
+	r->ports_used = mem_zalloc(n / 8 + 1);
+	return r->ports_used ? 0 : ENOMEM;
+}
+
+static int start_disk(struct rooms *r, const struct rooms_config *c)
+{
+	struct record_files_config files = {
+		.spool_dir = r->spool_dir,
+		.threads = c->file_threads ? c->file_threads : 2,
+		.max_queue_bytes = FILE_QUEUE_BYTES,
+	};
+	int err;
+
+	r->upload_config = (struct upload_config){
+		.spool_dir = r->spool_dir,
+		.dir = r->storage_dir,
+		.retry_first_us = UPLOAD_RETRY_FIRST_US,
+		.retry_max_us = UPLOAD_RETRY_MAX_US,
+	};
+	err = workers_new("rooms", WORKERS, &r->workers);
+	if (!err)
+		err = record_files_new(&files, &r->files);
+	if (!err)
+		err = upload_new(r->loop, &r->upload_config, finish_on_uploaded,
+				 r, &r->upload);
+	return err;
+}
+
+int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
+	      const struct rooms_config *c, const struct app_config *apps,
+	      size_t n_apps, struct rooms **out, struct err *e)
+{
+	struct rooms *r = mem_zalloc(sizeof(*r));
+	int err;
+
+	*e = (struct err){0};
+	if (!r)
+		return err_set(e, ENOMEM, "", "out of memory");
+	r->loop = loop;
+	r->store = store;
+	r->notify = notify;
+	r->story = c->story;
+	r->story_arg = c->story_arg;
+	r->disk_low_bytes = c->disk_low_bytes;
+	list_init(&r->apps);
+	map_init(&r->rooms);
+	map_init(&r->members);
+	map_init(&r->tasks);
+	err = make_dirs(r, c, e);
+	if (!err)
+		err = add_apps(r, apps, n_apps);
+	if (!err)
+		err = start_ports(r, &c->media);
+	if (!err)
+		err = start_disk(r, c);
+	if (!err)
+		err = start_media(r, &c->media);
+	if (!err)
+		err = recovery_run(r, e);
+	if (err && !e->code)
+		err_set(e, err, "", "cannot start: %s", strerror(err));
+	*out = r; /* also on failure: rooms_stop and rooms_free end it */
+	return err;
+}
+
+/* ---- stopping ------------------------------------------------------------------ */
+
+static void on_stopped(struct timer *t, int64_t now_us)
+{
+	struct rooms *r = CONTAINER_OF(t, struct rooms, stop_timer);
+	void (*done)(void *arg) = r->stop_done;
+
+	(void)now_us;
+	r->stop_done = NULL;
+	if (done)
+		done(r->stop_arg);
+}
+
+void rooms_check_stopped(struct rooms *r)
+{
+	if (!r->stopping || !r->stop_done || r->members.n || r->tasks.n)
+		return;
+	/* not inside the callback of whatever was freed last */
+	if (timer_start(&r->stop_timer, r->loop, loop_now_us(r->loop),
+			on_stopped))
+		on_stopped(&r->stop_timer, 0);
+}
+
+void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
+{
+	struct map_node *next;
+
+	r->stopping = true;
+	r->stop_done = done;
+	r->stop_arg = arg;
+	for (struct map_node *n = map_next(&r->tasks, NULL); n; n = next) {
+		struct task *t = CONTAINER_OF(n, struct task, node);
+
+		next = map_next(&r->tasks, n);
+		task_suspend(t);
+		task_check(t);
+	}
+	member_close_all(r);
+	rooms_check_stopped(r);
+}
+
+void rooms_free(struct rooms *r)
+{
+	if (!r)
+		return;
+	assert(!r->members.n && !r->tasks.n && !r->rooms.n);
+	timer_stop(&r->stop_timer);
+	for (unsigned i = 0; i < r->n_media; i++)
+		media_free(r->media[i]);
+	upload_free(r->upload);
+	record_files_free(r->files);
+	workers_free(r->workers);
+	LIST_EACH(&r->apps, l, after)
+	{
+		mem_free(CONTAINER_OF(l, struct rooms_app, link));
+	}
+	map_fini(&r->rooms);
+	map_fini(&r->members);
+	map_fini(&r->tasks);
+	mem_free(r->ports_used);
+	mem_free(r);
+}

@@ -1,0 +1,807 @@
+/**
+ * rooms/tasks.c -- the life of a task: start, lists, stop, failure.
+ *
+ * WHAT  A wish is committed, then the media loop is told, then its answer
+ *       (drained) commits what comes next.
+ * DESIGN
+ *   start   reservation in memory (one task a room) -> commit `running` +
+ *           event task_started -> answer the caller -> session
+ *   stop    commit `stopping` -> answer -> session.stop -> drained, all
+ *           segments done -> commit `stopped` + task_stopped -> finish.c
+ *   failure state `failed` + event task_failed -> session.stop -> as above
+ *   A commit that fails after the caller was answered is tried again every
+ *   second.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/crash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "rooms/private.h"
+
+enum {
+	TASK_ID_SHIFT = 6,  /* low bits zero: survives a trip through double */
+	TASK_ID_COUNT = 12, /* bits of a counter behind the milliseconds */
+	MAX_WAITING = 1 << 20
+};
+
+/* 2020-01-01, so that 41 bits of milliseconds last until 2089. */
+static const int64_t TASK_ID_EPOCH_MS = 1577836800000;
+
+static void commit_stopping(struct task *t);
+static void commit_failed(struct task *t);
+static void commit_stopped(struct task *t);
+
+/* ---- small things ----------------------------------------------------------- */
+
+struct task *task_find(const struct rooms *r, uint64_t id)
+{
+	struct map_node *n = map_find(&r->tasks, &id, sizeof(id));
+
+	return n ? CONTAINER_OF(n, struct task, node) : NULL;
+}
+
+uint64_t task_next_id(struct rooms *r)
+{
+	int64_t ms = clock_unix_ms() - TASK_ID_EPOCH_MS;
+	uint64_t id = (uint64_t)(ms > 0 ? ms : 0)
+		      << (TASK_ID_COUNT + TASK_ID_SHIFT);
+
+	if (id <= r->last_task_id) /* same millisecond, or clock set back */
+		id = r->last_task_id + (1U << TASK_ID_SHIFT);
+	r->last_task_id = id;
+	return id;
+}
+
+static void info_of(const struct task *t, struct task_info *out)
+{
+	*out = (struct task_info){
+		.id = t->row.id,
+		.app = t->row.app,
+		.room = t->row.room,
+		.mode = t->row.mode,
+		.state = t->row.state,
+		.reason = t->row.reason,
+		.reason_text = t->row.reason_text,
+		.created_ms = t->row.created_ms,
+		.stopped_ms = t->row.stopped_ms,
+		.segments_open = t->segs,
+		.subscribe = t->subscribe,
+	};
+}
+
+static void answer(struct task_call *call, struct task *t, const struct err *e)
+{
+	struct task_call c = *call;
+	struct task_info info;
+
+	*call = (struct task_call){0};
+	if (!c.done)
+		return;
+	if (e->code) {
+		c.done(e, NULL, c.arg);
+		return;
+	}
+	info_of(t, &info);
+	c.done(e, &info, c.arg);
+}
+
+void task_event(struct task *t, enum event_kind kind, struct event *e)
+{
+	*e = (struct event){
+		.task_seq = t->row.next_seq++,
+		.kind = kind,
+		.unix_ms = clock_unix_ms(),
+		.app = t->row.app,
+		.task = t->row.id,
+		.mode = t->row.mode,
+		.leave_code = t->row.leave_code,
+	};
+	str_copy(e->room, sizeof(e->room), t->row.room);
+	str_copy(e->user, sizeof(e->user), "tapeop");
+	str_copy(e->client_ip, sizeof(e->client_ip), t->row.client_ip);
+	str_copy(e->platform, sizeof(e->platform), t->row.platform);
+	str_copy(e->reason, sizeof(e->reason), t->row.reason);
+	str_copy(e->reason_text, sizeof(e->reason_text), t->row.reason_text);
+}
+
+void task_once(const struct task *t, enum event_kind kind, unsigned page,
+	       char *out, size_t cap)
+{
+	snprintf(out, cap, "%" PRIu64 "/%s/%u", t->row.id,
+		 event_kind_name(kind), page);
+}
+
+struct task_track *task_get_track(struct task *t, const char *user,
+				  enum record_mode mode)
+{
+	int64_t last_ms = INT64_MIN;
+	struct task_track *tr;
+
+	LIST_EACH(&t->tracks, l, after)
+	{
+		tr = CONTAINER_OF(l, struct task_track, in_task);
+		if (tr->mode == mode && !strcmp(tr->user, user))
+			return tr;
+	}
+	tr = mem_zalloc(sizeof(*tr));
+	if (!tr)
+		return NULL;
+	tr->task = t;
+	tr->mode = mode;
+	tr->last_start_s = INT64_MIN;
+	str_copy(tr->user, sizeof(tr->user), user);
+	/* a look-up by key, only after a restart: SeqNos of rows that were
+	 * deleted stay used */
+	if (t->restored && store_read_track(t->rooms->store, t->row.id, user,
+					    mode, &tr->next_seq, &last_ms)) {
+		mem_free(tr);
+		return NULL;
+	}
+	if (last_ms > INT64_MIN)
+		tr->last_start_s = last_ms / 1000;
+	list_init(&tr->segs);
+	list_append(&t->tracks, &tr->in_task);
+	return tr;
+}
+
+static void on_retry(struct timer *timer, int64_t now_us)
+{
+	struct task *t = CONTAINER_OF(timer, struct task, retry);
+
+	(void)now_us;
+	t->retry_fn(t);
+}
+
+void task_retry(struct task *t, void (*fn)(struct task *t))
+{
+	struct loop *loop = t->rooms->loop;
+
+	t->retry_fn = fn;
+	if (timer_start(&t->retry, loop, loop_now_us(loop) + RETRY_US,
+			on_retry))
+		log_error("task=%" PRIu64 " no memory for a timer", t->row.id);
+}
+
+/* ---- lists ------------------------------------------------------------------ */
+
+static void set_lists(struct task *t, const struct subscription *s)
+{
+	t->subscribe.allow = s->allow;
+	t->subscribe.n = s->n;
+	for (size_t i = 0; i < s->n; i++) {
+		str_copy(t->users[i], sizeof(t->users[i]), s->users[i]);
+		t->subscribe.users[i] = t->users[i];
+	}
+}
+
+static int write_lists(struct task *t)
+{
+	json_t *root = json_object();
+	json_t *list = json_array();
+	char *text;
+
+	for (size_t i = 0; i < t->subscribe.n; i++)
+		json_array_append_new(list, json_string(t->users[i]));
+	json_object_set_new(
+		root, t->subscribe.allow ? "subscribe" : "unsubscribe", list);
+	text = t->subscribe.n ? json_dumps(root, JSON_COMPACT) : NULL;
+	mem_free(t->row.subscribe);
+	t->row.subscribe = mem_strdup(text ? text : "");
+	free(text);
+	json_decref(root);
+	return t->row.subscribe ? 0 : ENOMEM;
+}
+
+static void read_lists(struct task *t)
+{
+	json_t *root =
+		json_loads(t->row.subscribe ? t->row.subscribe : "", 0, NULL);
+	json_t *allow = json_object_get(root, "subscribe");
+	json_t *list = allow ? allow : json_object_get(root, "unsubscribe");
+	struct subscription s = {.allow = allow != NULL};
+	json_t *user;
+	size_t i;
+
+	json_array_foreach(list, i, user)
+	{
+		if (s.n < SUBSCRIBE_MAX && json_is_string(user))
+			s.users[s.n++] = json_string_value(user);
+	}
+	set_lists(t, &s);
+	json_decref(root);
+}
+
+static int check_lists(const struct subscription *s, struct err *e)
+{
+	const char *field = s->allow ? "subscribe" : "unsubscribe";
+
+	if (s->n > SUBSCRIBE_MAX)
+		return err_set(e, EINVAL, field, "at most %d users",
+			       SUBSCRIBE_MAX);
+	for (size_t i = 0; i < s->n; i++) {
+		if (event_id_check(s->users[i], field, e))
+			return e->code;
+	}
+	return 0;
+}
+
+/* ---- the session: what the media loop is told -------------------------------- */
+
+static void sync_session(struct task *t)
+{
+	struct session *s = t->session;
+
+	if (!s || t->mail_out || t->epoch_sent == t->epoch_wanted)
+		return;
+	s->wish.epoch = t->epoch_wanted;
+	s->wish.stop = t->stop_wanted;
+	s->wish.stop_pos = t->stop_pos;
+	s->wish.allow = t->subscribe.allow;
+	s->wish.n_users = t->subscribe.n;
+	memcpy(s->wish.users, t->users, sizeof(t->users));
+	t->epoch_sent = t->epoch_wanted;
+	t->mail_out = true;
+	media_session(s);
+}
+
+static void wish(struct task *t)
+{
+	t->epoch_wanted++;
+	sync_session(t);
+}
+
+static void stop_sound(struct task *t)
+{
+	if (t->stop_wanted || !t->session)
+		return;
+	t->stop_wanted = true;
+	t->stop_pos = sound_pos_of_us(clock_now_us());
+	wish(t);
+}
+
+void task_suspend(struct task *t)
+{
+	stop_sound(t);
+}
+
+static void on_session_answered(struct session *s)
+{
+	struct task *t = s->owner;
+
+	t->mail_out = false;
+	if (s->err) {
+		s->err = 0;
+		if (!t->stop_wanted)
+			task_fail(t, "no_memory", "out of memory");
+		if (s->wish.stop)
+			t->drained = true;
+	} else if (s->wish.stop) {
+		t->drained = true;
+	}
+	if (!t->drained) {
+		sync_session(t);
+		return;
+	}
+	mem_free(s);
+	t->session = NULL;
+	task_check(t);
+}
+
+static int make_session(struct task *t)
+{
+	const struct recording_config *rec = &t->app->recording;
+	struct session *s = mem_zalloc(sizeof(*s));
+
+	if (!s)
+		return ENOMEM;
+	s->task = t->row.id;
+	s->room_key = t->room->key;
+	s->track = (struct track_config){
+		.mp3 = {.sample_rate = rec->sample_rate, .bit_s = 64000},
+		.segment_frames = (uint64_t)sound_pos_of_us(rec->segment_us),
+		.max_waiting = MAX_WAITING,
+	};
+	s->media = t->room->media;
+	s->control = t->rooms->loop;
+	s->answered = on_session_answered;
+	s->seg_begun = seg_on_begun;
+	s->seg_ended = seg_on_ended;
+	s->owner = t;
+	s->wish.from_pos = sound_pos_of_us(clock_now_us());
+	t->session = s;
+	return 0;
+}
+
+/* ---- making and freeing -------------------------------------------------------- */
+
+static int make_task(struct rooms *r, struct rooms_app *app,
+		     struct task_row *row, struct task **out)
+{
+	struct task *t = mem_zalloc(sizeof(*t));
+
+	if (!t)
+		return ENOMEM;
+	t->rooms = r;
+	t->app = app;
+	t->row = *row;
+	list_init(&t->tracks);
+	list_init(&t->confirms);
+	if (map_add(&r->tasks, &t->node, &t->row.id, sizeof(t->row.id))) {
+		mem_free(t);
+		return ENOMEM;
+	}
+	row->subscribe = NULL; /* the task owns it now */
+	*out = t;
+	return 0;
+}
+
+static void leave_room(struct task *t)
+{
+	struct room *room = t->room;
+
+	if (!room)
+		return;
+	t->room = NULL;
+	room->task = NULL;
+	counter_add(COUNT_tasks_running, -1);
+	room_drop_if_empty(room);
+}
+
+void task_free(struct task *t)
+{
+	struct rooms *r = t->rooms;
+
+	assert(!t->segs && !t->session);
+	finish_forget(t);
+	leave_room(t);
+	timer_stop(&t->retry);
+	map_remove(&r->tasks, &t->node);
+	LIST_EACH(&t->tracks, l, after)
+	{
+		mem_free(CONTAINER_OF(l, struct task_track, in_task));
+	}
+	mem_free(t->row.subscribe);
+	mem_free(t);
+	rooms_check_stopped(r);
+}
+
+/** Take the room and prepare a session. */
+static int enter_room(struct task *t, struct room *room)
+{
+	int err;
+
+	t->room = room;
+	room->task = t;
+	counter_add(COUNT_tasks_running, 1);
+	err = make_session(t);
+	if (err)
+		leave_room(t);
+	return err;
+}
+
+int task_restore(struct rooms *r, struct task_row *row, struct task **out)
+{
+	int err = make_task(r, rooms_find_app(r, row->app), row, out);
+
+	if (err)
+		return err;
+	read_lists(*out);
+	(*out)->restored = true;
+	(*out)->drained = true; /* until it is resumed */
+	return 0;
+}
+
+int task_resume(struct task *t)
+{
+	struct room *room = rooms_get_room(t->rooms, t->app, t->row.room);
+	int err = room ? enter_room(t, room) : ENOMEM;
+
+	if (err)
+		return err;
+	t->drained = false;
+	wish(t);
+	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " resumed", t->row.app,
+		 t->row.room, t->row.id);
+	return 0;
+}
+
+/* ---- start ----------------------------------------------------------------------- */
+
+static int check_disk(struct rooms *r, struct err *e)
+{
+	int64_t free_bytes;
+	int err = file_free_bytes(r->data_dir, &free_bytes);
+
+	if (err)
+		return err_set(e, err, "data_dir", "%s: %s", r->data_dir,
+			       strerror(err));
+	if (free_bytes < r->disk_low_bytes)
+		return err_set(
+			e, ENOSPC, "data_dir",
+			"disk low: %" PRId64 " MiB free below %s, %" PRId64
+			" MiB needed; free some space",
+			free_bytes >> 20, r->data_dir, r->disk_low_bytes >> 20);
+	return 0;
+}
+
+static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
+{
+	struct room *room;
+
+	if (r->stopping)
+		return err_set(e, ECANCELED, "", "the server is stopping");
+	if (!rooms_find_app(r, w->app))
+		return err_set(e, ENOENT, "app", "there is no app %" PRIu32,
+			       w->app);
+	if (event_id_check(w->room, "room", e))
+		return e->code;
+	if (w->mode != MODE_SINGLE)
+		return err_set(e, ENOTSUP, "mode",
+			       "only \"single\" is recorded so far");
+	if (check_lists(&w->subscribe, e))
+		return e->code;
+	room = rooms_find_room(r, w->app, w->room);
+	if (!room || list_is_empty(&room->members))
+		return err_set(e, ENOENT, "room",
+			       "there is no room %.128s: it exists once "
+			       "somebody has an input in it",
+			       w->room);
+	if (room->task)
+		return err_set(e, EEXIST, "room",
+			       "task %" PRIu64 " records this room already",
+			       room->task->row.id);
+	return check_disk(r, e);
+}
+
+static void settle_batch(struct task *t, int err)
+{
+	if (t->batch && err)
+		notify_dropped(t->rooms->notify, t->batch);
+	else if (t->batch)
+		notify_committed(t->rooms->notify, t->batch);
+	t->batch = NULL;
+}
+
+static int add_event(struct task *t, struct store_write *w,
+		     enum event_kind kind)
+{
+	char once[64];
+	struct event e;
+
+	t->batch = notify_batch_new();
+	if (!t->batch)
+		return ENOMEM;
+	task_event(t, kind, &e);
+	task_once(t, kind, 0, once, sizeof(once));
+	return notify_add(t->rooms->notify, w, t->batch, &e, once);
+}
+
+static void on_start_committed(const struct store_result *result, void *arg)
+{
+	struct task *t = arg;
+	struct err e = {0};
+
+	settle_batch(t, result->err);
+	if (result->err) {
+		err_set(&e, result->err, "store", "could not be stored: %s",
+			result->text);
+		answer(&t->call, t, &e);
+		mem_free(t->session);
+		t->session = NULL;
+		task_free(t);
+		return;
+	}
+	crash_point("task.started");
+	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " started", t->row.app,
+		 t->row.room, t->row.id);
+	rooms_tell(t->rooms, "task %" PRIu64 " records room %s", t->row.id,
+		   t->row.room);
+	wish(t);
+	answer(&t->call, t, &e);
+	if (t->rooms->stopping)
+		task_suspend(t);
+}
+
+static int begin_task(struct rooms *r, const struct task_wish *w,
+		      struct task **out)
+{
+	struct task_row row = {
+		.app = w->app,
+		.mode = w->mode,
+		.state = TASK_RUNNING,
+		.created_ms = clock_unix_ms(),
+	};
+	struct task *t;
+	int err;
+
+	row.id = task_next_id(r);
+	str_copy(row.room, sizeof(row.room), w->room);
+	str_copy(row.client_ip, sizeof(row.client_ip),
+		 w->client_ip ? w->client_ip : "127.0.0.1");
+	str_copy(row.platform, sizeof(row.platform),
+		 w->platform ? w->platform : "Unknown");
+	err = make_task(r, rooms_find_app(r, w->app), &row, &t);
+	if (err)
+		return err;
+	set_lists(t, &w->subscribe);
+	err = write_lists(t);
+	if (!err)
+		err = enter_room(t, rooms_find_room(r, w->app, w->room));
+	if (err) {
+		task_free(t);
+		return err;
+	}
+	*out = t;
+	return 0;
+}
+
+void rooms_task_start(struct rooms *r, const struct task_wish *w,
+		      rooms_task_fn *done, void *arg)
+{
+	struct task_call call = {done, arg};
+	struct store_write *write;
+	struct err e = {0};
+	struct task *t;
+
+	if (check_wish(r, w, &e)) {
+		answer(&call, NULL, &e);
+		return;
+	}
+	if (begin_task(r, w, &t)) {
+		err_set(&e, ENOMEM, "", "out of memory");
+		answer(&call, NULL, &e);
+		return;
+	}
+	t->call = call;
+	write = store_write_new();
+	if (write) {
+		store_put_task(write, &t->row);
+		if (add_event(t, write, EVENT_TASK_STARTED)) {
+			store_write_free(write);
+			write = NULL;
+		}
+	}
+	store_commit(r->store, write, r->loop, on_start_committed, t);
+}
+
+/* ---- change ------------------------------------------------------------------------ */
+
+static struct task *find_running(struct rooms *r, uint64_t id, struct err *e)
+{
+	struct task *t = task_find(r, id);
+
+	if (!t)
+		err_set(e, ENOENT, "task", "there is no running task %" PRIu64,
+			id);
+	return t;
+}
+
+void rooms_task_subscribe(struct rooms *r, uint64_t id,
+			  const struct subscription *s, rooms_task_fn *done,
+			  void *arg)
+{
+	struct task_call call = {done, arg};
+	struct store_write *w;
+	struct err e = {0};
+	struct task *t = find_running(r, id, &e);
+
+	if (!t || check_lists(s, &e)) {
+		answer(&call, t, &e);
+		return;
+	}
+	if (t->row.state != TASK_RUNNING) {
+		err_set(&e, EINVAL, "task", "task %" PRIu64 " is %s", id,
+			task_state_name(t->row.state));
+		answer(&call, t, &e);
+		return;
+	}
+	set_lists(t, s);
+	w = store_write_new();
+	if (write_lists(t) || !w) {
+		store_write_free(w);
+		err_set(&e, ENOMEM, "", "out of memory");
+		answer(&call, t, &e);
+		return;
+	}
+	/* the lists are a wish without an event: written behind */
+	store_set_task(w, &t->row);
+	store_commit(r->store, w, r->loop, NULL, NULL);
+	wish(t);
+	log_info("task=%" PRIu64 " lists changed", id);
+	answer(&call, t, &e);
+}
+
+/* ---- stop -------------------------------------------------------------------------- */
+
+static void on_stopping_committed(const struct store_result *result, void *arg)
+{
+	struct task *t = arg;
+	struct err e = {0};
+
+	if (result->err) {
+		log_error("task=%" PRIu64 " stop: commit failed (%s); again "
+			  "in 1 s",
+			  t->row.id, result->text);
+		task_retry(t, commit_stopping);
+		return;
+	}
+	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " stopping",
+		 t->row.app, t->row.room, t->row.id);
+	answer(&t->call, t, &e);
+	stop_sound(t);
+	task_check(t);
+}
+
+static void commit_stopping(struct task *t)
+{
+	struct rooms *r = t->rooms;
+	struct store_write *w = store_write_new();
+
+	if (w)
+		store_set_task(w, &t->row);
+	store_commit(r->store, w, r->loop, on_stopping_committed, t);
+}
+
+void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
+		     void *arg)
+{
+	struct task_call call = {done, arg};
+	struct err e = {0};
+	struct task *t = find_running(r, id, &e);
+
+	if (!t || t->row.state != TASK_RUNNING || t->call.done) {
+		answer(&call, t, &e); /* stopping twice is fine */
+		return;
+	}
+	t->row.state = TASK_STOPPING;
+	t->row.leave_code = LEAVE_API;
+	t->call = call;
+	commit_stopping(t);
+}
+
+/* ---- failure ----------------------------------------------------------------------- */
+
+static void on_failed_committed(const struct store_result *result, void *arg)
+{
+	struct task *t = arg;
+
+	settle_batch(t, result->err);
+	if (result->err) {
+		log_error("task=%" PRIu64 " failure not stored (%s); again "
+			  "in 1 s",
+			  t->row.id, result->text);
+		task_retry(t, commit_failed);
+		return;
+	}
+	t->finishing = false;
+	task_check(t);
+}
+
+static void commit_failed(struct task *t)
+{
+	struct rooms *r = t->rooms;
+	struct store_write *w = store_write_new();
+
+	if (w) {
+		store_set_task(w, &t->row);
+		if (add_event(t, w, EVENT_TASK_FAILED)) {
+			store_write_free(w);
+			w = NULL;
+		}
+	}
+	store_commit(r->store, w, r->loop, on_failed_committed, t);
+}
+
+void task_fail(struct task *t, const char *reason, const char *text)
+{
+	stop_sound(t);
+	if (t->row.state != TASK_RUNNING)
+		return;
+	t->row.state = TASK_FAILED;
+	t->row.leave_code = LEAVE_SERVER;
+	str_copy(t->row.reason, sizeof(t->row.reason), reason);
+	str_copy(t->row.reason_text, sizeof(t->row.reason_text), text);
+	counter_add(COUNT_tasks_failed, 1);
+	log_error("app=%" PRIu32 " room=%s task=%" PRIu64 " failed: %s",
+		  t->row.app, t->row.room, t->row.id, text);
+	t->finishing = true; /* nothing comes before this commit */
+	commit_failed(t);
+}
+
+/* ---- stopped ------------------------------------------------------------------------ */
+
+static void on_stopped_committed(const struct store_result *result, void *arg)
+{
+	struct task *t = arg;
+
+	settle_batch(t, result->err);
+	if (result->err) {
+		log_error("task=%" PRIu64 " stopped: commit failed (%s); "
+			  "again in 1 s",
+			  t->row.id, result->text);
+		t->row.stopped_ms = 0;
+		task_retry(t, commit_stopped);
+		return;
+	}
+	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " %s", t->row.app,
+		 t->row.room, t->row.id, task_state_name(t->row.state));
+	t->finishing = false;
+	leave_room(t);
+	task_check(t);
+}
+
+static void commit_stopped(struct task *t)
+{
+	struct rooms *r = t->rooms;
+	struct store_write *w = store_write_new();
+
+	if (t->row.state == TASK_STOPPING)
+		t->row.state = TASK_STOPPED;
+	t->row.stopped_ms = clock_unix_ms();
+	if (w) {
+		store_set_task(w, &t->row);
+		if (add_event(t, w, EVENT_TASK_STOPPED)) {
+			store_write_free(w);
+			w = NULL;
+		}
+	}
+	store_commit(r->store, w, r->loop, on_stopped_committed, t);
+}
+
+void task_check(struct task *t)
+{
+	if (!t->drained || t->segs || t->finishing || finish_is_committing(t))
+		return;
+	if (t->row.state == TASK_RUNNING) {
+		if (t->rooms->stopping) /* resumed at the next start */
+			task_free(t);
+		return;
+	}
+	if (!t->row.stopped_ms) {
+		t->finishing = true;
+		commit_stopped(t);
+		return;
+	}
+	if (t->rooms->stopping)
+		task_free(t); /* its uploads go on at the next start */
+	else if (!t->uploads)
+		finish_task(t);
+}
+
+/* ---- looking ------------------------------------------------------------------------- */
+
+bool rooms_task_info(const struct rooms *r, uint64_t id, struct task_info *out)
+{
+	struct task *t = task_find(r, id);
+
+	if (t)
+		info_of(t, out);
+	return t != NULL;
+}
+
+int rooms_each_task(const struct rooms *r,
+		    int (*fn)(const struct task_info *t, void *arg), void *arg)
+{
+	struct map_node *n = map_next(&r->tasks, NULL);
+	struct task_info info;
+	int err;
+
+	for (; n; n = map_next(&r->tasks, n)) {
+		info_of(CONTAINER_OF(n, struct task, node), &info);
+		err = fn(&info, arg);
+		if (err)
+			return err;
+	}
+	return 0;
+}

@@ -1,0 +1,159 @@
+/**
+ * store/filter.c -- a filter as the WHERE clause of a query.
+ *
+ * Numbers are written into the text, so that the planner can see that a
+ * partial index applies; strings are bound.  The conditions of partial
+ * indices are repeated in the words of schema.c: without them the index is
+ * not used.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/inside.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+/** The column that a field of the filter means; NULL: it does not apply. */
+static const struct columns {
+	const char *id, *task, *endpoint, *delivery, *app;
+	const char *room, *user, *state, *made;
+	int settled; /* the state that most rows end in: not indexed */
+} columns[] = {
+	[READ_TASKS] = {.id = "id",
+			.task = "id",
+			.app = "app",
+			.room = "room",
+			.state = "state",
+			.made = "created_ms",
+			.settled = TASK_STOPPED},
+	[READ_SEGMENTS] = {.id = "id",
+			   .task = "task",
+			   .app = "app",
+			   .room = "room",
+			   .user = "user",
+			   .state = "state",
+			   .made = "start_ms",
+			   .settled = SEG_CLOSED},
+	[READ_INPUTS] = {.id = "id",
+			 .app = "app",
+			 .room = "room",
+			 .user = "user",
+			 .made = "created_ms"},
+	[READ_EVENTS] = {.id = "id",
+			 .task = "task",
+			 .app = "app",
+			 .made = "unix_ms"},
+	[READ_DELIVERIES] = {.id = "id",
+			     .task = "lane",
+			     .endpoint = "endpoint",
+			     .app = "app",
+			     .state = "state",
+			     .made = "created_ms",
+			     .settled = DELIVERY_DELIVERED},
+	/* A page of one delivery's attempts is keyed by n. */
+	[READ_ATTEMPTS] = {.id = "n",
+			   .delivery = "delivery",
+			   .made = "unix_ms"},
+};
+
+struct where {
+	struct buf *sql;
+	int err;
+	bool any;
+};
+
+static void condition(struct where *w, const char *text)
+{
+	buf_puts(w->sql, w->any ? " AND " : " WHERE ");
+	buf_puts(w->sql, text);
+	w->any = true;
+}
+
+static void compare(struct where *w, const char *column, const char *op,
+		    int64_t value)
+{
+	if (!column) {
+		w->err = EINVAL;
+		return;
+	}
+	condition(w, column);
+	buf_printf(w->sql, "%s%" PRId64, op, value);
+}
+
+static void match_id(struct where *w, const char *column, uint64_t id)
+{
+	if (id)
+		compare(w, column, "=", (int64_t)id);
+}
+
+static void match_text(struct where *w, const char *column, const char *value,
+		       const char *param)
+{
+	if (!value)
+		return;
+	if (!column) {
+		w->err = EINVAL;
+		return;
+	}
+	condition(w, column);
+	buf_puts(w->sql, param);
+}
+
+static void match_state(struct where *w, const struct store_filter *f,
+			const struct columns *c)
+{
+	if (f->state == -1 || !c->state)
+		return;
+	compare(w, c->state, "=", f->state);
+	if (f->state != c->settled)
+		compare(w, c->state, "<>", c->settled);
+}
+
+int filter_where(const struct store_filter *f, bool page, struct buf *sql)
+{
+	const struct columns *c = &columns[f->what];
+	struct where w = {.sql = sql};
+
+	match_id(&w, c->id, f->id);
+	match_id(&w, c->task, f->task);
+	match_id(&w, c->endpoint, f->endpoint);
+	match_id(&w, c->delivery, f->delivery);
+	match_id(&w, c->app, f->app);
+	match_text(&w, c->room, f->room, "=:room");
+	match_text(&w, c->user, f->user, "=:user");
+	match_state(&w, f, c);
+	if (f->unfinished && f->what != READ_TASKS)
+		w.err = EINVAL;
+	else if (f->unfinished)
+		condition(&w, "finished_ms=0");
+	if (f->not_uploaded && f->what != READ_SEGMENTS)
+		w.err = EINVAL;
+	else if (f->not_uploaded)
+		condition(&w, "uploaded_ms=0 AND state=2");
+	if (f->from_ms)
+		compare(&w, c->made, ">=", f->from_ms);
+	if (f->to_ms)
+		compare(&w, c->made, "<", f->to_ms);
+	if (f->what == READ_ATTEMPTS && !f->delivery)
+		w.err = EINVAL;
+	if (page && f->after)
+		compare(&w, c->id, f->newest_first ? "<" : ">",
+			(int64_t)f->after);
+	if (page)
+		buf_printf(sql, " ORDER BY %s%s", c->id,
+			   f->newest_first ? " DESC" : "");
+	return w.err ? w.err : buf_err(sql);
+}
+
+static void bind_text(sqlite3_stmt *stmt, const char *name, const char *value)
+{
+	int at = sqlite3_bind_parameter_index(stmt, name);
+
+	if (at && value)
+		sqlite3_bind_text(stmt, at, value, -1, SQLITE_STATIC);
+}
+
+void filter_bind(const struct store_filter *f, sqlite3_stmt *stmt)
+{
+	bind_text(stmt, ":room", f->room);
+	bind_text(stmt, ":user", f->user);
+}

@@ -1,0 +1,195 @@
+/**
+ * store/schema.c -- the tables.
+ *
+ * States and modes are the numbers of their enums in store.h and
+ * wire/event.h: they are on disk, so those enums only ever grow at the end.
+ * Times are wall time in ms.
+ *
+ *   task      a recording of a room
+ *   segment   a file of a track
+ *   track     SeqNos that are used up, also those of deleted segments
+ *   input     a sound source that comes back after a restart
+ *   event     what a backend may want to know; `once` makes it unique
+ *   delivery  an event for an endpoint
+ *   attempt   the last attempts of a delivery
+ *   totals    one row: deliveries by state, kept by the writes
+ *   last_id   by kind (enum store_ids): the biggest id a row ever had
+ *
+ * A partial index is used only by a query that says its condition in the
+ * same words: see filter.c.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/inside.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+enum {
+	APPLICATION_ID = 0x7461706f, /* "tapo" */
+	SCHEMA_VERSION = 1
+};
+
+static const char *const tables =
+	"CREATE TABLE task("
+	" id INTEGER PRIMARY KEY, app INTEGER NOT NULL, room TEXT NOT NULL,"
+	" mode INTEGER NOT NULL, state INTEGER NOT NULL,"
+	" reason TEXT NOT NULL, reason_text TEXT NOT NULL,"
+	" subscribe TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+	" stopped_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL,"
+	" leave_code INTEGER NOT NULL, client_ip TEXT NOT NULL,"
+	" platform TEXT NOT NULL) STRICT;"
+	"CREATE INDEX task_room ON task(room);"
+	"CREATE INDEX task_open ON task(state) WHERE state<>2;"
+	"CREATE INDEX task_finished ON task(finished_ms);"
+
+	"CREATE TABLE segment("
+	" id INTEGER PRIMARY KEY, task INTEGER NOT NULL,"
+	" app INTEGER NOT NULL, room TEXT NOT NULL, user TEXT NOT NULL,"
+	" mode INTEGER NOT NULL, seq INTEGER NOT NULL,"
+	" state INTEGER NOT NULL, file_name TEXT NOT NULL UNIQUE,"
+	" start_ms INTEGER NOT NULL, frames INTEGER NOT NULL DEFAULT 0,"
+	" size INTEGER NOT NULL DEFAULT 0, sha256 TEXT NOT NULL DEFAULT '',"
+	" closed_ms INTEGER NOT NULL DEFAULT 0,"
+	" uploaded_ms INTEGER NOT NULL DEFAULT 0,"
+	" reason TEXT NOT NULL DEFAULT '',"
+	" reason_text TEXT NOT NULL DEFAULT '',"
+	" UNIQUE(task, user, mode, seq)) STRICT;"
+	"CREATE INDEX segment_room ON segment(room);"
+	"CREATE INDEX segment_user ON segment(user);"
+	"CREATE INDEX segment_open ON segment(state) WHERE state<>2;"
+	"CREATE INDEX segment_not_uploaded ON segment(uploaded_ms)"
+	" WHERE uploaded_ms=0 AND state=2;"
+
+	"CREATE TABLE track("
+	" task INTEGER NOT NULL, user TEXT NOT NULL, mode INTEGER NOT NULL,"
+	" next_seq INTEGER NOT NULL, last_start_ms INTEGER NOT NULL,"
+	" PRIMARY KEY(task, user, mode)) STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE input("
+	" id INTEGER PRIMARY KEY, app INTEGER NOT NULL, room TEXT NOT NULL,"
+	" user TEXT NOT NULL, kind TEXT NOT NULL, port INTEGER NOT NULL,"
+	" source TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;"
+
+	"CREATE TABLE event("
+	" id INTEGER PRIMARY KEY, task INTEGER NOT NULL,"
+	" task_seq INTEGER NOT NULL, app INTEGER NOT NULL,"
+	" kind TEXT NOT NULL, unix_ms INTEGER NOT NULL, once TEXT UNIQUE,"
+	" facts TEXT NOT NULL) STRICT;"
+	"CREATE INDEX event_task ON event(task, task_seq);"
+
+	"CREATE TABLE delivery("
+	" id INTEGER PRIMARY KEY, event INTEGER NOT NULL,"
+	" endpoint INTEGER NOT NULL, lane INTEGER NOT NULL,"
+	" app INTEGER NOT NULL, state INTEGER NOT NULL,"
+	" attempts INTEGER NOT NULL, attempts_ever INTEGER NOT NULL,"
+	" late INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+	" due_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL DEFAULT 0,"
+	" done_ms INTEGER NOT NULL DEFAULT 0,"
+	" last_status INTEGER NOT NULL DEFAULT 0,"
+	" last_error TEXT NOT NULL DEFAULT '') STRICT;"
+	"CREATE INDEX delivery_open ON delivery(state) WHERE state<>1;"
+	"CREATE INDEX delivery_endpoint ON delivery(endpoint);"
+	"CREATE INDEX delivery_lane ON delivery(lane);"
+
+	"CREATE TABLE attempt("
+	" delivery INTEGER NOT NULL, n INTEGER NOT NULL,"
+	" unix_ms INTEGER NOT NULL, duration_us INTEGER NOT NULL,"
+	" status INTEGER NOT NULL, error TEXT NOT NULL,"
+	" PRIMARY KEY(delivery, n)) STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE totals("
+	" id INTEGER PRIMARY KEY CHECK(id=1), accepted INTEGER NOT NULL,"
+	" delivered INTEGER NOT NULL, pending INTEGER NOT NULL,"
+	" dead INTEGER NOT NULL, expired INTEGER NOT NULL) STRICT;"
+	"INSERT INTO totals VALUES(1, 0, 0, 0, 0, 0);"
+
+	"CREATE TABLE last_id("
+	" kind INTEGER PRIMARY KEY, value INTEGER NOT NULL) STRICT;";
+
+static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && DELIVERY_PENDING == 0 &&
+		      DELIVERY_DELIVERED == 1,
+	      "the partial indices name these states");
+
+int schema_exec(sqlite3 *handle, const char *sql, struct err *e)
+{
+	int code = sqlite3_exec(handle, sql, NULL, NULL, NULL);
+
+	if (!code)
+		return 0;
+	return err_set(e, db_errno(handle, code), "data_dir", "database: %s",
+		       sqlite3_errmsg(handle));
+}
+
+int schema_number(sqlite3 *handle, const char *sql, int64_t *value,
+		  struct err *e)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t found = 0;
+	int code = sqlite3_prepare_v2(handle, sql, -1, &stmt, NULL);
+
+	if (!code)
+		code = sqlite3_step(stmt);
+	if (code == SQLITE_ROW)
+		found = sqlite3_column_int64(stmt, 0);
+	if (code == SQLITE_ROW || code == SQLITE_DONE)
+		*value = found;
+	else
+		err_set(e, db_errno(handle, code), "data_dir", "database: %s",
+			sqlite3_errmsg(handle));
+	sqlite3_finalize(stmt);
+	return db_errno(handle, code);
+}
+
+int schema_check(sqlite3 *handle, struct err *e)
+{
+	int64_t app_id = 0;
+	int64_t version = 0;
+	int64_t n_tables = 0;
+	int err = schema_number(handle, "PRAGMA application_id", &app_id, e);
+
+	if (!err)
+		err = schema_number(handle, "PRAGMA user_version", &version, e);
+	if (!err)
+		err = schema_number(handle,
+				    "SELECT count(*) FROM sqlite_schema",
+				    &n_tables, e);
+	if (err)
+		return err;
+	if (!app_id && !version && !n_tables)
+		return 0;
+	if (app_id != APPLICATION_ID)
+		return err_set(e, EBADMSG, "data_dir",
+			       "tapeop.db is not a database of tapeop: move it "
+			       "away or choose another data_dir");
+	if (version != SCHEMA_VERSION)
+		return err_set(e, EBADMSG, "data_dir",
+			       "tapeop.db has schema version %lld, this tapeop "
+			       "knows %d: run the newer tapeop",
+			       (long long)version, SCHEMA_VERSION);
+	return 0;
+}
+
+int schema_create(sqlite3 *handle, struct err *e)
+{
+	char pragmas[96];
+	int64_t version = 0;
+	int err = schema_exec(handle, "BEGIN IMMEDIATE", e);
+
+	if (err)
+		return err;
+	err = schema_number(handle, "PRAGMA user_version", &version, e);
+	if (!err && !version) {
+		snprintf(pragmas, sizeof(pragmas),
+			 "PRAGMA application_id=%d; PRAGMA user_version=%d",
+			 APPLICATION_ID, SCHEMA_VERSION);
+		err = schema_exec(handle, tables, e);
+		if (!err)
+			err = schema_exec(handle, pragmas, e);
+	}
+	if (!err)
+		err = schema_exec(handle, "COMMIT", e);
+	if (err && !sqlite3_get_autocommit(handle))
+		sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
+	return err;
+}

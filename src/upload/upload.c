@@ -1,0 +1,317 @@
+/**
+ * upload/upload.c -- finished segments -> storage, until each is there.
+ *
+ * WHAT  A list of items; each is a job for the worker threads, or waits for
+ *       its next attempt under one timer.
+ * WHY   Storage may be slow or away for days; nothing recorded may be lost
+ *       by that, and no loop may wait for it.
+ * DESIGN
+ *   - An item belongs to the workers from workers_run until `done`.  The
+ *     loop touches only what the job does not.
+ *   - Retries never end; the delay doubles up to retry_max_us.
+ *   - Freed while jobs run: those give up early, their items are orphans
+ *     and free themselves when their `done` comes.
+ *
+ *            upload_add          attempt failed
+ *   (none) ------------> running <------------> waiting
+ *                           | confirmed
+ *                           v
+ *                        (freed)
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "upload/upload.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/counters.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "upload/local.h"
+
+enum { THREADS = 2, PATH_CAP = 4096 };
+
+struct upload {
+	/* fixed after new */
+	struct loop *loop;
+	char *spool_dir;
+	char *dir;
+	int64_t retry_first_us;
+	int64_t retry_max_us;
+	upload_fn *fn;
+	void *arg;
+	struct workers *workers;
+
+	/* loop thread */
+	struct link running;
+	struct link waiting;
+	struct timer timer;
+	size_t pending;
+
+	/* loop thread writes, workers read */
+	_Atomic bool is_stopping;
+};
+
+struct item {
+	/* loop thread */
+	struct link link;      /* in running or waiting */
+	struct upload *upload; /* NULL: orphan; workers read it, and it is
+				  cleared only when they have ended */
+	unsigned attempt;
+	int64_t delay_us;
+	int64_t due_us; /* while waiting */
+
+	/* fixed after add */
+	char *name;
+	char *sha256;
+	struct upload_item item;
+
+	/* worker, while the job runs */
+	struct job job;
+	struct err err;
+};
+
+static void free_item(struct item *it)
+{
+	if (!it)
+		return;
+	list_remove(&it->link);
+	mem_free(it->name);
+	mem_free(it->sha256);
+	mem_free(it);
+}
+
+/* ---- worker ---------------------------------------------------------------- */
+
+static void run(struct job *job)
+{
+	struct item *it = CONTAINER_OF(job, struct item, job);
+	struct upload *u = it->upload;
+	int code;
+
+	if (atomic_load_explicit(&u->is_stopping, memory_order_relaxed)) {
+		err_set(&it->err, ECANCELED, "storage", "stopped");
+		return;
+	}
+	code = local_store(u->spool_dir, u->dir, &it->item, &it->err);
+	if (!code)
+		it->err = (struct err){0};
+}
+
+/* ---- loop ------------------------------------------------------------------ */
+
+static void on_done(struct job *job);
+static void on_timer(struct timer *t, int64_t now_us);
+
+static void start_job(struct upload *u, struct item *it)
+{
+	list_remove(&it->link);
+	list_append(&u->running, &it->link);
+	it->attempt++;
+	workers_run(u->workers, &it->job, u->loop, on_done);
+}
+
+/** Arm the timer for the first that is due. */
+static void arm(struct upload *u)
+{
+	int64_t due_us = INT64_MAX;
+
+	LIST_EACH(&u->waiting, l, after)
+	{
+		struct item *it = CONTAINER_OF(l, struct item, link);
+
+		if (it->due_us < due_us)
+			due_us = it->due_us;
+	}
+	timer_stop(&u->timer);
+	/* Without memory the next add or done tries again. */
+	if (due_us != INT64_MAX &&
+	    timer_start(&u->timer, u->loop, due_us, on_timer))
+		log_warn("upload: no memory for the retry timer");
+}
+
+static void on_timer(struct timer *t, int64_t now_us)
+{
+	struct upload *u = CONTAINER_OF(t, struct upload, timer);
+
+	LIST_EACH(&u->waiting, l, after)
+	{
+		struct item *it = CONTAINER_OF(l, struct item, link);
+
+		if (it->due_us <= now_us)
+			start_job(u, it);
+	}
+	arm(u);
+}
+
+static void wait_again(struct upload *u, struct item *it)
+{
+	it->delay_us = it->delay_us ? it->delay_us * 2 : u->retry_first_us;
+	if (it->delay_us > u->retry_max_us)
+		it->delay_us = u->retry_max_us;
+	it->due_us = loop_now_us(u->loop) + it->delay_us;
+	list_remove(&it->link);
+	list_append(&u->waiting, &it->link);
+	counter_add(COUNT_uploads_failed, 1);
+	log_warn("segment=%llu upload failed attempt=%u retry_in_ms=%lld: %s",
+		 (unsigned long long)it->item.segment, it->attempt,
+		 (long long)(it->delay_us / 1000), it->err.text);
+}
+
+static void on_done(struct job *job)
+{
+	struct item *it = CONTAINER_OF(job, struct item, job);
+	struct upload *u = it->upload;
+	struct upload_result result = {.segment = it->item.segment,
+				       .err = it->err.code,
+				       .attempt = it->attempt};
+
+	if (!u) {
+		free_item(it);
+		return;
+	}
+	if (it->err.code) {
+		wait_again(u, it);
+		arm(u);
+		result.text = it->err.text;
+		u->fn(&result, u->arg);
+		return;
+	}
+	free_item(it);
+	u->pending--;
+	counter_add(COUNT_uploads_done, 1);
+	counter_add(COUNT_uploads_pending, -1);
+	result.text = "";
+	if (!timer_is_armed(&u->timer))
+		arm(u);
+	u->fn(&result, u->arg);
+}
+
+/* ---- public ---------------------------------------------------------------- */
+
+int upload_new(struct loop *loop, const struct upload_config *config,
+	       upload_fn *fn, void *arg, struct upload **out)
+{
+	struct upload *u = mem_zalloc(sizeof(*u));
+	int err = ENOMEM;
+
+	assert(loop_is_mine(loop));
+	assert(config->retry_first_us > 0 &&
+	       config->retry_max_us >= config->retry_first_us);
+	if (!u)
+		return ENOMEM;
+	u->loop = loop;
+	u->retry_first_us = config->retry_first_us;
+	u->retry_max_us = config->retry_max_us;
+	u->fn = fn;
+	u->arg = arg;
+	list_init(&u->running);
+	list_init(&u->waiting);
+	u->spool_dir = mem_strdup(config->spool_dir);
+	u->dir = mem_strdup(config->dir);
+	if (u->spool_dir && u->dir)
+		err = workers_new("upload", THREADS, &u->workers);
+	if (err)
+		upload_free(u);
+	else
+		*out = u;
+	return err;
+}
+
+void upload_free(struct upload *u)
+{
+	if (!u)
+		return;
+	assert(loop_is_mine(u->loop));
+	atomic_store(&u->is_stopping, true);
+	timer_stop(&u->timer);
+	workers_free(u->workers);
+	LIST_EACH(&u->waiting, l, after)
+	free_item(CONTAINER_OF(l, struct item, link));
+	LIST_EACH(&u->running, l, after)
+	{
+		struct item *it = CONTAINER_OF(l, struct item, link);
+
+		list_remove(l);
+		it->upload = NULL;
+	}
+	counter_add(COUNT_uploads_pending, -(int64_t)u->pending);
+	mem_free(u->spool_dir);
+	mem_free(u->dir);
+	mem_free(u);
+}
+
+int upload_add(struct upload *u, const struct upload_item *item)
+{
+	struct item *it;
+
+	assert(loop_is_mine(u->loop));
+	it = mem_zalloc(sizeof(*it));
+	if (!it)
+		return ENOMEM;
+	it->name = mem_strdup(item->name);
+	it->sha256 = mem_strdup(item->sha256);
+	if (!it->name || !it->sha256) {
+		free_item(it);
+		return ENOMEM;
+	}
+	it->upload = u;
+	it->item = *item;
+	it->item.name = it->name;
+	it->item.sha256 = it->sha256;
+	it->job.run = run;
+	it->job.key = item->segment;
+	u->pending++;
+	counter_add(COUNT_uploads_pending, 1);
+	start_job(u, it);
+	return 0;
+}
+
+size_t upload_pending(const struct upload *u)
+{
+	return u->pending;
+}
+
+int upload_put_text(const struct upload_config *config, const char *name,
+		    const void *data, size_t len)
+{
+	char path[PATH_CAP];
+	char *slash;
+	int err;
+
+	if (snprintf(path, sizeof(path), "%s/%s", config->dir, name) >=
+	    (int)sizeof(path))
+		return ENAMETOOLONG;
+	slash = strrchr(path, '/');
+	*slash = 0;
+	err = file_mkdirs(path);
+	*slash = '/';
+	return err ? err : file_write_durable(path, data, len);
+}
+
+int upload_drop_spool(const struct upload_config *config, const char *name)
+{
+	char path[PATH_CAP];
+	size_t spool_len = strlen(config->spool_dir);
+	char *slash;
+
+	if (snprintf(path, sizeof(path), "%s/%s", config->spool_dir, name) >=
+	    (int)sizeof(path))
+		return ENAMETOOLONG;
+	if (unlink(path) && errno != ENOENT)
+		return errno;
+	/* Directories that are empty now; one that is not ends it. */
+	for (;;) {
+		slash = strrchr(path, '/');
+		if (!slash || (size_t)(slash - path) <= spool_len)
+			return 0;
+		*slash = 0;
+		if (rmdir(path) && errno != ENOENT)
+			return 0;
+	}
+}

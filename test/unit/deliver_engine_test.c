@@ -1,0 +1,820 @@
+/** test/unit/deliver_engine_test.c -- the engine with time by hand and a
+ *  store in memory. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "deliver/deliver.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "deliver_fake_store.h"
+#include "oom.h"
+
+#define S ((int64_t)CLOCK_US_PER_S)
+
+enum { MAX_ATTEMPTS = 4096 };
+
+static int64_t clock_us;
+static int64_t wall_ms;
+
+static int64_t now_us(void)
+{
+	return clock_us;
+}
+
+static int64_t unix_ms(void)
+{
+	return wall_ms + clock_us / CLOCK_US_PER_MS;
+}
+
+/** The engine, its store, and the attempts under way. */
+struct rig {
+	struct loop *loop;
+	struct store store;
+	struct deliver *d;
+	struct deliver_config config;
+	struct deliver_attempt *open[MAX_ATTEMPTS]; /* by start */
+	struct deliver_attempt seen[MAX_ATTEMPTS];
+	unsigned n_open, n_seen;
+	unsigned ended[DELIVERY_STATE_N];
+	char facts[16];
+};
+
+static void on_attempt(struct deliver_attempt *a, void *arg)
+{
+	struct rig *g = arg;
+
+	assert_true(g->n_open < MAX_ATTEMPTS && g->n_seen < MAX_ATTEMPTS);
+	g->open[g->n_open++] = a;
+	g->seen[g->n_seen++] = *a;
+	snprintf(g->facts, sizeof(g->facts), "%s", a->facts);
+}
+
+static void on_ended(uint64_t delivery, enum delivery_state state, void *arg)
+{
+	struct rig *g = arg;
+
+	assert_int_equal(fake_row(&g->store, delivery)->state, state);
+	g->ended[state]++;
+}
+
+static const struct deliver_events events = {on_attempt, on_ended};
+
+static int rig_start(struct rig *g)
+{
+	return deliver_new(g->loop, &g->store, &g->config, &events, g, &g->d);
+}
+
+static void rig_init(struct rig *g)
+{
+	*g = (struct rig){.config = {.now_us = now_us,
+				     .unix_ms = unix_ms,
+				     .no_jitter = true}};
+	clock_us = 1000 * S;
+	wall_ms = 1700000000000;
+	assert_int_equal(loop_new(&g->loop), 0);
+	fake_init(&g->store);
+	assert_int_equal(rig_start(g), 0);
+}
+
+static void rig_fini(struct rig *g)
+{
+	deliver_free(g->d);
+	fake_fini(&g->store);
+	loop_free(g->loop);
+}
+
+static void rig_restart(struct rig *g)
+{
+	deliver_free(g->d);
+	fake_crash(&g->store);
+	g->n_open = 0;
+	assert_int_equal(rig_start(g), 0);
+}
+
+static struct deliver_endpoint endpoint(uint64_t id, const char *retry,
+					enum deliver_order order)
+{
+	struct deliver_endpoint e = {.id = id,
+				     .app = 1,
+				     .order = order,
+				     .expire_us = 7 * 86400 * S,
+				     .max_in_flight = 8};
+
+	snprintf(e.name, sizeof(e.name), "e%u", (unsigned)id);
+	assert_int_equal(deliver_retry_parse(retry, &e.retry, &(struct err){0}),
+			 0);
+	return e;
+}
+
+static void declare(struct rig *g, uint64_t id, const char *retry,
+		    enum deliver_order order)
+{
+	struct deliver_endpoint e = endpoint(id, retry, order);
+
+	assert_int_equal(deliver_set_endpoint(g->d, &e), 0);
+}
+
+static uint64_t add_row(struct rig *g, uint64_t to, uint64_t lane,
+			struct delivery_row *row)
+{
+	*row = (struct delivery_row){.event = g->store.n_rows + 1,
+				     .endpoint = to,
+				     .lane = lane,
+				     .app = 1,
+				     .created_ms = unix_ms(),
+				     .due_ms = unix_ms()};
+	row->id = fake_put(&g->store, row);
+	return row->id;
+}
+
+static uint64_t add(struct rig *g, uint64_t to, uint64_t lane)
+{
+	struct delivery_row row;
+	uint64_t id = add_row(g, to, lane, &row);
+
+	deliver_add(g->d, &row, 1, id, "fresh", 5);
+	return id;
+}
+
+/** Let time pass, dealing with what is due at its time. */
+static void pass(struct rig *g, int64_t us)
+{
+	int64_t end_us = clock_us + us;
+
+	while (deliver_next_us(g->d) <= end_us) {
+		if (deliver_next_us(g->d) > clock_us)
+			clock_us = deliver_next_us(g->d);
+		deliver_turn(g->d);
+		fake_answer_all(&g->store);
+	}
+	clock_us = end_us;
+	deliver_turn(g->d);
+	fake_answer_all(&g->store);
+}
+
+/** End the oldest attempt under way; not committed yet. */
+static void finish_only(struct rig *g, enum deliver_verdict verdict,
+			int64_t retry_after_us)
+{
+	struct deliver_outcome o = {.verdict = verdict,
+				    .status = verdict == VERDICT_OK ? 200 : 500,
+				    .retry_after_us = retry_after_us};
+	struct deliver_attempt *a = g->open[0];
+
+	assert_true(g->n_open > 0);
+	g->n_open--;
+	memmove(g->open, g->open + 1, g->n_open * sizeof(*g->open));
+	if (verdict != VERDICT_OK)
+		snprintf(o.error, sizeof(o.error), "no");
+	deliver_done(g->d, a, &o);
+}
+
+static void finish(struct rig *g, enum deliver_verdict verdict)
+{
+	finish_only(g, verdict, -1);
+	fake_answer_all(&g->store);
+}
+
+static uint64_t pending(struct rig *g, uint64_t id)
+{
+	struct deliver_endpoint_stats s;
+
+	return deliver_endpoint_stats(g->d, id, &s) ? s.pending : UINT64_MAX;
+}
+
+/* ---- lanes ---- */
+
+static void a_lane_has_one_attempt_at_a_time_in_order(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	for (int i = 0; i < 5; i++)
+		add(&g, 1, 7);
+	for (unsigned i = 1; i <= 5; i++) {
+		assert_int_equal(g.n_open, 1);
+		assert_int_equal(g.open[0]->delivery, i);
+		assert_int_equal(g.open[0]->task_seq, i);
+		assert_string_equal(g.facts, "fresh");
+		finish(&g, VERDICT_OK);
+	}
+	assert_int_equal(g.ended[DELIVERY_DELIVERED], 5);
+	assert_int_equal(pending(&g, 1), 0);
+	assert_int_equal(g.store.reads, 0);
+	rig_fini(&g);
+}
+
+static void the_next_attempt_of_a_lane_waits_for_the_commit(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	add(&g, 1, 7);
+	add(&g, 1, 7);
+	add(&g, 1, 8);
+	assert_int_equal(g.n_open, 2);
+	finish_only(&g, VERDICT_OK, -1);
+	assert_int_equal(g.n_open, 1);
+	assert_int_equal(deliver_in_flight(g.d), 2);
+	fake_answer_all(&g.store);
+	assert_int_equal(g.n_open, 2);
+	assert_int_equal(g.open[1]->delivery, 2);
+	rig_fini(&g);
+}
+
+static void a_failing_head_blocks_for_the_short_part_then_is_late(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	add(&g, 1, 7);
+	add(&g, 1, 7);
+	for (int i = 0; i < 7; i++) {
+		assert_int_equal(g.n_open, 1);
+		assert_int_equal(g.open[0]->delivery, 1);
+		assert_int_equal(g.open[0]->n, i + 1);
+		finish(&g, VERDICT_FAILED);
+		pass(&g, i ? 10 * S : 0);
+	}
+	assert_int_equal(clock_us, 1060 * S);
+	finish(&g, VERDICT_FAILED); /* the eighth, at 60 s */
+	assert_true(fake_row(&g.store, 1)->late);
+	assert_int_equal(g.n_open, 1);
+	assert_int_equal(g.open[0]->delivery, 2);
+	finish(&g, VERDICT_OK);
+	pass(&g, 300 * S);
+	assert_int_equal(g.n_open, 1);
+	assert_int_equal(g.open[0]->delivery, 1);
+	assert_true(g.open[0]->late);
+	finish(&g, VERDICT_OK);
+	assert_int_equal(g.ended[DELIVERY_DELIVERED], 2);
+	rig_fini(&g);
+}
+
+static void strict_waits_for_its_head(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "1s,1h", ORDER_STRICT);
+	add(&g, 1, 7);
+	add(&g, 1, 7);
+	finish(&g, VERDICT_FAILED);
+	pass(&g, S);
+	finish(&g, VERDICT_FAILED);
+	pass(&g, 3599 * S);
+	assert_int_equal(g.n_open, 0);
+	pass(&g, S);
+	assert_int_equal(g.open[0]->delivery, 1);
+	finish(&g, VERDICT_FAILED);
+	assert_int_equal(fake_row(&g.store, 1)->state, DELIVERY_DEAD);
+	assert_int_equal(g.open[0]->delivery, 2);
+	assert_false(fake_row(&g.store, 1)->late);
+	rig_fini(&g);
+}
+
+static void without_order_all_go_at_once(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "standard", ORDER_TASK);
+	for (int i = 0; i < 5; i++)
+		add(&g, 1, 7);
+	assert_int_equal(g.n_open, 1);
+	declare(&g, 1, "standard", ORDER_NONE);
+	assert_int_equal(g.n_open, 5);
+	add(&g, 1, 7);
+	assert_int_equal(g.n_open, 6);
+	rig_fini(&g);
+}
+
+/* ---- limits ---- */
+
+static void no_endpoint_has_more_in_flight_than_its_own_limit(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	for (unsigned i = 0; i < 20; i++)
+		add(&g, 1, i + 1);
+	assert_int_equal(g.n_open, 8);
+	finish_only(&g, VERDICT_OK, -1);
+	assert_int_equal(g.n_open, 8);
+	rig_fini(&g);
+}
+
+static void endpoints_that_hang_leave_slots_for_others(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	deliver_free(g.d);
+	g.config.max_in_flight = 16;
+	assert_int_equal(rig_start(&g), 0);
+	for (unsigned e = 1; e <= 4; e++)
+		declare(&g, e, "tencent", ORDER_TASK);
+	for (unsigned e = 1; e <= 3; e++)
+		for (unsigned i = 1; i <= 20; i++)
+			add(&g, e, i);
+	assert_true(g.n_open < 16);
+	add(&g, 4, 1);
+	assert_int_equal(g.seen[g.n_seen - 1].endpoint, 4);
+	rig_fini(&g);
+}
+
+static void ready_endpoints_take_turns(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	for (unsigned i = 1; i <= 4; i++)
+		for (unsigned e = 1; e <= 3; e++)
+			add(&g, e, i);
+	deliver_pause(g.d);
+	rig_restart(&g);
+	g.config.max_in_flight = 0;
+	deliver_pause(g.d);
+	for (unsigned e = 1; e <= 3; e++)
+		declare(&g, e, "tencent", ORDER_TASK);
+	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	assert_int_equal(g.n_seen, 0);
+	deliver_free(g.d);
+	assert_int_equal(rig_start(&g), 0);
+	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	assert_int_equal(g.n_seen, 0); /* none is declared */
+	for (unsigned e = 1; e <= 3; e++)
+		declare(&g, e, "tencent", ORDER_TASK);
+	fake_answer_all(&g.store);
+	assert_int_equal(g.n_seen, 12);
+	assert_string_equal(g.facts, "read");
+	rig_fini(&g);
+}
+
+/* ---- verdicts ---- */
+
+static void a_used_up_budget_is_a_dead_letter(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "1s,2s", ORDER_TASK);
+	add(&g, 1, 7);
+	for (int i = 0; i < 3; i++) {
+		finish(&g, VERDICT_FAILED);
+		pass(&g, 2 * S);
+	}
+	assert_int_equal(g.n_seen, 3);
+	assert_int_equal(g.ended[DELIVERY_DEAD], 1);
+	assert_int_equal(fake_row(&g.store, 1)->attempts, 3);
+	assert_int_equal(fake_row(&g.store, 1)->last_status, 500);
+	assert_string_equal(fake_row(&g.store, 1)->last_error, "no");
+	rig_fini(&g);
+}
+
+static void refused_is_dead_at_once_and_no_fault_of_the_endpoint(void **state)
+{
+	struct deliver_endpoint_stats s;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	add(&g, 1, 7);
+	finish(&g, VERDICT_REFUSED);
+	assert_int_equal(g.ended[DELIVERY_DEAD], 1);
+	assert_true(deliver_endpoint_stats(g.d, 1, &s));
+	assert_int_equal(s.failures_in_row, 0);
+	assert_false(deliver_endpoint_stats(g.d, 2, &s));
+	rig_fini(&g);
+}
+
+static void gone_kills_one_and_parks_the_rest(void **state)
+{
+	struct deliver_endpoint_stats s;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	declare(&g, 2, "tencent", ORDER_TASK);
+	add(&g, 1, 7);
+	add(&g, 1, 7);
+	add(&g, 1, 8);
+	finish(&g, VERDICT_GONE);
+	finish(&g, VERDICT_FAILED); /* was under way */
+	pass(&g, 86400 * S);
+	assert_int_equal(g.n_open, 0);
+	assert_int_equal(g.n_seen, 2);
+	assert_int_equal(g.ended[DELIVERY_DEAD], 1);
+	assert_true(deliver_endpoint_stats(g.d, 1, &s));
+	assert_true(s.gone);
+	assert_int_equal(s.pending, 2);
+	assert_true(s.failing_since_ms > 0);
+	add(&g, 2, 9);
+	assert_int_equal(g.n_open, 1);
+	finish(&g, VERDICT_OK);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	assert_int_equal(g.n_open, 2);
+	rig_fini(&g);
+}
+
+static void retry_after_is_waited_for(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "1s,1s,1s", ORDER_TASK);
+	add(&g, 1, 7);
+	add(&g, 1, 7);
+	finish_only(&g, VERDICT_FAILED, 45 * S);
+	fake_answer_all(&g.store);
+	pass(&g, 44 * S);
+	assert_int_equal(g.n_open, 0);
+	pass(&g, 1 * S);
+	assert_int_equal(g.open[0]->delivery, 1);
+	/* An hour is more than a lane waits. */
+	finish_only(&g, VERDICT_FAILED, 3600 * S);
+	fake_answer_all(&g.store);
+	assert_int_equal(g.open[0]->delivery, 2);
+	assert_true(fake_row(&g.store, 1)->late);
+	rig_fini(&g);
+}
+
+static void an_open_breaker_burns_no_attempts(void **state)
+{
+	struct deliver_endpoint_stats s;
+	struct rig g;
+	int64_t open = counter_get(COUNT_breaker_open);
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "10s,10s,10s", ORDER_TASK);
+	for (unsigned i = 1; i <= 20; i++)
+		add(&g, 1, i);
+	for (int i = 0; i < 10; i++)
+		finish(&g, VERDICT_FAILED);
+	assert_int_equal(counter_get(COUNT_breaker_open), open + 1);
+	assert_true(deliver_endpoint_stats(g.d, 1, &s));
+	assert_int_equal(s.breaker, BREAKER_OPEN);
+	while (g.n_open)
+		finish(&g, VERDICT_FAILED);
+	assert_true(g.n_seen <= 17);
+	pass(&g, 29 * S);
+	assert_int_equal(g.n_open, 0);
+	pass(&g, 1 * S);
+	assert_int_equal(g.n_open, 1); /* the probe */
+	finish(&g, VERDICT_FAILED);
+	pass(&g, 59 * S);
+	assert_int_equal(g.n_open, 0);
+	pass(&g, 1 * S);
+	assert_int_equal(g.n_open, 1);
+	finish(&g, VERDICT_OK);
+	assert_int_equal(g.n_open, 8);
+	assert_int_equal(counter_get(COUNT_breaker_open), open);
+	rig_fini(&g);
+}
+
+/* ---- expiry ---- */
+
+static void what_is_too_old_expires_wherever_it_waits(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_STRICT);
+	add(&g, 1, 7);
+	add(&g, 1, 7);
+	add(&g, 9, 7); /* nobody has declared 9 */
+	finish(&g, VERDICT_GONE);
+	add(&g, 1, 8);
+	pass(&g, 7 * 86400 * S - 10 * S);
+	assert_int_equal(g.ended[DELIVERY_EXPIRED], 0);
+	assert_int_equal(pending(&g, 1), 2);
+	pass(&g, 20 * S);
+	assert_int_equal(g.ended[DELIVERY_EXPIRED], 3);
+	assert_int_equal(pending(&g, 1), 0);
+	assert_int_equal(pending(&g, 9), 0);
+	assert_int_equal(fake_row(&g.store, 2)->attempts, 0);
+	assert_int_equal(deliver_next_us(g.d), INT64_MAX);
+	rig_fini(&g);
+}
+
+/* ---- the disk ---- */
+
+static void a_full_store_does_not_make_a_success_happen_twice(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	add(&g, 1, 7);
+	add(&g, 1, 7);
+	g.store.fail = ENOSPC;
+	finish(&g, VERDICT_OK);
+	pass(&g, 60 * S);
+	assert_int_equal(g.n_open, 0);
+	assert_int_equal(deliver_in_flight(g.d), 1);
+	g.store.fail = 0;
+	pass(&g, 15 * S);
+	assert_int_equal(fake_row(&g.store, 1)->state, DELIVERY_DELIVERED);
+	assert_int_equal(g.n_open, 1);
+	assert_int_equal(g.open[0]->delivery, 2);
+	rig_fini(&g);
+}
+
+static void outcomes_that_cannot_be_saved_stop_new_attempts(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	deliver_free(g.d);
+	g.config.max_in_flight = 2;
+	assert_int_equal(rig_start(&g), 0);
+	declare(&g, 1, "tencent", ORDER_NONE);
+	g.store.fail = ENOSPC;
+	for (int i = 0; i < 100; i++)
+		add(&g, 1, 7);
+	while (g.n_open)
+		finish(&g, VERDICT_OK);
+	assert_in_range(g.n_seen, 8, 10);
+	pass(&g, 100 * S);
+	assert_in_range(g.n_seen, 8, 10);
+	g.store.fail = 0;
+	pass(&g, 20 * S);
+	while (g.n_open) {
+		finish(&g, VERDICT_OK);
+		pass(&g, 0);
+	}
+	assert_int_equal(g.n_seen, 100);
+	assert_int_equal(g.ended[DELIVERY_DELIVERED], 100);
+	rig_fini(&g);
+}
+
+static void facts_that_cannot_be_read_burn_no_attempt(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	add(&g, 1, 7);
+	rig_restart(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	g.store.fail_reads = EIO;
+	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	fake_answer_all(&g.store);
+	pass(&g, 5 * S);
+	g.store.fail_reads = ENOMEM;
+	pass(&g, 5 * S);
+	assert_int_equal(g.n_seen, 0);
+	g.store.fail_reads = 0;
+	pass(&g, S);
+	assert_int_equal(g.n_open, 1);
+	assert_int_equal(g.open[0]->n, 1);
+	assert_int_equal(g.open[0]->task_seq, 1001);
+	rig_fini(&g);
+}
+
+static void a_delivery_without_its_event_is_dead(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	g.store.lost_event = 1;
+	add(&g, 1, 7);
+	rig_restart(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	fake_answer_all(&g.store);
+	assert_int_equal(g.ended[DELIVERY_DEAD], 1);
+	rig_fini(&g);
+}
+
+/* ---- restart ---- */
+
+static void a_restart_repeats_only_what_was_under_way(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	for (int i = 0; i < 3; i++)
+		add(&g, 1, 7);
+	finish(&g, VERDICT_OK);
+	finish(&g, VERDICT_FAILED);
+	pass(&g, 0);
+	finish(&g, VERDICT_FAILED);
+	pass(&g, 4 * S);
+	rig_restart(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	assert_int_equal(pending(&g, 1), 2);
+	pass(&g, 5 * S);
+	assert_int_equal(g.n_open, 0);
+	pass(&g, S);
+	assert_int_equal(g.n_open, 1);
+	assert_int_equal(g.open[0]->delivery, 2);
+	assert_int_equal(g.open[0]->n, 3);
+	rig_fini(&g);
+}
+
+static void a_wall_clock_set_back_does_not_stall(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "10s,10s", ORDER_TASK);
+	add(&g, 1, 7);
+	finish(&g, VERDICT_FAILED);
+	rig_restart(&g);
+	wall_ms -= 365 * 86400000LL;
+	declare(&g, 1, "10s,10s", ORDER_TASK);
+	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	pass(&g, 10 * S);
+	assert_int_equal(g.n_open, 1);
+	rig_fini(&g);
+}
+
+/* ---- replay ---- */
+
+static unsigned replayed;
+
+static void on_replay(const struct store_result *r, void *arg)
+{
+	(void)arg;
+	assert_int_equal(r->err, 0);
+	replayed += (unsigned)r->changed;
+}
+
+static void replay_gives_dead_letters_a_fresh_budget(void **state)
+{
+	const struct store_filter f = {.endpoint = 1, .state = -1};
+	struct rig g;
+
+	(void)state;
+	replayed = 0;
+	rig_init(&g);
+	declare(&g, 1, "1s", ORDER_TASK);
+	for (unsigned i = 1; i <= 3; i++)
+		add(&g, 1, i);
+	for (int i = 0; i < 3; i++)
+		finish(&g, VERDICT_REFUSED);
+	add(&g, 1, 1);
+	deliver_replay(g.d, &f, on_replay, NULL);
+	fake_answer_all(&g.store);
+	assert_int_equal(replayed, 3);
+	assert_int_equal(pending(&g, 1), 4);
+	assert_int_equal(g.n_open, 3); /* lane 1 is busy with its newer one */
+	assert_int_equal(g.open[0]->delivery, 4);
+	assert_int_equal(g.open[1]->delivery, 2);
+	assert_int_equal(g.open[1]->n, 2);
+	finish(&g, VERDICT_OK);
+	assert_int_equal(g.open[2]->delivery, 1);
+	finish(&g, VERDICT_FAILED);
+	assert_int_equal(fake_row(&g.store, 2)->state, DELIVERY_PENDING);
+	rig_fini(&g);
+}
+
+static void a_stale_page_brings_nothing_back(void **state)
+{
+	const struct store_filter f = {.endpoint = 1, .state = -1};
+	struct link *page;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "1s", ORDER_TASK);
+	add(&g, 1, 1);
+	finish(&g, VERDICT_REFUSED);
+	add(&g, 1, 2);
+	add(&g, 1, 3);
+	deliver_replay(g.d, &f, on_replay, NULL);
+	fake_answer(&g.store, 1); /* now its page is read */
+	finish_only(&g, VERDICT_OK, -1);
+	/* Commit the outcome before the page is looked at. */
+	page = list_first(&g.store.jobs);
+	list_remove(page);
+	list_append(&g.store.jobs, page);
+	fake_answer_all(&g.store);
+	assert_int_equal(fake_row(&g.store, 2)->state, DELIVERY_DELIVERED);
+	assert_int_equal(pending(&g, 1), 2);
+	rig_fini(&g);
+}
+
+/* ---- memory ---- */
+
+static struct rig oom_rig;
+
+/** Everything once; what cannot be had is retried when time passes. */
+static void whole_life(void)
+{
+	struct rig *g = &oom_rig;
+	const struct store_filter f = {.state = -1};
+	struct deliver_endpoint e = endpoint(1, "1s,1s", ORDER_TASK);
+
+	g->n_open = 0;
+	g->n_seen = 0;
+	g->store.n_rows = 0;
+	if (rig_start(g))
+		return;
+	if (deliver_set_endpoint(g->d, &e))
+		goto out;
+	for (unsigned i = 0; i < 4; i++)
+		add(g, 1, i / 2 + 1);
+	for (int i = 0; i < 40; i++) {
+		while (g->n_open)
+			finish(g, i % 3 ? VERDICT_OK : VERDICT_REFUSED);
+		pass(g, 5 * S);
+		if (i == 20)
+			deliver_replay(g->d, &f, NULL, NULL);
+	}
+	assert_int_equal(pending(g, 1), 0);
+	for (unsigned i = 0; i < g->store.n_rows; i++)
+		assert_int_not_equal(g->store.rows[i].d.state,
+				     DELIVERY_PENDING);
+out:
+	deliver_free(g->d);
+	g->d = NULL;
+	fake_crash(&g->store);
+}
+
+static void no_memory_delays_but_loses_nothing(void **state)
+{
+	(void)state;
+	rig_init(&oom_rig);
+	deliver_free(oom_rig.d);
+	oom_rig.d = NULL;
+	OOM_SWEEP(whole_life);
+	rig_fini(&oom_rig);
+}
+
+static void quiet(enum log_level level, const char *line, void *arg)
+{
+	(void)level;
+	(void)line;
+	(void)arg;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_lane_has_one_attempt_at_a_time_in_order),
+		cmocka_unit_test(
+			the_next_attempt_of_a_lane_waits_for_the_commit),
+		cmocka_unit_test(
+			a_failing_head_blocks_for_the_short_part_then_is_late),
+		cmocka_unit_test(strict_waits_for_its_head),
+		cmocka_unit_test(without_order_all_go_at_once),
+		cmocka_unit_test(
+			no_endpoint_has_more_in_flight_than_its_own_limit),
+		cmocka_unit_test(endpoints_that_hang_leave_slots_for_others),
+		cmocka_unit_test(ready_endpoints_take_turns),
+		cmocka_unit_test(a_used_up_budget_is_a_dead_letter),
+		cmocka_unit_test(
+			refused_is_dead_at_once_and_no_fault_of_the_endpoint),
+		cmocka_unit_test(gone_kills_one_and_parks_the_rest),
+		cmocka_unit_test(retry_after_is_waited_for),
+		cmocka_unit_test(an_open_breaker_burns_no_attempts),
+		cmocka_unit_test(what_is_too_old_expires_wherever_it_waits),
+		cmocka_unit_test(
+			a_full_store_does_not_make_a_success_happen_twice),
+		cmocka_unit_test(
+			outcomes_that_cannot_be_saved_stop_new_attempts),
+		cmocka_unit_test(facts_that_cannot_be_read_burn_no_attempt),
+		cmocka_unit_test(a_delivery_without_its_event_is_dead),
+		cmocka_unit_test(a_restart_repeats_only_what_was_under_way),
+		cmocka_unit_test(a_wall_clock_set_back_does_not_stall),
+		cmocka_unit_test(replay_gives_dead_letters_a_fresh_budget),
+		cmocka_unit_test(a_stale_page_brings_nothing_back),
+		cmocka_unit_test(no_memory_delays_but_loses_nothing),
+	};
+
+	log_set_sink(quiet, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

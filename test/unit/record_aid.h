@@ -1,0 +1,29 @@
+/** test/unit/record_aid.h -- MP3 frames to record. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TEST_UNIT_RECORD_AID_H
+#define TEST_UNIT_RECORD_AID_H
+
+#include <stdint.h>
+#include <string.h>
+
+enum { FRAME_LEN = 192, FRAME_FRAMES = 1152 };
+
+/** MPEG-1 layer III, 64 kbit/s, 48 kHz, mono; `fill` tells frames apart. */
+static inline void make_frame(uint8_t frame[FRAME_LEN], uint8_t fill)
+{
+	static const uint8_t head[] = {0xff, 0xfb, 0x54, 0xc0};
+
+	memset(frame, fill, FRAME_LEN);
+	memcpy(frame, head, sizeof(head));
+}
+
+/** The frame of fill 0 stands for silence. */
+static inline const uint8_t *silent_frame(void)
+{
+	static uint8_t frame[FRAME_LEN];
+
+	make_frame(frame, 0);
+	return frame;
+}
+
+#endif
