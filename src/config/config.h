@@ -68,4 +68,7 @@ void config_free(struct config *c);
  *  the table (etc/tapeop.yaml is this). */
 void config_write_sample(struct buf *out);
 
+/** Write the same table for readers (docs/settings.md is this). */
+void config_write_markdown(struct buf *out);
+
 #endif

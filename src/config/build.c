@@ -1,0 +1,369 @@
+/**
+ * config/build.c -- values -> struct config, with the checks that look at
+ * more than one setting.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/build.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+/* The places of the names in settings.def are these numbers. */
+static_assert(LOG_ERROR == 0 && LOG_DEBUG == 3, "log_level");
+static_assert(DIALECT_GME == 0 && DIALECT_LIVE == 1, "dialect");
+static_assert(SIGNATURE_BASE64 == 0 && SIGNATURE_HEX == 1, "encoding");
+static_assert(ORDER_TASK == 0 && ORDER_STRICT == 1 && ORDER_NONE == 2, "order");
+static_assert(NOTIFY_BY_STATUS == 0 && NOTIFY_BY_BODY == 1, "verdict");
+
+static int no_memory(struct err *e)
+{
+	return err_set(e, ENOMEM, "", "out of memory");
+}
+
+/** Where a value stands, or the item that lacks it. */
+static struct mark place(const struct builder *b, enum setting_id id)
+{
+	const struct value *v = &b->values[id];
+
+	return v->given ? v->at : b->item_at[settings[id].group];
+}
+
+static int64_t number(const struct builder *b, enum setting_id id)
+{
+	return b->values[id].number;
+}
+
+/** Move a text out of its value. */
+static char *take(struct builder *b, enum setting_id id)
+{
+	char *text = b->values[id].text;
+
+	b->values[id].text = NULL;
+	return text;
+}
+
+/* ---- begin -------------------------------------------------------------- */
+
+/** Is `group` inside of `outer`, or `outer` itself? */
+static bool is_within(enum group_id group, enum group_id outer)
+{
+	while (group != outer && group != GROUP_ID_ROOT)
+		group = groups[group].parent;
+	return group == outer;
+}
+
+int builder_begin(struct builder *b, enum group_id group, struct mark at)
+{
+	int err = 0;
+
+	b->item_at[group] = at;
+	for (unsigned i = 0; i < SETTING_N && !err; i++) {
+		if (!is_within(settings[i].group, group))
+			continue;
+		b->item_at[settings[i].group] = at;
+		err = value_set_default(&settings[i], &b->values[i]);
+	}
+	return err;
+}
+
+int builder_init(struct builder *b)
+{
+	*b = (struct builder){0};
+	b->config = mem_zalloc(sizeof(*b->config));
+	return b->config ? 0 : ENOMEM;
+}
+
+void builder_fini(struct builder *b)
+{
+	for (unsigned i = 0; i < SETTING_N; i++)
+		value_clear(&b->values[i]);
+	config_free(b->config);
+	b->config = NULL;
+}
+
+/* ---- an endpoint -------------------------------------------------------- */
+
+static int check_name(struct builder *b, const struct config_app *app,
+		      struct mark *at, struct err *e)
+{
+	const char *name = b->values[SET_CB_NAME].text;
+
+	*at = place(b, SET_CB_NAME);
+	if (name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			      "abcdefghijklmnopqrstuvwxyz0123456789_-")])
+		return err_set(e, EINVAL, "name",
+			       "must be 1 to 63 letters, digits, - and _");
+	for (size_t i = 0; i < app->n_endpoints; i++) {
+		if (!strcmp(app->endpoints[i].name, name))
+			return err_set(e, EINVAL, "name",
+				       "is taken by callbacks[%zu]: must be "
+				       "unique in its app",
+				       i);
+	}
+	return 0;
+}
+
+static int check_url(struct builder *b, struct mark *at, struct err *e)
+{
+	struct err why;
+	int err = http_url_check(b->values[SET_CB_URL].text, &why);
+
+	*at = place(b, SET_CB_URL);
+	return err ? err_set(e, err, "url", "%s", why.text) : 0;
+}
+
+static int read_kinds(struct builder *b, struct notify_endpoint *ep,
+		      struct mark *at, struct err *e)
+{
+	const struct value *v = &b->values[SET_CB_EVENTS];
+
+	for (unsigned i = 0; i < EVENT_KIND_N; i++) {
+		const enum event_kind kind = (enum event_kind)i;
+		const bool has = callback_has(ep->dialect, kind);
+
+		ep->kinds[i] = v->kinds[i] || (has && (v->all || !v->given));
+		if (!ep->kinds[i] || has)
+			continue;
+		*at = v->kind_at[i];
+		return err_set(e, EINVAL, "events",
+			       "the dialect %s has no word for %s",
+			       dialect_name(ep->dialect),
+			       event_kind_name(kind));
+	}
+	return 0;
+}
+
+static int check_encoding(const struct builder *b,
+			  const struct notify_endpoint *ep, struct mark *at,
+			  struct err *e)
+{
+	*at = place(b, SET_CB_ENCODING);
+	if (ep->dialect != DIALECT_GME && ep->encoding != SIGNATURE_BASE64)
+		return err_set(e, EINVAL, "signature_encoding",
+			       "is for the dialect gme only: remove it");
+	return 0;
+}
+
+static int build_endpoint(struct builder *b, struct config_app *app,
+			  struct mark *at, struct err *e)
+{
+	struct notify_endpoint ep = {
+		.dialect = (enum dialect)number(b, SET_CB_DIALECT),
+		.encoding = (enum signature_encoding)number(b, SET_CB_ENCODING),
+		.timeout_us = number(b, SET_CB_TIMEOUT),
+		.order = (enum deliver_order)number(b, SET_CB_ORDER),
+		.expire_us = number(b, SET_CB_EXPIRE),
+		.allow_private = number(b, SET_CB_PRIVATE),
+		.max_in_flight = (unsigned)number(b, SET_CB_IN_FLIGHT),
+	};
+	int err = check_name(b, app, at, e);
+
+	if (!err)
+		err = check_url(b, at, e);
+	if (!err)
+		err = read_kinds(b, &ep, at, e);
+	if (!err)
+		err = check_encoding(b, &ep, at, e);
+	if (!err)
+		err = deliver_retry_parse(b->values[SET_CB_RETRY].text,
+					  &ep.retry, e);
+	if (err)
+		return err;
+	ep.verdict =
+		ep.dialect == DIALECT_LIVE ? NOTIFY_BY_BODY : NOTIFY_BY_STATUS;
+	if (b->values[SET_CB_VERDICT].given)
+		ep.verdict = (enum notify_verdict)number(b, SET_CB_VERDICT);
+	ep.name = take(b, SET_CB_NAME);
+	ep.url = take(b, SET_CB_URL);
+	ep.key = take(b, SET_CB_KEY);
+	b->endpoint_at[app->n_endpoints] = b->item_at[GROUP_ID_CALLBACK];
+	app->endpoints[app->n_endpoints++] = ep;
+	return 0;
+}
+
+/* ---- an app ------------------------------------------------------------- */
+
+/** The app whose item is open: one behind those that are done. */
+static struct config_app *open_app(struct builder *b)
+{
+	return &b->config->apps[b->config->n_apps];
+}
+
+/** Make room for the app and its endpoints.  Returns 0 or ENOMEM. */
+static int make_room(struct builder *b)
+{
+	struct config *c = b->config;
+	struct config_app *app;
+
+	if (!c->apps)
+		c->apps = mem_zalloc_n(CONFIG_APPS_MAX, sizeof(*c->apps));
+	if (!c->apps)
+		return ENOMEM;
+	app = open_app(b);
+	if (!app->endpoints)
+		app->endpoints = mem_zalloc_n(CONFIG_ENDPOINTS_MAX,
+					      sizeof(*app->endpoints));
+	return app->endpoints ? 0 : ENOMEM;
+}
+
+/** gme signs every callback: with its own key, or with that of the app. */
+static int give_keys(struct builder *b, struct config_app *app, struct mark *at,
+		     struct err *e)
+{
+	for (size_t i = 0; i < app->n_endpoints; i++) {
+		struct notify_endpoint *ep = &app->endpoints[i];
+		char field[48];
+
+		ep->app = app->app.id;
+		if (ep->dialect != DIALECT_GME || *ep->key)
+			continue;
+		if (!app->secret_key) {
+			*at = b->endpoint_at[i];
+			snprintf(field, sizeof(field), "callbacks[%zu].key", i);
+			return err_set(e, EINVAL, field,
+				       "the dialect gme needs a key: set it, "
+				       "or secret_key of the app");
+		}
+		config_free_text(ep->key);
+		ep->key = mem_strdup(app->secret_key);
+		if (!ep->key)
+			return no_memory(e);
+	}
+	return 0;
+}
+
+static int build_app(struct builder *b, struct mark *at, struct err *e)
+{
+	struct config *c = b->config;
+	struct config_app *app = open_app(b);
+	struct recording_config *r = &app->app.recording;
+	int err;
+
+	app->app.id = (uint32_t)number(b, SET_APP_ID);
+	for (size_t i = 0; i < c->n_apps; i++) {
+		if (c->apps[i].app.id != app->app.id)
+			continue;
+		*at = place(b, SET_APP_ID);
+		return err_set(e, EINVAL, "id",
+			       "is taken by apps[%zu]: must be unique", i);
+	}
+	app->app.name = take(b, SET_APP_NAME);
+	app->secret_key = take(b, SET_APP_SECRET_KEY);
+	r->sample_rate = (uint32_t)number(b, SET_REC_SAMPLE_RATE);
+	r->segment_us = number(b, SET_REC_SEGMENT);
+	r->mic_off_splits = number(b, SET_REC_MIC_OFF) == 0;
+	r->mic_off_after_us = number(b, SET_REC_MIC_OFF_AFTER);
+	r->zone_minutes = (int)number(b, SET_REC_ZONE);
+	err = give_keys(b, app, at, e);
+	if (!err)
+		c->n_apps++;
+	return err;
+}
+
+/* ---- the rest ----------------------------------------------------------- */
+
+/** Without a token only loopback may ask. */
+static int build_http(struct builder *b, struct mark *at, struct err *e)
+{
+	const struct value *listen = &b->values[SET_HTTP_LISTEN];
+	struct config *c = b->config;
+
+	c->n_listen = listen->n;
+	memcpy(c->listen, listen->addrs, sizeof(c->listen));
+	for (size_t i = 0; i < listen->n; i++) {
+		char text[ADDR_TEXT_MAX];
+
+		if (b->values[SET_HTTP_ADMIN_TOKEN].given ||
+		    addr_is_loopback(&listen->addrs[i]))
+			continue;
+		*at = listen->addr_at[i];
+		return err_set(e, EINVAL, "http.admin_token",
+			       "is required, because http.listen has %s, "
+			       "which is not a loopback address",
+			       addr_write(&listen->addrs[i], text));
+	}
+	c->admin_token = take(b, SET_HTTP_ADMIN_TOKEN);
+	return 0;
+}
+
+static int build_media(struct builder *b, struct mark *at, struct err *e)
+{
+	struct media_config *m = &b->config->media;
+	const struct value *address = &b->values[SET_MEDIA_ADDRESS];
+	char text[ADDR_TEXT_MAX];
+
+	*at = place(b, SET_MEDIA_ADDRESS);
+	m->address = address->addrs[0];
+	addr_write(&m->address, text);
+	/* Unspecified and multicast: nobody can send there. */
+	if (!strcmp(text, "0.0.0.0:0") || !strcmp(text, "[::]:0") ||
+	    (m->address.sa.sa_family == AF_INET
+		     ? IN_MULTICAST(ntohl(m->address.in4.sin_addr.s_addr))
+		     : IN6_IS_ADDR_MULTICAST(&m->address.in6.sin6_addr)))
+		return err_set(e, EINVAL, "media.address",
+			       "must be an address of this machine that "
+			       "senders can reach");
+	m->rtp_port_first = (uint16_t)number(b, SET_MEDIA_RTP_PORTS);
+	m->rtp_port_last = (uint16_t)b->values[SET_MEDIA_RTP_PORTS].number2;
+	m->loops = (unsigned)number(b, SET_MEDIA_LOOPS);
+	return 0;
+}
+
+/** Unless it is set, recordings lie in the data folder. */
+static char *storage_dir(struct builder *b)
+{
+	const char *dir = b->values[SET_DATA_DIR].text;
+	struct buf path;
+	char *text = take(b, SET_LOCAL_DIR);
+
+	if (text)
+		return text;
+	buf_init(&path, 4096);
+	buf_printf(&path, "%s%srecordings", dir,
+		   dir[strlen(dir) - 1] == '/' ? "" : "/");
+	if (!buf_err(&path))
+		text = buf_take(&path);
+	buf_fini(&path);
+	return text;
+}
+
+static int build_root(struct builder *b, struct mark *at, struct err *e)
+{
+	struct config *c = b->config;
+	int err = build_http(b, at, e);
+
+	if (!err)
+		err = build_media(b, at, e);
+	if (err)
+		return err;
+	c->storage_dir = storage_dir(b);
+	if (!c->storage_dir)
+		return no_memory(e);
+	c->data_dir = take(b, SET_DATA_DIR);
+	c->log_level = (enum log_level)number(b, SET_LOG_LEVEL);
+	return 0;
+}
+
+int builder_end(struct builder *b, enum group_id group, struct mark *at,
+		struct err *e)
+{
+	if ((group == GROUP_ID_CALLBACK || group == GROUP_ID_APP) &&
+	    make_room(b))
+		return no_memory(e);
+	switch (group) {
+	case GROUP_ID_CALLBACK:
+		return build_endpoint(b, open_app(b), at, e);
+	case GROUP_ID_APP:
+		return build_app(b, at, e);
+	case GROUP_ID_ROOT:
+		return build_root(b, at, e);
+	default:
+		return 0;
+	}
+}

@@ -1,0 +1,240 @@
+/**
+ * config/sample.c -- the table of settings as a sample file and as a page.
+ *
+ * etc/tapeop.yaml and docs/settings.md are what these write; a test says so
+ * when they differ, and `config_pages_test --write` brings them up to date.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "config/settings.h"
+
+enum { TEXT_WIDTH = 78, INDENT = 2 };
+
+/** Where a line of the sample begins: "    # ". */
+struct margin {
+	unsigned depth;	  /* spaces */
+	bool is_comment;  /* the whole group is shown as a comment */
+	const char *dash; /* "- " before the first setting of an item */
+};
+
+static void write_margin(const struct margin *m, bool comment, struct buf *out)
+{
+	for (unsigned i = 0; i < m->depth; i++)
+		buf_putc(out, ' ');
+	if (comment || m->is_comment)
+		buf_puts(out, "# ");
+}
+
+/** Write `text` as comment lines of at most TEXT_WIDTH. */
+static void write_words(const struct margin *m, const char *text,
+			struct buf *out)
+{
+	size_t column = 0;
+
+	while (*text) {
+		size_t n = strcspn(text, " ");
+
+		if (column && column + 1 + n > TEXT_WIDTH) {
+			buf_putc(out, '\n');
+			column = 0;
+		}
+		if (!column) {
+			write_margin(m, true, out);
+			column = m->depth + 1;
+		} else {
+			buf_putc(out, ' ');
+		}
+		buf_append(out, text, n);
+		column += n + 1;
+		text += n;
+		text += strspn(text, " ");
+	}
+	buf_putc(out, '\n');
+}
+
+/** A default as it must be written so that YAML reads it as we do. */
+static void write_default(const struct setting *s, struct buf *out)
+{
+	const bool quote =
+		!*s->def || s->type == TYPE_ZONE || !strcmp(s->def, "off");
+
+	buf_printf(out, quote ? "\"%s\"" : "%s", s->def);
+}
+
+/** Types whose texts in the table say what is permitted. */
+static bool says_itself(enum setting_type type)
+{
+	return type == TYPE_STRING || type == TYPE_SECRET ||
+	       type == TYPE_EVENTS || type == TYPE_RETRY || type == TYPE_BOOL;
+}
+
+static void write_comment(const struct margin *m, const struct setting *s,
+			  struct buf *out)
+{
+	struct buf words;
+
+	buf_init(&words, 2048);
+	buf_puts(&words, s->text);
+	if (!(s->flags & SETTING_LATER) && !says_itself(s->type)) {
+		buf_puts(&words, " Permitted: ");
+		setting_write_permitted(s, &words);
+		buf_putc(&words, '.');
+	}
+	if (s->needs)
+		buf_printf(&words, " Needs: %s.", s->needs);
+	if (s->flags & SETTING_LATER)
+		buf_puts(&words, " (Not there yet.)");
+	write_words(m, buf_str(&words), out);
+	if (buf_err(&words) && !out->err)
+		out->err = buf_err(&words);
+	buf_fini(&words);
+}
+
+static void write_setting(struct margin *m, const struct setting *s,
+			  struct buf *out)
+{
+	const char *sample = s->sample;
+	bool comment = s->flags & SETTING_LATER || (sample && *sample == '#');
+
+	write_comment(m, s, out);
+	write_margin(m, comment, out);
+	buf_printf(out, "%s%s: ", m->dash, s->key);
+	if (sample)
+		buf_puts(out, sample + (*sample == '#'));
+	else if (s->def)
+		write_default(s, out);
+	buf_putc(out, '\n');
+	if (*m->dash) {
+		m->dash = "";
+		m->depth += INDENT;
+	}
+}
+
+static void write_group(enum group_id group, struct margin m, struct buf *out)
+{
+	for (unsigned i = 0; i < SETTING_N; i++) {
+		if (settings[i].group == group)
+			write_setting(&m, &settings[i], out);
+	}
+	for (unsigned i = GROUP_ID_ROOT + 1; i < GROUP_N; i++) {
+		const struct group *g = &groups[i];
+		struct margin sub = m;
+
+		if (g->parent != group)
+			continue;
+		buf_putc(out, '\n');
+		write_words(&m, g->text, out);
+		sub.is_comment = m.is_comment || g->flags & SETTING_LATER;
+		write_margin(&sub, false, out);
+		buf_printf(out, "%s:\n", g->key);
+		sub.depth += INDENT;
+		sub.dash = g->kind == GROUP_LIST ? "- " : "";
+		write_group((enum group_id)i, sub, out);
+	}
+}
+
+void config_write_sample(struct buf *out)
+{
+	const struct margin m = {.dash = ""};
+
+	buf_puts(out, "# Settings of `tapeop serve -c FILE`. A secret is the "
+		      "text itself, env:NAME or\n"
+		      "# file:PATH. Times have a unit: 500ms, 5s, 90m, 2h, "
+		      "7d. A setting that is not\n"
+		      "# known or out of range stops the start and is named "
+		      "with its line. All settings\n"
+		      "# with their defaults: docs/settings.md.\n\n");
+	write_group(GROUP_ID_ROOT, m, out);
+}
+
+/* ---- the page ----------------------------------------------------------- */
+
+static void write_path(enum group_id group, struct buf *out)
+{
+	const struct group *g = &groups[group];
+
+	if (group == GROUP_ID_ROOT)
+		return;
+	write_path(g->parent, out);
+	buf_printf(out, "%s%s", g->key, g->kind == GROUP_LIST ? "[]." : ".");
+}
+
+/** A cell of a table: '|' ends it. */
+static void write_cell(const char *text, struct buf *out)
+{
+	for (; *text; text++) {
+		if (*text == '|')
+			buf_putc(out, '\\');
+		buf_putc(out, *text);
+	}
+}
+
+static void write_row(const struct setting *s, struct buf *out)
+{
+	struct buf permitted;
+
+	buf_init(&permitted, 512);
+	setting_write_permitted(s, &permitted);
+	buf_puts(out, "| `");
+	write_path(s->group, out);
+	buf_printf(out, "%s` | ", s->key);
+	if (s->flags & SETTING_REQUIRED)
+		buf_puts(out, "required");
+	else if (s->def)
+		buf_printf(out, "`%s`", *s->def ? s->def : "\"\"");
+	buf_puts(out, " | ");
+	write_cell(buf_str(&permitted), out);
+	buf_puts(out, " | ");
+	write_cell(s->text, out);
+	if (s->needs) {
+		buf_puts(out, " Needs ");
+		write_cell(s->needs, out);
+		buf_putc(out, '.');
+	}
+	buf_puts(out, " |\n");
+	if (buf_err(&permitted) && !out->err)
+		out->err = buf_err(&permitted);
+	buf_fini(&permitted);
+}
+
+static void write_table(bool later, struct buf *out)
+{
+	buf_puts(out, "| setting | default | permitted | what it does |\n"
+		      "|---|---|---|---|\n");
+	for (unsigned i = 0; i < SETTING_N; i++) {
+		if (!(settings[i].flags & SETTING_LATER) == !later)
+			write_row(&settings[i], out);
+	}
+}
+
+void config_write_markdown(struct buf *out)
+{
+	buf_puts(out,
+		 "# Settings\n\n"
+		 "This page and `etc/tapeop.yaml` are written from the table "
+		 "in `src/config/settings.def`;\n"
+		 "a test fails when they differ.\n\n"
+		 "`tapeop serve -c FILE` reads one YAML document. What it does "
+		 "not know, what is there\n"
+		 "twice, of the wrong type, out of range, or a secret that "
+		 "cannot be read stops the\n"
+		 "start with `file:line:column: setting: what is permitted`; "
+		 "`tapeop doctor -c FILE`\n"
+		 "says the same without starting anything. Anchors, aliases, "
+		 "tags and a second document\n"
+		 "are refused. A secret is the text itself, `env:NAME` or "
+		 "`file:PATH` (one newline at\n"
+		 "its end is dropped), and is never logged. A changed file is "
+		 "read at the next start.\n\n");
+	buf_printf(
+		out, "At most %d apps, %d endpoints an app, %d KiB in all.\n\n",
+		CONFIG_APPS_MAX, CONFIG_ENDPOINTS_MAX, CONFIG_FILE_MAX / 1024);
+	write_table(false, out);
+	buf_puts(out, "\n## Not there yet\n\n"
+		      "These are known, so that a file may have them, but only "
+		      "their default is taken: a\n"
+		      "setting that does nothing is never ignored in "
+		      "silence.\n\n");
+	write_table(true, out);
+}

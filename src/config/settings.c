@@ -1,0 +1,213 @@
+/** config/settings.c -- the table of settings, and what each permits. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/settings.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MS(n)	 ((n) * (int64_t)1000)
+#define S(n)	 ((n) * (int64_t)1000000)
+#define H(n)	 S((n) * (int64_t)3600)
+#define REQUIRED SETTING_REQUIRED
+#define LATER	 SETTING_LATER
+#define RELOAD	 SETTING_RELOAD
+
+const struct group groups[GROUP_N] = {
+#define GROUP(id, up, name, what, most, bits, words) \
+	[GROUP_ID_##id] = {.parent = GROUP_ID_##up,  \
+			   .key = (name),            \
+			   .kind = GROUP_##what,     \
+			   .max = (most),            \
+			   .flags = (bits),          \
+			   .text = (words)},
+#define SETTING(...)
+#include "config/settings.def"
+#undef GROUP
+#undef SETTING
+};
+
+const struct setting settings[SETTING_N] = {
+#define GROUP(...)
+#define SETTING(id, of, name, what, preset, least, most, in, list, wants, \
+		bits, show, words)                                        \
+	[SET_##id] = {.group = GROUP_ID_##of,                             \
+		      .key = (name),                                      \
+		      .type = TYPE_##what,                                \
+		      .def = (preset),                                    \
+		      .min = (least),                                     \
+		      .max = (most),                                      \
+		      .unit = (in),                                       \
+		      .names = (list),                                    \
+		      .needs = (wants),                                   \
+		      .flags = (bits),                                    \
+		      .sample = (show),                                   \
+		      .text = (words)},
+#include "config/settings.def"
+#undef GROUP
+#undef SETTING
+};
+
+enum setting_id setting_find(enum group_id group, const char *key)
+{
+	for (unsigned i = 0; i < SETTING_N; i++) {
+		if (settings[i].group == group && !strcmp(settings[i].key, key))
+			return (enum setting_id)i;
+	}
+	return SETTING_N;
+}
+
+enum group_id group_find(enum group_id parent, const char *key)
+{
+	for (unsigned i = GROUP_ID_ROOT + 1; i < GROUP_N; i++) {
+		if (groups[i].parent == parent && !strcmp(groups[i].key, key))
+			return (enum group_id)i;
+	}
+	return GROUP_N;
+}
+
+void setting_write_duration(int64_t us, struct buf *out)
+{
+	static const struct {
+		const char *name;
+		int64_t us;
+	} units[] = {{"d", H(24)}, {"h", H(1)}, {"m", S(60)}, {"s", S(1)}};
+
+	/* Two days read better as 48h, a week as 7d. */
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		bool small = units[i].us == H(24) && us < H(48);
+
+		if (us && !small && us % units[i].us == 0) {
+			buf_printf(out, "%" PRId64 "%s", us / units[i].us,
+				   units[i].name);
+			return;
+		}
+	}
+	if (us)
+		buf_printf(out, "%" PRId64 "ms", us / MS(1));
+	else
+		buf_puts(out, "0s");
+}
+
+/* ---- names of an ENUM -------------------------------------------------- */
+
+/** Place of `name` in "a|b|c", which ends at `end`; -1: it is not in. */
+static int index_of(const char *names, const char *end, const char *name)
+{
+	const size_t len = strlen(name);
+
+	for (int i = 0; names < end; i++) {
+		size_t n = strcspn(names, "|;");
+
+		if (n == len && !memcmp(names, name, len))
+			return i;
+		names += n + 1;
+	}
+	return -1;
+}
+
+int setting_name_index(const struct setting *s, const char *name)
+{
+	return index_of(s->names, strchrnul(s->names, ';'), name);
+}
+
+bool setting_name_is_later(const struct setting *s, const char *name)
+{
+	const char *later = strchr(s->names, ';');
+
+	return later &&
+	       index_of(later + 1, s->names + strlen(s->names), name) >= 0;
+}
+
+static void write_names(const struct setting *s, struct buf *out)
+{
+	const char *end = strchrnul(s->names, ';');
+
+	for (const char *p = s->names; p < end;) {
+		size_t n = strcspn(p, "|;");
+
+		buf_puts(out, p == s->names ? "" : ", ");
+		buf_append(out, p, n);
+		p += n + 1;
+	}
+}
+
+/* ---- what is permitted ------------------------------------------------- */
+
+static void write_events(struct buf *out)
+{
+	buf_puts(out, "all, or a list of: ");
+	for (unsigned i = 0; i < EVENT_KIND_N; i++) {
+		const enum event_kind kind = (enum event_kind)i;
+
+		if (callback_has(DIALECT_GME, kind) ||
+		    callback_has(DIALECT_LIVE, kind))
+			buf_printf(out, "%s%s", i ? ", " : "",
+				   event_kind_name(kind));
+	}
+}
+
+static void write_range(const struct setting *s, struct buf *out)
+{
+	if (s->type == TYPE_INT) {
+		buf_printf(out, "a whole number from %" PRId64 " to %" PRId64,
+			   s->min, s->max);
+		if (s->unit)
+			buf_printf(out, " [%s]", s->unit);
+		return;
+	}
+	buf_puts(out, "a time such as ");
+	buf_puts(out, s->def);
+	buf_puts(out, ", from ");
+	setting_write_duration(s->min, out);
+	buf_puts(out, " to ");
+	setting_write_duration(s->max, out);
+}
+
+void setting_write_permitted(const struct setting *s, struct buf *out)
+{
+	switch (s->type) {
+	case TYPE_STRING:
+		buf_printf(out, "a text of %" PRId64 " to %" PRId64 " bytes",
+			   s->min, s->max);
+		break;
+	case TYPE_SECRET:
+		buf_puts(out, "a secret: env:NAME, file:PATH, or the text "
+			      "itself");
+		break;
+	case TYPE_INT:
+	case TYPE_DURATION:
+		write_range(s, out);
+		break;
+	case TYPE_BOOL:
+		buf_puts(out, "true or false");
+		break;
+	case TYPE_ENUM:
+		if (strchrnul(s->names, ';') - s->names >
+		    (ptrdiff_t)strcspn(s->names, "|"))
+			buf_puts(out, "one of: ");
+		write_names(s, out);
+		break;
+	case TYPE_ADDRS:
+		buf_puts(out, s->max > 1 ? "an IP address with a port, or a "
+					   "list of 1 to 4"
+					 : "an IP address without a port");
+		break;
+	case TYPE_PORTS:
+		buf_printf(out,
+			   "two ports FIRST-LAST from %" PRId64 " to %" PRId64,
+			   s->min, s->max);
+		break;
+	case TYPE_EVENTS:
+		write_events(out);
+		break;
+	case TYPE_RETRY:
+		buf_puts(out, "tencent, standard or 1 to 32 times such as "
+			      "\"1s,10s,5m\", each at most 7d");
+		break;
+	case TYPE_ZONE:
+		buf_puts(out, "\"+HH:MM\" or \"-HH:MM\", from -12:00 to "
+			      "+14:00");
+		break;
+	}
+}

@@ -1,0 +1,97 @@
+/** config/settings.h -- the table of settings (settings.def) as C sees it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "config/config.h"
+
+enum { CONFIG_API_KEYS_MAX = 10 };
+
+enum group_kind { GROUP_MAP, GROUP_LIST };
+
+enum setting_type {
+	TYPE_STRING,
+	TYPE_SECRET, /* literal, env:NAME, file:PATH */
+	TYPE_INT,
+	TYPE_DURATION, /* "2h" */
+	TYPE_BOOL,     /* true, false */
+	TYPE_ENUM,     /* one of `names` */
+	TYPE_ADDRS,    /* one or a list */
+	TYPE_PORTS,    /* "41000-41999" */
+	TYPE_EVENTS,   /* one or a list */
+	TYPE_RETRY,
+	TYPE_ZONE /* "+08:00" */
+};
+
+enum { SETTING_REQUIRED = 1, SETTING_LATER = 2, SETTING_RELOAD = 4 };
+
+enum group_id {
+#define GROUP(id, ...) GROUP_ID_##id,
+#define SETTING(...)
+#include "config/settings.def"
+#undef GROUP
+#undef SETTING
+	GROUP_N
+};
+
+enum setting_id {
+#define GROUP(...)
+#define SETTING(id, ...) SET_##id,
+#include "config/settings.def"
+#undef GROUP
+#undef SETTING
+	SETTING_N
+};
+
+struct group {
+	enum group_id parent; /* the root's is itself */
+	const char *key;
+	enum group_kind kind;
+	unsigned max; /* of a list */
+	unsigned flags;
+	const char *text;
+};
+
+/** The columns of settings.def, which explains them. */
+struct setting {
+	enum group_id group;
+	const char *key;
+	enum setting_type type;
+	const char *def;
+	int64_t min, max;
+	const char *unit;
+	const char *names;
+	const char *needs;
+	unsigned flags;
+	const char *sample;
+	const char *text;
+};
+
+extern const struct group groups[GROUP_N];
+extern const struct setting settings[SETTING_N];
+
+/** The setting or group of that name in a group; SETTING_N, GROUP_N: none. */
+enum setting_id setting_find(enum group_id group, const char *key);
+enum group_id group_find(enum group_id parent, const char *key);
+
+/**
+ * Write what this setting permits, behind "must be" or "permitted:":
+ * "a whole number from 0 to 64", "one of: gme, live".
+ */
+void setting_write_permitted(const struct setting *s, struct buf *out);
+
+/** Place of `name` in the names of an ENUM that are there, -1: not there. */
+int setting_name_index(const struct setting *s, const char *name);
+
+/** Is it a name that is promised for later? */
+bool setting_name_is_later(const struct setting *s, const char *name);
+
+/** Write a time in its largest whole unit: "90m", "2h", "200ms". */
+void setting_write_duration(int64_t us, struct buf *out);
+
+#endif
