@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/counters.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -58,7 +57,6 @@ int finish_upload(struct task *t, const struct segment_row *row)
 	}
 	list_append(&t->confirms, &c->in_task);
 	t->uploads++;
-	counter_add(COUNT_uploads_pending, 1);
 	return 0;
 }
 
@@ -170,15 +168,11 @@ void finish_on_uploaded(const struct upload_result *result, void *arg)
 	if (r->stopping)
 		return; /* its task may be gone; found again at the start */
 	if (result->err) {
-		counter_add(COUNT_uploads_failed, 1);
 		log_warn("task=%" PRIu64 " user=%s seg=%" PRIu32
-			 " upload failed (%s), attempt %u; will be tried again",
-			 c->row.task, c->row.user, c->row.seq, result->text,
-			 result->attempt);
+			 " upload failed, attempt %u; will be tried again",
+			 c->row.task, c->row.user, c->row.seq, result->attempt);
 		return;
 	}
-	counter_add(COUNT_uploads_done, 1);
-	counter_add(COUNT_uploads_pending, -1);
 	commit_uploaded(c);
 }
 

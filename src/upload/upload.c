@@ -178,7 +178,8 @@ static void on_done(struct job *job)
 	struct upload *u = it->upload;
 	struct upload_result result = {.segment = it->item.segment,
 				       .err = it->err.code,
-				       .attempt = it->attempt};
+				       .attempt = it->attempt,
+				       .user = it->item.user};
 
 	if (!u) {
 		free_item(it);

@@ -31,7 +31,7 @@ struct upload_item {
 	const char *name; /* below spool and storage */
 	int64_t len;
 	const char *sha256; /* "" when not known: not compared */
-	void *user;         /* the caller's, in the result */
+	void *user;	    /* the caller's, in the result */
 };
 
 struct upload_result {
@@ -40,6 +40,7 @@ struct upload_result {
 			      will be tried again */
 	unsigned attempt; /* from 1 */
 	const char *text; /* what failed */
+	void *user;	  /* of the item */
 };
 typedef void(upload_fn)(const struct upload_result *r, void *arg);
 
