@@ -478,7 +478,8 @@ int store_each_pending(struct store *s,
 {
 	static const char sql[] =
 		"SELECT id, event, endpoint, lane, due_ms, created_ms,"
-		" attempts, late, attempts_ever FROM delivery WHERE state=0 AND state<>1"
+		" attempts, late, attempts_ever FROM delivery WHERE state=0 "
+		"AND state<>1"
 		" ORDER BY id";
 	sqlite3_stmt *stmt = NULL;
 	sqlite3 *reader = NULL;

@@ -1,0 +1,90 @@
+/** commands/commands.c -- finds the command that was named, or says which
+ *  there are. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/attr.h"
+#include "base/nearest.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *does; /* "": the title of a group */
+};
+
+static const struct command commands[] = {
+	{"Look at it", NULL, ""},
+	{"version", command_version, "which version this is, and of what"},
+	{"Run it", NULL, ""},
+	{"serve", command_serve, "run the recorder"},
+	{"Be told", NULL, ""},
+	{"receive", command_receive, "receive and verify callbacks of an app"},
+	{"sign", command_sign, "sign a callback as a sender would"},
+	{"verify", command_verify, "check a callback's signature"},
+};
+
+static void print_help(FILE *to)
+{
+	fputs("usage: tapeop COMMAND [options]      (tapeop COMMAND --help)\n"
+	      "\n"
+	      "Records live voice rooms and tells the app's backend about "
+	      "every step.\n",
+	      to);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		const struct command *c = &commands[i];
+
+		if (c->run)
+			fprintf(to, "  %-12s %s\n", c->name, c->does);
+		else
+			fprintf(to, "\n%s\n", c->name);
+	}
+	fputs("\nExit codes: 0 done, 1 failed, 2 usage.\n", to);
+}
+
+static const struct command *find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (commands[i].run && !strcmp(commands[i].name, name))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int unknown(const char *name)
+{
+	struct nearest near = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (commands[i].run)
+			nearest_add(&near, name, commands[i].name);
+	}
+	fprintf(stderr, "tapeop: there is no command %.40s", name);
+	if (near.name)
+		fprintf(stderr, "; did you mean %s?\n", near.name);
+	else
+		fputs("; `tapeop --help` lists them\n", stderr);
+	return EXIT_USAGE;
+}
+
+int commands_run(int argc, char **argv)
+{
+	const struct command *c;
+	const char *name = argc > 1 ? argv[1] : "";
+
+	if (!name[0]) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(name, "--help") || !strcmp(name, "-h") ||
+	    !strcmp(name, "help")) {
+		print_help(stdout);
+		return EXIT_DONE;
+	}
+	if (!strcmp(name, "--version"))
+		name = "version";
+	c = find(name);
+	return c ? c->run(argc - 1, argv + 1) : unknown(name);
+}
