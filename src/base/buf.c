@@ -47,7 +47,7 @@ static int reserve(struct buf *b, size_t len)
 		b->err = EMSGSIZE;
 		return b->err;
 	}
-	if (b->len + len < b->cap)
+	if (b->data && b->len + len < b->cap)
 		return 0;
 	while (cap <= b->len + len)
 		cap *= 2;

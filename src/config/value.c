@@ -352,7 +352,7 @@ static int check_later(const struct setting *s, const struct value *v,
 	if (err)
 		return no_memory(s, e);
 	if (v->number != def.number ||
-	    (v->text && strcmp(v->text, def.text) != 0))
+	    (v->text && (!def.text || strcmp(v->text, def.text) != 0)))
 		err = not_there_yet(s, e);
 	value_clear(&def);
 	return err;

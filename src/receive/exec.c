@@ -20,8 +20,6 @@
 #include "base/str.h"
 #include "receive/private.h"
 
-extern char **environ;
-
 struct exec {
 	struct loop *loop;
 	pid_t pid;

@@ -170,7 +170,10 @@ static void use_up(struct disk_file *d, struct iovec **iov, int *n, size_t len)
 {
 	d->len += (int64_t)len;
 	while (len) {
-		size_t part = len < (*iov)->iov_len ? len : (*iov)->iov_len;
+		size_t part;
+
+		assert(*n > 0);
+		part = len < (*iov)->iov_len ? len : (*iov)->iov_len;
 
 		/* SHA-256 of bytes in memory cannot fail. */
 		EVP_DigestUpdate(d->sha, (*iov)->iov_base, part);

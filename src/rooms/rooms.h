@@ -198,7 +198,7 @@ struct room_info {
  *  non-zero.  Nothing may be changed inside. */
 int rooms_each(const struct rooms *r,
 	       int (*fn)(const struct room_info *room, void *arg), void *arg);
-int rooms_each_input(const struct rooms *r, uint32_t app, const char *room,
+int rooms_each_input(const struct rooms *r, uint32_t app, const char *id,
 		     int (*fn)(const struct input_info *in, void *arg),
 		     void *arg);
 int rooms_each_task(const struct rooms *r,

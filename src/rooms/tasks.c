@@ -92,6 +92,7 @@ static void answer(struct task_call *call, struct task *t, const struct err *e)
 		c.done(e, NULL, c.arg);
 		return;
 	}
+	assert(t);
 	info_of(t, &info);
 	c.done(e, &info, c.arg);
 }

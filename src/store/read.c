@@ -277,7 +277,7 @@ static int add_row(const struct store_filter *f, sqlite3_stmt *stmt,
 	struct cursor c = {.stmt = stmt};
 	char *at;
 
-	if (rows->n == *cap) {
+	if (!*array || rows->n == *cap) {
 		size_t more = *cap ? 4 * *cap : 4;
 		char *grown = mem_realloc(*array, more * k->row_len);
 

@@ -121,6 +121,7 @@ int store_open(const struct store_config *config, struct store **out,
 
 	if (err)
 		return err;
+	assert(s);
 	err = take_dir(s, e);
 	if (!err)
 		err = open_database(s, e);

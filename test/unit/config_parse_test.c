@@ -363,8 +363,8 @@ static void what_is_too_long_or_deep_is_refused_at_once(void **state)
 	memset(text, '[', len);
 	assert_int_equal(config_parse("t.yaml", text, len, &c, &e), EINVAL);
 	assert_non_null(strstr(e.text, "t.yaml:1:1: "));
-	for (size_t i = 0; i < len; i += 2)
-		memcpy(text + i, "- ", 2);
+	for (size_t i = 0; i < len; i++)
+		text[i] = "- "[i % 2];
 	assert_int_equal(config_parse("t.yaml", text, len, &c, &e), EINVAL);
 	memset(text, 'a', len);
 	assert_int_equal(config_parse("t.yaml", text, len, &c, &e), EINVAL);

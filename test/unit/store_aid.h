@@ -51,7 +51,7 @@ static inline void aid_again(struct aid *a)
 static inline void aid_dir(struct aid *a)
 {
 	memset(a, 0, sizeof(*a));
-	strcpy(a->dir, "/tmp/tapeop-store-XXXXXX");
+	snprintf(a->dir, sizeof(a->dir), "/tmp/tapeop-store-XXXXXX");
 	assert_non_null(mkdtemp(a->dir));
 	a->config.data_dir = a->dir;
 	a->config.ballast_bytes = AID_BALLAST;
