@@ -25,7 +25,7 @@ ASSETS   := $(shell find assets console 2>/dev/null)
 
 # --- flags ------------------------------------------------------------------
 
-PKGS := opus ogg openssl libcurl libmicrohttpd jansson sqlite3 yaml-0.1 zlib
+PKGS := opus ogg openssl libcurl libmicrohttpd jansson sqlite3 yaml-0.1
 
 # Asked once and only when something is compiled: `make help`, `make clean` and
 # `make run` on a machine without the libraries must get as far as tools/setup.
