@@ -19,6 +19,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -34,7 +35,8 @@ enum {
 	STOP_WAIT = SOUND_RATE / 2, /* frames; over the reorder window */
 	/* silence mode: how far the file may run ahead of a silent sender;
 	 * a stall shorter than this is put in its place */
-	HOLD_US = 2 * 1000 * 1000
+	HOLD_US = 2 * 1000 * 1000,
+	CLOCK_STEP_US = 20 * 1000 /* less is the time between two readings */
 };
 
 struct media {
@@ -44,6 +46,7 @@ struct media {
 	struct map rooms; /* struct media_room by key */
 	struct link work; /* voices, the one due first at the head */
 	struct timer work_timer;
+	int64_t apart_us; /* wall clock minus monotonic clock */
 };
 
 struct media_room {
@@ -166,13 +169,28 @@ void media_grant(struct seg *seg)
 	mail_post(seg->session->media->loop, &seg->granted, on_granted);
 }
 
+/**
+ * Wall time [ms] of a position.  The distance of the two clocks is kept until
+ * one is set, so segments that follow each other without a gap do so in their
+ * times as well.
+ */
+static int64_t wall_ms(struct media *m, int64_t pos)
+{
+	int64_t now_us = clock_now_us();
+	int64_t apart_us = clock_unix_ms() * CLOCK_US_PER_MS - now_us;
+	int64_t pos_us = pos * CLOCK_US_PER_MS / SOUND_FRAMES_PER_MS;
+
+	if (llabs(apart_us - m->apart_us) > CLOCK_STEP_US)
+		m->apart_us = apart_us;
+	return (pos_us + m->apart_us) / CLOCK_US_PER_MS;
+}
+
 static void on_segment_begun(struct segment *segment, void *arg)
 {
 	struct part *part = arg;
 	struct session *s = part->session;
 	struct seg *seg = mem_zalloc(sizeof(*seg));
 	const uint8_t *silent;
-	int64_t behind;
 
 	if (!seg) {
 		log_error("task=%llu user=%s segment lost: out of memory",
@@ -180,9 +198,8 @@ static void on_segment_begun(struct segment *segment, void *arg)
 		segment->failed = true;
 		return;
 	}
-	behind = sound_pos_of_us(clock_now_us()) - segment->start_pos;
 	seg->session = s;
-	seg->start_ms = clock_unix_ms() - behind / SOUND_FRAMES_PER_MS;
+	seg->start_ms = wall_ms(s->media, segment->start_pos);
 	str_copy(seg->user, sizeof(seg->user), part->voice->user);
 	silent = track_silent_frame(part->track, &seg->silent_len);
 	assert(seg->silent_len <= sizeof(seg->silent));
