@@ -17,6 +17,7 @@ struct command {
 
 static const struct command commands[] = {
 	{"Look at it", NULL, ""},
+	{"demo", command_demo, "see everything at once, on this machine"},
 	{"version", command_version, "which version this is, and of what"},
 	{"Run it", NULL, ""},
 	{"serve", command_serve, "run the recorder"},

@@ -196,8 +196,8 @@ static void on_done_committed(const struct store_result *r, void *arg)
 	if (seg->row.state == SEG_CLOSED) {
 		counter_add(COUNT_segments_closed, 1);
 		log_seg(seg, "closed");
-		rooms_tell(t->rooms, "file closed: %s (%.2f s)",
-			   seg->row.file_name,
+		rooms_tell(t->rooms, "%s's file %" PRIu32 " is closed: %.2f s",
+			   seg->row.user, seg->row.seq,
 			   (double)seg->row.frames / SOUND_RATE);
 		if (finish_upload(t, &seg->row))
 			log_error("task=%" PRIu64
