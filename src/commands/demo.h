@@ -2,8 +2,8 @@
  * commands/demo.h -- the parts of `tapeop demo`.
  *
  *   demo.c        options, folders, settings; starts and ends everything
- *   demo_stage.c  the stage: who joins, speaks and leaves when, and whether
- *                 all of it arrived
+ *   demo_stage.c  the stage: who joins, speaks and leaves when
+ *   demo_ledger.c what was heard of a task, and what should have been
  *   demo_show.c   what the terminal shows of it
  *
  * Two threads.  The main one runs the server's loop, as `tapeop serve` would.
@@ -31,6 +31,7 @@ enum {
 	DEMO_APP = 1400000000,
 	DEMO_PATH_MAX = 1024, /* bytes of the data folder's path */
 	DEMO_URL_MAX = 96,
+	DEMO_ID_MAX = 24, /* bytes of a task's or input's id as text */
 	DEMO_VOICES = 2,
 	DEMO_LEVELS = 64 /* remembered of a voice, one a tick */
 };
@@ -96,6 +97,36 @@ void show_end(struct show *s, const struct demo_result *r);
 
 /** The summary as one line on stdout.  Returns 0 or an errno. */
 MUST_CHECK int show_json(const struct demo_result *r);
+
+/* ---- what was heard -------------------------------------------------------- */
+
+struct heard;
+
+/** The verified callbacks so far.  Zero it before first use. */
+struct ledger {
+	struct heard *heard; /* n, owned */
+	size_t n, cap;
+	uint64_t refused, duplicates; /* the owner counts */
+};
+
+/** Returns 0 or ENOMEM. */
+MUST_CHECK int ledger_add(struct ledger *l, const struct callback *c);
+void ledger_fini(struct ledger *l);
+
+/** How many callbacks told of this task. */
+uint64_t ledger_count(const struct ledger *l, const char *task);
+
+/**
+ * Compare with what the server lists (`segments` of its API): each file is
+ * closed and in storage, each was told of three times in the gme dialect,
+ * and each event of the task once in the live dialect.
+ * Returns a list of what is missing, as sentences; the caller's.
+ */
+json_t *ledger_missing(const struct ledger *l, const char *task,
+		       const json_t *segments);
+
+/** Is there a file of this user? */
+bool segments_have(const json_t *segments, const char *user);
 
 /* ---- the stage -------------------------------------------------------------- */
 

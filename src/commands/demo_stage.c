@@ -36,21 +36,10 @@ enum {
 	BOB_US = 5200 * CLOCK_US_PER_MS,   /* into alice's last words */
 	PATIENCE_US = 60 * CLOCK_US_PER_S, /* for what must arrive */
 	CALL_US = 20 * CLOCK_US_PER_S,
-	HEARD_MAX = 100000,
 	INBOX_BALLAST = 1 << 20,
 	INBOX_QUEUE = 10000,
 	MAX_BODY = 1 << 20,
-	PATH_MAX_LEN = 256,
-	ID_TEXT_MAX = 24
-};
-
-/** A verified callback of our task, as far as it is counted. */
-struct heard {
-	enum dialect dialect;
-	enum event_kind kind;
-	uint32_t seq;
-	char user[16];
-	char task[ID_TEXT_MAX];
+	PATH_MAX_LEN = 256
 };
 
 struct voice {
@@ -58,7 +47,7 @@ struct voice {
 	struct demo_voice *view;
 	const struct asset *asset;
 	int64_t turn_us; /* when the next turn begins, from the first word */
-	char input[ID_TEXT_MAX];
+	char input[DEMO_ID_MAX];
 	struct addr to;
 	struct timer turn;
 	struct rtp_sender *sender;
@@ -88,12 +77,10 @@ struct stage {
 	int64_t first_word_us; /* 0: nobody has spoken yet */
 	struct timer timer;    /* of the step: tick, linger, look again */
 	int64_t deadline_us;   /* for everything to arrive */
-	char task[ID_TEXT_MAX];
+	char task[DEMO_ID_MAX];
 	bool over;
-	struct heard *heard; /* n_heard, until it is over */
-	size_t n_heard, heard_cap;
-	uint64_t refused, duplicates;
-	json_t *segments; /* as the server lists them */
+	struct ledger ledger; /* until it is over */
+	json_t *segments;     /* as the server lists them */
 	int16_t pcm[SOUND_PACKET_MAX];
 };
 
@@ -214,15 +201,6 @@ static json_t *summary_segments(struct stage *s)
 	return list;
 }
 
-static uint64_t count_verified(const struct stage *s)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < s->n_heard; i++)
-		n += !strcmp(s->heard[i].task, s->task);
-	return n;
-}
-
 /** Show how it went.  Takes `missing` over; what is NULL for want of memory
  *  counts as missing. */
 static void finish(struct stage *s, json_t *missing)
@@ -231,9 +209,9 @@ static void finish(struct stage *s, json_t *missing)
 	struct demo_result r = {
 		.task = s->task,
 		.segments = segments,
-		.verified = count_verified(s),
-		.refused = s->refused,
-		.duplicates = s->duplicates,
+		.verified = ledger_count(&s->ledger, s->task),
+		.refused = s->ledger.refused,
+		.duplicates = s->ledger.duplicates,
 		.missing = missing,
 	};
 	bool good = segments && missing && !json_array_size(missing);
@@ -247,100 +225,23 @@ static void finish(struct stage *s, json_t *missing)
 		good = false;
 	json_decref(segments);
 	json_decref(missing);
-	mem_free(s->heard);
-	s->heard = NULL;
-	s->n_heard = 0;
 	s->config->over(good, s->config->arg);
 }
 
-/* ---- has everything arrived? -------------------------------------------------------- */
+/* ---- has everything arrived? ------------------------------------------------ */
 
-static unsigned count_heard(const struct stage *s, enum dialect dialect,
-			    enum event_kind kind, const char *user,
-			    json_int_t seq)
+/** What is missing by what the server lists: a list of sentences. */
+static json_t *list_missing(const struct stage *s)
 {
-	unsigned n = 0;
+	json_t *missing = ledger_missing(&s->ledger, s->task, s->segments);
 
-	for (size_t i = 0; i < s->n_heard; i++) {
-		const struct heard *h = &s->heard[i];
+	for (int i = 0; i < DEMO_VOICES; i++) {
+		const struct voice *v = &s->voices[i];
 
-		n += h->dialect == dialect && h->kind == kind &&
-		     !strcmp(h->task, s->task) &&
-		     (!user || (!strcmp(h->user, user) && h->seq == seq));
-	}
-	return n;
-}
-
-static void miss(json_t *missing, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static void miss(json_t *missing, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	json_array_append_new(missing, json_vsprintf(fmt, ap));
-	va_end(ap);
-}
-
-static void check_segment(const struct stage *s, const json_t *item,
-			  json_t *missing)
-{
-	static const enum event_kind kinds[] = {EVENT_STARTED, EVENT_COMPLETED,
-						EVENT_UPLOADED};
-	const char *user = json_string_value(json_object_get(item, "user"));
-	const char *state = json_string_value(json_object_get(item, "state"));
-	json_int_t seq = json_integer_value(json_object_get(item, "seq"));
-
-	if (!user || !state) {
-		miss(missing, "what the recorder says of a file");
-		return;
-	}
-	if (strcmp(state, "closed") != 0)
-		miss(missing, "%s's file %d is %s", user, (int)seq, state);
-	if (!json_is_true(json_object_get(item, "uploaded")))
-		miss(missing, "%s's file %d is not in storage", user, (int)seq);
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (count_heard(s, DIALECT_GME, kinds[i], user, seq) != 1)
-			miss(missing, "gme callback %s of %s's file %d",
-			     event_kind_name(kinds[i]), user, (int)seq);
-	}
-}
-
-static void check_voice(const struct stage *s, const struct voice *v,
-			json_t *missing)
-{
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach(s->segments, i, item)
-	{
-		const char *user =
-			json_string_value(json_object_get(item, "user"));
-
-		if (user && !strcmp(user, v->view->user))
-			return;
-	}
-	if (v->spoke)
-		miss(missing, "a file of %s", v->view->user);
-}
-
-static json_t *check(const struct stage *s)
-{
-	static const enum event_kind kinds[] = {
-		EVENT_TASK_STARTED, EVENT_TASK_STOPPED, EVENT_UPLOAD_STARTED,
-		EVENT_UPLOAD_STOPPED, EVENT_FILES_READY};
-	json_t *missing = json_array();
-	const json_t *item;
-	size_t i;
-
-	for (i = 0; i < DEMO_VOICES; i++)
-		check_voice(s, &s->voices[i], missing);
-	json_array_foreach(s->segments, i, item)
-		check_segment(s, item, missing);
-	for (i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (count_heard(s, DIALECT_LIVE, kinds[i], NULL, 0) != 1)
-			miss(missing, "live callback %s",
-			     event_kind_name(kinds[i]));
+		if (v->spoke && !segments_have(s->segments, v->view->user))
+			json_array_append_new(
+				missing,
+				json_sprintf("a file of %s", v->view->user));
 	}
 	return missing;
 }
@@ -352,15 +253,15 @@ static void on_segments(struct stage *s, const json_t *answer)
 
 	json_decref(s->segments);
 	s->segments = json_incref(json_object_get(answer, "segments"));
-	missing = check(s);
+	missing = list_missing(s);
 	if (json_array_size(missing) && !late) {
 		json_decref(missing);
 		look_again(s);
 		return;
 	}
-	if (s->refused)
-		miss(missing, "%" PRIu64 " callbacks that were refused",
-		     s->refused);
+	if (s->ledger.refused)
+		json_array_append_new(
+			missing, json_string("callbacks that were refused"));
 	finish(s, missing);
 }
 
@@ -614,36 +515,12 @@ static void on_begin(struct timer *t, int64_t now_us)
 
 /* ---- the receiver ---------------------------------------------------------------------- */
 
-static int remember(struct stage *s, const struct callback *c)
-{
-	struct heard *h;
-
-	if (s->n_heard == s->heard_cap) {
-		size_t cap = s->heard_cap ? 2 * s->heard_cap : 64;
-		void *more = cap > HEARD_MAX
-				     ? NULL
-				     : mem_realloc(s->heard, cap * sizeof(*h));
-
-		if (!more)
-			return ENOMEM;
-		s->heard = more;
-		s->heard_cap = cap;
-	}
-	h = &s->heard[s->n_heard++];
-	*h = (struct heard){.dialect = c->dialect,
-			    .kind = c->event.kind,
-			    .seq = c->event.seq};
-	str_copy(h->user, sizeof(h->user), c->event.user);
-	str_copy(h->task, sizeof(h->task), c->task);
-	return 0;
-}
-
 static void on_event(const struct callback *c, const char *line, void *arg)
 {
 	struct stage *s = arg;
 
 	(void)line;
-	if (!s->over && remember(s, c))
+	if (!s->over && ledger_add(&s->ledger, c))
 		show_line(s->show, now(s), "error", INK_RED,
 			  "out of memory: a callback is not counted");
 	show_callback(s->show, now(s), c);
@@ -653,7 +530,7 @@ static void on_duplicate(const struct callback *c, void *arg)
 {
 	struct stage *s = arg;
 
-	s->duplicates++;
+	s->ledger.duplicates++;
 	show_line(s->show, now(s), "backend", INK_PLAIN,
 		  "had it already: %s %d", dialect_name(c->dialect), c->type);
 }
@@ -662,7 +539,7 @@ static void on_refused(int status, const char *why, void *arg)
 {
 	struct stage *s = arg;
 
-	s->refused++;
+	s->ledger.refused++;
 	show_line(s->show, now(s), "backend", INK_RED, "refused: %d %s", status,
 		  why);
 }
@@ -856,6 +733,6 @@ void stage_free(struct stage *s)
 		loop_turn(s->loop, 0); /* what the threads posted last */
 	loop_free(s->loop);
 	json_decref(s->segments);
-	mem_free(s->heard);
+	ledger_fini(&s->ledger);
 	mem_free(s);
 }

@@ -62,8 +62,9 @@ export async function rtpRange() {
 }
 
 /** A child whose output is kept; `proc.text` is all it said on stderr. */
-function run(t, args, env) {
+function run(t, args, env, cwd) {
   const child = spawn(TAPEOP, args, {
+    cwd,
     env: {...process.env, ...env},
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -85,8 +86,8 @@ function run(t, args, env) {
 }
 
 /** Run a command to its end: {code, signal, out, text}. */
-export async function command(t, args, {env = {}, ms = PATIENCE_MS} = {}) {
-  const proc = run(t, args, env);
+export async function command(t, args, {env = {}, cwd, ms = PATIENCE_MS} = {}) {
+  const proc = run(t, args, env, cwd);
   const timer = setTimeout(() => proc.child.kill('SIGKILL'), ms);
   const {code, signal} = await proc.exit;
   clearTimeout(timer);
