@@ -21,6 +21,8 @@ static const struct command commands[] = {
 	{"version", command_version, "which version this is, and of what"},
 	{"Run it", NULL, ""},
 	{"serve", command_serve, "run the recorder"},
+	{"Speak and record", NULL, ""},
+	{"publish", command_publish, "let a sound file speak in a room"},
 	{"Be told", NULL, ""},
 	{"receive", command_receive, "receive and verify callbacks of an app"},
 	{"sign", command_sign, "sign a callback as a sender would"},

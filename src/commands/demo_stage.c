@@ -382,13 +382,13 @@ static void on_turn(struct timer *t, int64_t now_us)
 							.ended = on_spoken};
 	struct voice *v = CONTAINER_OF(t, struct voice, turn);
 	struct stage *s = v->stage;
-	struct rtp_sender_config c = {
-		.data = v->asset->data, .len = v->asset->len, .to = v->to};
+	struct rtp_sender_config c = {.data = v->asset->data,
+				      .len = v->asset->len};
 	char to[ADDR_TEXT_MAX];
 	int err = rtp_sender_new(s->loop, &c, &events, v, &v->sender);
 
 	if (!err)
-		err = rtp_sender_start(v->sender, now_us);
+		err = rtp_sender_start(v->sender, &v->to, now_us);
 	if (err) {
 		give_up(s, "%s cannot speak: %s", v->view->user, strerror(err));
 		return;

@@ -15,6 +15,7 @@
 struct rtp_sender {
 	struct loop *loop;
 	struct rtp_sender_config config;
+	struct addr to;
 	struct rtp_sender_events events;
 	void *arg;
 	struct sound_source *source;
@@ -74,8 +75,7 @@ static int send_packet(struct rtp_sender *s)
 	}
 	rtp_write_header(&s->header, datagram);
 	memcpy(datagram + RTP_HEADER_LEN, s->opus, s->opus_len);
-	err = udp_send(s->udp, &s->config.to, datagram,
-		       RTP_HEADER_LEN + s->opus_len);
+	err = udp_send(s->udp, &s->to, datagram, RTP_HEADER_LEN + s->opus_len);
 	s->header.seq++;
 	s->header.marker = false;
 	/* A full queue loses a packet, as networks do. */
@@ -151,8 +151,7 @@ static int open_socket(struct rtp_sender *s)
 {
 	struct addr at;
 
-	if (addr_parse(s->config.to.sa.sa_family == AF_INET6 ? "[::]:0"
-							     : "0.0.0.0:0",
+	if (addr_parse(s->to.sa.sa_family == AF_INET6 ? "[::]:0" : "0.0.0.0:0",
 		       &at))
 		return EINVAL;
 	return udp_open(s->loop, &at, on_datagram, s, &s->udp);
@@ -199,8 +198,6 @@ int rtp_sender_new(struct loop *loop, const struct rtp_sender_config *config,
 		err = EBADMSG;
 	if (!err)
 		err = choose_identity(s);
-	if (!err)
-		err = open_socket(s);
 	if (err) {
 		rtp_sender_free(s);
 		return err;
@@ -209,13 +206,17 @@ int rtp_sender_new(struct loop *loop, const struct rtp_sender_config *config,
 	return 0;
 }
 
-int rtp_sender_start(struct rtp_sender *s, int64_t start_us)
+int rtp_sender_start(struct rtp_sender *s, const struct addr *to,
+		     int64_t start_us)
 {
 	const int64_t now_us = loop_now_us(s->loop);
+	int err;
 
-	assert(!s->base_us);
+	assert(!s->udp);
+	s->to = *to;
 	s->base_us = start_us > now_us ? start_us : now_us;
-	return timer_start(&s->timer, s->loop, s->base_us, on_due);
+	err = open_socket(s);
+	return err ? err : timer_start(&s->timer, s->loop, s->base_us, on_due);
 }
 
 void rtp_sender_stats(const struct rtp_sender *s, struct rtp_sender_stats *out)

@@ -38,8 +38,7 @@ struct rtp_sender_config {
 	const void *data; /* len bytes of Ogg Opus or WAV; must live as long
 			     as the sender */
 	size_t len;	  /* [bytes] */
-	struct addr to;
-	bool repeat; /* begin again at the end, for ever */
+	bool repeat;	  /* begin again at the end, for ever */
 };
 
 struct rtp_sender_events {
@@ -67,7 +66,8 @@ struct rtp_sender_stats {
  *
  * Returns 0, or
  *   EBADMSG  neither Ogg Opus nor PCM WAV, or no sound in it
- *   ENOMEM   or another errno of opening a socket
+ *   ENOMEM
+ *   EIO      no random numbers
  *
  * Thread: the loop's, as for all below.
  */
@@ -76,9 +76,10 @@ MUST_CHECK int rtp_sender_new(struct loop *loop,
 			      const struct rtp_sender_events *events, void *arg,
 			      struct rtp_sender **out);
 
-/** Begin at `start_us` (monotonic; the past: now).  Once.
- *  Returns 0 or ENOMEM. */
-MUST_CHECK int rtp_sender_start(struct rtp_sender *s, int64_t start_us);
+/** Begin to send to `to` at `start_us` (monotonic; the past: now).  Once.
+ *  Returns 0, ENOMEM, or another errno of opening a socket. */
+MUST_CHECK int rtp_sender_start(struct rtp_sender *s, const struct addr *to,
+				int64_t start_us);
 
 void rtp_sender_stats(const struct rtp_sender *s, struct rtp_sender_stats *out);
 

@@ -1,0 +1,49 @@
+/** commands/publish.h -- the room that `tapeop publish` speaks in, by the
+ *  server's HTTP API. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COMMANDS_PUBLISH_H
+#define COMMANDS_PUBLISH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "io/io.h"
+
+struct publish_room {
+	/* the wish; none is owned */
+	const char *server; /* URL */
+	const char *token;  /* as given; NULL: the environment, or none */
+	uint32_t app;
+	const char *room, *user;
+	/* the rest is private to publish_room.c, and to be looked at */
+	char *bearer;	/* "Authorization: ..." or NULL; secret */
+	char input[24]; /* id, after publish_join */
+	bool left;	/* by publish_leave, before anybody else removed it */
+	uint64_t taken; /* packets that the server took, by its last answer */
+};
+
+/** Read the token.  Returns an exit code; says on stderr what is wrong. */
+MUST_CHECK int publish_open(struct publish_room *r);
+/** Wipe and free.  The input is not touched. */
+void publish_close(struct publish_room *r);
+
+/**
+ * Make the input.
+ *
+ * to   out: where its RTP goes
+ *
+ * Returns 0, or an errno with `e` saying what to do.
+ * Thread: any; blocks for 10 s at most, as publish_leave.
+ */
+MUST_CHECK int publish_join(struct publish_room *r, struct addr *to,
+			    struct err *e);
+
+/** Ask how many packets were taken so far.  Returns 0, or an errno with `e`. */
+MUST_CHECK int publish_look(struct publish_room *r, struct err *e);
+
+/** Remove the input; one that is gone already is fine.
+ *  Returns 0, or an errno with `e`. */
+MUST_CHECK int publish_leave(struct publish_room *r, struct err *e);
+
+#endif
