@@ -92,6 +92,10 @@ void show_voices(struct show *s, int64_t now_us,
 		 int64_t speak_us);
 void show_voices_end(struct show *s);
 
+/** Not everything is there yet: `for_what` is the first thing that is not.
+ *  Shown on a terminal only. */
+void show_waiting(struct show *s, int64_t now_us, const char *for_what);
+
 /** Whether everything arrived, where the files lie, what to try next. */
 void show_end(struct show *s, const struct demo_result *r);
 

@@ -191,6 +191,19 @@ void show_voices_end(struct show *s)
 	screen_live(&s->screen, "");
 }
 
+void show_waiting(struct show *s, int64_t now_us, const char *for_what)
+{
+	char text[TEXT_MAX];
+	struct buf line;
+
+	snprintf(text, sizeof(text), "%6.1f s  waits for: %s",
+		 seconds(now_us - s->began_us), for_what);
+	buf_init(&line, SCREEN_LINE_MAX);
+	screen_cut(text, screen_width(&s->screen) - 1, &line);
+	screen_live(&s->screen, buf_str(&line));
+	buf_fini(&line);
+}
+
 /* ---- the end ------------------------------------------------------------------- */
 
 static const char *text_of(const json_t *o, const char *key)
@@ -360,6 +373,9 @@ void show_end(struct show *s, const struct demo_result *r)
 		r->verified, r->refused, r->duplicates);
 	list_files(s, r->segments);
 	list_missing(s, r->missing);
+	if (!good)
+		screen_say(&s->screen, "  %s/server.log says more",
+			   s->places->dir);
 	if (s->places->stays)
 		screen_say(&s->screen,
 			   "\nThe recorder stays up until Ctrl-C.  Try, in "

@@ -255,6 +255,10 @@ static void on_segments(struct stage *s, const json_t *answer)
 	s->segments = json_incref(json_object_get(answer, "segments"));
 	missing = list_missing(s);
 	if (json_array_size(missing) && !late) {
+		const char *first =
+			json_string_value(json_array_get(missing, 0));
+
+		show_waiting(s->show, now(s), first ? first : "");
 		json_decref(missing);
 		look_again(s);
 		return;

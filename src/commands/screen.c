@@ -74,11 +74,20 @@ const char *screen_ink(const struct screen *s, enum ink ink)
 
 /* ---- lines ------------------------------------------------------------------ */
 
+/** Does the terminal belong to us now?  In the background (`&`) somebody types
+ *  there: nothing may be redrawn. */
+static bool is_foreground(const struct screen *s)
+{
+	pid_t owner = s->is_terminal ? tcgetpgrp(fileno(s->out)) : -1;
+
+	return owner < 0 || owner == getpgrp();
+}
+
 /** Back to the first column, and nothing on the line (ECMA-48 EL): no live
  *  line, no "^C". */
 static void wipe(struct screen *s)
 {
-	if (s->is_terminal)
+	if (s->is_terminal && (s->live.len || is_foreground(s)))
 		fputs("\r\033[K", s->out);
 }
 
@@ -99,9 +108,11 @@ void screen_live(struct screen *s, const char *text)
 {
 	if (!s->is_terminal)
 		return;
+	if (!s->live.len && !text[0])
+		return;
 	wipe(s);
 	buf_clear(&s->live);
-	buf_puts(&s->live, text);
+	buf_puts(&s->live, is_foreground(s) ? text : "");
 	fputs(buf_str(&s->live), s->out);
 	fflush(s->out);
 }

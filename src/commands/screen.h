@@ -3,8 +3,9 @@
  * in place, for commands that show how they go on.
  *
  * On a terminal there is a live line (progress, levels), and colour unless
- * NO_COLOR is set.  Elsewhere (a pipe, a file, TERM=dumb) there are only
- * plain lines.  Bars are drawn with block characters where the locale's
+ * NO_COLOR is set.  Elsewhere (a pipe, a file, TERM=dumb) there are only plain
+ * lines; in the background of a terminal there is no live line, because
+ * somebody else types there.  Bars are drawn with block characters where the locale's
  * character set is UTF-8, else with ASCII.
  *
  * Thread: one at a time, whoever owns it.
