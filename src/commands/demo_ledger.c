@@ -125,7 +125,9 @@ json_t *ledger_missing(const struct ledger *l, const char *task,
 	size_t i;
 
 	json_array_foreach(segments, i, item)
+	{
 		check_segment(l, task, item, missing);
+	}
 	for (i = 0; i < ARRAY_LEN(kinds); i++) {
 		if (count(l, task, DIALECT_LIVE, kinds[i], NULL, 0) != 1)
 			miss(missing, "live callback %s",
