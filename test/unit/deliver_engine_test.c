@@ -63,7 +63,8 @@ static void on_ended(uint64_t delivery, enum delivery_state state, void *arg)
 	g->ended[state]++;
 }
 
-static const struct deliver_events events = {on_attempt, on_ended};
+static const struct deliver_events events = {.attempt = on_attempt,
+					     .ended = on_ended};
 
 static int rig_start(struct rig *g)
 {
