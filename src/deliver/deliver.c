@@ -217,9 +217,11 @@ int engine_take(struct deliver *d, const struct pending_row *row, unsigned ever)
 	rec->ever = ever;
 	rec->late = row->late;
 	rec->created_us = created_us(d, row->created_ms);
-	rec->due_us = engine_now_us(d) +
-		      schedule_loaded(&e->conf.retry, row->attempts,
-				      row->due_ms, engine_unix_ms(d));
+	rec->due_us =
+		engine_now_us(d) +
+		schedule_loaded(&e->conf.retry, row->attempts,
+				row->last_ms ? row->due_ms - row->last_ms : 0,
+				row->due_ms, engine_unix_ms(d));
 	if (!e->pending++ || rec->created_us < e->oldest_us)
 		e->oldest_us = rec->created_us;
 	if (rec->created_us < e->oldest_next_us)

@@ -86,6 +86,7 @@ static int take_page(struct deliver *d, struct reload *rl,
 			.lane = row->lane,
 			.due_ms = row->due_ms,
 			.created_ms = row->created_ms,
+			.last_ms = row->last_ms,
 			.attempts = row->attempts,
 			.late = row->late,
 		};

@@ -142,8 +142,9 @@ void schedule_step(const struct deliver_retry *retry, unsigned failed,
 }
 
 int64_t schedule_loaded(const struct deliver_retry *retry, unsigned failed,
-			int64_t due_ms, int64_t unix_ms)
+			int64_t asked_ms, int64_t due_ms, int64_t unix_ms)
 {
+	const int64_t hint_ms = SCHEDULE_HINT_MAX_US / CLOCK_US_PER_MS;
 	int64_t most_us;
 
 	if (!failed || due_ms <= unix_ms || !retry->n)
@@ -151,6 +152,10 @@ int64_t schedule_loaded(const struct deliver_retry *retry, unsigned failed,
 	most_us = delay_after(retry, failed);
 	if (most_us < 0)
 		most_us = retry->delay_us[retry->n - 1];
+	if (asked_ms > hint_ms)
+		asked_ms = hint_ms;
+	if (asked_ms > most_us / CLOCK_US_PER_MS)
+		most_us = asked_ms * CLOCK_US_PER_MS;
 	if (due_ms - unix_ms > most_us / CLOCK_US_PER_MS)
 		return most_us;
 	return (due_ms - unix_ms) * CLOCK_US_PER_MS;

@@ -36,12 +36,17 @@ void schedule_step(const struct deliver_retry *retry, unsigned failed,
 		   struct schedule_step *out);
 
 /**
- * How long a loaded delivery waits [us].  Due times are kept as wall time,
- * and that clock may have jumped: the wait is never longer than the delay
- * that the profile has at this place.
+ * How long a loaded delivery waits [us].
+ *
+ * asked_ms  the whole wait when it was decided (0: not known): longer than
+ *           the profile's when the endpoint asked for it
+ *
+ * Due times are kept as wall time, and that clock may have jumped: the wait
+ * is never longer than asked_ms (at most SCHEDULE_HINT_MAX_US) or the delay
+ * that the profile has at this place, whichever is longer.
  */
 int64_t schedule_loaded(const struct deliver_retry *retry, unsigned failed,
-			int64_t due_ms, int64_t unix_ms);
+			int64_t asked_ms, int64_t due_ms, int64_t unix_ms);
 
 /** A 64-bit random number from a state of 8 bytes (splitmix64). */
 uint64_t schedule_random(uint64_t *state);

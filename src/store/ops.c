@@ -169,7 +169,8 @@ static int replay_state(struct run *r, const struct op *op, int state,
 	f.state = state;
 	buf_init(&sql, 4096);
 	buf_printf(&sql,
-		   "UPDATE delivery SET state=%d, attempts=0, due_ms=%lld,"
+		   "UPDATE delivery SET state=%d, attempts=0, late=0,"
+		   " due_ms=%lld,"
 		   " created_ms=%lld, done_ms=0"
 		   " WHERE id IN (SELECT id FROM delivery",
 		   DELIVERY_PENDING, (long long)op->values[0].i,

@@ -465,6 +465,7 @@ static int walk_pending(sqlite3 *reader, sqlite3_stmt *stmt,
 		row.attempts = (unsigned)next_int(&c);
 		row.late = next_int(&c) != 0;
 		row.attempts_ever = (unsigned)next_int(&c);
+		row.last_ms = next_int(&c);
 		err = fn(&row, arg);
 		if (err)
 			return err;
@@ -478,9 +479,8 @@ int store_each_pending(struct store *s,
 {
 	static const char sql[] =
 		"SELECT id, event, endpoint, lane, due_ms, created_ms,"
-		" attempts, late, attempts_ever FROM delivery WHERE state=0 "
-		"AND state<>1"
-		" ORDER BY id";
+		" attempts, late, attempts_ever, last_ms FROM delivery"
+		" WHERE state=0 AND state<>1 ORDER BY id";
 	sqlite3_stmt *stmt = NULL;
 	sqlite3 *reader = NULL;
 	int err = reader_take(s, &reader);

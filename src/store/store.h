@@ -214,9 +214,9 @@ void store_put_event(struct store_write *w, const struct event_row *e,
 void store_set_delivery(struct store_write *w, const struct delivery_row *d);
 /** Log an attempt (kept: the last 20 of a delivery). */
 void store_put_attempt(struct store_write *w, const struct attempt_row *a);
-/** Make dead or expired deliveries pending again with a fresh budget, due
- *  now and as old as now (an expired one would expire again at once); the
- *  result's `changed` counts them. */
+/** Make dead or expired deliveries pending again with a fresh budget, in
+ *  their lane's order, due now and as old as now (an expired one would expire
+ *  again at once); the result's `changed` counts them. */
 struct store_filter;
 void store_replay(struct store_write *w, const struct store_filter *f,
 		  int64_t now_ms);
@@ -312,6 +312,7 @@ MUST_CHECK int store_read_track(struct store *s, uint64_t task,
 struct pending_row {
 	uint64_t id, event, endpoint, lane;
 	int64_t due_ms, created_ms;
+	int64_t last_ms; /* end of its last attempt, 0: none */
 	unsigned attempts;
 	bool late;
 	unsigned attempts_ever; /* numbers the next attempt */

@@ -141,16 +141,24 @@ void store_write_free(struct store_write *w)
 	mem_free(w);
 }
 
+/** A free node of the reserve, emptied; NULL when all are in use. */
+static struct store_write *take_reserved(void)
+{
+	for (size_t i = 0; i < RESERVE; i++) {
+		if (atomic_exchange(&reserve_used[i], true))
+			continue;
+		memset(&reserve[i], 0, sizeof(reserve[i]));
+		return &reserve[i];
+	}
+	return NULL;
+}
+
 struct store_write *write_reserve(void)
 {
 	struct store_write *w = store_write_new();
 
-	for (size_t i = 0; !w && i < RESERVE; i++) {
-		if (atomic_exchange(&reserve_used[i], true))
-			continue;
-		w = &reserve[i];
-		memset(w, 0, sizeof(*w));
-	}
+	if (!w)
+		w = take_reserved();
 	if (!w) {
 		/* An answer that never comes would leave its asker stuck for
 		 * ever; what was committed survives this. */

@@ -63,7 +63,8 @@ static void on_ended(uint64_t delivery, enum delivery_state state, void *arg)
 	g->ended[state]++;
 }
 
-static const struct deliver_events events = {on_attempt, on_ended};
+static const struct deliver_events events = {.attempt = on_attempt,
+					     .ended = on_ended};
 
 static int rig_start(struct rig *g)
 {
@@ -643,6 +644,27 @@ static void a_restart_repeats_only_what_was_under_way(void **state)
 	rig_fini(&g);
 }
 
+static void a_restart_keeps_what_the_endpoint_asked_for(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "1s,1s", ORDER_TASK);
+	add(&g, 1, 7);
+	finish_only(&g, VERDICT_FAILED, 600 * S);
+	fake_answer_all(&g.store);
+	pass(&g, 100 * S);
+	rig_restart(&g);
+	declare(&g, 1, "1s,1s", ORDER_TASK);
+	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	pass(&g, 499 * S);
+	assert_int_equal(g.n_open, 0);
+	pass(&g, S);
+	assert_int_equal(g.n_open, 1);
+	rig_fini(&g);
+}
+
 static void a_wall_clock_set_back_does_not_stall(void **state)
 {
 	struct rig g;
@@ -809,6 +831,7 @@ int main(void)
 		cmocka_unit_test(facts_that_cannot_be_read_burn_no_attempt),
 		cmocka_unit_test(a_delivery_without_its_event_is_dead),
 		cmocka_unit_test(a_restart_repeats_only_what_was_under_way),
+		cmocka_unit_test(a_restart_keeps_what_the_endpoint_asked_for),
 		cmocka_unit_test(a_wall_clock_set_back_does_not_stall),
 		cmocka_unit_test(replay_gives_dead_letters_a_fresh_budget),
 		cmocka_unit_test(a_stale_page_brings_nothing_back),

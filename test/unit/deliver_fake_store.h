@@ -19,7 +19,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-enum { FAKE_OPS = 4, FAKE_ATTEMPTS = 64 };
+enum { FAKE_OPS = 4, FAKE_ROWS = 256 };
 
 struct fake_row {
 	struct delivery_row d;
@@ -47,8 +47,8 @@ struct fake_job {
 
 struct store {
 	struct link jobs;
-	struct fake_row *rows; /* by id - 1 */
-	size_t n_rows, cap_rows;
+	struct fake_row rows[FAKE_ROWS]; /* by id - 1 */
+	size_t n_rows;
 	int fail;	/* commits fail with this */
 	int fail_reads; /* reads too */
 	uint64_t lost_event;
@@ -64,11 +64,7 @@ static void fake_init(struct store *s)
 /** Insert a delivery; ids count from 1. */
 static uint64_t fake_put(struct store *s, const struct delivery_row *d)
 {
-	if (s->n_rows == s->cap_rows) {
-		s->cap_rows = s->cap_rows ? 2 * s->cap_rows : 64;
-		s->rows = realloc(s->rows, s->cap_rows * sizeof(*s->rows));
-		assert(s->rows);
-	}
+	assert(s->n_rows < FAKE_ROWS);
 	s->rows[s->n_rows] = (struct fake_row){.d = *d};
 	s->rows[s->n_rows].d.id = s->n_rows + 1;
 	return ++s->n_rows;
@@ -167,7 +163,6 @@ static void fake_crash(struct store *s)
 static void fake_fini(struct store *s)
 {
 	fake_crash(s);
-	free(s->rows);
 }
 
 /* ---- what deliver calls ---- */
@@ -289,6 +284,7 @@ int store_each_pending(struct store *s,
 			.lane = d->lane,
 			.due_ms = d->due_ms,
 			.created_ms = d->created_ms,
+			.last_ms = d->last_ms,
 			.attempts = d->attempts,
 			.late = d->late,
 			.attempts_ever = d->attempts_ever,

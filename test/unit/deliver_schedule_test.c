@@ -167,13 +167,21 @@ static void a_clock_jump_never_makes_a_loaded_delivery_wait_longer(void **state)
 	const int64_t now = 1700000000000;
 
 	(void)state;
-	assert_int_equal(schedule_loaded(&r, 1, now + 4000, now), 4 * S);
-	assert_int_equal(schedule_loaded(&r, 1, now + 4000, now - 86400000),
+	assert_int_equal(schedule_loaded(&r, 1, 0, now + 4000, now), 4 * S);
+	assert_int_equal(schedule_loaded(&r, 1, 0, now + 4000, now - 86400000),
 			 10 * S);
-	assert_int_equal(schedule_loaded(&r, 2, INT64_MAX, now), 3600 * S);
-	assert_int_equal(schedule_loaded(&r, 9, INT64_MAX, now), 3600 * S);
-	assert_int_equal(schedule_loaded(&r, 1, now - 1, now), 0);
-	assert_int_equal(schedule_loaded(&r, 0, now + 4000, now), 0);
+	assert_int_equal(schedule_loaded(&r, 2, 0, INT64_MAX, now), 3600 * S);
+	assert_int_equal(schedule_loaded(&r, 9, 0, INT64_MAX, now), 3600 * S);
+	assert_int_equal(schedule_loaded(&r, 1, 0, now - 1, now), 0);
+	assert_int_equal(schedule_loaded(&r, 0, 0, now + 4000, now), 0);
+	/* The endpoint asked for 45 s. */
+	assert_int_equal(schedule_loaded(&r, 1, 45000, now + 40000, now),
+			 40 * S);
+	assert_int_equal(
+		schedule_loaded(&r, 1, 45000, now + 40000, now - 86400000),
+		45 * S);
+	assert_int_equal(schedule_loaded(&r, 1, INT64_MAX, INT64_MAX, now),
+			 SCHEDULE_HINT_MAX_US);
 }
 
 static void fail_times(struct breaker *b, int n, int64_t now_us)

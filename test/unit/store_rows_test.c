@@ -394,6 +394,7 @@ static void set_state(struct aid *a, uint64_t first, uint64_t last,
 					 .state = to,
 					 .attempts = 3,
 					 .attempts_ever = 3,
+					 .late = true,
 					 .due_ms = 9,
 					 .done_ms = 10,
 					 .last_status = 500};
@@ -466,6 +467,7 @@ static void replay_makes_dead_and_expired_pending(void **state)
 	assert_int_equal(rows.deliveries[0].state, DELIVERY_PENDING);
 	assert_int_equal(rows.deliveries[0].attempts, 0);
 	assert_int_equal(rows.deliveries[0].attempts_ever, 3);
+	assert_false(rows.deliveries[0].late);
 	assert_int_equal(rows.deliveries[0].due_ms, 5555);
 	assert_int_equal(rows.deliveries[0].done_ms, 0);
 	store_rows_free(&rows);
