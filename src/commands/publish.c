@@ -30,7 +30,8 @@ static const char help[] =
 	"  --room ROOM    the room to join; it comes to be with its first "
 	"user\n"
 	"  --user USER    who speaks\n"
-	"  --server URL   the server (http://127.0.0.1:8080)\n"
+	"  --server URL   the server (env TAPEOP_SERVER, else\n"
+	"                 http://127.0.0.1:8080)\n"
 	"  --token TOKEN  its admin token: env:NAME, file:PATH or the text\n"
 	"                 itself (env:TAPEOP_ADMIN_TOKEN, if that is set)\n"
 	"  --to ADDR      send RTP to this address and port, ask no server\n"
@@ -121,7 +122,7 @@ static int set_server(struct publish *p, const char *url)
 
 	if (http_url_check(url, &e))
 		return usage("--server", e.text);
-	p->room.server = url;
+	p->room.client.server = url;
 	return EXIT_DONE;
 }
 
@@ -147,7 +148,7 @@ static int take_option(struct publish *p, int c)
 	case 's':
 		return set_server(p, optarg);
 	case 't':
-		p->room.token = optarg;
+		p->room.client.token = optarg;
 		return EXIT_DONE;
 	case 'T':
 		return set_to(p, optarg);
@@ -179,7 +180,7 @@ static int check_options(struct publish *p, int argc, char **argv)
 	p->path = argv[optind];
 	slash = strrchr(p->path, '/');
 	p->name = slash ? slash + 1 : p->path;
-	if (p->has_to && (r->app || r->room || r->user || r->token))
+	if (p->has_to && (r->app || r->room || r->user || r->client.token))
 		return usage("--to asks no server: --app, --room, --user and "
 			     "--token do not go with it",
 			     NULL);
@@ -425,7 +426,7 @@ static void tell_end(struct publish *p)
 		screen_say(&p->screen,
 			   "input %s stays; curl -X DELETE %s/v1/inputs/%s "
 			   "removes it",
-			   r->input, r->server, r->input);
+			   r->input, r->client.server, r->input);
 	buf_fini(&b);
 }
 
@@ -503,7 +504,7 @@ static int run(struct publish *p)
 
 int command_publish(int argc, char **argv)
 {
-	struct publish p = {.room = {.server = "http://127.0.0.1:8080"}};
+	struct publish p = {.room = {.client = {.command = "publish"}}};
 	int code = read_options(&p, argc, argv);
 
 	if (code >= 0)
@@ -512,10 +513,10 @@ int command_publish(int argc, char **argv)
 	screen_init(&p.screen, stdout);
 	code = read_file(&p);
 	if (!code)
-		code = publish_open(&p.room);
+		code = client_open(&p.room.client);
 	if (!code)
 		code = run(&p);
-	publish_close(&p.room);
+	client_close(&p.room.client);
 	screen_fini(&p.screen);
 	buf_fini(&p.file);
 	return code;

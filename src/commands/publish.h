@@ -8,25 +8,19 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "commands/client.h"
 #include "io/io.h"
 
 struct publish_room {
 	/* the wish; none is owned */
-	const char *server; /* URL */
-	const char *token;  /* as given; NULL: the environment, or none */
+	struct client client; /* opened and closed by the owner */
 	uint32_t app;
 	const char *room, *user;
 	/* the rest is private to publish_room.c, and to be looked at */
-	char *bearer;	/* "Authorization: ..." or NULL; secret */
 	char input[24]; /* id, after publish_join */
 	bool left;	/* by publish_leave, before anybody else removed it */
 	uint64_t taken; /* packets that the server took, by its last answer */
 };
-
-/** Read the token.  Returns an exit code; says on stderr what is wrong. */
-MUST_CHECK int publish_open(struct publish_room *r);
-/** Wipe and free.  The input is not touched. */
-void publish_close(struct publish_room *r);
 
 /**
  * Make the input.

@@ -20,7 +20,6 @@ enum {
 	MAX_BODY = 1 << 20,
 	DELIVERY_FLIGHTS = 256,
 	FACTS_CACHE = 64 << 20,
-	DISK_LOW = 256 << 20,
 	DRAIN_US = 5 * 1000 * 1000, /* for deliveries under way */
 	DRAIN_LOOK_US = 20 * 1000
 };
@@ -87,7 +86,7 @@ static int start_rooms(struct server *s, const struct server_hooks *hooks,
 		.data_dir = config->data_dir,
 		.storage_dir = config->storage_dir,
 		.media = config->media,
-		.disk_low_bytes = DISK_LOW,
+		.disk_low_bytes = SERVER_DISK_LOW,
 	};
 	struct app_config *apps = mem_zalloc_n(config->n_apps, sizeof(*apps));
 	int err;

@@ -15,6 +15,9 @@
 #include "config/config.h"
 #include "io/io.h"
 
+/** Free bytes below which no task starts. */
+enum { SERVER_DISK_LOW = 256 << 20 };
+
 struct server;
 
 /** What `demo` adds; may be NULL. */

@@ -6,10 +6,12 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "wire/json_text.h"
+
+enum { ANSWER_MAX = 64 << 20 };
 
 void call_free(struct call *c)
 {
@@ -58,17 +60,21 @@ static const char *title_of(int status)
 static void send_json(struct call *c, int status, const char *type,
 		      json_t *body)
 {
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	struct http_answer a = {
-		.status = text ? status : 500,
-		.content_type = type,
-		.body = text ? text : "{\"status\":500}",
-	};
+	static const char failed[] = "{\"status\":500}";
+	struct http_answer a = {.status = 500, .content_type = type};
+	struct buf text;
 
-	a.body_len = strlen(a.body);
+	buf_init(&text, ANSWER_MAX);
+	a.body = failed;
+	a.body_len = strlen(failed);
+	if (!json_text_write(body, &text)) {
+		a.status = status;
+		a.body = text.data;
+		a.body_len = text.len;
+	}
 	json_decref(body);
 	send_answer(c, &a);
-	free(text);
+	buf_fini(&text);
 }
 
 void call_reply(struct call *c, int status, json_t *body)

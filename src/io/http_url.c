@@ -199,3 +199,17 @@ int http_url_check(const char *url, struct err *e)
 
 	return http_url_parse(url, &unused, e);
 }
+
+int http_url_target(const char *url, char *host, size_t cap, uint16_t *port,
+		    struct err *e)
+{
+	struct http_url u;
+	int err = http_url_parse(url, &u, e);
+
+	if (err)
+		return err;
+	if (!str_copy(host, cap, u.host))
+		return err_set(e, ERANGE, "url", "the host is too long");
+	*port = u.port;
+	return 0;
+}

@@ -563,6 +563,17 @@ void http_client_cancel(struct http_transfer *t);
 MUST_CHECK int http_url_check(const char *url, struct err *e);
 
 /**
+ * Where a URL that http_url_check permits leads to.
+ *
+ * host   out: a name or an address, without brackets
+ * cap    256 holds every host
+ *
+ * Returns 0, EINVAL with `e`, or ERANGE.
+ */
+MUST_CHECK int http_url_target(const char *url, char *host, size_t cap,
+			       uint16_t *port, struct err *e);
+
+/**
  * One blocking call, for commands.  body of the answer into `answer`
  * (its limit is the limit).  Returns 0 (see status) or an errno with `e`.
  */

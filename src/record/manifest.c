@@ -8,13 +8,7 @@
 
 #include <jansson.h>
 
-static int on_json(const char *text, size_t len, void *arg)
-{
-	struct buf *out = arg;
-
-	buf_append(out, text, len);
-	return buf_err(out) ? -1 : 0;
-}
+#include "wire/json_text.h"
 
 static json_t *segment_json(const struct manifest_segment *s)
 {
@@ -78,7 +72,7 @@ void manifest_write(const struct manifest *m, struct buf *out)
 			 (json_int_t)m->start_ms, "stop_ms",
 			 (json_int_t)m->stop_ms, "users", users, "segments",
 			 segments);
-	bad = !root || json_dump_callback(root, on_json, out, JSON_INDENT(2));
+	bad = json_text_write_lines(root, out);
 	if (!bad)
 		buf_putc(out, '\n');
 	else if (!buf_err(out))

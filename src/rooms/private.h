@@ -176,6 +176,16 @@ void task_event(struct task *t, enum event_kind kind, struct event *e);
 /** Call t->retry_fn again in a second. */
 void task_retry(struct task *t, void (*fn)(struct task *t));
 
+/* lists.c */
+/** Returns 0 or EINVAL with `e` naming the list and what is permitted. */
+int lists_check(const struct subscription *s, struct err *e);
+/** Copy into the task. */
+void lists_set(struct task *t, const struct subscription *s);
+/** Write them into the task's row.  Returns 0, or ENOMEM: the row has none. */
+int lists_write(struct task *t);
+/** Take them from the task's row. */
+void lists_read(struct task *t);
+
 /* segments.c */
 void seg_on_begun(struct seg *seg);
 void seg_on_ended(struct seg *seg);

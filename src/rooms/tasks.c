@@ -19,8 +19,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/crash.h"
@@ -172,69 +170,6 @@ void task_retry(struct task *t, void (*fn)(struct task *t))
 	if (timer_start(&t->retry, loop, loop_now_us(loop) + RETRY_US,
 			on_retry))
 		log_error("task=%" PRIu64 " no memory for a timer", t->row.id);
-}
-
-/* ---- lists ------------------------------------------------------------------ */
-
-static void set_lists(struct task *t, const struct subscription *s)
-{
-	t->subscribe.allow = s->allow;
-	t->subscribe.n = s->n;
-	for (size_t i = 0; i < s->n; i++) {
-		str_copy(t->users[i], sizeof(t->users[i]), s->users[i]);
-		t->subscribe.users[i] = t->users[i];
-	}
-}
-
-static int write_lists(struct task *t)
-{
-	json_t *root = json_object();
-	json_t *list = json_array();
-	char *text;
-
-	for (size_t i = 0; i < t->subscribe.n; i++)
-		json_array_append_new(list, json_string(t->users[i]));
-	json_object_set_new(
-		root, t->subscribe.allow ? "subscribe" : "unsubscribe", list);
-	text = t->subscribe.n ? json_dumps(root, JSON_COMPACT) : NULL;
-	mem_free(t->row.subscribe);
-	t->row.subscribe = mem_strdup(text ? text : "");
-	free(text);
-	json_decref(root);
-	return t->row.subscribe ? 0 : ENOMEM;
-}
-
-static void read_lists(struct task *t)
-{
-	json_t *root =
-		json_loads(t->row.subscribe ? t->row.subscribe : "", 0, NULL);
-	json_t *allow = json_object_get(root, "subscribe");
-	json_t *list = allow ? allow : json_object_get(root, "unsubscribe");
-	struct subscription s = {.allow = allow != NULL};
-	json_t *user;
-	size_t i;
-
-	json_array_foreach(list, i, user)
-	{
-		if (s.n < SUBSCRIBE_MAX && json_is_string(user))
-			s.users[s.n++] = json_string_value(user);
-	}
-	set_lists(t, &s);
-	json_decref(root);
-}
-
-static int check_lists(const struct subscription *s, struct err *e)
-{
-	const char *field = s->allow ? "subscribe" : "unsubscribe";
-
-	if (s->n > SUBSCRIBE_MAX)
-		return err_set(e, EINVAL, field, "at most %d users",
-			       SUBSCRIBE_MAX);
-	for (size_t i = 0; i < s->n; i++) {
-		if (event_id_check(s->users[i], field, e))
-			return e->code;
-	}
-	return 0;
 }
 
 /* ---- the session: what the media loop is told -------------------------------- */
@@ -397,7 +332,7 @@ int task_restore(struct rooms *r, struct task_row *row, struct task **out)
 
 	if (err)
 		return err;
-	read_lists(*out);
+	lists_read(*out);
 	(*out)->restored = true;
 	(*out)->drained = true; /* until it is resumed */
 	return 0;
@@ -450,7 +385,7 @@ static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
 	if (w->mode != MODE_SINGLE)
 		return err_set(e, ENOTSUP, "mode",
 			       "only \"single\" is recorded so far");
-	if (check_lists(&w->subscribe, e))
+	if (lists_check(&w->subscribe, e))
 		return e->code;
 	room = rooms_find_room(r, w->app, w->room);
 	if (!room || list_is_empty(&room->members))
@@ -535,8 +470,8 @@ static int begin_task(struct rooms *r, const struct task_wish *w,
 	err = make_task(r, rooms_find_app(r, w->app), &row, &t);
 	if (err)
 		return err;
-	set_lists(t, &w->subscribe);
-	err = write_lists(t);
+	lists_set(t, &w->subscribe);
+	err = lists_write(t);
 	if (!err)
 		err = enter_room(t, rooms_find_room(r, w->app, w->room));
 	if (err) {
@@ -597,7 +532,7 @@ void rooms_task_subscribe(struct rooms *r, uint64_t id,
 	struct err e = {0};
 	struct task *t = find_running(r, id, &e);
 
-	if (!t || check_lists(s, &e)) {
+	if (!t || lists_check(s, &e)) {
 		answer(&call, t, &e);
 		return;
 	}
@@ -607,9 +542,9 @@ void rooms_task_subscribe(struct rooms *r, uint64_t id,
 		answer(&call, t, &e);
 		return;
 	}
-	set_lists(t, s);
+	lists_set(t, s);
 	w = store_write_new();
-	if (write_lists(t) || !w) {
+	if (lists_write(t) || !w) {
 		store_write_free(w);
 		err_set(&e, ENOMEM, "", "out of memory");
 		answer(&call, t, &e);

@@ -1,0 +1,335 @@
+/** commands/client.c -- ask a running server. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/secret.h"
+#include "base/str.h"
+#include "commands/commands.h"
+#include "io/io.h"
+#include "wire/json_text.h"
+
+enum {
+	ANSWER_MAX = 64 << 20,
+	URL_MAX = 8192,
+	OPTIONS_MAX = 20,
+	PAGE_ROWS = 1000,
+	FIRST_OWN = 256 /* getopt's value of options[0] */
+};
+
+int client_fail(const struct client *c, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "tapeop %s: ", c->command);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return code;
+}
+
+int client_usage(const struct client *c, const char *fmt, ...)
+{
+	char why[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	return client_fail(c, EXIT_USAGE, "%s; see tapeop %s --help", why,
+			   c->command);
+}
+
+/* ---- the command line ------------------------------------------------------ */
+
+static int take_option(struct client *c, int opt, char **argv,
+		       const struct client_option *options)
+{
+	const struct client_option *o = &options[opt - FIRST_OWN];
+
+	switch (opt) {
+	case 's':
+		c->server = optarg;
+		break;
+	case 't':
+		c->token = optarg;
+		break;
+	case 'j':
+		c->json = true;
+		break;
+	case ':':
+		return client_usage(c, "%s needs a value", argv[optind - 1]);
+	case '?':
+		return client_usage(c, "unknown option %s", argv[optind - 1]);
+	default:
+		if (o->value)
+			*o->value = optarg;
+		else
+			*o->flag = true;
+	}
+	return -1;
+}
+
+int client_init(struct client *c, int argc, char **argv, const char *help,
+		const struct client_option *options, size_t n)
+{
+	struct option all[OPTIONS_MAX] = {
+		{"server", required_argument, NULL, 's'},
+		{"token", required_argument, NULL, 't'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+	};
+	int opt;
+	int code = -1;
+
+	assert(n + 5 <= OPTIONS_MAX);
+	*c = (struct client){.command = argv[0]};
+	for (size_t i = 0; i < n; i++)
+		all[4 + i] = (struct option){
+			options[i].name,
+			options[i].value ? required_argument : no_argument,
+			NULL, FIRST_OWN + (int)i};
+	optind = 0; /* start anew, also when called again */
+	opterr = 0;
+	while (code < 0 &&
+	       (opt = getopt_long(argc, argv, ":h", all, NULL)) != -1) {
+		if (opt == 'h') {
+			fputs(help, stdout);
+			return EXIT_DONE;
+		}
+		code = take_option(c, opt, argv, options);
+	}
+	c->args = argv + optind;
+	c->n_args = argc - optind;
+	if (code < 0)
+		code = client_open(c);
+	return code == EXIT_DONE ? -1 : code;
+}
+
+static int read_token(struct client *c)
+{
+	const char *spec = c->token;
+	char *token = NULL;
+	bool literal;
+	struct buf b;
+	struct err e;
+
+	if (!spec && !getenv("TAPEOP_ADMIN_TOKEN"))
+		return EXIT_DONE;
+	if (secret_read(spec ? spec : "env:TAPEOP_ADMIN_TOKEN", &token,
+			&literal, &e))
+		return client_fail(c, EXIT_USAGE, "--token: %s", e.text);
+	if (literal)
+		client_fail(c, 0,
+			    "warning: a token on the command line is visible "
+			    "to others; use env:NAME or file:PATH");
+	buf_init(&b, SECRET_MAX + 64);
+	buf_printf(&b, "Authorization: Bearer %s", token);
+	c->bearer = buf_take(&b);
+	mem_free_secret(token);
+	return c->bearer ? EXIT_DONE : EXIT_FAILED;
+}
+
+int client_open(struct client *c)
+{
+	struct err e;
+
+	if (!c->server)
+		c->server = getenv("TAPEOP_SERVER");
+	if (!c->server || !c->server[0])
+		c->server = "http://127.0.0.1:8080";
+	if (http_url_check(c->server, &e))
+		return client_usage(c, "--server: %s", e.text);
+	return read_token(c);
+}
+
+void client_close(struct client *c)
+{
+	mem_free_secret(c->bearer);
+	c->bearer = NULL;
+}
+
+int client_limit(const struct client *c, const char *text, size_t usual,
+		 size_t *limit)
+{
+	int64_t n = (int64_t)usual;
+
+	if (text && str_to_i64(text, 1, 1000000, &n))
+		return client_usage(
+			c, "--limit must be a number from 1 to 1000000, is %s",
+			text);
+	*limit = (size_t)n;
+	return EXIT_DONE;
+}
+
+/* ---- calls ------------------------------------------------------------------ */
+
+void client_write_part(const char *text, struct buf *path)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+	for (; *text; text++) {
+		if (strchr(plain, *text))
+			buf_putc(path, *text);
+		else
+			buf_printf(path, "%%%02X", (unsigned char)*text);
+	}
+}
+
+void client_write_query(const char *path, const struct client_filter *filters,
+			size_t n, struct buf *out)
+{
+	buf_printf(out, "%s?", path);
+	for (size_t i = 0; i < n; i++) {
+		if (!filters[i].value)
+			continue;
+		buf_printf(out, "%s=", filters[i].name);
+		client_write_part(filters[i].value, out);
+		buf_putc(out, '&');
+	}
+}
+
+static int send_call(const struct client *c, struct http_call *call,
+		     int *status, struct buf *answer, struct err *e)
+{
+	int err = http_fetch(call, status, answer, e);
+
+	if (err == ECONNREFUSED)
+		return err_set(e, err, "server",
+			       "no server answers at %.100s; start one with "
+			       "`tapeop serve`, or name it with --server",
+			       c->server);
+	return err;
+}
+
+int client_ask(const struct client *c, const char *method, const char *path,
+	       const json_t *body, int *status, struct buf *answer,
+	       struct err *e)
+{
+	const char *fields[] = {"Content-Type: application/json", c->bearer};
+	struct http_call call = {
+		.method = method,
+		.fields = fields,
+		.n_fields = c->bearer ? 2 : 1,
+		.timeout_us = CLIENT_WAIT_US,
+		.allow_private = true,
+	};
+	size_t len = strlen(c->server);
+	struct buf url, text;
+	int err = 0;
+
+	while (len && c->server[len - 1] == '/')
+		len--;
+	buf_init(&url, URL_MAX);
+	buf_init(&text, ANSWER_MAX);
+	buf_printf(&url, "%.*s%s", (int)len, c->server, path);
+	if (body)
+		err = json_text_write(body, &text);
+	call.url = buf_str(&url);
+	call.body = buf_str(&text);
+	call.body_len = text.len;
+	if (err || buf_err(&url))
+		err = err_set(e, err ? err : buf_err(&url), "",
+			      "too long, or out of memory");
+	else
+		err = send_call(c, &call, status, answer, e);
+	buf_fini(&text);
+	buf_fini(&url);
+	return err;
+}
+
+/** The server said no: its own words, and the field they are about. */
+static int refused(const struct client *c, int status, const json_t *answer,
+		   struct err *e)
+{
+	const char *detail = client_text(answer, "detail");
+	const char *field = client_text(answer, "field");
+	bool named = !field[0] || str_starts_with(detail, field);
+
+	if (!detail[0])
+		return err_set(e, EPROTO, "server",
+			       "%.80s answered %d: is this a tapeop server?",
+			       c->server, status);
+	if (status == 401 || status == 403)
+		return err_set(e, EACCES, "token",
+			       "%.60s: %.100s; give its admin token with "
+			       "--token",
+			       c->server, detail);
+	return err_set(e, status == 404 ? ENOENT : EINVAL, field,
+		       "%.60s%s%.180s", named ? "" : field, named ? "" : ": ",
+		       detail);
+}
+
+int client_call(const struct client *c, const char *method, const char *path,
+		const json_t *body, json_t **answer, struct err *e)
+{
+	struct buf text;
+	json_t *json = NULL;
+	int status = 0;
+	int err;
+
+	*answer = NULL;
+	buf_init(&text, ANSWER_MAX);
+	err = client_ask(c, method, path, body, &status, &text, e);
+	if (!err) {
+		json = json_loadb(buf_str(&text), text.len, 0, NULL);
+		if (status != 200 && status != 201)
+			err = refused(c, status, json, e);
+		else if (!json_is_object(json))
+			err = refused(c, status, NULL, e);
+	}
+	buf_fini(&text);
+	if (err)
+		json_decref(json);
+	else
+		*answer = json;
+	return err;
+}
+
+int client_list(const struct client *c, const char *path, const char *name,
+		size_t limit, json_t **list, bool *more, struct err *e)
+{
+	json_t *all = json_array();
+	char after[CLIENT_WORD_MAX] = "";
+	int err = all ? 0 : err_set(e, ENOMEM, "", "out of memory");
+
+	*more = true;
+	while (!err && *more && json_array_size(all) < limit) {
+		size_t left = limit - json_array_size(all);
+		json_t *page;
+		struct buf where;
+
+		buf_init(&where, URL_MAX);
+		buf_printf(&where, "%slimit=%zu", path,
+			   left < PAGE_ROWS ? left : PAGE_ROWS);
+		if (after[0])
+			buf_printf(&where, "&after=%s", after);
+		err = client_call(c, "GET", buf_str(&where), NULL, &page, e);
+		buf_fini(&where);
+		if (err)
+			break;
+		if (json_array_extend(all, json_object_get(page, name)))
+			err = err_set(e, EPROTO, "server",
+				      "the answer has no list of %s", name);
+		*more = str_copy(after, sizeof(after),
+				 client_text(page, "next")) &&
+			after[0];
+		json_decref(page);
+	}
+	if (err)
+		json_decref(all);
+	else
+		*list = all;
+	return err;
+}

@@ -1,0 +1,169 @@
+/**
+ * commands/client.h -- what the commands that ask a running server share:
+ * options, calls of its HTTP API, tables.
+ *
+ * Thread: one at a time; calls block for CLIENT_WAIT_US at most.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COMMANDS_CLIENT_H
+#define COMMANDS_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+#define CLIENT_WAIT_US (10 * (int64_t)1000000)
+
+/** The end of each help text: options that all of these commands have. */
+#define CLIENT_HELP                                                           \
+	"  --server URL       the server (env TAPEOP_SERVER, else\n"          \
+	"                     http://127.0.0.1:8080)\n"                       \
+	"  --token TOKEN      its admin token: env:NAME, file:PATH or the\n"  \
+	"                     text itself (env:TAPEOP_ADMIN_TOKEN, if set)\n" \
+	"  --json             print the API's JSON\n"                         \
+	"  -h, --help\n"
+
+/** An option of one command; exactly one of the pointers is set. */
+struct client_option {
+	const char *name;   /* without "--" */
+	const char **value; /* takes a value; the last one given */
+	bool *flag;	    /* takes none */
+};
+
+struct client {
+	const char *command; /* "start": for messages */
+	const char *server;  /* URL; NULL: environment, default */
+	const char *token;   /* as given; NULL: environment, or none */
+	bool json;
+	char **args; /* n_args, what is left of argv */
+	int n_args;
+	char *bearer; /* private; secret */
+};
+
+/**
+ * Read a command line: `options` and those of CLIENT_HELP.
+ *
+ * help   printed for --help
+ *
+ * Returns -1 to go on, or the exit code to end with; what was wrong was said
+ * on stderr.  client_close() in either case.
+ */
+MUST_CHECK int client_init(struct client *c, int argc, char **argv,
+			   const char *help,
+			   const struct client_option *options, size_t n);
+
+/** Find server and token, with command, server and token set by the caller.
+ *  Returns an exit code; says on stderr what is wrong. */
+MUST_CHECK int client_open(struct client *c);
+/** Wipe and free. */
+void client_close(struct client *c);
+
+/** Say one line on stderr: "tapeop COMMAND: ...".  Returns `code`. */
+int client_fail(const struct client *c, int code, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
+/** The same with "; see tapeop COMMAND --help" behind it: EXIT_USAGE. */
+int client_usage(const struct client *c, const char *fmt, ...)
+	PRINTF_LIKE(2, 3);
+
+/** Append `text` as one part of a path.  Source: RFC 3986 section 2.3. */
+void client_write_part(const char *text, struct buf *path);
+
+/**
+ * One call, whatever it is answered.
+ *
+ * path     with its query, parts escaped
+ * body     JSON, or NULL: none
+ * status   out: of the answer
+ * answer   out: its text
+ *
+ * Returns 0, or an errno with `e` saying what to do (no server there, ...).
+ */
+MUST_CHECK int client_ask(const struct client *c, const char *method,
+			  const char *path, const json_t *body, int *status,
+			  struct buf *answer, struct err *e);
+
+/**
+ * One call that must succeed (200 or 201).
+ *
+ * answer   out: JSON, the caller's; NULL on an error
+ *
+ * Returns 0, or an errno with `e`: ENOENT for 404, EACCES for 401 and 403,
+ * EPROTO when this is no tapeop server, else EINVAL, with the server's words.
+ */
+MUST_CHECK int client_call(const struct client *c, const char *method,
+			   const char *path, const json_t *body,
+			   json_t **answer, struct err *e);
+
+/**
+ * Read a list, page after page.
+ *
+ * path    ends in '?', or in '&' behind its filters
+ * name    of the list in the answer
+ * limit   rows at most
+ * list    out: the rows, the caller's
+ * more    out: there are more than `limit`
+ *
+ * Returns as client_call.
+ */
+MUST_CHECK int client_list(const struct client *c, const char *path,
+			   const char *name, size_t limit, json_t **list,
+			   bool *more, struct err *e);
+
+/** A filter of a list; value NULL: not set. */
+struct client_filter {
+	const char *name;
+	const char *value;
+};
+/** Append "path?name=value&..&" for client_list. */
+void client_write_query(const char *path, const struct client_filter *filters,
+			size_t n, struct buf *out);
+
+/** Read --limit (1..1000000; `usual` when it was not given) into *limit.
+ *  Returns an exit code. */
+MUST_CHECK int client_limit(const struct client *c, const char *text,
+			    size_t usual, size_t *limit);
+
+/** Print JSON as one line.  Returns an exit code. */
+int client_print(const json_t *value);
+/** Print {"<name>": list, "more": more}.  Takes `list` over. */
+int client_print_list(const char *name, json_t *list, bool more);
+
+/* ---- for people -------------------------------------------------------- */
+
+/** A string member, or "". */
+const char *client_text(const json_t *o, const char *key);
+/** An integer member, or 0. */
+int64_t client_number(const json_t *o, const char *key);
+
+enum { CLIENT_WORD_MAX = 32 };
+/** "2026-11-26 12:00:05", local time; "-" for 0. */
+const char *client_time(int64_t unix_ms, char out[CLIENT_WORD_MAX]);
+/** "0:03.00", "1:02:05"; */
+const char *client_duration(int64_t ms, char out[CLIENT_WORD_MAX]);
+/** "24.0 kB". */
+const char *client_size(int64_t bytes, char out[CLIENT_WORD_MAX]);
+
+/** Rows of cells that line up; begin with zero and n_columns. */
+struct client_table {
+	size_t n_columns;
+	char **cells; /* owned, row by row */
+	size_t n, cap;
+	bool failed; /* out of memory */
+};
+/** Add a cell; control characters are shown as '?'. */
+void client_cell(struct client_table *t, const char *fmt, ...)
+	PRINTF_LIKE(2, 3);
+/** Print on stdout, columns two spaces apart, and free. */
+void client_table_print(struct client_table *t);
+
+/** Print a task's segments as a table: user, seq, state, start, length, size,
+ *  file.  Returns an exit code. */
+int client_show_segments(const struct client *c, const char *task);
+
+#endif

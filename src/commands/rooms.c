@@ -1,0 +1,86 @@
+/** commands/rooms.c -- `tapeop rooms`: who is in which room. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "commands/client.h"
+#include "commands/commands.h"
+
+static const char help[] =
+	"usage: tapeop rooms [options]\n"
+	"\n"
+	"Show who is in which room, where their sound comes from, and what is\n"
+	"recorded.\n"
+	"\n" CLIENT_HELP;
+
+static void input_row(struct client_table *t, const json_t *in)
+{
+	const char *sender = client_text(in, "sender");
+
+	client_cell(t, "  %s", client_text(in, "user"));
+	client_cell(t, "%s", client_text(in, "mic"));
+	client_cell(t, "%s:%" PRId64, client_text(in, "address"),
+		    client_number(in, "port"));
+	client_cell(t, "%s", sender[0] ? sender : "nobody yet");
+	client_cell(t, "%" PRId64, client_number(in, "packets"));
+	client_cell(t, "%" PRId64, client_number(in, "lost"));
+	client_cell(t, "%s", client_text(in, "input_id"));
+}
+
+static void show_room(const json_t *room)
+{
+	static const char *const heads[] = {"  USER",  "MIC",  "PORT", "SENDER",
+					    "PACKETS", "LOST", "INPUT"};
+	struct client_table t = {.n_columns = ARRAY_LEN(heads)};
+	const char *task = client_text(room, "task_id");
+	const json_t *inputs = json_object_get(room, "inputs");
+	json_t *input;
+	size_t i;
+
+	printf("app %" PRId64 ", room %s: %s%s\n", client_number(room, "app"),
+	       client_text(room, "room"), task[0] ? "task " : "not recorded",
+	       task);
+	for (i = 0; i < ARRAY_LEN(heads) && json_array_size(inputs); i++)
+		client_cell(&t, "%s", heads[i]);
+	json_array_foreach(inputs, i, input)
+	{
+		input_row(&t, input);
+	}
+	client_table_print(&t);
+}
+
+static int list_rooms(struct client *c)
+{
+	json_t *answer;
+	json_t *room;
+	struct err e;
+	size_t i;
+	int code = EXIT_DONE;
+
+	if (client_call(c, "GET", "/v1/rooms", NULL, &answer, &e))
+		return client_fail(c, EXIT_FAILED, "%s", e.text);
+	if (c->json)
+		code = client_print(answer);
+	else if (!json_array_size(json_object_get(answer, "rooms")))
+		puts("no rooms: nobody has an input (`tapeop publish --help`)");
+	json_array_foreach(json_object_get(answer, "rooms"), i, room)
+	{
+		if (!c->json)
+			show_room(room);
+	}
+	json_decref(answer);
+	return code;
+}
+
+int command_rooms(int argc, char **argv)
+{
+	struct client c;
+	int code = client_init(&c, argc, argv, help, NULL, 0);
+
+	if (code < 0 && c.n_args)
+		code = client_usage(&c, "what is %.40s?", c.args[0]);
+	else if (code < 0)
+		code = list_rooms(&c);
+	client_close(&c);
+	return code;
+}

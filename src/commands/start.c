@@ -1,0 +1,113 @@
+/** commands/start.c -- `tapeop start`: record a room. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "commands/client.h"
+#include "commands/commands.h"
+
+static const char help[] =
+	"usage: tapeop start --app ID --room ROOM [options]\n"
+	"\n"
+	"Record a room: one file a speaker.  Prints the task's id, once the\n"
+	"task is durable.\n"
+	"\n"
+	"  --app ID           the app's id\n"
+	"  --room ROOM        the room; somebody must be in it\n"
+	"  --mode MODE        single (mixed is not there yet)\n"
+	"  --subscribe U,U    record only these users (at most 20)\n"
+	"  --unsubscribe U,U  record all but these\n" CLIENT_HELP "\n"
+	"Example: tapeop start --app 1400000000 --room lobby --unsubscribe "
+	"bot\n";
+
+struct start {
+	struct client client;
+	const char *app, *room, *mode, *subscribe, *unsubscribe;
+};
+
+/** "a,b" -> ["a","b"] at `key`. */
+static int add_users(json_t *body, const char *key, const char *users)
+{
+	json_t *list = json_array();
+	size_t len;
+
+	for (; list; users += len + 1) {
+		len = strcspn(users, ",");
+		if (json_array_append_new(list, json_stringn(users, len)))
+			break;
+		if (!users[len])
+			return json_object_set_new(body, key, list);
+	}
+	json_decref(list);
+	return -1;
+}
+
+static json_t *make_body(const struct start *s)
+{
+	json_t *body = json_pack("{s:s}", "mode", s->mode ? s->mode : "single");
+	int bad = 0;
+
+	if (s->subscribe)
+		bad |= add_users(body, "subscribe", s->subscribe);
+	if (s->unsubscribe)
+		bad |= add_users(body, "unsubscribe", s->unsubscribe);
+	if (!bad)
+		return body;
+	json_decref(body);
+	return NULL;
+}
+
+static int start(struct start *s)
+{
+	json_t *body = make_body(s);
+	json_t *task = NULL;
+	struct buf path;
+	struct err e;
+	int code = EXIT_DONE;
+
+	if (!body)
+		return client_usage(&s->client, "the lists must be UTF-8");
+	buf_init(&path, 4096);
+	buf_puts(&path, "/v1/apps/");
+	client_write_part(s->app, &path);
+	buf_puts(&path, "/rooms/");
+	client_write_part(s->room, &path);
+	buf_puts(&path, "/tasks");
+	if (buf_err(&path))
+		code = client_usage(&s->client, "--room is too long");
+	else if (client_call(&s->client, "POST", buf_str(&path), body, &task,
+			     &e))
+		code = client_fail(&s->client, EXIT_FAILED, "%s", e.text);
+	else if (s->client.json)
+		code = client_print(task);
+	else
+		puts(client_text(task, "task_id"));
+	json_decref(task);
+	json_decref(body);
+	buf_fini(&path);
+	return code;
+}
+
+int command_start(int argc, char **argv)
+{
+	struct start s = {0};
+	const struct client_option options[] = {
+		{"app", &s.app, NULL},
+		{"room", &s.room, NULL},
+		{"mode", &s.mode, NULL},
+		{"subscribe", &s.subscribe, NULL},
+		{"unsubscribe", &s.unsubscribe, NULL},
+	};
+	int code = client_init(&s.client, argc, argv, help, options,
+			       ARRAY_LEN(options));
+
+	if (code < 0 && s.client.n_args)
+		code = client_usage(&s.client, "what is %s?", s.client.args[0]);
+	else if (code < 0 && (!s.app || !s.app[0] || !s.room || !s.room[0]))
+		code = client_usage(&s.client, "--app and --room are required");
+	else if (code < 0)
+		code = start(&s);
+	client_close(&s.client);
+	return code;
+}

@@ -1,0 +1,242 @@
+/** commands/status.c -- `tapeop status`: how is it going? */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "commands/client.h"
+#include "commands/commands.h"
+
+static const char help[] =
+	"usage: tapeop status [TASK] [options]\n"
+	"\n"
+	"Show the server at a glance: is it ready, who is in, what is being\n"
+	"recorded, what waits to be told.  With a TASK: that recording and "
+	"its\n"
+	"files.  Exit code 1 when the server is not ready.\n"
+	"\n" CLIENT_HELP;
+
+enum { METRICS_MAX = 1 << 20, RUNNING_MAX = 1000 };
+
+/** What the overview is made of. */
+struct overview {
+	bool ready;
+	char why[200]; /* not */
+	json_t *rooms; /* the answer of /v1/rooms */
+	json_t *tasks; /* running */
+	bool more_tasks;
+	struct buf metrics; /* text */
+};
+
+/** The value of "tapeop_<name> ", 0 when it is not there. */
+static int64_t metric(const struct overview *o, const char *name)
+{
+	char key[64];
+	const char *at;
+	int64_t value = 0;
+	char number[24];
+
+	snprintf(key, sizeof(key), "\ntapeop_%s ", name);
+	at = strstr(buf_str(&o->metrics), key);
+	if (!at)
+		return 0;
+	at += strlen(key);
+	snprintf(number, sizeof(number), "%.*s", (int)strcspn(at, "\n"), at);
+	return str_to_i64(number, INT64_MIN, INT64_MAX, &value) ? 0 : value;
+}
+
+static int read_ready(struct client *c, struct overview *o, struct err *e)
+{
+	struct buf text;
+	json_t *json;
+	int status = 0;
+	int err;
+
+	buf_init(&text, METRICS_MAX);
+	err = client_ask(c, "GET", "/readyz", NULL, &status, &text, e);
+	o->ready = status == 200;
+	json = json_loadb(buf_str(&text), text.len, 0, NULL);
+	str_copy(o->why, sizeof(o->why), client_text(json, "detail"));
+	json_decref(json);
+	buf_fini(&text);
+	return err;
+}
+
+static int read_overview(struct client *c, struct overview *o, struct err *e)
+{
+	int status = 0;
+	int err = read_ready(c, o, e);
+
+	if (!err)
+		err = client_call(c, "GET", "/v1/rooms", NULL, &o->rooms, e);
+	if (!err)
+		err = client_list(c, "/v1/tasks?state=running&", "tasks",
+				  RUNNING_MAX, &o->tasks, &o->more_tasks, e);
+	if (!err)
+		err = client_ask(c, "GET", "/metrics", NULL, &status,
+				 &o->metrics, e);
+	return err;
+}
+
+static void show_tasks(const struct overview *o)
+{
+	char length[CLIENT_WORD_MAX];
+	int64_t now_ms = clock_unix_ms();
+	json_t *task;
+	size_t i;
+
+	json_array_foreach(o->tasks, i, task)
+	{
+		printf("           %s  app %" PRId64
+		       ", room %s, for %s, %" PRId64 " files open\n",
+		       client_text(task, "task_id"), client_number(task, "app"),
+		       client_text(task, "room"),
+		       client_duration(
+			       now_ms - client_number(task, "created_ms"),
+			       length),
+		       client_number(task, "segments_open"));
+	}
+}
+
+static void show_overview(const struct client *c, const struct overview *o)
+{
+	const json_t *rooms = json_object_get(o->rooms, "rooms");
+	char waiting[CLIENT_WORD_MAX];
+
+	printf("server     %s  %s%s\n", c->server,
+	       o->ready ? "ready" : "NOT READY: ", o->ready ? "" : o->why);
+	printf("rooms      %zu, with %" PRId64 " inputs (tapeop rooms)\n",
+	       json_array_size(rooms), metric(o, "inputs"));
+	printf("tasks      %zu%s running, %" PRId64
+	       " failed since the start (tapeop tasks)\n",
+	       json_array_size(o->tasks), o->more_tasks ? "+" : "",
+	       metric(o, "tasks_failed_total"));
+	show_tasks(o);
+	printf("files      %" PRId64 " open, %" PRId64 " closed, %" PRId64
+	       " lost, %s wait for the disk\n",
+	       metric(o, "segments_open"), metric(o, "segments_closed_total"),
+	       metric(o, "segments_lost_total"),
+	       client_size(metric(o, "file_queue_bytes"), waiting));
+	printf("sound      %" PRId64 " packets, %" PRId64 " lost, %" PRId64
+	       " late turns\n",
+	       metric(o, "rtp_packets_total"), metric(o, "rtp_lost_total"),
+	       metric(o, "loop_late_total"));
+	printf("callbacks  %" PRId64 " delivered, %" PRId64 " pending, %" PRId64
+	       " dead, %" PRId64 " expired (tapeop deliveries)\n",
+	       metric(o, "deliveries_delivered_total"),
+	       metric(o, "deliveries_pending"), metric(o, "deliveries_dead"),
+	       metric(o, "deliveries_expired"));
+	if (metric(o, "breaker_open"))
+		printf("           %" PRId64 " endpoints rest after failures\n",
+		       metric(o, "breaker_open"));
+}
+
+static int print_overview(const struct overview *o)
+{
+	json_t *all = json_pack(
+		"{s:b, s:s, s:O, s:O, s:{s:I, s:I, s:I, s:I}}", "ready",
+		(int)o->ready, "why", o->why, "rooms",
+		json_object_get(o->rooms, "rooms"), "tasks", o->tasks,
+		"deliveries", "delivered",
+		(json_int_t)metric(o, "deliveries_delivered_total"), "pending",
+		(json_int_t)metric(o, "deliveries_pending"), "dead",
+		(json_int_t)metric(o, "deliveries_dead"), "expired",
+		(json_int_t)metric(o, "deliveries_expired"));
+	int code = client_print(all);
+
+	json_decref(all);
+	return code;
+}
+
+static int show_server(struct client *c)
+{
+	struct overview o = {0};
+	struct err e;
+	int code = EXIT_DONE;
+
+	buf_init(&o.metrics, METRICS_MAX);
+	if (read_overview(c, &o, &e))
+		code = client_fail(c, EXIT_FAILED, "%s", e.text);
+	else if (c->json)
+		code = print_overview(&o);
+	else
+		show_overview(c, &o);
+	if (code == EXIT_DONE && !o.ready)
+		code = EXIT_FAILED;
+	json_decref(o.rooms);
+	json_decref(o.tasks);
+	buf_fini(&o.metrics);
+	return code;
+}
+
+static void show_lists(const json_t *task)
+{
+	static const char *const keys[] = {"subscribe", "unsubscribe"};
+	json_t *user;
+	size_t i;
+
+	for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+		const json_t *list = json_object_get(task, keys[k]);
+
+		json_array_foreach(list, i, user)
+		{
+			printf("%s%s",
+			       i   ? ", "
+			       : k ? "  not "
+				   : "  only ",
+			       json_string_value(user));
+		}
+		if (json_array_size(list))
+			putchar('\n');
+	}
+}
+
+static int show_task(struct client *c)
+{
+	char started[CLIENT_WORD_MAX];
+	json_t *task;
+	char path[64];
+	uint64_t id;
+	struct err e;
+	int code = EXIT_DONE;
+
+	if (str_to_u64(c->args[0], &id))
+		return client_usage(
+			c, "TASK must be a task's id (a number), is %.40s",
+			c->args[0]);
+	snprintf(path, sizeof(path), "/v1/tasks/%" PRIu64, id);
+	if (client_call(c, "GET", path, NULL, &task, &e))
+		return client_fail(c, EXIT_FAILED, "%s", e.text);
+	if (c->json) {
+		code = client_print(task);
+	} else {
+		const char *reason = client_text(task, "reason_text");
+
+		printf("task %s: app %" PRId64 ", room %s, %s since %s%s%s\n",
+		       c->args[0], client_number(task, "app"),
+		       client_text(task, "room"), client_text(task, "state"),
+		       client_time(client_number(task, "created_ms"), started),
+		       reason[0] ? ": " : "", reason);
+		show_lists(task);
+		code = client_show_segments(c, c->args[0]);
+	}
+	json_decref(task);
+	return code;
+}
+
+int command_status(int argc, char **argv)
+{
+	struct client c;
+	int code = client_init(&c, argc, argv, help, NULL, 0);
+
+	if (code < 0 && c.n_args > 1)
+		code = client_usage(&c, "one TASK, or none");
+	else if (code < 0 && c.n_args)
+		code = show_task(&c);
+	else if (code < 0)
+		code = show_server(&c);
+	client_close(&c);
+	return code;
+}
