@@ -318,7 +318,8 @@ int deliver_new(struct loop *loop, struct store *store,
 	list_init(&d->open);
 	list_init(&d->flights);
 	list_init(&d->replays);
-	d->random = config->seed;
+	/* The map's hash is seeded at start: no two processes alike. */
+	d->random = config->seed ? config->seed : map_hash(&d, sizeof(d));
 	d->reload_us = INT64_MAX;
 	d->sweep_us = INT64_MAX;
 	*out = d;

@@ -95,8 +95,8 @@ enum deliver_verdict {
 	VERDICT_FAILED, /* try again later */
 	VERDICT_GONE,	/* 410: dead at once, the endpoint is switched off
 			   for the rest of this run until re-enabled */
-	VERDICT_REFUSED /* will never work as it is (cannot be rendered,
-			   address not permitted): dead at once */
+	VERDICT_REFUSED /* will never work, whatever is done to the endpoint
+			   (cannot be rendered): dead at once */
 };
 
 struct deliver_outcome {
@@ -110,8 +110,8 @@ struct deliver_outcome {
 struct deliver_config {
 	unsigned max_in_flight;	  /* all endpoints: 256 */
 	size_t facts_cache_bytes; /* 0: 16 MiB */
-	uint64_t seed;		  /* of the jitter; tests fix it */
-	bool no_jitter;		  /* tests */
+	uint64_t seed;	/* of the jitter; 0: another in each process */
+	bool no_jitter; /* tests */
 	/* Tests: time by hand.  With now_us the engine arms no timer: call
 	 * deliver_turn when time has passed. */
 	int64_t (*now_us)(void);  /* NULL: the loop's */

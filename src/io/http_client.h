@@ -9,7 +9,8 @@
 #include "io/io.h"
 
 enum {
-	HTTP_URL_MAX = 2083,
+	HTTP_URL_MAX = 2083,	  /* of an endpoint, as configured */
+	HTTP_CALL_URL_MAX = 8192, /* with what a call puts behind it */
 	HTTP_HOST_MAX = 253, /* RFC 1035 section 2.3.4, without the last dot */
 	HTTP_MAX_ADDRS = 8,  /* kept of a name; all are vetted */
 	HTTP_DNS_MAX = 1024, /* names remembered */
@@ -26,7 +27,7 @@ struct http_url {
 	struct addr addr;
 };
 
-/** As http_url_check, and take it apart. */
+/** As http_url_check, and take it apart; up to HTTP_CALL_URL_MAX bytes. */
 MUST_CHECK int http_url_parse(const char *url, struct http_url *out,
 			      struct err *e);
 

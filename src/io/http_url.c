@@ -168,8 +168,9 @@ int http_url_parse(const char *url, struct http_url *out, struct err *e)
 	const char *rest;
 	int err;
 
-	if (strlen(url) > HTTP_URL_MAX)
-		return fault(e, "a URL has at most 2083 bytes");
+	if (strlen(url) > HTTP_CALL_URL_MAX)
+		return fault(e, "a URL has at most 2083 bytes, 8192 with what "
+				"is put behind it");
 	for (const char *p = url; *p; p++) {
 		if (*p <= ' ' || *p > '~' || *p == '\\')
 			return fault(e, "spaces, '\\', control and non-ASCII "
@@ -197,6 +198,8 @@ int http_url_check(const char *url, struct err *e)
 {
 	struct http_url unused;
 
+	if (strlen(url) > HTTP_URL_MAX)
+		return fault(e, "a URL has at most 2083 bytes");
 	return http_url_parse(url, &unused, e);
 }
 

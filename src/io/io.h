@@ -390,6 +390,13 @@ struct http_request {
 
 /** Header by name (any case), or NULL. */
 const char *http_header(const struct http_request *r, const char *name);
+/**
+ * Why a request is not one of this machine's own user: NULL, or half a
+ * sentence.  It must come from loopback, name a loopback host (else a web
+ * page got here by its DNS), have no foreign Origin (a web page) and no
+ * forwarding header (a proxy that would let the world in).
+ */
+const char *http_why_not_local(const struct http_request *r);
 /** Query parameter, decoded, or NULL ("" when it has no value). */
 const char *http_query(const struct http_request *r, const char *name);
 /** Walk the query's names: calls fn for each; stops on non-zero. */
@@ -489,7 +496,7 @@ enum { HTTP_CLIENT_MAX_ANSWER = 64 * 1024 };
 /** A request to send.  All is copied by http_client_send. */
 struct http_call {
 	const char *method;	   /* "POST" */
-	const char *url;	   /* http or https, no user info */
+	const char *url;	   /* as http_url_check, but up to 8192 bytes */
 	const char *const *fields; /* "Name: value", n_fields of them */
 	size_t n_fields;
 	const void *body;

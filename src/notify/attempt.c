@@ -205,7 +205,7 @@ static void render(struct try *t, struct event *e)
 	int err;
 
 	callback_request_init(&request);
-	err = callback_render(&style, e, clock_unix_ms(), &request);
+	err = callback_render(&style, e, notify_unix_ms(t->notify), &request);
 	if (!err) {
 		send_it(t, &request);
 	} else if (err == ENOMEM) {

@@ -43,7 +43,8 @@ struct notify {
 	struct deliver *deliver;
 	struct http_client *client;
 	char *user_agent;
-	struct map by_id; /* senders */
+	int64_t (*unix_ms)(void); /* tests: wall time by hand, else NULL */
+	struct map by_id;	  /* senders */
 	struct map apps;
 	struct sender **senders; /* in order of declaration */
 	size_t n_senders, cap_senders;
@@ -51,6 +52,7 @@ struct notify {
 };
 
 struct sender *notify_find(const struct notify *n, uint64_t id);
+int64_t notify_unix_ms(const struct notify *n);
 
 /** Of deliver_events. */
 void notify_attempt(struct deliver_attempt *a, void *arg);

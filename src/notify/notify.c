@@ -109,6 +109,9 @@ static void free_texts(struct sender *s)
 	mem_free(s->url);
 	mem_free(s->url_shown);
 	mem_free_secret(s->key);
+	s->url = NULL;
+	s->url_shown = NULL;
+	s->key = NULL;
 }
 
 /** The sender of this app and name, made when there is none. */
@@ -209,7 +212,11 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 	settle_sender(s, e, &texts);
 	de.id = s->id;
 	str_copy(de.name, sizeof(de.name), s->name);
-	return deliver_set_endpoint(n->deliver, &de);
+	code = deliver_set_endpoint(n->deliver, &de);
+	/* Only a new one can fail: it is not there, and wants nothing. */
+	if (code)
+		free_texts(s);
+	return code;
 }
 
 bool notify_endpoint_at(const struct notify *n, size_t i,
@@ -276,10 +283,15 @@ static size_t count_wanting(const struct app *app, enum event_kind kind)
 	return n;
 }
 
+int64_t notify_unix_ms(const struct notify *n)
+{
+	return n->unix_ms ? n->unix_ms() : clock_unix_ms();
+}
+
 static void fill_rows(struct notify *n, const struct app *app,
 		      const struct event *e, struct item *item)
 {
-	int64_t now_ms = clock_unix_ms();
+	int64_t now_ms = notify_unix_ms(n);
 
 	if (!item->n)
 		return;
@@ -435,6 +447,7 @@ int notify_new(struct loop *loop, struct store *store, struct workers *workers,
 		return ENOMEM;
 	n->loop = loop;
 	n->store = store;
+	n->unix_ms = config->deliver.unix_ms;
 	map_init(&n->by_id);
 	map_init(&n->apps);
 	list_init(&n->tries);

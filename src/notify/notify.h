@@ -52,8 +52,9 @@ struct notify_endpoint {
 uint64_t notify_endpoint_id(uint32_t app, const char *name);
 
 struct notify_config {
-	struct deliver_config deliver;
-	const char *user_agent;	  /* NULL: "tapeop" */
+	struct deliver_config deliver; /* its unix_ms is also the time of
+					  sending */
+	const char *user_agent;	       /* NULL: "tapeop" */
 	unsigned max_connections; /* kept open; 0: two an attempt in flight */
 };
 
@@ -68,7 +69,7 @@ void notify_free(struct notify *n);
 
 /** Declare or change an endpoint (by app and name); one that answered 410 is
  *  tried again.  Returns 0, ENOMEM, or EINVAL with `err` (bad name, URL or
- *  range); then nothing has changed. */
+ *  range); when not 0, nothing has changed. */
 MUST_CHECK int notify_set_endpoint(struct notify *n,
 				   const struct notify_endpoint *e,
 				   struct err *err);

@@ -3,7 +3,9 @@
  *
  * No shell and no arguments, so nothing of an event is ever read as a
  * command.  Its stdin is an unlinked memory file, so a program that does not
- * read blocks nobody.
+ * read blocks nobody.  What it writes goes to our stderr: our stdout is the
+ * stream of events.  It leads a process group of its own, so that killing it
+ * kills what it has started, too.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -26,17 +28,30 @@ struct exec {
 	int pidfd;
 	struct watch watch;
 	struct timer timer;
+	struct later later;
 	bool timed_out;
 	exec_fn *done;
 	void *arg;
 };
 
+static void on_later(struct later *later)
+{
+	mem_free(CONTAINER_OF(later, struct exec, later));
+}
+
+/** Its watch may be calling just now. */
 static void exec_free(struct exec *x)
 {
 	timer_stop(&x->timer);
 	watch_stop(&x->watch);
-	close(x->pidfd);
-	mem_free(x);
+	if (x->pidfd >= 0)
+		close(x->pidfd);
+	loop_later(x->loop, &x->later, on_later);
+}
+
+static void kill_all(const struct exec *x)
+{
+	kill(-x->pid, SIGKILL);
 }
 
 static void on_exit_of(struct watch *w, unsigned events, int64_t now_us)
@@ -56,7 +71,10 @@ static void on_exit_of(struct watch *w, unsigned events, int64_t now_us)
 	status = info.si_code == CLD_EXITED ? info.si_status
 					    : 128 + info.si_status;
 	if (x->timed_out)
-		str_copy(why, sizeof(why), "killed: it took over a minute");
+		str_copy(why, sizeof(why), "killed: it took too long");
+	else if (info.si_code != CLD_EXITED)
+		snprintf(why, sizeof(why), "it was killed by signal %d",
+			 info.si_status);
 	else if (status)
 		snprintf(why, sizeof(why), "it ended with status %d", status);
 	exec_free(x);
@@ -69,7 +87,7 @@ static void on_timeout(struct timer *t, int64_t now_us)
 
 	(void)now_us;
 	x->timed_out = true;
-	kill(x->pid, SIGKILL);
+	kill_all(x);
 }
 
 static int make_stdin(const char *text, size_t len, int *out)
@@ -93,17 +111,25 @@ static int spawn(const char *program, int in, pid_t *pid)
 	char *argv[] = {copy, NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
-	sigset_t none;
+	sigset_t none, pipe;
 	int err;
 
 	if (!copy)
 		return ENOMEM;
 	sigemptyset(&none);
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE); /* we ignore it, which a program inherits */
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO,
+					 STDOUT_FILENO);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setsigdefault(&attr, &pipe);
+	posix_spawnattr_setpgroup(&attr, 0);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK |
+						POSIX_SPAWN_SETSIGDEF |
+						POSIX_SPAWN_SETPGROUP);
 	err = posix_spawnp(pid, program, &actions, &attr, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
@@ -154,7 +180,7 @@ void exec_stop(struct exec *x)
 {
 	siginfo_t info;
 
-	kill(x->pid, SIGKILL);
+	kill_all(x);
 	waitid(P_PID, (id_t)x->pid, &info, WEXITED);
 	exec_free(x);
 }

@@ -18,7 +18,13 @@
 #include "base/str.h"
 #include "receive/private.h"
 
-enum { ENDPOINT_URL = 1, ENDPOINT_EXEC = 2, IN_FLIGHT = 8, FIELD_MAX = 512 };
+enum {
+	ENDPOINT_URL = 1,
+	ENDPOINT_EXEC = 2,
+	IN_FLIGHT = 8,
+	FIELD_MAX = 512,
+	URL_MAX = 8192
+};
 
 static const int64_t CALL_TIMEOUT_US = 30LL * 1000000;
 static const int64_t EXEC_TIMEOUT_US = 60LL * 1000000;
@@ -51,10 +57,11 @@ static void end_flight(struct flight *fl, struct deliver_outcome *o)
 	struct deliver_attempt *a = fl->attempt;
 
 	o->duration_us = loop_now_us(f->loop) - fl->began_us;
-	if (o->verdict != VERDICT_OK)
-		log_warn("forward %s failed: %s",
-			 a->endpoint == ENDPOINT_URL ? f->url : f->program,
-			 o->error);
+	if (o->verdict != VERDICT_OK && a->endpoint == ENDPOINT_URL)
+		log_warn("forward to %.*s failed: %s",
+			 (int)strcspn(f->url, "?#"), f->url, o->error);
+	else if (o->verdict != VERDICT_OK)
+		log_warn("forward to %s failed: %s", f->program, o->error);
 	list_remove(&fl->link);
 	mem_free(fl);
 	deliver_done(f->deliver, a, o);
@@ -111,7 +118,7 @@ static int send_url(struct flight *fl, const json_t *facts, struct err *e)
 
 	snprintf(signature, sizeof(signature), "Signature: %s",
 		 sign ? sign : "");
-	buf_init(&url, 8192);
+	buf_init(&url, URL_MAX);
 	buf_puts(&url, f->url);
 	if (query && query[0])
 		buf_printf(&url, "%c%s", strchr(f->url, '?') ? '&' : '?',

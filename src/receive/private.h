@@ -12,15 +12,23 @@
 
 /** Everything that was heard of, by task. */
 struct recordings {
-	struct map tasks;
-	size_t n_segments;
+	struct map tasks, segments;
+	struct link order; /* tasks; the one told of longest ago first */
+	uint64_t next_number;
+	size_t n_parts; /* tasks, segments, files; at most max_parts: then
+			   the tasks told of longest ago are forgotten */
+	size_t max_parts;
 };
 
-void recordings_init(struct recordings *r);
+void recordings_init(struct recordings *r, size_t max_parts);
 void recordings_fini(struct recordings *r);
-/** Take an event (its line as JSON) in; twice does no harm. */
+/**
+ * Take an event (its line as JSON) in; twice does no harm.
+ * Returns 0, ENOMEM, or ENOBUFS: its task alone is over max_parts.
+ */
 MUST_CHECK int recordings_add(struct recordings *r, const json_t *event);
-/** {"recordings":[...]}; NULL when out of memory. */
+/** {"recordings":[...]}, tasks by when they were told of last, segments and
+ *  files sorted; NULL when out of memory. */
 json_t *recordings_json(const struct recordings *r);
 
 /* ---- forward.c: hand events on ----------------------------------------------- */

@@ -26,7 +26,8 @@ enum {
 	MAX_CONNECTIONS = 1000,
 	HEADER_US = 10 * 1000 * 1000,
 	PAGE = 500,
-	QUERY_MAX = 2048
+	QUERY_MAX = 4096, /* escaped: behind any URL it can be forwarded */
+	PARTS_MAX = 200000 /* tasks, segments and files that are shown */
 };
 
 struct receive {
@@ -116,7 +117,10 @@ static void on_refused(int status, void *arg)
 	else
 		counter_add(COUNT_received_malformed, 1);
 	if (rc->events.refused)
-		rc->events.refused(status, "not a whole request", rc->arg);
+		rc->events.refused(status,
+				   status == 413 ? "the body is too large"
+						 : "not a whole request",
+				   rc->arg);
 }
 
 /* ---- verifying ---------------------------------------------------------------- */
@@ -165,12 +169,15 @@ static int verify_live(struct receive *rc, const struct http_request *r,
 		*why = "Sign or RequestTime is missing in the URL";
 		return 401;
 	}
-	for (size_t i = 0; err && i < rc->config.n_keys; i++)
+	/* The right token at the wrong time needs no other token. */
+	for (size_t i = 0; err && err != ETIME && i < rc->config.n_keys; i++)
 		err = callback_verify_live(rc->keys[i], sign, time,
 					   clock_unix_ms());
-	*why = err == ETIME ? "RequestTime is over 60 s away from now"
-			    : "Sign does not match RequestTime with any token";
-	return err ? 401 : 0;
+	*why = err == ETIME    ? "RequestTime is over 60 s away from now"
+	       : err == ENOMEM ? "out of memory"
+			       : "Sign does not match RequestTime with any "
+				 "token";
+	return !err ? 0 : err == ENOMEM ? 503 : 401;
 }
 
 static bool recognise(struct receive *rc, const struct http_request *r,
@@ -193,6 +200,7 @@ static bool accept_request(struct receive *rc, struct http_request *r,
 	const char *why = "";
 	enum dialect d;
 	int status;
+	int err;
 
 	if (!recognise(rc, r, &d)) {
 		refuse(rc, r, 400,
@@ -207,8 +215,9 @@ static bool accept_request(struct receive *rc, struct http_request *r,
 		refuse(rc, r, status, why);
 		return false;
 	}
-	if (callback_parse(d, r->body, r->body_len, out, &e)) {
-		refuse(rc, r, 400, e.text);
+	err = callback_parse(d, r->body, r->body_len, out, &e);
+	if (err) {
+		refuse(rc, r, err == ENOMEM ? 503 : 400, e.text);
 		return false;
 	}
 	if (d == DIALECT_LIVE)
@@ -223,22 +232,51 @@ static bool accept_request(struct receive *rc, struct http_request *r,
 
 /* ---- the event as JSON --------------------------------------------------------- */
 
+/** Set and take over; false when out of memory (also: `v` is NULL). */
+static bool put(json_t *o, const char *name, json_t *v)
+{
+	return !json_object_set_new(o, name, v);
+}
+
+/** NULL when out of memory. */
 static json_t *files_json(const struct event *e)
 {
 	json_t *list = json_array();
+	bool ok = list != NULL;
 
-	for (size_t i = 0; i < e->n_files; i++) {
+	for (size_t i = 0; ok && i < e->n_files; i++) {
 		const struct event_file *f = &e->files[i];
 
-		json_array_append_new(
+		ok = !json_array_append_new(
 			list, json_pack("{s:s, s:s, s:I, s:I}", "name", f->name,
 					"user", f->user, "start_ms",
 					(json_int_t)f->start_ms, "end_ms",
 					(json_int_t)f->end_ms));
 	}
-	return list;
+	if (ok)
+		return list;
+	json_decref(list);
+	return NULL;
 }
 
+static bool put_segment(json_t *o, const struct event *e)
+{
+	return put(o, "mode", json_string(record_mode_name(e->mode))) &&
+	       put(o, "seq", json_integer(e->seq)) &&
+	       put(o, "file", json_string(e->file_name));
+}
+
+static bool put_task(json_t *o, const struct event *e)
+{
+	bool stopped = e->kind == EVENT_TASK_STOPPED;
+
+	return put(o, "event_ms", json_integer(e->unix_ms)) &&
+	       put(o, stopped ? "leave_code" : "status",
+		   json_integer(stopped ? e->leave_code : e->status)) &&
+	       (e->kind != EVENT_FILES_READY || put(o, "files", files_json(e)));
+}
+
+/** NULL when out of memory. */
 static json_t *event_json(const struct callback *c)
 {
 	const struct event *e = &c->event;
@@ -253,24 +291,10 @@ static json_t *event_json(const struct callback *c)
 
 	if (!o || !known)
 		return o;
-	if (event_is_of_segment(e->kind)) {
-		json_object_set_new(o, "mode",
-				    json_string(e->mode == MODE_MIXED
-							? "mixed"
-							: "single"));
-		json_object_set_new(o, "seq", json_integer(e->seq));
-		json_object_set_new(o, "file", json_string(e->file_name));
+	if (event_is_of_segment(e->kind) ? put_segment(o, e) : put_task(o, e))
 		return o;
-	}
-	json_object_set_new(o, "event_ms", json_integer(e->unix_ms));
-	if (e->kind == EVENT_TASK_STOPPED)
-		json_object_set_new(o, "leave_code",
-				    json_integer(e->leave_code));
-	else
-		json_object_set_new(o, "status", json_integer(e->status));
-	if (e->kind == EVENT_FILES_READY)
-		json_object_set_new(o, "files", files_json(e));
-	return o;
+	json_decref(o);
+	return NULL;
 }
 
 /** The query as sent, for forwarding. */
@@ -296,27 +320,39 @@ static int add_pair(const char *name, const char *value, void *arg)
 	return 0;
 }
 
-static int write_texts(struct taking *t)
+/** What is stored: the event, and the callback to send on as it came. */
+static json_t *facts_json(const struct taking *t, json_t *event,
+			  const char *query)
 {
 	const struct http_request *r = t->request;
-	const char *signature = http_header(r, "Signature");
+	bool signed_body = t->callback.dialect == DIALECT_GME;
+
+	return json_pack("{s:O, s:s%, s:s, s:s}", "event", event, "body",
+			 (const char *)r->body, r->body_len, "query", query,
+			 "signature",
+			 signed_body ? http_header(r, "Signature") : "");
+}
+
+/** Returns 0, ENOMEM, or EMSGSIZE: the query is too long. */
+static int write_texts(struct taking *t)
+{
 	json_t *event = event_json(&t->callback);
+	json_t *facts = NULL;
 	struct buf query;
-	json_t *facts;
 	char *line, *all;
 	int err;
 
 	buf_init(&query, QUERY_MAX);
-	(void)http_query_each(r, add_pair, &query);
-	facts = json_pack("{s:O, s:s%, s:s, s:s}", "event", event, "body",
-			  (const char *)r->body, r->body_len, "query",
-			  buf_str(&query), "signature",
-			  signature ? signature : "");
+	(void)http_query_each(t->request, add_pair, &query);
+	err = buf_err(&query);
+	if (event && !err)
+		facts = facts_json(t, event, buf_str(&query));
 	line = event ? json_dumps(event, JSON_COMPACT) : NULL;
 	all = facts ? json_dumps(facts, JSON_COMPACT) : NULL;
 	t->line = mem_strdup(line);
 	t->facts = mem_strdup(all);
-	err = t->line && t->facts ? 0 : ENOMEM;
+	if (!err && (!t->line || !t->facts))
+		err = ENOMEM;
 	free(line); /* banned-ok: jansson's */
 	free(all);  /* banned-ok: jansson's */
 	json_decref(event);
@@ -336,13 +372,19 @@ static void taking_free(struct taking *t)
 	mem_free(t);
 }
 
-static int keep(struct receive *rc, const char *line)
+static void keep(struct receive *rc, const char *line)
 {
 	json_t *event = json_loads(line, 0, NULL);
 	int err = event ? recordings_add(&rc->recordings, event) : ENOMEM;
 
 	json_decref(event);
-	return err;
+	if (err)
+		log_warn("/v1/recordings: %s",
+			 err == ENOBUFS
+				 ? "a recording has more segments and files "
+				   "than are shown"
+				 : "out of memory; complete again after a "
+				   "restart");
 }
 
 static void take_new(struct taking *t)
@@ -350,9 +392,7 @@ static void take_new(struct taking *t)
 	struct receive *rc = t->receive;
 
 	counter_add(COUNT_received_new, 1);
-	if (keep(rc, t->line))
-		log_warn("recordings: out of memory; complete again after a "
-			 "restart");
+	keep(rc, t->line);
 	if (rc->events.event)
 		rc->events.event(&t->callback, t->line, rc->arg);
 	if (rc->forward)
@@ -425,6 +465,7 @@ static void commit(struct taking *t)
 static void take(struct receive *rc, struct http_request *r)
 {
 	struct taking *t = mem_zalloc(sizeof(*t));
+	int err;
 
 	if (!t) {
 		refuse(rc, r, 503, "out of memory");
@@ -437,8 +478,11 @@ static void take(struct receive *rc, struct http_request *r)
 		taking_free(t);
 		return;
 	}
-	if (write_texts(t)) {
-		refuse(rc, r, 503, "out of memory");
+	err = write_texts(t);
+	if (err) {
+		refuse(rc, r, err == EMSGSIZE ? 400 : 503,
+		       err == EMSGSIZE ? "the URL's query is too long"
+				       : "out of memory");
 		taking_free(t);
 		return;
 	}
@@ -491,10 +535,12 @@ static void show_metrics(struct http_request *r)
 
 static void show(struct receive *rc, struct http_request *r)
 {
+	const char *why = http_why_not_local(r);
+
 	if (!strcmp(r->path, "/healthz"))
 		reply_text(r, 200, "application/json", "{\"status\":\"ok\"}");
-	else if (!addr_is_loopback(&r->peer))
-		reply_problem(r, 403, "only this machine may look");
+	else if (why)
+		reply_problem(r, 403, why);
 	else if (!strcmp(r->path, "/v1/recordings"))
 		show_recordings(rc, r);
 	else if (!strcmp(r->path, "/metrics"))
@@ -540,6 +586,8 @@ static int load(struct receive *rc)
 
 			if (event)
 				err = recordings_add(&rc->recordings, event);
+			if (err == ENOBUFS)
+				err = 0; /* as when it came */
 			f.after = rows.events[i].id;
 			json_decref(facts);
 		}
@@ -597,15 +645,16 @@ int receive_open(struct loop *loop, struct store *store,
 	rc->events = *events;
 	rc->arg = arg;
 	list_init(&rc->takings);
-	recordings_init(&rc->recordings);
+	recordings_init(&rc->recordings, PARTS_MAX);
 	err = copy_config(rc, config);
-	if (!err && (config->forward || config->exec))
-		err = forward_new(loop, store, workers, config->app,
-				  config->forward, config->exec, &rc->forward);
 	if (!err)
 		err = load(rc);
 	if (!err)
 		err = open_server(rc, e);
+	/* Last: it begins at once with what was left over. */
+	if (!err && (config->forward || config->exec))
+		err = forward_new(loop, store, workers, config->app,
+				  config->forward, config->exec, &rc->forward);
 	if (!err) {
 		*out = rc;
 		return 0;

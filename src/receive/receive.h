@@ -50,8 +50,8 @@ struct receive_events {
 struct receive;
 
 /**
- * Listen and take callbacks on any path; `GET /v1/recordings`, `/metrics`,
- * `/healthz` on the same port.
+ * Listen and take callbacks on any path; `GET /v1/recordings`, `/metrics` for
+ * this machine only (http_why_not_local), `/healthz` on the same port.
  * Returns 0, EADDRINUSE, ENOMEM, with `e`.
  * Thread: the loop's.
  */
