@@ -13,6 +13,7 @@
 #include "base/crash.h"
 #include "base/mem.h"
 #include "io/io.h"
+#include "record/record.h"
 #include "wire/sig.h"
 
 enum {
@@ -105,8 +106,9 @@ static int settle_part(struct disk_file *d)
 
 	d->what = "write";
 	err = crash_errno("file.write");
-	if (!err)
-		err = file_write_all(d->fd, d->first, d->first_len, 0);
+	for (int i = 0; i < RECORD_FRAMES_MIN && !err; i++)
+		err = file_write_all(d->fd, d->first, d->first_len,
+				     i * (int64_t)d->first_len);
 	if (err)
 		return err;
 	d->what = "fsync";
@@ -153,14 +155,13 @@ int disk_open(struct disk_file *d)
  */
 static int die(struct disk_file *d, int err)
 {
-	int64_t keep;
-
 	d->what = "write";
 	d->err = err;
 	d->len -= d->len % (int64_t)d->first_len;
-	keep = d->len ? d->len : (int64_t)d->first_len;
+	if (!d->len)
+		d->len = RECORD_FRAMES_MIN * (int64_t)d->first_len;
 	/* If this fails too, recovery cuts the file to whole frames. */
-	if (ftruncate(d->fd, keep))
+	if (ftruncate(d->fd, d->len))
 		d->what = "write and truncate";
 	return err;
 }

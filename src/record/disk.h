@@ -26,7 +26,7 @@ struct disk_file {
 	char *part; /* <spool>/<name>.part */
 	char *dir;  /* the directory of both */
 	char *first;
-	size_t first_len; /* bytes of the placeholder and of an MP3 frame */
+	size_t first_len; /* bytes of an MP3 frame */
 	int fd;		  /* -1: not open */
 	int64_t len;	  /* sound written [bytes]; the placeholder is none */
 	int err;	  /* of the write that killed it, or 0 */

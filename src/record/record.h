@@ -26,6 +26,12 @@
 #include "io/io.h"
 #include "sound/sound.h"
 
+/**
+ * No file has fewer MP3 frames: ffmpeg refuses to open shorter ones (its
+ * probe wants three headers in a row).
+ */
+enum { RECORD_FRAMES_MIN = 3 };
+
 /* ---- file threads ----------------------------------------------------- */
 
 struct record_files;
@@ -59,8 +65,9 @@ typedef void(record_file_fn)(struct record_file *file,
 			     void *arg);
 
 /**
- * Open `<spool>/<name>.part` (O_EXCL, directories made), write `first` as a
- * placeholder that the first sound overwrites, fsync file and directory.
+ * Open `<spool>/<name>.part` (O_EXCL, directories made), write `first` three
+ * times (RECORD_FRAMES_MIN) as a placeholder that the first sound overwrites,
+ * fsync file and directory.
  *
  * name     relative, no "..", unique; copied
  * first    one silent frame, so a crash leaves a file that plays; copied
@@ -144,7 +151,9 @@ struct segment {
 struct track_config {
 	struct sound_mp3_config mp3;
 	uint64_t segment_frames; /* cut after so many [48 kHz frames], rounded
-				    up to whole MP3 frames; 0: never */
+				    up to whole MP3 frames, once there are
+				    RECORD_FRAMES_MIN for the next file: fewer
+				    stay in this one; 0: never */
 	size_t max_waiting;	 /* bytes a segment may hold without a file:
 				    1 MiB; more is dropped and counted */
 };
@@ -157,9 +166,9 @@ struct track_config {
 struct track_events {
 	/** Sound exists for a new segment: get it a file (segment_grant). */
 	void (*begun)(struct segment *s, void *arg);
-	/** The segment is cut; `frames` is final (0: it was begun and ended
-	 *  without sound).  With a file, all of it was handed over: the file
-	 *  may be closed. */
+	/** The segment is cut; `frames` is final, RECORD_FRAMES_MIN at least
+	 *  (with silence at its end, if need be).  With a file, all of it was
+	 *  handed over: the file may be closed. */
 	void (*ended)(struct segment *s, void *arg);
 };
 
@@ -188,7 +197,8 @@ MUST_CHECK int track_advance(struct track *t, int64_t pos);
 MUST_CHECK int track_begin(struct track *t, int64_t pos);
 
 /** End the open segment at `pos` (mic off, stop): silence up to pos, cut
- *  at the end of the MP3 frame that holds it.  Nothing open: does nothing. */
+ *  at the end of the MP3 frame that holds it, or at RECORD_FRAMES_MIN.
+ *  Nothing open: does nothing. */
 MUST_CHECK int track_end_segment(struct track *t, int64_t pos);
 
 bool track_has_open_segment(const struct track *t);

@@ -10,8 +10,9 @@
  * DESIGN
  *   - A *run* is sound without a break: it may span many segments.  At its
  *     end the encoder is flushed, so the next run starts on a frame.
- *   - The next segment begins when the first frame behind the cut comes out:
- *     a recording that stops on a cut leaves no empty segment.
+ *   - The next segment begins when RECORD_FRAMES_MIN frames behind the cut
+ *     have come out; a recording that stops before leaves them in the file
+ *     before, so there is neither an empty file nor one too short to open.
  *   - Positions are kept by what the encoder says it took and gave, never by
  *     what it was asked to do: after ENOMEM sound is missing, but what comes
  *     later stands where it belongs.
@@ -21,6 +22,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "base/counters.h"
 #include "base/mem.h"
@@ -46,7 +48,8 @@ struct track {
 	bool open;		 /* in a run */
 	int64_t in_pos;
 	int64_t out_pos;
-	struct buf out; /* scratch: empty between calls */
+	struct buf out; /* between calls: frames that wait behind a cut */
+	uint64_t held;	/* MP3 frames that wait, with those not in `out` */
 };
 
 int track_new(const struct track_config *config,
@@ -111,49 +114,96 @@ static void end_segment(struct track *t)
 	t->events.ended(s, t->arg); /* may have freed it */
 }
 
+static bool is_at_cut(const struct track *t)
+{
+	return t->cut_frames && t->current &&
+	       t->current->frames >= t->cut_frames;
+}
+
+/** Put `n` MP3 frames into the current segment: the first t->out has, and
+ *  where that ends too early (no memory), silence. */
+static void put(struct track *t, size_t *at, uint64_t n)
+{
+	uint64_t have = (t->out.len - *at) / t->frame_len;
+	uint64_t real = have < n ? have : n;
+
+	segment_put(t->current, real ? t->out.data + *at : NULL,
+		    (size_t)(real * t->frame_len), (n - real) * t->frame_len);
+	*at += (size_t)(real * t->frame_len);
+	t->current->frames += n * t->frame_frames;
+	t->out_pos += (int64_t)(n * t->frame_frames);
+}
+
+/** Keep the bytes of t->out from `at` on, and `n` frames, for later. */
+static void hold(struct track *t, size_t at, uint64_t n)
+{
+	size_t len = t->out.len - at;
+
+	if (len)
+		memmove(t->out.data, t->out.data + at, len);
+	t->out.len = len;
+	t->held = n;
+}
+
+/** No segment for `n` frames: they are lost. */
+static void lose(struct track *t, size_t at, uint64_t n)
+{
+	counter_add(COUNT_bytes_dropped, (int64_t)(t->out.len - at));
+	t->out_pos += (int64_t)(n * t->frame_frames);
+}
+
 /**
- * Deal `n` MP3 frames to segments: the bytes in t->out, and where those end
- * too early (no memory), silence.
+ * Deal `n` MP3 frames, and those that were held, to segments.
+ *
+ * last   nothing comes behind them: hold none
+ *
  * Returns 0 or ENOMEM: no segment for them, they are lost.
  */
-static int deal(struct track *t, uint64_t n)
+static int deal(struct track *t, uint64_t n, bool last)
 {
-	const uint8_t *data = t->out.data;
-	uint64_t have = t->out.len / t->frame_len;
+	size_t at = 0;
 	int err = 0;
 
-	if (have > n)
-		have = n;
+	n += t->held;
+	t->held = 0;
+	t->out.err = 0; /* what is in it is good */
 	while (n && !err) {
 		uint64_t take = n;
-		uint64_t real;
 
+		if (is_at_cut(t) && n < RECORD_FRAMES_MIN && !last) {
+			hold(t, at, n);
+			return 0;
+		}
+		if (is_at_cut(t) && n >= RECORD_FRAMES_MIN)
+			end_segment(t);
 		if (!t->current)
 			err = begin_segment(t);
 		if (err) {
-			counter_add(COUNT_bytes_dropped,
-				    (int64_t)(have * t->frame_len));
-			t->out_pos += (int64_t)(n * t->frame_frames);
+			lose(t, at, n);
 			break;
 		}
-		if (t->cut_frames &&
+		if (t->cut_frames && !is_at_cut(t) &&
 		    take > (t->cut_frames - t->current->frames) /
 				    t->frame_frames)
 			take = (t->cut_frames - t->current->frames) /
 			       t->frame_frames;
-		real = have < take ? have : take;
-		segment_put(t->current, data, (size_t)(real * t->frame_len),
-			    (take - real) * t->frame_len);
-		t->current->frames += take * t->frame_frames;
-		t->out_pos += (int64_t)(take * t->frame_frames);
-		data = real ? data + real * t->frame_len : data;
-		have -= real;
+		put(t, &at, take);
 		n -= take;
-		if (t->cut_frames && t->current->frames == t->cut_frames)
-			end_segment(t);
 	}
 	buf_clear(&t->out);
 	return err;
+}
+
+/** A file of fewer frames could not be opened: silence at its end. */
+static void fill_up(struct track *t)
+{
+	const uint8_t *silent = sound_mp3_silent_frame(t->mp3);
+
+	while (t->current->frames < RECORD_FRAMES_MIN * t->frame_frames) {
+		segment_put(t->current, silent, t->frame_len, 0);
+		t->current->frames += t->frame_frames;
+		t->out_pos += t->frame_frames;
+	}
 }
 
 /* ---- into the encoder ------------------------------------------------------ */
@@ -167,7 +217,8 @@ static int feed_slice(struct track *t, const int16_t *pcm, uint32_t frames)
 
 	t->in_pos += (int64_t)(sound_mp3_frames_in(t->mp3) - in);
 	deal_err =
-		deal(t, (sound_mp3_frames_out(t->mp3) - out) / t->frame_frames);
+		deal(t, (sound_mp3_frames_out(t->mp3) - out) / t->frame_frames,
+		     false);
 	return err ? err : deal_err;
 }
 
@@ -269,11 +320,14 @@ int track_end_segment(struct track *t, int64_t pos)
 	if (sound_mp3_flush(t->mp3, &t->out))
 		err = ENOMEM;
 	deal_err =
-		deal(t, (sound_mp3_frames_out(t->mp3) - out) / t->frame_frames);
+		deal(t, (sound_mp3_frames_out(t->mp3) - out) / t->frame_frames,
+		     true);
 	if (t->out_pos < t->in_pos) { /* the flush found no memory */
 		rest = (uint64_t)(t->in_pos - t->out_pos) + t->frame_frames - 1;
-		deal_err = deal(t, rest / t->frame_frames);
+		deal_err = deal(t, rest / t->frame_frames, true);
 	}
+	if (t->current)
+		fill_up(t);
 	t->in_pos = t->out_pos;
 	t->open = false;
 	if (t->current)

@@ -169,16 +169,18 @@ static void a_file_holds_what_was_appended_and_its_hash_is_told(void **state)
 {
 	int64_t closed = counter_get(COUNT_segments_closed);
 	struct rig r;
-	uint8_t got[2 * FRAME_LEN];
+	uint8_t got[4 * FRAME_LEN];
 
 	(void)state;
 	set_up(&r, 1 << 20, NULL);
 	open_file(&r);
 	assert_int_equal(counter_get(COUNT_segments_open), 1);
-	/* Until sound comes there is a silent frame, so that it plays. */
+	/* Until sound comes there is some silence, so that it plays. */
 	assert_int_equal(get_file(in_spool(&r, ".part"), got, sizeof(got)),
-			 FRAME_LEN);
-	assert_memory_equal(got, silent_frame(), FRAME_LEN);
+			 RECORD_FRAMES_MIN * FRAME_LEN);
+	for (int i = 0; i < RECORD_FRAMES_MIN; i++)
+		assert_memory_equal(got + i * FRAME_LEN, silent_frame(),
+				    FRAME_LEN);
 	assert_false(file_is_there(in_spool(&r, "")));
 	append(&r, 1);
 	append(&r, 2);
@@ -407,8 +409,9 @@ static void the_end_of_the_threads_writes_what_is_queued(void **state)
 	append(&r, 8);
 	record_files_free(r.files);
 	r.files = NULL;
+	/* the placeholder is longer than the sound */
 	assert_int_equal(get_file(in_spool(&r, ".part"), got, sizeof(got)),
-			 2 * FRAME_LEN);
+			 RECORD_FRAMES_MIN * FRAME_LEN);
 	make_frame(frame, 8);
 	assert_memory_equal(got + FRAME_LEN, frame, FRAME_LEN);
 	loop_turn(r.loop, 0);
@@ -420,21 +423,21 @@ static void the_end_of_the_threads_writes_what_is_queued(void **state)
 static void sound_is_written_without_a_close_within_seconds(void **state)
 {
 	struct rig r;
-	uint8_t got[4 * FRAME_LEN];
+	uint8_t got[5 * FRAME_LEN];
 	size_t len = 0;
 
 	(void)state;
 	set_up(&r, 1 << 20, NULL);
 	open_file(&r);
-	append(&r, 1);
-	append(&r, 2);
-	for (int i = 0; i < 500 && len != 2 * FRAME_LEN; i++) {
+	for (uint8_t i = 1; i <= 4; i++)
+		append(&r, i);
+	for (int i = 0; i < 3000 && len != 4 * FRAME_LEN; i++) {
 		loop_turn(r.loop, 10000);
 		len = get_file(in_spool(&r, ".part"), got, sizeof(got));
 	}
-	assert_int_equal(len, 2 * FRAME_LEN);
+	assert_int_equal(len, 4 * FRAME_LEN);
 	close_file(&r);
-	expect_frames(&r, (const uint8_t[]){1, 2}, 2);
+	expect_frames(&r, (const uint8_t[]){1, 2, 3, 4}, 4);
 	tear_down(&r);
 }
 
@@ -553,7 +556,7 @@ static bool dies_at(struct rig *r, const char *at,
 }
 
 /** Whole frames, the first sound or the placeholder; returns how many. */
-static size_t recover_whole(struct rig *r, bool *there)
+static size_t recover_whole(struct rig *r, bool *there, bool *silent)
 {
 	struct record_found found;
 	struct err err = {0};
@@ -565,6 +568,7 @@ static size_t recover_whole(struct rig *r, bool *there)
 					&found, &err),
 			 0);
 	*there = found.there;
+	*silent = false;
 	if (!found.there)
 		return 0;
 	assert_int_equal(get_file(in_spool(r, ""), got, sizeof(got)),
@@ -572,8 +576,9 @@ static size_t recover_whole(struct rig *r, bool *there)
 	assert_int_equal(found.len % FRAME_LEN, 0);
 	n = (size_t)found.len / FRAME_LEN;
 	assert_int_equal(found.frames, n * 1152);
+	*silent = !memcmp(got, silent_frame(), FRAME_LEN);
 	for (size_t i = 0; i < n; i++) {
-		make_frame(frame, n == 1 ? 0 : (uint8_t)(i + 1));
+		make_frame(frame, *silent ? 0 : (uint8_t)(i + 1));
 		assert_memory_equal(got + i * FRAME_LEN, frame, FRAME_LEN);
 	}
 	assert_false(file_is_there(in_spool(r, ".part")));
@@ -585,25 +590,31 @@ static void a_kill_at_any_step_leaves_a_file_that_plays(void **state)
 	static const struct {
 		const char *at;
 		bool there;
-		size_t n;
+		bool silent; /* the placeholder, as many frames */
 	} rows[] = {
-		{"file.open.before", false, 0},	 {"file.open.after", true, 1},
-		{"file.write", true, 1},	 {"file.sync", true, 3},
-		{"file.rename.before", true, 3}, {"file.rename.after", true, 3},
-		{"file.dirsync", true, 3},
+		{"file.open.before", false, false},
+		{"file.open.after", true, true},
+		{"file.write", true, true},
+		{"file.sync", true, false},
+		{"file.rename.before", true, false},
+		{"file.rename.after", true, false},
+		{"file.dirsync", true, false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct rig r = {0};
+		size_t n = rows[i].there ? 3 : 0;
 		bool there;
+		bool silent;
 
 		tempdir_make(r.dir);
 		assert_true(dies_at(&r, rows[i].at, record_and_die));
-		assert_int_equal(recover_whole(&r, &there), rows[i].n);
+		assert_int_equal(recover_whole(&r, &there, &silent), n);
 		assert_int_equal(there, rows[i].there);
+		assert_int_equal(silent, rows[i].silent);
 		/* Again is harmless. */
-		assert_int_equal(recover_whole(&r, &there), rows[i].n);
+		assert_int_equal(recover_whole(&r, &there, &silent), n);
 		tempdir_remove(r.dir);
 	}
 }
@@ -629,11 +640,12 @@ static void a_kill_during_recovery_is_recovered_too(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
 		struct rig r = {0};
 		bool there;
+		bool silent;
 
 		tempdir_make(r.dir);
 		assert_true(dies_at(&r, "file.sync", record_and_die));
 		assert_true(dies_at(&r, at[i], recover_and_die));
-		assert_int_equal(recover_whole(&r, &there), 3);
+		assert_int_equal(recover_whole(&r, &there, &silent), 3);
 		assert_true(there);
 		tempdir_remove(r.dir);
 	}

@@ -1,0 +1,116 @@
+// test/aid/truth.mjs -- after whatever happened: is anything lost, or twice?
+// SPDX-License-Identifier: Apache-2.0
+//
+// Looks from outside: at the callbacks as they came, at the files on the disk,
+// at the rows with the sqlite3 tool, at the API and the metrics.
+import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+
+import {eventKey, signGme} from './endpoint.mjs';
+import {tool} from './sound.mjs';
+
+function filesBelow(dir) {
+  if (!fs.existsSync(dir))
+    return [];
+  return fs.readdirSync(dir, {recursive: true, withFileTypes: true})
+    .filter((e) => e.isFile())
+    .map((e) => path.relative(dir, path.join(e.parentPath ?? e.path, e.name)))
+    .sort();
+}
+
+/** A query with the sqlite3 tool: rows as objects. */
+export async function sql(server, text) {
+  const out = await tool('sqlite3', ['-json', '-readonly',
+    path.join(server.data, 'tapeop.db'), text]);
+  return out.length ? JSON.parse(out) : [];
+}
+
+/** The gme callbacks of a task, the first of each event, in order of arrival;
+ *  repeats must be the same event but for the time of sending. */
+export function firstCallbacks(requests, task) {
+  const first = new Map();
+  for (const r of requests) {
+    if (!r.body || r.body.TaskID !== Number(task)) // no bit is lost
+      continue;
+    assert.equal(r.headers.signature, signGme(r.raw));
+    const key = eventKey(r);
+    const id = r.headers['tapeop-event-id'];
+    const seen = first.get(key);
+    if (!seen) {
+      first.set(key, r);
+      continue;
+    }
+    assert.equal(id, seen.headers['tapeop-event-id'], `${key} has two ids`);
+    assert.deepEqual({...r.body, Timestamp: 0}, {...seen.body, Timestamp: 0});
+  }
+  return [...first.values()];
+}
+
+/** started n, completed n, started n+1, ..: each once, in order, for a user. */
+function checkOrder(user, callbacks) {
+  const told = callbacks.filter((r) => r.body.UserID === user && r.body.EventType < 3);
+  const seqs = [];
+  for (let i = 0; i < told.length; i += 2) {
+    const [a, b] = [told[i], told[i + 1]];
+    assert.equal(a.body.EventType, 1, `${user}: a completed without its started`);
+    assert.ok(b, `${user}: started ${a.body.Detail.SeqNo} has no completed`);
+    assert.equal(b.body.EventType, 2);
+    assert.deepEqual(b.body.Detail, a.body.Detail);
+    seqs.push(a.body.Detail.SeqNo);
+  }
+  assert.deepEqual(seqs, [...seqs].sort((a, b) => a - b), `${user}: SeqNos in order`);
+  assert.equal(new Set(seqs).size, seqs.length);
+  return seqs;
+}
+
+async function checkFile(server, s) {
+  const file = server.file(s);
+  const bytes = fs.readFileSync(file);
+  assert.equal(bytes.length, s.size, file);
+  assert.equal(crypto.createHash('sha256').update(bytes).digest('hex'), s.sha256, file);
+  assert.equal(bytes.length % 192, 0, 'whole frames');
+  assert.equal(s.duration_ms, bytes.length / 192 * 24);
+  // ffmpeg says on stderr what it does not like; -xerror makes it fail of it
+  await tool('ffmpeg', ['-nostdin', '-v', 'error', '-xerror', '-i', file, '-f', 'null', '-']);
+}
+
+/**
+ * Everything that must hold once a task is finished and all is delivered.
+ *
+ * lost         how many segments may have been lost (their files were taken)
+ * quarantined  how many files without a row are expected
+ *
+ * Gives {segments, callbacks, seqs (by user)}.
+ */
+export async function checkTruth(server, endpoint, task, {lost = 0, quarantined = 0} = {}) {
+  const metrics = await server.drained();
+  const segments = await server.segments(task);
+  const callbacks = firstCallbacks(endpoint.requests, task);
+
+  assert.equal(metrics.deliveries_in, metrics.deliveries_delivered +
+    metrics.deliveries_pending + metrics.deliveries_dead + metrics.deliveries_expired);
+  assert.equal(segments.filter((s) => s.state === 'lost').length, lost);
+  const seqs = {};
+  for (const user of new Set(segments.map((s) => s.user))) {
+    seqs[user] = checkOrder(user, callbacks);
+    assert.deepEqual(seqs[user],
+      segments.filter((s) => s.user === user).map((s) => s.seq));
+  }
+  const closed = segments.filter((s) => s.state !== 'lost');
+  for (const s of closed) {
+    assert.equal(s.state, 'closed');
+    assert.ok(s.uploaded);
+    await checkFile(server, s);
+    assert.equal(callbacks.filter((r) => r.body.EventType === 3 &&
+      r.body.UserID === s.user && r.body.Detail.SeqNo === s.seq).length, 1);
+  }
+  assert.equal(callbacks.length, 3 * closed.length + 2 * lost);
+  assert.deepEqual(filesBelow(path.join(server.data, 'spool')), []);
+  assert.equal(filesBelow(path.join(server.data, 'quarantine')).length, quarantined);
+  assert.deepEqual(filesBelow(server.storage).filter((f) => f.includes(`_${task}_`)),
+    closed.map((s) => s.file).sort());
+  assert.deepEqual(await sql(server, 'PRAGMA integrity_check'), [{integrity_check: 'ok'}]);
+  return {segments, callbacks, seqs};
+}
