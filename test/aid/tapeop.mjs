@@ -232,10 +232,11 @@ export async function startServer(t, options = {}) {
 export async function startReceiver(t, options = {}) {
   const {args = [], env = {}, listen = '127.0.0.1:0', key = KEY} = options;
   const receiver = {data: options.data ?? path.join(tempDir(t), 'inbox')};
-  receiver.start = async () => {
+  /** May be repeated: same port, same folder; `more` in the place of env. */
+  receiver.start = async (more = env) => {
     receiver.proc = run(t, ['receive', '--listen', receiver.at ?? listen,
       '--app', String(APP), '--key', 'env:TAPEOP_TEST_KEY', '--json',
-      '--data', receiver.data, ...args], {TAPEOP_TEST_KEY: key, ...env});
+      '--data', receiver.data, ...args], {TAPEOP_TEST_KEY: key, ...more});
     receiver.at = await waitListening(receiver.proc, 'receive');
     receiver.url = `http://${receiver.at}`;
   };
