@@ -196,13 +196,14 @@ static inline int begin_call(struct rig *g, const char *method,
 			     const char *target, const char *extra,
 			     const char *body)
 {
-	const char *fields[] = {"Content-Type: application/json", extra};
+	const char *fields[] = {"Content-Type: application/json",
+				"Connection: close", extra};
 	char url[8192];
 	struct http_call call = {
 		.method = method,
 		.url = url,
 		.fields = fields,
-		.n_fields = extra ? 2 : 1,
+		.n_fields = extra ? 3 : 2,
 		.body = body,
 		.body_len = strlen(body),
 		.timeout_us = PATIENCE_US,
