@@ -109,9 +109,6 @@ static void free_texts(struct sender *s)
 	mem_free(s->url);
 	mem_free(s->url_shown);
 	mem_free_secret(s->key);
-	s->url = NULL;
-	s->url_shown = NULL;
-	s->key = NULL;
 }
 
 /** The sender of this app and name, made when there is none. */
@@ -140,6 +137,17 @@ static struct sender *need_sender(struct notify *n, uint32_t app_id,
 	list_append(&app->senders, &s->link);
 	n->senders[n->n_senders++] = s;
 	return s;
+}
+
+/** Take back the one that need_sender has just made. */
+static void drop_newest(struct notify *n, struct sender *s)
+{
+	assert(n->senders[n->n_senders - 1] == s);
+	n->n_senders--;
+	list_remove(&s->link);
+	map_remove(&n->by_id, &s->node);
+	free_texts(s);
+	mem_free(s);
 }
 
 static bool is_name(const char *name)
@@ -193,8 +201,8 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 		.max_in_flight =
 			e->max_in_flight ? e->max_in_flight : MAX_IN_FLIGHT,
 	};
-	struct sender texts = {0};
-	struct sender *s;
+	struct sender *s, texts = {0};
+	bool is_new;
 	int code;
 
 	assert(loop_is_mine(n->loop));
@@ -205,17 +213,22 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 	texts.url_shown = mem_strndup(e->url, strcspn(e->url, "?#"));
 	texts.key = mem_strdup(e->key ? e->key : "");
 	s = need_sender(n, e->app, e->name);
+	is_new = s && !s->url;
 	if (!texts.url || !texts.url_shown || !texts.key || !s) {
 		free_texts(&texts);
+		if (is_new)
+			drop_newest(n, s);
 		return ENOMEM;
 	}
 	settle_sender(s, e, &texts);
 	de.id = s->id;
 	str_copy(de.name, sizeof(de.name), s->name);
 	code = deliver_set_endpoint(n->deliver, &de);
-	/* Only a new one can fail: it is not there, and wants nothing. */
-	if (code)
-		free_texts(s);
+	if (code) {
+		/* Of one that was there already nothing can fail. */
+		assert(is_new);
+		drop_newest(n, s);
+	}
 	return code;
 }
 
@@ -224,9 +237,6 @@ bool notify_endpoint_at(const struct notify *n, size_t i,
 {
 	const struct sender *s;
 
-	/* One that ran out of memory half made is not there yet. */
-	while (i < n->n_senders && !n->senders[i]->url)
-		i++;
 	if (i >= n->n_senders)
 		return false;
 	s = n->senders[i];
@@ -244,7 +254,7 @@ const char *notify_endpoint_name(const struct notify *n, uint64_t id)
 {
 	const struct sender *s = notify_find(n, id);
 
-	return s && s->url ? s->name : "";
+	return s ? s->name : "";
 }
 
 /* ---- batches --------------------------------------------------------------- */
@@ -269,7 +279,7 @@ static void free_item(struct item *item)
 
 static bool wants(const struct sender *s, enum event_kind kind)
 {
-	return s->url && s->kinds[kind] && callback_has(s->dialect, kind);
+	return s->kinds[kind] && callback_has(s->dialect, kind);
 }
 
 static size_t count_wanting(const struct app *app, enum event_kind kind)

@@ -40,14 +40,16 @@ json_t *field_parse_root(const void *json, size_t len, struct err *err)
 	json_t *root = json_loadb(json, len, JSON_REJECT_DUPLICATES, &where);
 
 	if (!root) {
-		bool no_mem =
-			json_error_code(&where) == json_error_out_of_memory;
-
+		/* Out of memory, jansson says mostly nothing. */
+		if (json_error_code(&where) == json_error_out_of_memory ||
+		    !where.text[0]) {
+			err_set(err, ENOMEM, "", "out of memory");
+			return NULL;
+		}
 		/* It may quote the text, which is not ours. */
 		quote_line(text, sizeof(text), where.text);
-		err_set(err, no_mem ? ENOMEM : EBADMSG, "",
-			"not JSON: line %d column %d: %s", where.line,
-			where.column, text);
+		err_set(err, EBADMSG, "", "not JSON: line %d column %d: %s",
+			where.line, where.column, text);
 		return NULL;
 	}
 	if (!json_is_object(root)) {

@@ -1,0 +1,176 @@
+/** test/unit/notify_oom_test.c -- notify with each allocation failing once,
+ *  over a store in memory. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "notify/notify.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "deliver_fake_store.h"
+#include "oom.h"
+
+#define S ((int64_t)CLOCK_US_PER_S)
+
+enum { APP = 7, EVENTS = 3 };
+
+static int64_t hand_us = 1000 * S;
+static struct loop *loop;
+static struct workers *workers;
+static struct store store;
+static uint64_t next_id;
+
+static int64_t clock_by_hand(void)
+{
+	return hand_us;
+}
+
+static int64_t wall_by_hand(void)
+{
+	return 1700000000000 + hand_us / CLOCK_US_PER_MS;
+}
+
+/* ---- what notify calls of the store, beside what deliver does ---- */
+
+uint64_t store_next_id(struct store *s, enum store_ids kind)
+{
+	return kind == IDS_DELIVERY ? s->n_rows + ++next_id : 1;
+}
+
+void store_put_event(struct store_write *w, const struct event_row *e,
+		     const struct delivery_row *deliveries, size_t n)
+{
+	(void)w;
+	assert_non_null(e->facts);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(fake_put(&store, &deliveries[i]),
+				 deliveries[i].id);
+	next_id = 0;
+}
+
+/* ---- the sweep ---- */
+
+static int declare(struct notify *n, const char *name, enum dialect d)
+{
+	/* Nobody listens on port 1: refused at once. */
+	struct notify_endpoint e = {
+		.app = APP,
+		.name = name,
+		.url = "http://127.0.0.1:1/?a=b",
+		.dialect = d,
+		.key = "key",
+		.timeout_us = 20 * S,
+		.allow_private = true,
+	};
+	struct err err = {0};
+	int code;
+
+	for (int k = 0; k < EVENT_KIND_N; k++)
+		e.kinds[k] = true;
+	assert_int_equal(deliver_retry_parse("1s", &e.retry, &err), 0);
+	code = notify_set_endpoint(n, &e, &err);
+	assert_true(code == 0 || code == ENOMEM);
+	return code;
+}
+
+/** One event; what cannot be had is not there at all. */
+static void tell(struct notify *n, uint64_t seq)
+{
+	struct event e = {.kind = seq % 2 ? EVENT_STARTED : EVENT_TASK_STARTED,
+			  .app = APP,
+			  .task = 64,
+			  .task_seq = seq};
+	struct notify_batch *batch = notify_batch_new();
+	size_t before = store.n_rows;
+
+	next_id = 0;
+	if (!batch)
+		return;
+	str_copy(e.room, sizeof(e.room), "room");
+	str_copy(e.user, sizeof(e.user), "user");
+	str_copy(e.file_name, sizeof(e.file_name), "file");
+	if (notify_add(n, NULL, batch, &e, NULL)) {
+		assert_int_equal(store.n_rows, before);
+		notify_dropped(n, batch);
+	} else {
+		notify_committed(n, batch);
+	}
+}
+
+static bool any_pending(void)
+{
+	for (size_t i = 0; i < store.n_rows; i++)
+		if (store.rows[i].d.state == DELIVERY_PENDING)
+			return true;
+	return false;
+}
+
+static void whole_life(void)
+{
+	const struct notify_config config = {
+		.deliver = {.now_us = clock_by_hand,
+			    .unix_ms = wall_by_hand,
+			    .no_jitter = true}};
+	struct notify_endpoint_info info;
+	struct notify *n = NULL;
+	size_t declared = 0;
+
+	store.n_rows = 0;
+	if (notify_new(loop, (struct store *)&store, workers, &config, &n))
+		return;
+	declared += !declare(n, "gme", DIALECT_GME);
+	declared += !declare(n, "live", DIALECT_LIVE);
+	/* One that could not be declared is not shown, and wants nothing. */
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(notify_endpoint_at(n, i, &info), i < declared);
+	assert_int_equal(notify_start(n, wall_by_hand()), 0);
+	for (uint64_t i = 0; i < EVENTS; i++)
+		tell(n, i);
+	for (int i = 0; any_pending() && i < 20000; i++) {
+		loop_turn(loop, 100);
+		deliver_turn(notify_deliver(n));
+		fake_answer_all(&store);
+		hand_us += notify_in_flight(n) ? S / 10 : S;
+	}
+	assert_false(any_pending());
+	for (size_t i = 0; i < store.n_rows; i++)
+		assert_int_equal(store.rows[i].d.state, DELIVERY_DEAD);
+	notify_free(n);
+	fake_crash(&store);
+}
+
+static void no_memory_delays_but_loses_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(workers_new("dns", 1, &workers), 0);
+	fake_init(&store);
+	whole_life(); /* what is made once for ever */
+	OOM_SWEEP(whole_life);
+	fake_fini(&store);
+	workers_free(workers);
+	loop_turn(loop, 0);
+	loop_free(loop);
+}
+
+static void quiet(enum log_level level, const char *line, void *arg)
+{
+	(void)level;
+	(void)line;
+	(void)arg;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_memory_delays_but_loses_nothing),
+	};
+
+	log_set_sink(quiet, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
