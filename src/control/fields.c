@@ -172,17 +172,17 @@ bool call_choice(struct call *c, const char *key, const char *const *names,
 	return false;
 }
 
-static bool read_list(struct call *c, const char *key, json_t *list,
+static bool read_list(struct call *c, const char *key, json_t *list, size_t min,
 		      struct subscription *out)
 {
 	json_t *user;
 	size_t i;
 
-	if (!json_is_array(list) || json_array_size(list) < 1 ||
+	if (!json_is_array(list) || json_array_size(list) < min ||
 	    json_array_size(list) > SUBSCRIBE_MAX) {
 		call_problem(c, 400, key,
-			     "%s: must be a list of 1 to %d user ids", key,
-			     SUBSCRIBE_MAX);
+			     "%s: must be a list of %zu to %d user ids", key,
+			     min, SUBSCRIBE_MAX);
 		return false;
 	}
 	json_array_foreach(list, i, user)
@@ -216,9 +216,9 @@ bool call_lists(struct call *c, struct subscription *out, bool *given)
 	}
 	out->allow = allow != NULL;
 	if (allow)
-		return read_list(c, "subscribe", allow, out);
+		return read_list(c, "subscribe", allow, 1, out);
 	if (block)
-		return read_list(c, "unsubscribe", block, out);
+		return read_list(c, "unsubscribe", block, 0, out);
 	return true;
 }
 

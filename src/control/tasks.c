@@ -265,6 +265,23 @@ void tasks_list(struct call *c)
 	call_ask(c, on_tasks);
 }
 
+static void on_task_of_none(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	bool there;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	there = rows->n > 0;
+	store_rows_free(rows);
+	if (there)
+		call_reply(c, 200,
+			   page_json("segments", json_array(), false, 0));
+	else
+		call_problem(c, 404, "task", "there is no task %s",
+			     c->parts[0]);
+}
+
 static void on_segments(struct store_rows *rows, void *arg)
 {
 	struct call *c = arg;
@@ -274,18 +291,14 @@ static void on_segments(struct store_rows *rows, void *arg)
 
 	if (call_rows_are_bad(c, rows))
 		return;
-	if (!rows->n && !c->filter.after) {
-		/* none yet, or no such task? */
-		struct task_info live;
-		uint64_t id = c->filter.task;
-
-		if (!rooms_task_info(c->control->rooms, id, &live)) {
-			store_rows_free(rows);
-			call_problem(c, 404, "task",
-				     "there are no segments of a task %s",
-				     c->parts[0]);
-			return;
-		}
+	if (!rows->n && !c->filter.after) { /* none, or no such task? */
+		store_rows_free(rows);
+		c->filter = (struct store_filter){.what = READ_TASKS,
+						  .id = c->filter.task,
+						  .state = -1,
+						  .limit = 1};
+		call_ask(c, on_task_of_none);
+		return;
 	}
 	list = json_array();
 	for (size_t i = 0; i < rows->n; i++) {
