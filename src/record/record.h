@@ -203,7 +203,7 @@ MUST_CHECK int track_end_segment(struct track *t, int64_t pos);
 
 bool track_has_open_segment(const struct track *t);
 
-/** The silent frame to open files with. */
+/** The silent frame to open files with; not before the first `begun`. */
 const uint8_t *track_silent_frame(const struct track *t, size_t *len);
 
 /** Give the segment its open file (takes one reference over) and hand over

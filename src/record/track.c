@@ -37,12 +37,14 @@ struct track {
 	/* fixed after new */
 	struct track_events events;
 	void *arg;
-	struct sound_mp3 *mp3;
+	struct sound_mp3_config mp3_config;
 	uint32_t frame_frames;
 	uint32_t frame_len;
 	uint64_t cut_frames; /* whole MP3 frames; 0: never cut */
 	size_t max_waiting;
 
+	struct sound_mp3 *mp3;	 /* NULL until the first run: who never speaks
+				    costs no encoder */
 	struct link segments;	 /* oldest first */
 	struct segment *current; /* takes the next MP3 frame, or NULL */
 	bool open;		 /* in a run */
@@ -60,15 +62,14 @@ int track_new(const struct track_config *config,
 
 	if (!t)
 		return ENOMEM;
-	err = sound_mp3_new(&config->mp3, &t->mp3);
+	t->mp3_config = config->mp3;
+	err = sound_mp3_shape(&config->mp3, &t->frame_frames, &t->frame_len);
 	if (err) {
 		mem_free(t);
 		return err;
 	}
 	t->events = *events;
 	t->arg = arg;
-	t->frame_frames = sound_mp3_frame_frames(t->mp3);
-	t->frame_len = sound_mp3_frame_len(t->mp3);
 	t->cut_frames = (config->segment_frames + t->frame_frames - 1) /
 			t->frame_frames * t->frame_frames;
 	t->max_waiting = config->max_waiting;
@@ -249,11 +250,14 @@ static int fill_to(struct track *t, int64_t pos)
 	return feed(t, NULL, (uint64_t)(pos - t->in_pos));
 }
 
-/** The encoder has given all it took: what it still held is thrown away. */
+/** An encoder that has given all it took: what it still held is thrown
+ *  away. */
 static int drain(struct track *t)
 {
 	int err = 0;
 
+	if (!t->mp3)
+		return sound_mp3_new(&t->mp3_config, &t->mp3);
 	/* Only after a flush that found no memory. */
 	if (sound_mp3_frames_in(t->mp3) != sound_mp3_frames_out(t->mp3))
 		err = sound_mp3_flush(t->mp3, &t->out);

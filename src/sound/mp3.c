@@ -167,17 +167,28 @@ static bool is_bit_rate(uint32_t bit_s)
 	return false;
 }
 
-int sound_mp3_new(const struct sound_mp3_config *config, struct sound_mp3 **out)
+int sound_mp3_shape(const struct sound_mp3_config *config,
+		    uint32_t *frame_frames, uint32_t *frame_len)
 {
-	struct sound_mp3 *m;
-	int err;
-
 	if (config->sample_rate != SOUND_RATE || !is_bit_rate(config->bit_s))
 		return EINVAL;
+	*frame_frames = MP3_FRAME;
+	*frame_len = config->bit_s / 8 * MP3_FRAME / SOUND_RATE;
+	return 0;
+}
+
+int sound_mp3_new(const struct sound_mp3_config *config, struct sound_mp3 **out)
+{
+	uint32_t frame_frames, frame_len;
+	struct sound_mp3 *m;
+	int err = sound_mp3_shape(config, &frame_frames, &frame_len);
+
+	if (err)
+		return err;
 	m = mem_zalloc(sizeof(*m));
 	if (!m)
 		return ENOMEM;
-	m->frame_len = config->bit_s / 8 * MP3_FRAME / SOUND_RATE;
+	m->frame_len = frame_len;
 	m->drop = 1;
 	m->encode_silence = config->encode_silence;
 	err = learn_silence(m, config);
@@ -197,17 +208,6 @@ void sound_mp3_free(struct sound_mp3 *m)
 		return;
 	lame_close(m->lame);
 	mem_free(m);
-}
-
-uint32_t sound_mp3_frame_frames(const struct sound_mp3 *m)
-{
-	(void)m;
-	return MP3_FRAME;
-}
-
-uint32_t sound_mp3_frame_len(const struct sound_mp3 *m)
-{
-	return m->frame_len;
 }
 
 static int write_silence(struct sound_mp3 *m, uint64_t frames, struct buf *out)

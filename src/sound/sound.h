@@ -99,11 +99,16 @@ MUST_CHECK int sound_mp3_new(const struct sound_mp3_config *config,
 			     struct sound_mp3 **out);
 void sound_mp3_free(struct sound_mp3 *m);
 
-/** Input frames (48 kHz) that one MP3 frame covers: 1152 at 48 kHz. */
-uint32_t sound_mp3_frame_frames(const struct sound_mp3 *m);
-
-/** Bytes of one MP3 frame: 192 at 64 kbit/s and 48 kHz. */
-uint32_t sound_mp3_frame_len(const struct sound_mp3 *m);
+/**
+ * What its MP3 frames are like, without making one.
+ *
+ * frame_frames   out: input frames (48 kHz) that one covers: 1152 at 48 kHz
+ * frame_len      out: bytes of one: 192 at 64 kbit/s and 48 kHz
+ *
+ * Returns 0, or EINVAL as sound_mp3_new.
+ */
+MUST_CHECK int sound_mp3_shape(const struct sound_mp3_config *config,
+			       uint32_t *frame_frames, uint32_t *frame_len);
 
 /**
  * Encode `frames` of PCM; pcm NULL means silence.  Whole MP3 frames that

@@ -257,9 +257,9 @@ static void a_gap_in_an_open_segment_becomes_silence(void **state)
 
 	(void)state;
 	set_up(&r, 0);
+	assert_int_equal(put(&r, start, CHUNK, false), 0);
 	silent = track_silent_frame(r.track, &silent_len);
 	assert_int_equal(silent_len, LEN);
-	assert_int_equal(put(&r, start, CHUNK, false), 0);
 	assert_int_equal(put(&r, start + 100 * F, CHUNK, false), 0);
 	assert_int_equal(track_end_segment(r.track, start + 100 * F + CHUNK),
 			 0);
