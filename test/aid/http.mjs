@@ -3,6 +3,7 @@
 //
 // `fetch` mends paths and refuses bodies on GET; these send what they are told.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 
@@ -92,4 +93,12 @@ export function isProblem(answer, status, {field, says} = {}, what = '') {
     assert.equal(answer.json.field, field, told);
   if (says !== undefined)
     assert.match(detail, says, told);
+}
+
+/** Every route of the API as the source declares it: {method, path, open}. */
+export function routesOfSource() {
+  const source = fs.readFileSync(
+    new URL('../../src/control/control.c', import.meta.url), 'utf8');
+  return [...source.matchAll(/^\t\{"([A-Z]+)", "(\/[^"]*)", \w+, ([^}]*)\}/gm)]
+    .map(([, method, path, flags]) => ({method, path, open: /\bOPEN\b/.test(flags)}));
 }
