@@ -33,6 +33,7 @@ bool auth_permits(struct call *c)
 		if (has_token(c))
 			return true;
 		counter_add(COUNT_http_refused, 1);
+		c->extra = (struct http_field){"WWW-Authenticate", "Bearer"};
 		call_problem(c, 401, "Authorization",
 			     "needs the header `Authorization: Bearer "
 			     "<http.admin_token>`");

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "wire/json_text.h"
+#include "wire/quote.h"
 
 enum { ANSWER_MAX = 64 << 20 };
 
@@ -22,8 +23,14 @@ void call_free(struct call *c)
 
 static void send_answer(struct call *c, const struct http_answer *a)
 {
+	struct http_answer whole = *a;
+
+	if (c->extra.name) {
+		whole.fields = &c->extra;
+		whole.n_fields = 1;
+	}
 	if (c->request)
-		http_reply(c->request, a);
+		http_reply(c->request, &whole);
 	call_free(c);
 }
 
@@ -85,17 +92,20 @@ void call_reply(struct call *c, int status, json_t *body)
 void call_problem(struct call *c, int status, const char *field,
 		  const char *fmt, ...)
 {
-	char detail[512];
+	char detail[512], line[512], name[80];
 	json_t *body;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
+	/* both may quote what was sent, and cut it anywhere */
+	quote_line(line, sizeof(line), detail);
+	quote_line(name, sizeof(name), field ? field : "");
 	body = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
-			 title_of(status), "status", status, "detail", detail);
-	if (body && field && field[0])
-		json_object_set_new(body, "field", json_string(field));
+			 title_of(status), "status", status, "detail", line);
+	if (body && name[0])
+		json_object_set_new(body, "field", json_string(name));
 	send_json(c, status, "application/problem+json", body);
 }
 
@@ -109,6 +119,7 @@ static int status_of(int err)
 	case ENOENT:
 		return 404;
 	case EEXIST:
+	case EALREADY:
 		return 409;
 	case ENOTSUP:
 		return 501;

@@ -28,9 +28,13 @@ struct control {
 struct call {
 	struct control *control;
 	struct http_request *request; /* NULL: the client has gone */
-	char parts[CALL_PARTS_MAX][CALL_PART_MAX]; /* {..} of the path */
-	json_t *body;				   /* an object, or NULL */
+	/* {} of the path; "" stands for what is too long, which is never
+	 * permitted either */
+	char parts[CALL_PARTS_MAX][CALL_PART_MAX];
+	json_t *body; /* an object, or NULL */
 	char client_ip[ADDR_TEXT_MAX];
+	bool is_inexact;	 /* body: integers were read as reals */
+	struct http_field extra; /* of the answer; name NULL: none */
 	/* for handlers that ask twice */
 	struct store_filter filter;
 	uint64_t id, count;
@@ -70,9 +74,14 @@ bool call_number(struct call *c, const char *part, const char *field,
 		 uint64_t *id);
 /** The body is an object with no other keys than these (NULL-ended). */
 bool call_keys(struct call *c, const char *const *keys);
-/** A string field; *value NULL when it is absent and not required. */
-bool call_string(struct call *c, const char *key, bool required,
-		 const char **value);
+/** A string field; *value NULL when it is absent and not required.
+ *  `what`: what is permitted, behind "must be". */
+bool call_string(struct call *c, const char *key, const char *what,
+		 bool required, const char **value);
+/** A required room or user id. */
+bool call_name_field(struct call *c, const char *key, const char **value);
+/** A 64-bit id as a string; unchanged when absent. */
+bool call_id_field(struct call *c, const char *key, uint64_t *id);
 /** A boolean field. */
 bool call_bool(struct call *c, const char *key, bool *value);
 /** An integer field in min..max; unchanged when absent. */
@@ -83,7 +92,7 @@ bool call_choice(struct call *c, const char *key, const char *const *names,
 		 int *index);
 /** subscribe / unsubscribe lists; strings live as long as the body. */
 bool call_lists(struct call *c, struct subscription *out, bool *given);
-/** No other query parameters than these (NULL-ended). */
+/** No other query parameters than these (NULL-ended), and each once. */
 bool call_query_keys(struct call *c, const char *const *keys);
 /** limit 1..1000 and after of a list. */
 bool call_page(struct call *c, struct store_filter *f);

@@ -2,12 +2,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/control.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/counters.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "control/call.h"
@@ -15,91 +14,87 @@
 
 enum { MAX_CONNECTIONS = 1000, HEADER_US = 10 * 1000 * 1000 };
 
+enum route_flags {
+	OPEN = 1,  /* without authorization; of a query nothing is read */
+	QUERY = 2, /* its handler looks at the query */
+	BODY = 4   /* its handler looks at the body */
+};
+
 struct route {
 	const char *method;
 	const char *path; /* "{}" stands for a part */
 	void (*handle)(struct call *c);
-	bool open; /* without authorization */
+	unsigned flags;
 };
 
 static const struct route routes[] = {
-	{"GET", "/", root_show, true},
-	{"GET", "/healthz", health_show, true},
-	{"GET", "/readyz", ready_show, true},
-	{"GET", "/metrics", metrics_show, false},
-	{"GET", "/v1/rooms", rooms_list, false},
-	{"POST", "/v1/apps/{}/rooms/{}/inputs", inputs_add, false},
-	{"GET", "/v1/inputs/{}", inputs_show, false},
-	{"PATCH", "/v1/inputs/{}", inputs_change, false},
-	{"DELETE", "/v1/inputs/{}", inputs_remove, false},
-	{"POST", "/v1/apps/{}/rooms/{}/tasks", tasks_start, false},
-	{"GET", "/v1/tasks", tasks_list, false},
-	{"GET", "/v1/tasks/{}", tasks_show, false},
-	{"PATCH", "/v1/tasks/{}", tasks_change, false},
-	{"DELETE", "/v1/tasks/{}", tasks_stop, false},
-	{"GET", "/v1/tasks/{}/segments", segments_list, false},
-	{"GET", "/v1/segments/{}/audio", segments_audio, false},
-	{"GET", "/v1/apps/{}/endpoints", endpoints_list, false},
-	{"GET", "/v1/deliveries", deliveries_list, false},
-	{"GET", "/v1/deliveries/{}", deliveries_show, false},
-	{"POST", "/v1/deliveries/replay", deliveries_replay, false},
-	{"POST", "/v1/deliveries/{}/replay", deliveries_replay_one, false},
+	{"GET", "/", root_show, OPEN},
+	{"GET", "/healthz", health_show, OPEN},
+	{"GET", "/readyz", ready_show, OPEN},
+	{"GET", "/metrics", metrics_show, 0},
+	{"GET", "/v1/rooms", rooms_list, 0},
+	{"POST", "/v1/apps/{}/rooms/{}/inputs", inputs_add, BODY},
+	{"GET", "/v1/inputs/{}", inputs_show, 0},
+	{"PATCH", "/v1/inputs/{}", inputs_change, BODY},
+	{"DELETE", "/v1/inputs/{}", inputs_remove, 0},
+	{"POST", "/v1/apps/{}/rooms/{}/tasks", tasks_start, BODY},
+	{"GET", "/v1/tasks", tasks_list, QUERY},
+	{"GET", "/v1/tasks/{}", tasks_show, 0},
+	{"PATCH", "/v1/tasks/{}", tasks_change, BODY},
+	{"DELETE", "/v1/tasks/{}", tasks_stop, 0},
+	{"GET", "/v1/tasks/{}/segments", segments_list, QUERY},
+	{"GET", "/v1/segments/{}/audio", segments_audio, 0},
+	{"GET", "/v1/apps/{}/endpoints", endpoints_list, 0},
+	{"GET", "/v1/deliveries", deliveries_list, QUERY},
+	{"GET", "/v1/deliveries/{}", deliveries_show, 0},
+	{"POST", "/v1/deliveries/replay", deliveries_replay, BODY},
+	{"POST", "/v1/deliveries/{}/replay", deliveries_replay_one, BODY},
 };
 
 /* ---- finding the route ----------------------------------------------------- */
 
-enum match { MATCH_NO, MATCH_YES, MATCH_BAD };
-
-/**
- * Match the raw path against a pattern; "{}" parts are decoded into `c`.
- * MATCH_BAD: it fits, but a part is too long or badly escaped.
- */
-static enum match match_path(const char *pattern, const char *path,
-			     struct call *c)
+/** Match the raw path against a pattern; "{}" parts are decoded into `c`. */
+static bool match_path(const char *pattern, const char *path, struct call *c)
 {
 	unsigned n = 0;
-	bool bad = false;
 
 	while (*pattern && *path) {
 		if (!strncmp(pattern, "{}", 2)) {
 			size_t len = strcspn(path, "/");
+			char *part = c->parts[n++];
 
 			if (!len)
-				return MATCH_NO;
-			bad |= http_decode(path, len, c->parts[n++],
-					   CALL_PART_MAX) != 0;
+				return false;
+			/* escapes are good: else it had not come here */
+			if (http_decode(path, len, part, CALL_PART_MAX))
+				part[0] = 0;
 			pattern += 2;
 			path += len;
 		} else if (*pattern++ != *path++) {
-			return MATCH_NO;
+			return false;
 		}
 	}
-	if (*pattern || *path)
-		return MATCH_NO;
-	return bad ? MATCH_BAD : MATCH_YES;
+	return !*pattern && !*path;
 }
 
-static const struct route *find_route(struct call *c, bool *bad_part,
-				      char *methods, size_t cap)
+/** NULL: none; then `methods` are those of the path, "" when there is none. */
+static const struct route *find_route(struct call *c, char *methods, size_t cap)
 {
-	const char *method = c->request->method;
+	const char *method = c->request->method; /* of HEAD: "GET" */
 	size_t len = 0;
 
-	if (!strcmp(method, "HEAD"))
-		method = "GET";
 	methods[0] = 0;
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		enum match m =
-			match_path(routes[i].path, c->request->raw_path, c);
+		bool get = !strcmp(routes[i].method, "GET");
 
-		if (m == MATCH_NO)
+		if (!match_path(routes[i].path, c->request->raw_path, c))
 			continue;
-		if (!strcmp(routes[i].method, method)) {
-			*bad_part = m == MATCH_BAD;
+		if (!strcmp(routes[i].method, method))
 			return &routes[i];
-		}
-		len += (size_t)snprintf(methods + len, cap - len, "%s%s",
-					len ? ", " : "", routes[i].method);
+		len += (size_t)snprintf(methods + len, cap - len, "%s%s%s",
+					len ? ", " : "", routes[i].method,
+					get ? ", HEAD" : "");
+		assert(len < cap);
 	}
 	return NULL;
 }
@@ -109,13 +104,21 @@ static const struct route *find_route(struct call *c, bool *bad_part,
 /** Read the body as JSON; answers 400 itself. */
 static bool read_body(struct call *c)
 {
+	/* \u0000 is let in, so that the check of the field can name it */
+	static const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
 	const struct http_request *r = c->request;
+	const char *text = (const char *)r->body;
 	json_error_t e;
 
 	if (!r->body_len)
 		return true;
-	c->body = json_loadb((const char *)r->body, r->body_len,
-			     JSON_REJECT_DUPLICATES, &e);
+	c->body = json_loadb(text, r->body_len, flags, &e);
+	if (!c->body && json_error_code(&e) == json_error_numeric_overflow) {
+		/* the same for a number that no integer holds */
+		c->body = json_loadb(text, r->body_len,
+				     flags | JSON_DECODE_INT_AS_REAL, &e);
+		c->is_inexact = true;
+	}
 	if (c->body)
 		return true;
 	call_problem(c, 400, "", "the body is not JSON: %.120s (line %d)",
@@ -148,16 +151,28 @@ static struct call *make_call(struct control *control, struct http_request *r)
 	return c;
 }
 
+/** Refuse what the route would not look at; answers 400 itself. */
+static bool has_no_more(struct call *c, const struct route *route)
+{
+	static const char *const none[] = {NULL};
+
+	if (c->request->body_len && !(route->flags & BODY)) {
+		call_problem(c, 400, "", "no body is permitted here");
+		return false;
+	}
+	return route->flags & (OPEN | QUERY) || call_query_keys(c, none);
+}
+
 static void dispatch(struct call *c)
 {
 	const struct route *route;
 	char methods[64];
-	bool bad_part = false;
 
-	route = find_route(c, &bad_part, methods, sizeof(methods));
-	if ((!route || !route->open) && !auth_permits(c))
+	route = find_route(c, methods, sizeof(methods));
+	if (!(route && route->flags & OPEN) && !auth_permits(c))
 		return;
 	if (!route && methods[0]) {
+		c->extra = (struct http_field){"Allow", methods};
 		call_problem(c, 405, "", "permitted here: %s", methods);
 		return;
 	}
@@ -166,14 +181,7 @@ static void dispatch(struct call *c)
 			     c->request->path);
 		return;
 	}
-	if (bad_part) {
-		call_problem(c, 400, "path",
-			     "a part of the path has over %d bytes or a bad "
-			     "escape",
-			     ID_MAX);
-		return;
-	}
-	if (read_body(c))
+	if (has_no_more(c, route) && read_body(c))
 		route->handle(c);
 }
 
@@ -188,20 +196,12 @@ static void on_request(struct http_request *r, void *arg)
 	};
 	struct call *c = make_call(arg, r);
 
-	counter_add(COUNT_http_requests, 1);
 	if (!c) {
 		http_reply(r, &busy);
 		return;
 	}
 	http_on_gone(r, on_gone, c);
 	dispatch(c);
-}
-
-static void on_refused(int status, void *arg)
-{
-	(void)status;
-	(void)arg;
-	counter_add(COUNT_http_refused, 1);
 }
 
 /* ---- opening ------------------------------------------------------------------- */
@@ -215,7 +215,6 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		.max_body = config->max_body,
 		.max_connections = MAX_CONNECTIONS,
 		.header_us = HEADER_US,
-		.refused = on_refused,
 	};
 	struct control *c = mem_zalloc(sizeof(*c));
 	char text[ADDR_TEXT_MAX];

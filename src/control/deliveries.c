@@ -166,6 +166,24 @@ void deliveries_show(struct call *c)
 
 /* ---- replay ----------------------------------------------------------------------- */
 
+/** Nothing was replayed: is there no such delivery, or is it not dead? */
+static void on_not_replayed(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	bool known;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	known = rows->n > 0;
+	store_rows_free(rows);
+	if (known)
+		call_problem(c, 409, "delivery",
+			     "delivery %s is not dead or expired", c->parts[0]);
+	else
+		call_problem(c, 404, "delivery", "there is no delivery %s",
+			     c->parts[0]);
+}
+
 static void on_replayed(const struct store_result *r, void *arg)
 {
 	struct call *c = arg;
@@ -177,10 +195,8 @@ static void on_replayed(const struct store_result *r, void *arg)
 		return;
 	}
 	if (c->filter.id && !r->changed) {
-		call_problem(c, 409, "delivery",
-			     "delivery %s is not dead or expired, or does not "
-			     "exist",
-			     c->parts[0]);
+		c->filter.limit = 1;
+		call_ask(c, on_not_replayed);
 		return;
 	}
 	call_reply(c, 200,
@@ -245,22 +261,28 @@ static bool replay_fields(struct call *c)
 	static const char *const states[] = {"dead", "expired", "all", NULL};
 	static const int values[] = {DELIVERY_DEAD, DELIVERY_EXPIRED, -1};
 	const char *endpoint;
-	const char *task;
 	int64_t app = 0;
 	int state = 2;
 
 	if (!call_choice(c, "state", states, &state) ||
 	    !call_integer(c, "app", 1, UINT32_MAX, &app) ||
-	    !call_string(c, "endpoint", false, &endpoint) ||
-	    !call_string(c, "task", false, &task) ||
+	    !call_string(c, "endpoint",
+			 "the name of an endpoint; see "
+			 "/v1/apps/{app}/endpoints",
+			 false, &endpoint) ||
+	    !call_id_field(c, "task", &c->filter.task) ||
 	    !call_integer(c, "from_ms", 0, INT64_MAX, &c->filter.from_ms) ||
 	    !call_integer(c, "to_ms", 0, INT64_MAX, &c->filter.to_ms) ||
 	    !call_bool(c, "dry_run", &c->dry_run))
 		return false;
 	c->filter.app = (uint32_t)app;
 	c->filter.state = values[state];
-	return filter_endpoint(c, endpoint) &&
-	       (!task || call_number(c, task, "task", &c->filter.task));
+	if (c->filter.to_ms && c->filter.to_ms <= c->filter.from_ms) {
+		call_problem(c, 400, "to_ms",
+			     "to_ms: must be over from_ms, or 0: no end");
+		return false;
+	}
+	return filter_endpoint(c, endpoint);
 }
 
 void deliveries_replay(struct call *c)

@@ -5,6 +5,7 @@
  * field's name and what is permitted, so that a handler just returns.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +13,12 @@
 
 #include "base/str.h"
 #include "control/call.h"
+
+/* What event_id_check permits. */
+static const char a_name[] =
+	"a string of 1 to 128 bytes, UTF-8 without control characters, '/' "
+	"and '\\'";
+static_assert(ID_MAX == 128, "a_name");
 
 bool call_app(struct call *c, const char *part, uint32_t *app)
 {
@@ -83,39 +90,57 @@ bool call_keys(struct call *c, const char *const *keys)
 	if (!json_is_object(c->body)) {
 		call_problem(c, 400, "",
 			     "the body must be a JSON object with: %s",
-			     permitted);
+			     permitted[0] ? permitted : "nothing");
 		return false;
 	}
 	json_object_foreach(c->body, key, value)
 	{
 		if (is_one_of(key, keys))
 			continue;
-		call_problem(c, 400, key, "%.64s: unknown; permitted: %s", key,
-			     permitted);
+		call_problem(c, 400, key, "%.64s: unknown; permitted: %s",
+			     key[0] ? key : "\"\"",
+			     permitted[0] ? permitted : "none");
 		return false;
 	}
 	return true;
 }
 
-bool call_string(struct call *c, const char *key, bool required,
-		 const char **value)
+/** A string without NUL, or NULL. */
+static const char *string_of(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
+bool call_string(struct call *c, const char *key, const char *what,
+		 bool required, const char **value)
 {
 	json_t *field = json_object_get(c->body, key);
 
-	*value = NULL;
-	if (!field && !required)
+	*value = string_of(field);
+	if (*value || (!field && !required))
 		return true;
-	if (!field) {
-		call_problem(c, 400, key, "%s: required, a string", key);
-		return false;
-	}
-	if (!json_is_string(field) ||
-	    strlen(json_string_value(field)) != json_string_length(field)) {
-		call_problem(c, 400, key, "%s: must be a string", key);
-		return false;
-	}
-	*value = json_string_value(field);
-	return true;
+	call_problem(c, 400, key, "%s: %s %s", key,
+		     field ? "must be" : "required,", what);
+	return false;
+}
+
+bool call_name_field(struct call *c, const char *key, const char **value)
+{
+	return call_string(c, key, a_name, true, value) &&
+	       call_name(c, *value, key);
+}
+
+bool call_id_field(struct call *c, const char *key, uint64_t *id)
+{
+	const char *text;
+
+	return call_string(c, key,
+			   "a string of digits, the number from 1 to "
+			   "9223372036854775807",
+			   false, &text) &&
+	       (!text || call_number(c, text, key, id));
 }
 
 bool call_bool(struct call *c, const char *key, bool *value)
@@ -132,36 +157,51 @@ bool call_bool(struct call *c, const char *key, bool *value)
 	return true;
 }
 
+/** The value when it is a whole number that an int64_t holds. */
+static bool integer_of(const struct call *c, const json_t *value, int64_t *n)
+{
+	static const double exact = 9007199254740992.0; /* 2^53 */
+	double real = json_real_value(value);
+
+	*n = json_integer_value(value);
+	if (json_is_integer(value))
+		return true;
+	if (!c->is_inexact || !json_is_real(value) || real < -exact ||
+	    real > exact)
+		return false;
+	*n = (int64_t)real;
+	return (double)*n == real;
+}
+
 bool call_integer(struct call *c, const char *key, int64_t min, int64_t max,
 		  int64_t *value)
 {
 	json_t *field = json_object_get(c->body, key);
+	int64_t n;
 
 	if (!field)
 		return true;
-	if (!json_is_integer(field) || json_integer_value(field) < min ||
-	    json_integer_value(field) > max) {
+	if (!integer_of(c, field, &n) || n < min || n > max) {
 		call_problem(c, 400, key,
 			     "%s: must be a whole number from %" PRId64
 			     " to %" PRId64,
 			     key, min, max);
 		return false;
 	}
-	*value = json_integer_value(field);
+	*value = n;
 	return true;
 }
 
 bool call_choice(struct call *c, const char *key, const char *const *names,
 		 int *index)
 {
+	json_t *field = json_object_get(c->body, key);
+	const char *value = string_of(field);
 	char permitted[256];
-	const char *value;
 
-	if (!call_string(c, key, false, &value))
-		return false;
-	if (!value)
+	if (!field)
 		return true;
-	for (int i = 0; names[i]; i++) {
+	for (int i = 0; value && names[i]; i++) {
 		if (!strcmp(value, names[i])) {
 			*index = i;
 			return true;
@@ -170,6 +210,31 @@ bool call_choice(struct call *c, const char *key, const char *const *names,
 	list_names(names, permitted, sizeof(permitted));
 	call_problem(c, 400, key, "%s: must be one of: %s", key, permitted);
 	return false;
+}
+
+/** One user of a list; strings live as long as the body. */
+static bool read_user(struct call *c, const char *key, json_t *user,
+		      struct subscription *out)
+{
+	const char *id = string_of(user);
+	char name[32];
+
+	snprintf(name, sizeof(name), "%s[%zu]", key, out->n);
+	if (!id) {
+		call_problem(c, 400, name, "%s: must be %s", name, a_name);
+		return false;
+	}
+	if (!call_name(c, id, name))
+		return false;
+	for (size_t i = 0; i < out->n; i++) {
+		if (strcmp(out->users[i], id) != 0)
+			continue;
+		call_problem(c, 400, name, "%s: %s is there twice: each once",
+			     name, id);
+		return false;
+	}
+	out->users[out->n++] = id;
+	return true;
 }
 
 static bool read_list(struct call *c, const char *key, json_t *list, size_t min,
@@ -187,16 +252,8 @@ static bool read_list(struct call *c, const char *key, json_t *list, size_t min,
 	}
 	json_array_foreach(list, i, user)
 	{
-		const char *id = json_string_value(user);
-
-		if (!id || strlen(id) != json_string_length(user)) {
-			call_problem(c, 400, key, "%s[%zu]: must be a string",
-				     key, i);
+		if (!read_user(c, key, user, out))
 			return false;
-		}
-		if (!call_name(c, id, key))
-			return false;
-		out->users[out->n++] = id;
 	}
 	return true;
 }
@@ -222,10 +279,11 @@ bool call_lists(struct call *c, struct subscription *out, bool *given)
 	return true;
 }
 
-/** Checks one query name; `arg` is the NULL-ended list of permitted ones. */
 struct query_check {
-	const char *const *keys;
-	char unknown[64];
+	const char *const *keys; /* permitted, NULL-ended */
+	uint32_t seen;		 /* a bit each */
+	char bad[64];
+	bool twice;
 };
 
 static int check_query(const char *name, const char *value, void *arg)
@@ -233,9 +291,16 @@ static int check_query(const char *name, const char *value, void *arg)
 	struct query_check *q = arg;
 
 	(void)value;
-	if (is_one_of(name, q->keys))
-		return 0;
-	str_copy(q->unknown, sizeof(q->unknown), name);
+	for (unsigned i = 0; q->keys[i]; i++) {
+		if (strcmp(name, q->keys[i]) != 0)
+			continue;
+		q->twice = q->seen >> i & 1;
+		q->seen |= 1U << i;
+		if (!q->twice)
+			return 0;
+		break;
+	}
+	str_copy(q->bad, sizeof(q->bad), name);
 	return EINVAL;
 }
 
@@ -247,8 +312,13 @@ bool call_query_keys(struct call *c, const char *const *keys)
 	if (!http_query_each(c->request, check_query, &q))
 		return true;
 	list_names(keys, permitted, sizeof(permitted));
-	call_problem(c, 400, q.unknown, "%s: unknown parameter; permitted: %s",
-		     q.unknown, permitted[0] ? permitted : "none");
+	if (q.twice)
+		call_problem(c, 400, q.bad, "%s: is there twice: each once",
+			     q.bad);
+	else
+		call_problem(c, 400, q.bad,
+			     "%s: unknown parameter; permitted: %s", q.bad,
+			     permitted[0] ? permitted : "none");
 	return false;
 }
 

@@ -41,23 +41,23 @@ void inputs_add(struct call *c)
 {
 	static const char *const keys[] = {"user", "kind", "source", NULL};
 	static const char *const kinds[] = {"rtp", NULL};
-	static const char *const none[] = {NULL};
+	static const char an_address[] =
+		"an address with a port, like 192.0.2.7:5004 or "
+		"[2001:db8::7]:5004";
 	struct input_wish wish = {.room = c->parts[1]};
 	const char *source;
 	int kind = 0;
 
-	if (!call_query_keys(c, none) || !call_app(c, c->parts[0], &wish.app) ||
+	if (!call_app(c, c->parts[0], &wish.app) ||
 	    !call_name(c, c->parts[1], "room") || !call_keys(c, keys) ||
-	    !call_string(c, "user", true, &wish.user) ||
-	    !call_name(c, wish.user, "user") ||
+	    !call_name_field(c, "user", &wish.user) ||
 	    !call_choice(c, "kind", kinds, &kind) ||
-	    !call_string(c, "source", false, &source))
+	    !call_string(c, "source", an_address, false, &source))
 		return;
 	if (source && (addr_parse(source, &wish.source) ||
 		       addr_port(&wish.source) == 0)) {
-		call_problem(c, 400, "source",
-			     "source: an address with a port, like "
-			     "192.0.2.7:5004 or [2001:db8::7]:5004");
+		call_problem(c, 400, "source", "source: must be %s",
+			     an_address);
 		return;
 	}
 	wish.has_source = source != NULL;
@@ -133,11 +133,8 @@ static int add_room(const struct room_info *room, void *arg)
 
 void rooms_list(struct call *c)
 {
-	static const char *const none[] = {NULL};
 	struct room_walk w = {.rooms = c->control->rooms};
 
-	if (!call_query_keys(c, none))
-		return;
 	w.list = json_array();
 	if (rooms_each(w.rooms, add_room, &w)) {
 		json_decref(w.list);

@@ -180,11 +180,11 @@ static void on_one_task(struct store_rows *rows, void *arg)
 	call_reply(c, 200, item);
 }
 
-static void ask_one_task(struct call *c, uint64_t id)
+static void ask_task(struct call *c, uint64_t id, store_rows_fn *done)
 {
 	c->filter = (struct store_filter){
 		.what = READ_TASKS, .id = id, .state = -1, .limit = 1};
-	call_ask(c, on_one_task);
+	call_ask(c, done);
 }
 
 void tasks_stop(struct call *c)
@@ -197,7 +197,7 @@ void tasks_stop(struct call *c)
 	if (rooms_task_info(c->control->rooms, id, &live))
 		rooms_task_stop(c->control->rooms, id, on_done, c);
 	else
-		ask_one_task(c, id); /* stopping twice is fine */
+		ask_task(c, id, on_one_task); /* stopping twice is fine */
 }
 
 void tasks_show(struct call *c)
@@ -205,7 +205,7 @@ void tasks_show(struct call *c)
 	uint64_t id;
 
 	if (call_number(c, c->parts[0], "task", &id))
-		ask_one_task(c, id);
+		ask_task(c, id, on_one_task);
 }
 
 /* ---- lists ---------------------------------------------------------------------------- */
@@ -265,16 +265,17 @@ void tasks_list(struct call *c)
 	call_ask(c, on_tasks);
 }
 
+/** There are no segments: of a task that has none, or of none? */
 static void on_task_of_none(struct store_rows *rows, void *arg)
 {
 	struct call *c = arg;
-	bool there;
+	bool known;
 
 	if (call_rows_are_bad(c, rows))
 		return;
-	there = rows->n > 0;
+	known = rows->n > 0;
 	store_rows_free(rows);
-	if (there)
+	if (known)
 		call_reply(c, 200,
 			   page_json("segments", json_array(), false, 0));
 	else
@@ -291,13 +292,9 @@ static void on_segments(struct store_rows *rows, void *arg)
 
 	if (call_rows_are_bad(c, rows))
 		return;
-	if (!rows->n && !c->filter.after) { /* none, or no such task? */
+	if (!rows->n) {
 		store_rows_free(rows);
-		c->filter = (struct store_filter){.what = READ_TASKS,
-						  .id = c->filter.task,
-						  .state = -1,
-						  .limit = 1};
-		call_ask(c, on_task_of_none);
+		ask_task(c, c->filter.task, on_task_of_none);
 		return;
 	}
 	list = json_array();

@@ -7,19 +7,22 @@
 
 #include "base/str.h"
 
-/** "host", "host:port", "[v6]:port" -> is it this machine by name? */
+/** "host", "host:port", "[v6]:port" -> is it this machine?  Whole, so that
+ *  neither "localhost.example.com" nor "localhost:80@example.com" is. */
 static bool is_loopback_host(const char *host)
 {
-	static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+	static const char name[] = "localhost";
+	const size_t len = sizeof(name) - 1;
+	struct addr a;
+	int64_t port;
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		size_t len = strlen(names[i]);
-
-		if (!strncasecmp(host, names[i], len) &&
-		    (host[len] == 0 || host[len] == ':'))
-			return true;
-	}
-	return false;
+	if (!addr_parse(host, &a))
+		return addr_is_loopback(&a);
+	if (strncasecmp(host, name, len) != 0)
+		return false;
+	return !host[len] ||
+	       (host[len] == ':' &&
+		!str_to_i64(host + len + 1, 1, UINT16_MAX, &port));
 }
 
 static bool is_loopback_origin(const char *origin)
@@ -34,8 +37,10 @@ static bool is_loopback_origin(const char *origin)
 const char *http_why_not_local(const struct http_request *r)
 {
 	static const char *const forwarded[] = {
-		"Forwarded",	     "X-Forwarded-For", "X-Forwarded-Host",
-		"X-Forwarded-Proto", "X-Real-IP",	"Via"};
+		"Forwarded",	     "X-Forwarded-For",	 "X-Forwarded-Host",
+		"X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server",
+		"X-Real-IP",	     "X-Client-IP",	 "X-Cluster-Client-IP",
+		"True-Client-IP",    "CF-Connecting-IP", "Via"};
 	const char *host = http_header(r, "Host");
 	const char *origin = http_header(r, "Origin");
 

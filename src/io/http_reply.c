@@ -180,7 +180,8 @@ static void reply_part(struct http_incoming *in, int fd, int64_t size,
 	enum range range = RANGE_NONE;
 	char text[80];
 
-	if (!strcmp(in->pub.method, "GET"))
+	/* of a HEAD it means nothing (RFC 9110 section 14.2) */
+	if (!strcmp(in->pub.method, "GET") && !in->is_head)
 		range = range_parse(http_header(&in->pub, "Range"), size, &from,
 				    &len);
 	if (range == RANGE_BAD) {

@@ -461,7 +461,8 @@ static enum MHD_Result on_head(struct http_incoming *in, const char *method)
 	int err;
 
 	in->begun = true;
-	in->pub.method = strcmp(method, "HEAD") ? method : "GET";
+	in->is_head = !strcmp(method, "HEAD");
+	in->pub.method = in->is_head ? "GET" : method;
 	MHD_get_connection_values(in->mhd, MHD_HEADER_KIND, on_header, &head);
 	body = head.lengths + head.codings > 0;
 	if (head.hosts > 1 || head.lengths + head.codings > 1)

@@ -83,7 +83,8 @@ struct http_incoming {
 	struct http_param *params;
 	size_t n_params;
 	struct buf body;
-	bool begun; /* its head was looked at */
+	bool begun;   /* its head was looked at */
+	bool is_head; /* HEAD: a GET whose answer has no body */
 	bool suspended;
 	bool answered;
 	bool dead; /* close without an answer */

@@ -165,7 +165,7 @@ struct task_info {
 };
 
 /** err 0, or ENOENT (app, room, task), EEXIST (the room has a task), EINVAL,
- *  ENOTSUP, ENOSPC (disk low), ENOMEM, EIO. */
+ *  EALREADY (not running any more), ENOTSUP, ENOSPC (disk low), ENOMEM, EIO. */
 typedef void(rooms_task_fn)(const struct err *err, const struct task_info *t,
 			    void *arg);
 

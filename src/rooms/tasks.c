@@ -360,7 +360,7 @@ static int check_disk(struct rooms *r, struct err *e)
 	int err = file_free_bytes(r->data_dir, &free_bytes);
 
 	if (err)
-		return err_set(e, err, "data_dir", "%s: %s", r->data_dir,
+		return err_set(e, EIO, "data_dir", "%s: %s", r->data_dir,
 			       strerror(err));
 	if (free_bytes < r->disk_low_bytes)
 		return err_set(
@@ -537,7 +537,7 @@ void rooms_task_subscribe(struct rooms *r, uint64_t id,
 		return;
 	}
 	if (t->row.state != TASK_RUNNING) {
-		err_set(&e, EINVAL, "task", "task %" PRIu64 " is %s", id,
+		err_set(&e, EALREADY, "task", "task %" PRIu64 " is %s", id,
 			task_state_name(t->row.state));
 		answer(&call, t, &e);
 		return;

@@ -123,6 +123,7 @@ function yaml(value) {
  * callbacks  endpoints; name, url, dialect are needed; the rest as wanted
  * recording  settings of apps[].recording
  * http       settings of http beside `listen`
+ * log_level  default: info
  * env        e.g. TAPEOP_CRASH_AT
  *
  * server.start(env) and .kill() may be repeated: the folder, the ports and
@@ -139,6 +140,7 @@ export async function startServer(t, options = {}) {
   server.config = path.join(server.dir, 'tapeop.yaml');
   fs.writeFileSync(server.config, yaml({
     data_dir: server.data,
+    log_level: options.log_level ?? 'info',
     http: {listen: options.listen ?? '127.0.0.1:0', ...http},
     media: {address: '127.0.0.1', rtp_ports: server.range, loops: 2},
     storage: {kind: 'local', local: {dir: server.storage}},
