@@ -43,11 +43,12 @@ export function ffmpegSend(t, input, port, output = []) {
     `rtp://127.0.0.1:${port}`]);
 }
 
-/** GStreamer sends; `source` and `opusenc` are pieces of a pipeline. */
-export function gstSend(t, source, port, opusenc = 'opusenc') {
+/** GStreamer sends; `source` and `opusenc` are pieces of a pipeline, `pay` are
+ *  settings of its payloader. */
+export function gstSend(t, source, port, opusenc = 'opusenc', pay = '') {
   return sender(t, 'gst-launch-1.0', ['-q', ...source.split(' '), '!',
     'audioconvert', '!', 'audioresample', '!', ...opusenc.split(' '), '!',
-    'rtpopuspay', '!', 'udpsink', 'host=127.0.0.1', `port=${port}`, 'sync=true']);
+    'rtpopuspay', ...pay.split(' ').filter(Boolean), '!', 'udpsink', 'host=127.0.0.1', `port=${port}`, 'sync=true']);
 }
 
 /** Decode with ffmpeg: Int16Array of mono 48 kHz frames. */
