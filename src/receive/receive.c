@@ -26,7 +26,7 @@ enum {
 	MAX_CONNECTIONS = 1000,
 	HEADER_US = 10 * 1000 * 1000,
 	PAGE = 500,
-	QUERY_MAX = 4096, /* escaped: behind any URL it can be forwarded */
+	QUERY_MAX = 4096,  /* escaped: behind any URL it can be forwarded */
 	PARTS_MAX = 200000 /* tasks, segments and files that are shown */
 };
 

@@ -24,7 +24,7 @@ static const char gme_sample[] =
 static void gme_is_the_sample_to_the_byte_and_signed(void **state)
 {
 	struct rig *g = *state;
-	const struct seen *s = &g->seen[0];
+	const struct seen *s;
 	char want[80];
 
 	endpoint_to(g, "b64", 0, "/cb");

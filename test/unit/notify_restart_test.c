@@ -159,7 +159,7 @@ static void set_fault(struct rig *g, const char *value)
 {
 	struct store_result r;
 
-	(void)store_commit_wait(g->a.s, store_write_new(), &r);
+	(void)!store_commit_wait(g->a.s, store_write_new(), &r);
 	if (value)
 		setenv("TAPEOP_FAULT", value, 1);
 	else

@@ -165,7 +165,7 @@ static inline void set_fault(struct rig *g, const char *value)
 	struct store_result r;
 
 	/* Behind this one the store thread has nothing to do. */
-	(void)store_commit_wait(g->a.s, store_write_new(), &r);
+	(void)!store_commit_wait(g->a.s, store_write_new(), &r);
 	if (value)
 		setenv("TAPEOP_FAULT", value, 1);
 	else

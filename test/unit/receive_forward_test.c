@@ -228,7 +228,7 @@ static const char *output(struct rig *g, const char *name)
 static void a_program_gets_the_event_on_its_stdin(void **state)
 {
 	struct rig *g = *state;
-	char want[2 * LINE_CAP];
+	char want[2 * LINE_CAP + 16];
 
 	g->config.exec = program(g, "a b;touch x",
 				 "#!/bin/sh\n"
