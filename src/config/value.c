@@ -358,6 +358,18 @@ static int check_later(const struct setting *s, const struct value *v,
 	return err;
 }
 
+/** Nothing, or a YAML word for it: who means that text quotes it. */
+static bool is_null(const struct scalar *in)
+{
+	static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+
+	for (size_t i = 0; i < ARRAY_LEN(words) && !in->quoted; i++) {
+		if (!strcmp(in->text, words[i]))
+			return true;
+	}
+	return false;
+}
+
 int value_read(const struct setting *s, const struct scalar *in,
 	       struct value *v, struct err *e)
 {
@@ -365,7 +377,7 @@ int value_read(const struct setting *s, const struct scalar *in,
 
 	if (!str_is_clean_utf8(in->text, in->len))
 		return refuse(s, "holds a control character", e);
-	if (!in->len && !in->quoted)
+	if (is_null(in))
 		return refuse(s, "has no value", e);
 	err = read_by_type(s, in, v, e);
 	if (!err && s->flags & SETTING_LATER)
