@@ -89,6 +89,12 @@ static int read_file(const char *path, char **out, struct err *e)
 int secret_read(const char *spec, char **out, bool *literal, struct err *e)
 {
 	*literal = false;
+	if (!strcmp(spec, env_prefix) || !strcmp(spec, file_prefix))
+		return err_set(
+			e, EINVAL, "",
+			"%s has nothing behind it: must be a secret: env:NAME, "
+			"file:PATH, or the text itself",
+			spec);
 	if (str_starts_with(spec, env_prefix))
 		return read_env(spec + strlen(env_prefix), out, e);
 	if (str_starts_with(spec, file_prefix))

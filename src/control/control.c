@@ -210,11 +210,13 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		 struct store *store, const struct control_config *config,
 		 struct control **out, struct err *e)
 {
+	size_t failed = 0;
 	struct http_server_config http = {
 		.n_listen = config->n_listen,
 		.max_body = config->max_body,
 		.max_connections = MAX_CONNECTIONS,
 		.header_us = HEADER_US,
+		.failed = &failed,
 	};
 	struct control *c = mem_zalloc(sizeof(*c));
 	char text[ADDR_TEXT_MAX];
@@ -237,7 +239,8 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		err = http_server_open(loop, &http, on_request, c, &c->server);
 	if (err) {
 		err_set(e, err, "http.listen", "cannot listen on %s: %s",
-			addr_write(&config->listen[0], text), strerror(err));
+			addr_write(&config->listen[failed], text),
+			strerror(err));
 		mem_free(c);
 		return err;
 	}

@@ -646,6 +646,7 @@ int http_server_open(struct loop *loop, const struct http_server_config *config,
 	http_ignore_sigpipe();
 	s->loop = loop;
 	s->config = *config;
+	s->config.failed = NULL; /* it is the caller's only now */
 	if (!s->config.heartbeat_us)
 		s->config.heartbeat_us = HTTP_HEARTBEAT_S * CLOCK_US_PER_S;
 	s->handler = handler;
@@ -656,8 +657,11 @@ int http_server_open(struct loop *loop, const struct http_server_config *config,
 	err = s->gone_fd < 0 ? errno
 			     : watch_start(&s->gone_watch, loop, s->gone_fd,
 					   WATCH_READ, on_gone);
-	for (size_t i = 0; i < config->n_listen && !err; i++)
+	for (size_t i = 0; i < config->n_listen && !err; i++) {
 		err = listener_open(s, &s->listeners[i], &config->listen[i]);
+		if (err && config->failed)
+			*config->failed = i;
+	}
 	if (err) {
 		http_server_close(s);
 		return err;

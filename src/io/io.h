@@ -462,6 +462,8 @@ struct http_server_config {
 	/* on a refused request (413, 408, 400): count, may be NULL */
 	void (*refused)(int status, void *arg);
 	int64_t heartbeat_us; /* of event streams; 0: 15 s */
+	size_t *failed; /* out: which address of `listen`, when one cannot be
+			 * listened on; may be NULL */
 };
 
 /**

@@ -187,7 +187,7 @@ static int make_dirs(struct rooms *r, const struct rooms_config *c,
 
 		if (err)
 			return err_set(e, err, "data_dir",
-				       "%s cannot be made: %s", dirs[i],
+				       "%.150s cannot be made: %s", dirs[i],
 				       strerror(err));
 	}
 	return 0;

@@ -82,8 +82,8 @@ int lock_take(const char *data_dir, int *out, struct err *e)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		err = errno;
-		return err_set(e, err, "data_dir", "cannot open %s: %s", path,
-			       strerror(err));
+		return err_set(e, err, "data_dir", "cannot open %.150s: %s",
+			       path, strerror(err));
 	}
 	if (!flock(fd, LOCK_EX | LOCK_NB)) {
 		*out = fd;
@@ -93,9 +93,9 @@ int lock_take(const char *data_dir, int *out, struct err *e)
 	close(fd);
 	if (err == EBUSY)
 		return err_set(e, err, "data_dir",
-			       "another tapeop uses %s: stop it, or choose "
+			       "another tapeop uses %.150s: stop it, or choose "
 			       "another data_dir",
 			       data_dir);
-	return err_set(e, err, "data_dir", "cannot lock %s: %s", path,
+	return err_set(e, err, "data_dir", "cannot lock %.150s: %s", path,
 		       strerror(err));
 }

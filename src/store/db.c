@@ -159,7 +159,7 @@ static int open_handle(const char *path, int flags, sqlite3 **out,
 		return 0;
 	}
 	err = *out ? db_errno(*out, code) : ENOMEM;
-	err_set(e, err, "data_dir", "cannot open %s: %s", path,
+	err_set(e, err, "data_dir", "cannot open %.100s: %s", path,
 		*out ? sqlite3_errmsg(*out) : "out of memory");
 	sqlite3_close(*out);
 	*out = NULL;

@@ -56,8 +56,8 @@ static int take_dir(struct store *s, struct err *e)
 	int err = file_mkdirs(s->dir);
 
 	if (err)
-		return err_set(e, err, "data_dir", "cannot make %s: %s", s->dir,
-			       strerror(err));
+		return err_set(e, err, "data_dir", "cannot make %.150s: %s",
+			       s->dir, strerror(err));
 	return lock_take(s->dir, &s->lock_fd, e);
 }
 
@@ -66,7 +66,7 @@ static int open_database(struct store *s, struct err *e)
 	int err = database_make(s->path);
 
 	if (err && err != ENOSPC)
-		return err_set(e, err, "data_dir", "cannot make %s: %s",
+		return err_set(e, err, "data_dir", "cannot make %.150s: %s",
 			       s->path, strerror(err));
 	err = db_open(s->path, &s->db, e);
 	/* Even reading needs some room (-wal, -shm). */
@@ -82,8 +82,8 @@ static int open_database(struct store *s, struct err *e)
 	totals_publish(s);
 	err = file_sync_dir(s->dir);
 	if (err)
-		return err_set(e, err, "data_dir", "cannot sync %s: %s", s->dir,
-			       strerror(err));
+		return err_set(e, err, "data_dir", "cannot sync %.150s: %s",
+			       s->dir, strerror(err));
 	return 0;
 }
 

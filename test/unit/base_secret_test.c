@@ -101,7 +101,8 @@ static void variable_that_is_not_set_or_empty_is_named(void **state)
 	setenv(name, "\n", 1);
 	assert_refused(spec_env, EINVAL,
 		       "the environment variable TAPEOP_TEST_SECRET is empty");
-	assert_refused("env:", ENOENT, "is not set");
+	assert_refused("env:", EINVAL, "env:NAME");
+	assert_refused("file:", EINVAL, "file:PATH");
 }
 
 static void file_is_read_without_the_newline_at_its_end(void **state)
