@@ -549,7 +549,7 @@ test('a_task_that_is_over_refuses_changes', async (t) => {
 const head = (method, where, ...lines) =>
   [`${method} ${where} HTTP/1.1`, 'Host: localhost', ...lines, '', ''].join('\r\n');
 
-test('requests_that_are_too_long_or_never_end_are_refused', async (t) => {
+async function tooLong(t) {
   const {server} = await startWorld(t);
   const where = `/v1/apps/${APP}/rooms/idle/tasks`;
   const raw = (bytes, more) => rawRequest(server.url, bytes, more);
@@ -587,9 +587,9 @@ test('requests_that_are_too_long_or_never_end_are_refused', async (t) => {
       isProblem(answer, 408, {says: /in time/});
   });
   await server.stop();
-});
+}
 
-test('requests_that_are_not_http_change_nothing', async (t) => {
+async function notHttp(t) {
   const {server} = await startWorld(t);
   const where = `/v1/apps/${APP}/rooms/idle/tasks`;
   await unchanged(server, 'bytes', async () => {
@@ -629,4 +629,10 @@ test('requests_that_are_not_http_change_nothing', async (t) => {
     }
   });
   await server.stop();
-});
+}
+
+// Each waits 10 s for what does not come.
+test('a_connection_is_not_trusted', {concurrency: true}, (t) => Promise.all([
+  t.test('requests_that_are_too_long_or_never_end_are_refused', tooLong),
+  t.test('requests_that_are_not_http_change_nothing', notHttp),
+]));
