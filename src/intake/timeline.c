@@ -80,7 +80,8 @@ static struct witness hear(const struct ring *ring, const struct ring_packet *h)
 {
 	const int64_t a = h->arrival - h->ts;
 	struct witness w = {.first = a, .min = a, .max = a};
-	int64_t earliest = h->arrival, latest = h->arrival;
+	int64_t earliest = h->arrival;
+	int64_t latest = earliest;
 	const struct ring_packet *prev = h, *p;
 
 	for (p = ring_next(ring, h); p; prev = p, p = ring_next(ring, p)) {

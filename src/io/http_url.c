@@ -206,7 +206,7 @@ int http_url_check(const char *url, struct err *e)
 int http_url_target(const char *url, char *host, size_t cap, uint16_t *port,
 		    struct err *e)
 {
-	struct http_url u;
+	struct http_url u = {0};
 	int err = http_url_parse(url, &u, e);
 
 	if (err)

@@ -161,8 +161,7 @@ test('a_private_address_is_refused_unless_the_endpoint_permits_it', async (t) =>
   await tell(server);
   for (let i = 0; i < hosts.length; i++) {
     const d = await delivery(server, `p${i}`, 'dead');
-    assert.match(d.last_error, /127\.0\.0\.1|::1|0\.0\.0\.0|localhost/, hosts[i]);
-    assert.match(d.last_error, /loopback|unspecified|this (host|network)/i, hosts[i]);
+    assert.match(d.last_error, /private: set allow_private/, hosts[i]);
   }
   assert.deepEqual(inside.requests, [], 'nothing was sent');
   await server.stop();
