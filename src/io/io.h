@@ -319,7 +319,8 @@ typedef void(udp_fn)(const struct datagram *d, void *arg);
  * at     where to bind; port 0: the kernel chooses.  "[::]" takes IPv4 too;
  *        IPv4 peers are shown, and sent to, as plain IPv4 addresses
  *
- * A datagram over 2048 bytes is dropped and counted (udp_dropped).
+ * A datagram over 2048 bytes is dropped and counted (udp_dropped, and the
+ * counter udp_too_long).
  *
  * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of socket/bind.
  * Thread: the loop's.

@@ -194,30 +194,38 @@ export async function startRelay(t, to, plan) {
   return relay;
 }
 
+/** An RTP packet; `n` counts its place: 20 ms each. */
+export function rtpPacket(payload, n, {type = 111, ssrc = 0x5eed} = {}) {
+  const head = Buffer.alloc(12);
+  head[0] = 0x80;
+  head[1] = type;
+  head.writeUInt16BE(n & 0xffff, 2);
+  head.writeUInt32BE((n * 960) >>> 0, 4);
+  head.writeUInt32BE(ssrc, 8);
+  return Buffer.concat([head, payload]);
+}
+
 /**
  * Send Opus packets of 20 ms over and over until .stop(), paced by the clock;
- * what a dead server's port answers is ignored.
+ * what a dead server's port answers is ignored.  .reached(n): n are sent.
  */
 export function sendPackets(t, packets, port, {type = 111, ssrc = 0x5eed} = {}) {
   const socket = dgram.createSocket('udp4');
   const began = process.hrtime.bigint();
+  const waiting = [];
   let sent = 0;
   socket.on('error', () => {});
   const timer = setInterval(() => {
     const due = Number((process.hrtime.bigint() - began) / 20_000_000n);
-    for (; sent <= due; sent++) {
-      const head = Buffer.alloc(12);
-      head[0] = 0x80;
-      head[1] = type;
-      head.writeUInt16BE(sent & 0xffff, 2);
-      head.writeUInt32BE((sent * 960) >>> 0, 4);
-      head.writeUInt32BE(ssrc, 8);
-      socket.send(Buffer.concat([head, packets[sent % packets.length]]), port,
+    for (; sent <= due; sent++)
+      socket.send(rtpPacket(packets[sent % packets.length], sent, {type, ssrc}), port,
         '127.0.0.1', () => {});
-    }
+    waiting.filter((w) => w.n <= sent).forEach((w) => w.done());
   }, 10);
   const s = {
+    began_ms: Date.now(),
     sent: () => sent,
+    reached: (n) => new Promise((done) => waiting.push({n, done})),
     stop: () => {
       clearInterval(timer);
       if (!s.stopped)
