@@ -284,6 +284,8 @@ enum { ADDR_TEXT_MAX = 64 };
 MUST_CHECK int addr_parse(const char *text, struct addr *out);
 /** Write "1.2.3.4:80" or "[::1]:80"; returns `text`. */
 const char *addr_write(const struct addr *a, char text[ADDR_TEXT_MAX]);
+/** The same without port and brackets: "1.2.3.4" or "::1". */
+const char *addr_write_host(const struct addr *a, char text[ADDR_TEXT_MAX]);
 bool addr_is_equal(const struct addr *a, const struct addr *b);
 bool addr_is_loopback(const struct addr *a);
 uint16_t addr_port(const struct addr *a);

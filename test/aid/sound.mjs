@@ -53,7 +53,6 @@ export function gstSend(t, source, port, opusenc = 'opusenc', pay = '') {
     'rtpopuspay', ...pay.split(' ').filter(Boolean), '!', 'udpsink', 'host=127.0.0.1',
     `port=${port}`, 'sync=true']);
 }
-}
 
 /** Decode with ffmpeg: Int16Array of mono 48 kHz frames. */
 export async function decode(file) {

@@ -53,6 +53,12 @@ describe('ffmpeg', {concurrency: true}, () => {
       await checkSpeech(r, SPEECH, SPEECH_MS);
     }));
 
+    parts.push(t.test('speech_that_is_passed_on_as_it_was_encoded_is_the_same', async (t) => {
+      const r = await recordOne(server, 'copied', (port) =>
+        ffmpegSend(t, ['-t', String(SPEECH_MS / 1000), '-i', SPEECH], port, ['-c:a', 'copy']));
+      await checkSpeech(r, SPEECH, SPEECH_MS);
+    }));
+
     parts.push(t.test('speech_is_understood_over_loss_with_the_length_right', async (t) => {
       let relay;
       const r = await recordOne(server, 'speech, lost', async (port) => {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import dgram from 'node:dgram';
 import {describe, test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 
 import {RATE, decode, level, likeness, oggPackets, rtpPacket, sendPackets} from '../aid/sound.mjs';
 import {startServer, until} from '../aid/tapeop.mjs';
@@ -158,6 +159,59 @@ describe('packets', {concurrency: true}, () => {
     const segments = await server.finish(task);
     assert.equal(segments.length, 1);
     assert.equal((await server.metrics()).rtp_packets, 50);
+    await server.stop();
+  });
+
+  test('no_packet_that_was_cut_short_is_taken_for_another', async (t) => {
+    const server = await startServer(t);
+    const {port} = await server.join('room', 'me');
+    const send = await thrower(t);
+    for (let n = 0; n < good.length; n++)
+      await send(good.subarray(0, n), port);
+    const m = await until('all are counted', async () => {
+      const now = await server.metrics();
+      return now.rtp_bad + now.rtp_bad_opus + now.rtp_packets + now.rtp_duplicate +
+        now.rtp_late >= good.length && now;
+    });
+    assert.equal(m.rtp_bad, 12, 'without a whole header');
+    assert.ok(m.rtp_bad_opus >= 1, 'without a payload');
+    await server.stop();
+  });
+
+  test('the_right_sender_may_leap_too_and_nothing_is_made_of_it', async (t) => {
+    const server = await startServer(t);
+    const {port} = await server.join('room', 'me');
+    const task = await server.record('room');
+    const send = await thrower(t);
+    const leap = (n, ts, seq = n) => {
+      const p = rtpPacket(packets[n], n);
+      p.writeUInt16BE(seq & 0xffff, 2);
+      p.writeUInt32BE(ts >>> 0, 4);
+      return p;
+    };
+    const began_ms = Date.now();
+    for (let n = 0; n < 120; n++) {
+      await sleep(Math.max(0, began_ms + 20 * n - Date.now()));
+      if (n === 50)
+        await send(leap(50, 0x7fffffff), port); // half a day ahead
+      else if (n === 51)
+        await send(leap(51, 51 * 960, 40000), port); // a number far off, alone
+      else
+        await send(rtpPacket(packets[n], n), port);
+      if (n === 52)
+        await send(leap(20, 20 * 960), port); // one of before
+    }
+    const m = await until('they are counted', async () => {
+      const now = await server.metrics();
+      return now.rtp_duplicate + now.rtp_late >= 1 && now.rtp_packets >= 119 && now;
+    });
+    assert.equal(m.rtp_bad_opus, 0);
+    const segments = await server.finish(task);
+    const wall_ms = Date.now() - began_ms;
+    const long = segments.reduce((sum, s) => sum + s.duration_ms, 0);
+    assert.ok(long >= 2000 && long < wall_ms + 1000, `${long} ms in ${wall_ms} ms`);
+    for (const s of segments)
+      await decode(server.file(s));
     await server.stop();
   });
 
