@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "commands/client.h"
 #include "commands/commands.h"
@@ -16,11 +17,12 @@ static const char help[] =
 static void input_row(struct client_table *t, const json_t *in)
 {
 	const char *sender = client_text(in, "sender");
+	const char *address = client_text(in, "address");
 
 	client_cell(t, "  %s", client_text(in, "user"));
 	client_cell(t, "%s", client_text(in, "mic"));
-	client_cell(t, "%s:%" PRId64, client_text(in, "address"),
-		    client_number(in, "port"));
+	client_cell(t, strchr(address, ':') ? "[%s]:%" PRId64 : "%s:%" PRId64,
+		    address, client_number(in, "port"));
 	client_cell(t, "%s", sender[0] ? sender : "nobody yet");
 	client_cell(t, "%" PRId64, client_number(in, "packets"));
 	client_cell(t, "%" PRId64, client_number(in, "lost"));

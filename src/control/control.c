@@ -137,17 +137,13 @@ static struct call *make_call(struct control *control, struct http_request *r)
 {
 	struct call *c = mem_zalloc(sizeof(*c));
 	char text[ADDR_TEXT_MAX];
-	char *end;
 
 	if (!c)
 		return NULL;
 	c->control = control;
 	c->request = r;
-	addr_write(&r->peer, text);
-	end = strrchr(text, ':');
-	if (end)
-		*end = 0;
-	str_copy(c->client_ip, sizeof(c->client_ip), text);
+	str_copy(c->client_ip, sizeof(c->client_ip),
+		 addr_write_host(&r->peer, text));
 	return c;
 }
 

@@ -8,6 +8,8 @@
  *   Sender: the first address that sends Opus in RTP is latched; others are
  *   strangers until takeover_us without a packet from it.  A pinned `source`
  *   without a port means any port of that host.
+ *   RTCP is counted and passed over: nothing of it is needed, and many senders
+ *   send it to their port + 1, which is the next user's.
  *   Payload type: of each run, the first of 96..127 that carries Opus; others
  *   (telephone-event, comfort noise) are counted as bad.
  *   Another SSRC begins another run at once, unless it is the one before:
@@ -336,6 +338,10 @@ void input_packet(struct input *in, const uint8_t *data, size_t len,
 
 	if (arrival_us < in->stats.last_packet_us)
 		arrival_us = in->stats.last_packet_us;
+	if (rtp_is_rtcp(data, len)) {
+		counter_add(COUNT_rtcp_packets, 1);
+		return;
+	}
 	if (rtp_parse(data, len, &rtp) != 0) {
 		count_bad(in, COUNT_rtp_bad);
 		return;

@@ -121,22 +121,32 @@ int addr_parse(const char *text, struct addr *out)
 	return 0;
 }
 
-const char *addr_write(const struct addr *a, char text[ADDR_TEXT_MAX])
+const char *addr_write_host(const struct addr *a, char text[ADDR_TEXT_MAX])
 {
-	char host[INET6_ADDRSTRLEN];
-
 	switch (a->len ? a->sa.sa_family : AF_UNSPEC) {
 	case AF_INET:
-		inet_ntop(AF_INET, &a->in4.sin_addr, host, sizeof(host));
-		snprintf(text, ADDR_TEXT_MAX, "%s:%u", host, addr_port(a));
+		inet_ntop(AF_INET, &a->in4.sin_addr, text, ADDR_TEXT_MAX);
 		break;
 	case AF_INET6:
-		inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof(host));
-		snprintf(text, ADDR_TEXT_MAX, "[%s]:%u", host, addr_port(a));
+		inet_ntop(AF_INET6, &a->in6.sin6_addr, text, ADDR_TEXT_MAX);
 		break;
 	default:
 		snprintf(text, ADDR_TEXT_MAX, "-");
 	}
+	return text;
+}
+
+const char *addr_write(const struct addr *a, char text[ADDR_TEXT_MAX])
+{
+	char host[ADDR_TEXT_MAX];
+
+	addr_write_host(a, host);
+	if (!a->len)
+		snprintf(text, ADDR_TEXT_MAX, "%s", host);
+	else
+		snprintf(text, ADDR_TEXT_MAX,
+			 a->sa.sa_family == AF_INET6 ? "[%s]:%u" : "%s:%u",
+			 host, addr_port(a));
 	return text;
 }
 

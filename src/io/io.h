@@ -284,6 +284,8 @@ enum { ADDR_TEXT_MAX = 64 };
 MUST_CHECK int addr_parse(const char *text, struct addr *out);
 /** Write "1.2.3.4:80" or "[::1]:80"; returns `text`. */
 const char *addr_write(const struct addr *a, char text[ADDR_TEXT_MAX]);
+/** The same without port and brackets: "1.2.3.4" or "::1". */
+const char *addr_write_host(const struct addr *a, char text[ADDR_TEXT_MAX]);
 bool addr_is_equal(const struct addr *a, const struct addr *b);
 bool addr_is_loopback(const struct addr *a);
 uint16_t addr_port(const struct addr *a);
@@ -319,7 +321,8 @@ typedef void(udp_fn)(const struct datagram *d, void *arg);
  * at     where to bind; port 0: the kernel chooses.  "[::]" takes IPv4 too;
  *        IPv4 peers are shown, and sent to, as plain IPv4 addresses
  *
- * A datagram over 2048 bytes is dropped and counted (udp_dropped).
+ * A datagram over 2048 bytes is dropped and counted (udp_dropped, and the
+ * counter udp_too_long).
  *
  * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of socket/bind.
  * Thread: the loop's.

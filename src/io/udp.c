@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/mem.h"
 #include "io/inside.h"
 
@@ -119,6 +120,7 @@ static void deliver(struct udp *u, int n)
 
 		if (msg->msg_flags & MSG_TRUNC) {
 			u->dropped++;
+			counter_add(COUNT_udp_too_long, 1);
 			continue;
 		}
 		b->from[i].len = msg->msg_namelen;

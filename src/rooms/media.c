@@ -536,7 +536,6 @@ static int voice_open(struct voice *v)
 	list_append(&v->room->voices, &v->in_room);
 	v->work_due_us = now_us + WORK_US;
 	list_append(&m->work, &v->in_work);
-	counter_add(COUNT_inputs, 1);
 	LIST_EACH(&v->room->sessions, l, after)
 	{
 		struct session *s = CONTAINER_OF(l, struct session, in_room);
@@ -571,7 +570,6 @@ static void voice_close(struct voice *v)
 	list_remove(&v->in_work);
 	drop_room_if_empty(v->media, v->room);
 	v->room = NULL;
-	counter_add(COUNT_inputs, -1);
 }
 
 static void on_voice_answer(struct mail *mail)

@@ -212,13 +212,8 @@ static int start_media(struct rooms *r, const struct media_config *c)
 static void address_text(const struct addr *a, char *out, size_t cap)
 {
 	char text[ADDR_TEXT_MAX];
-	char *end;
 
-	addr_write(a, text);
-	end = strrchr(text, ':');
-	if (end)
-		*end = 0;
-	str_copy(out, cap, text);
+	str_copy(out, cap, addr_write_host(a, text));
 }
 
 static int start_ports(struct rooms *r, const struct media_config *c)

@@ -192,9 +192,7 @@ static void on_done_committed(const struct store_result *r, void *arg)
 	}
 	crash_point("segment.closed");
 	settle_batch(seg, 0);
-	counter_add(COUNT_segments_open, -1);
 	if (seg->row.state == SEG_CLOSED) {
-		counter_add(COUNT_segments_closed, 1);
 		log_seg(seg, "closed");
 		rooms_tell(t->rooms, "%s's file %" PRIu32 " is closed: %.2f s",
 			   seg->row.user, seg->row.seq,
@@ -319,7 +317,6 @@ static void on_tell_committed(const struct store_result *r, void *arg)
 		return;
 	}
 	settle_batch(seg, 0);
-	counter_add(COUNT_segments_open, 1);
 	log_seg(seg, "recording");
 	step_sound(seg);
 }

@@ -23,9 +23,11 @@ export async function tool(name, args, options = {}) {
 export function sender(t, name, args) {
   const child = spawn(name, args, {stdio: ['ignore', 'ignore', 'pipe']});
   const s = {child, text: '', ended: false};
+  const began = Date.now();
   child.stderr.on('data', (d) => (s.text += d));
   s.done = new Promise((done) => child.once('close', (code, signal) => {
     s.ended = true;
+    s.wall_ms = Date.now() - began;
     done({code, signal});
   }));
   t.after(async () => {
@@ -48,7 +50,8 @@ export function ffmpegSend(t, input, port, output = []) {
 export function gstSend(t, source, port, opusenc = 'opusenc', pay = '') {
   return sender(t, 'gst-launch-1.0', ['-q', ...source.split(' '), '!',
     'audioconvert', '!', 'audioresample', '!', ...opusenc.split(' '), '!',
-    'rtpopuspay', ...pay.split(' ').filter(Boolean), '!', 'udpsink', 'host=127.0.0.1', `port=${port}`, 'sync=true']);
+    'rtpopuspay', ...pay.split(' ').filter(Boolean), '!', 'udpsink', 'host=127.0.0.1',
+    `port=${port}`, 'sync=true']);
 }
 
 /** Decode with ffmpeg: Int16Array of mono 48 kHz frames. */
@@ -96,6 +99,41 @@ export function tone(pcm, candidates_hz, from = 0, to = pcm.length) {
   return best;
 }
 
+/** The level of each 10 ms. */
+export function envelope(pcm) {
+  const step = RATE / 100;
+  return Array.from({length: Math.floor(pcm.length / step)},
+    (_, i) => level(pcm, i * step, (i + 1) * step));
+}
+
+/** How alike two envelopes are where `b` comes `lag` steps later: their
+ *  normalised cross-correlation, means taken off. */
+function alikeAt(a, b, lag) {
+  const from = Math.max(0, -lag);
+  const n = Math.min(a.length - from, b.length - from - lag);
+  let [ma, mb] = [0, 0];
+  for (let i = from; i < from + n; i++)
+    [ma, mb] = [ma + a[i] / n, mb + b[i + lag] / n];
+  let [ab, aa, bb] = [0, 0, 0];
+  for (let i = from; i < from + n; i++) {
+    const [x, y] = [a[i] - ma, b[i + lag] - mb];
+    [ab, aa, bb] = [ab + x * y, aa + x * x, bb + y * y];
+  }
+  return ab / Math.sqrt(aa * bb + 1e-12);
+}
+
+/** The best place of sound `b` on sound `a`: {share, lag_ms}. */
+export function likeness(a, b, lag_max_ms = 300) {
+  const [x, y] = [envelope(a), envelope(b)];
+  let best = {share: -1, lag_ms: 0};
+  for (let lag = -lag_max_ms / 10; lag <= lag_max_ms / 10; lag++) {
+    const share = alikeAt(x, y, lag);
+    if (share > best.share)
+      best = {share, lag_ms: 10 * lag};
+  }
+  return best;
+}
+
 /** The packets of an Ogg Opus file, without its two headers. */
 export function oggPackets(file) {
   const bytes = fs.readFileSync(file);
@@ -119,29 +157,74 @@ export function oggPackets(file) {
 }
 
 /**
+ * A network that does what `plan(n, packet)` says with the n-th packet: a list
+ * of waits [ms], one a copy; [] loses it, [0, 0] doubles it, [60] delays it.
+ * Gives {port, sent, dropped, doubled, delayed}.
+ */
+export async function startRelay(t, to, plan) {
+  const socket = dgram.createSocket('udp4');
+  const relay = {sent: 0, dropped: 0, doubled: 0, delayed: 0};
+  const timers = new Set();
+  const pass = (packet) => socket.send(packet, to, '127.0.0.1', () => {});
+  socket.on('error', () => {});
+  socket.on('message', (packet) => {
+    const waits = plan(relay.sent++, packet);
+    relay.dropped += waits.length === 0;
+    relay.doubled += Math.max(0, waits.length - 1);
+    for (const ms of waits) {
+      if (ms === 0) {
+        pass(packet);
+        continue;
+      }
+      relay.delayed++;
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        pass(packet);
+      }, ms);
+      timers.add(timer);
+    }
+  });
+  await new Promise((done) => socket.bind(0, '127.0.0.1', done));
+  relay.port = socket.address().port;
+  t.after(() => {
+    timers.forEach(clearTimeout);
+    socket.close();
+  });
+  return relay;
+}
+
+/** An RTP packet; `n` counts its place: 20 ms each. */
+export function rtpPacket(payload, n, {type = 111, ssrc = 0x5eed} = {}) {
+  const head = Buffer.alloc(12);
+  head[0] = 0x80;
+  head[1] = type;
+  head.writeUInt16BE(n & 0xffff, 2);
+  head.writeUInt32BE((n * 960) >>> 0, 4);
+  head.writeUInt32BE(ssrc, 8);
+  return Buffer.concat([head, payload]);
+}
+
+/**
  * Send Opus packets of 20 ms over and over until .stop(), paced by the clock;
- * what a dead server's port answers is ignored.
+ * what a dead server's port answers is ignored.  .reached(n): n are sent.
  */
 export function sendPackets(t, packets, port, {type = 111, ssrc = 0x5eed} = {}) {
   const socket = dgram.createSocket('udp4');
   const began = process.hrtime.bigint();
+  const waiting = [];
   let sent = 0;
   socket.on('error', () => {});
   const timer = setInterval(() => {
     const due = Number((process.hrtime.bigint() - began) / 20_000_000n);
-    for (; sent <= due; sent++) {
-      const head = Buffer.alloc(12);
-      head[0] = 0x80;
-      head[1] = type;
-      head.writeUInt16BE(sent & 0xffff, 2);
-      head.writeUInt32BE((sent * 960) >>> 0, 4);
-      head.writeUInt32BE(ssrc, 8);
-      socket.send(Buffer.concat([head, packets[sent % packets.length]]), port,
+    for (; sent <= due; sent++)
+      socket.send(rtpPacket(packets[sent % packets.length], sent, {type, ssrc}), port,
         '127.0.0.1', () => {});
-    }
+    waiting.filter((w) => w.n <= sent).forEach((w) => w.done());
   }, 10);
   const s = {
+    began_ms: Date.now(),
     sent: () => sent,
+    reached: (n) => new Promise((done) => waiting.push({n, done})),
     stop: () => {
       clearInterval(timer);
       if (!s.stopped)

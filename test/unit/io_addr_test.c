@@ -45,6 +45,11 @@ static void addresses_are_parsed_and_written(void **state)
 	}
 	a = (struct addr){0};
 	assert_string_equal(addr_write(&a, text), "-");
+	assert_string_equal(addr_write_host(&a, text), "-");
+	a = parsed("1.2.3.4:80");
+	assert_string_equal(addr_write_host(&a, text), "1.2.3.4");
+	a = parsed("[2001:db8::1]:80");
+	assert_string_equal(addr_write_host(&a, text), "2001:db8::1");
 }
 
 static void what_is_no_address_is_refused(void **state)

@@ -1,0 +1,110 @@
+// GStreamer speaks RTP/Opus: tone, place and length of what was recorded.
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import {describe, test} from 'node:test';
+
+import {beepsFile, checkBeeps, checkSpeech, inputsOf, recordOne} from '../aid/beeps.mjs';
+import {RATE, gstSend, startRelay, tool} from '../aid/sound.mjs';
+import {startServer, tempDir} from '../aid/tapeop.mjs';
+
+const SPEECH = path.resolve('assets/demo/bob.opus');
+const SPEECH_MS = 4000;
+const recording = {mic_off_after: '3s'};
+
+const forms = ['2.5', '5', '10', '20', '40', '60'].map((frame_ms, i) => ({
+  frame_ms, channels: 2 - i % 2, type: [127, 112, 110, 101, 98, 96][i]}));
+
+const wavSource = (file) => `filesrc location=${file} ! wavparse`;
+
+/** The first seconds of the speech, as a WAV. */
+async function speechFile(t) {
+  const file = path.join(tempDir(t), 'speech.wav');
+  await tool('ffmpeg', ['-nostdin', '-v', 'error', '-i', SPEECH, '-t',
+    String(SPEECH_MS / 1000), '-ar', String(RATE), file]);
+  return file;
+}
+
+describe('gstreamer', {concurrency: true}, () => {
+  test('what_gstreamer_sends_is_recorded_at_its_pitch_place_and_length', async (t) => {
+    const server = await startServer(t, {recording});
+    const [mono, stereo] = await Promise.all([beepsFile(t, 1), beepsFile(t, 2)]);
+    const all = await Promise.all(forms.map(({frame_ms, channels, type}) =>
+      recordOne(server, `frames of ${frame_ms}`, (port) =>
+        gstSend(t, wavSource(channels === 1 ? mono : stereo), port,
+          `opusenc bitrate=128000 frame-size=${frame_ms}`, `pt=${type}`))));
+    const inputs = await inputsOf(server);
+    for (const [i, {frame_ms, channels, type}] of forms.entries())
+      await t.test(`frames_of_${frame_ms}_ms_${channels}_channels_type_${type}`, () => {
+        checkBeeps(all[i]);
+        assert.equal(inputs[all[i].input_id].lost, 0);
+      });
+    const m = await server.metrics();
+    for (const none of ['rtp_bad', 'rtp_bad_opus', 'rtp_lost', 'rtp_stranger',
+      'rtp_ring_full', 'frames_concealed'])
+      assert.equal(m[none], 0, none);
+    await server.stop();
+  });
+
+  test('speech_dtx_and_a_bad_network', {concurrency: true}, async (t) => {
+    const beeps = await beepsFile(t);
+    const speech = await speechFile(t);
+    const servers = [];
+    const start = async () => {
+      servers.push(await startServer(t, {recording}));
+      return servers.at(-1);
+    };
+    const shared = await start();
+
+    await Promise.all([
+      t.test('speech_is_recorded_word_for_word', async (t) => {
+        const r = await recordOne(shared, 'speech', (port) =>
+          gstSend(t, wavSource(speech), port));
+        await checkSpeech(r, speech, SPEECH_MS);
+      }),
+
+      t.test('what_dtx_does_not_send_is_silence_in_its_place', async (t) => {
+        const server = await start();
+        const r = await recordOne(server, 'dtx', (port) =>
+          gstSend(t, wavSource(beeps), port,
+            'opusenc audio-type=voice dtx=true bitrate-type=vbr bitrate=24000',
+            'dtx=true'));
+        // the clock of a run behind a pause is set by arrival
+        checkBeeps(r, {slack_ms: 100, share: 0.8, tail: false});
+        const {packets} = (await inputsOf(server))[r.input_id];
+        assert.ok(packets < 130, `${packets} packets of 150: it paused`);
+        const m = await server.metrics();
+        assert.ok(m.frames_silence > 200 * 48, `${m.frames_silence} frames`);
+        assert.equal(m.rtp_lost, 0);
+        assert.equal(m.frames_concealed, 0, 'a pause is not a loss');
+      }),
+
+      t.test('speech_with_dtx_is_recorded_word_for_word', async (t) => {
+        const r = await recordOne(shared, 'speech with dtx', (port) =>
+          gstSend(t, wavSource(speech), port,
+            'opusenc audio-type=voice dtx=true', 'dtx=true'));
+        await checkSpeech(r, speech, SPEECH_MS);
+      }),
+
+      t.test('loss_doubles_and_disorder_are_counted_and_filled', async (t) => {
+        const server = await start();
+        let relay;
+        const r = await recordOne(server, 'room', async (port) => {
+          relay = await startRelay(t, port, (n) =>
+            n % 8 === 3 ? [] : n % 8 === 4 ? [0, 0, 30] : n % 8 === 6 ? [50] : [0]);
+          return gstSend(t, wavSource(beeps), relay.port,
+            'opusenc frame-size=10 inband-fec=true packet-loss-percentage=12');
+        });
+        checkBeeps(r, {share: 0.7});
+        const m = await server.metrics();
+        assert.ok(relay.dropped > 20 && relay.delayed > 20);
+        assert.equal(m.rtp_lost, relay.dropped);
+        assert.equal(m.rtp_duplicate, relay.doubled);
+        assert.ok(m.rtp_late < relay.delayed / 2, `${m.rtp_late} late`);
+        assert.ok(m.frames_concealed > 0.8 * relay.dropped * 480);
+        assert.ok(m.frames_concealed <= relay.dropped * 480);
+      }),
+    ]);
+    await Promise.all(servers.map((s) => s.stop()));
+  });
+});
