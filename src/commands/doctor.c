@@ -391,12 +391,8 @@ static int read_options(struct doctor *d, const char **path, int argc,
 		case 'h':
 			fputs(help, stdout);
 			return EXIT_DONE;
-		case ':':
-			return client_usage(&c, "%s needs a value",
-					    argv[optind - 1]);
 		default:
-			return client_usage(&c, "unknown option %s",
-					    argv[optind - 1]);
+			return command_bad_option("doctor", opt, argv);
 		}
 	}
 	if (optind < argc)

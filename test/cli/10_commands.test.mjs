@@ -101,8 +101,8 @@ test('a_recording_is_started_seen_and_stopped', async (t) => {
   assert.match(rooms, /zoë +on /);
   assert.match(await cli('status'), /ready[^]*tasks +1 running/);
   const shown = await cli('status', task);
-  assert.match(shown, /running since/);
-  assert.match(shown, /not bot, robot/);
+  assert.match(shown, /: running\n {2}started .* for 0:\d\d\.\d\d now/);
+  assert.match(shown, /all but bot, robot/);
   assert.match(shown, /zoë +0 +recording/);
   assert.match(await cli('tasks', '--state', 'running'), new RegExp(task));
   assert.match(await cli('tasks', '--state', 'failed'), /no tasks/);
