@@ -160,7 +160,7 @@ int64_t client_number(const json_t *o, const char *key);
 enum { CLIENT_WORD_MAX = 32 };
 /** "2026-11-26 12:00:05", local time; "-" for 0. */
 const char *client_time(int64_t unix_ms, char out[CLIENT_WORD_MAX]);
-/** "0:03.00", "1:02:05"; */
+/** "0:03.00", "1:02:05"; less than nothing is nothing. */
 const char *client_duration(int64_t ms, char out[CLIENT_WORD_MAX]);
 /** "24.0 kB". */
 const char *client_size(int64_t bytes, char out[CLIENT_WORD_MAX]);

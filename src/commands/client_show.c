@@ -15,6 +15,7 @@ enum {
 	CELL_MAX = 2048,
 	COLUMNS_MAX = 16,
 	LINE_MAX_BYTES = 64 * 1024,
+	PATH_MAX_BYTES = 4096,
 	PRINT_MAX = 256 << 20
 };
 
@@ -63,8 +64,11 @@ const char *client_time(int64_t unix_ms, char out[CLIENT_WORD_MAX])
 
 const char *client_duration(int64_t ms, char out[CLIENT_WORD_MAX])
 {
-	int64_t s = ms / 1000;
+	int64_t s;
 
+	if (ms < 0)
+		ms = 0; /* two clocks that differ */
+	s = ms / 1000;
 	if (s < 3600)
 		snprintf(out, CLIENT_WORD_MAX,
 			 "%" PRId64 ":%02" PRId64 ".%02" PRId64, s / 60, s % 60,
@@ -82,7 +86,8 @@ const char *client_size(int64_t bytes, char out[CLIENT_WORD_MAX])
 	double n = (double)bytes;
 	size_t i = 0;
 
-	for (; n >= 1000 && i + 1 < ARRAY_LEN(units); i++)
+	/* what would be rounded to 1000.0 is the next unit's 1.0 */
+	for (; n >= (i ? 999.95 : 1000) && i + 1 < ARRAY_LEN(units); i++)
 		n /= 1000;
 	snprintf(out, CLIENT_WORD_MAX, i ? "%.1f %s" : "%.0f %s", n, units[i]);
 	return out;
@@ -273,21 +278,25 @@ static void print_segments(const json_t *list)
 int client_show_segments(const struct client *c, json_t *task)
 {
 	json_t *list = NULL;
-	char path[96];
+	struct buf path;
 	bool more;
 	struct err e;
 	int code = EXIT_DONE;
 
-	snprintf(path, sizeof(path), "/v1/tasks/%.40s/segments?",
-		 client_text(task, "task_id"));
-	if (client_list(c, path, "segments", SIZE_MAX, &list, &more, &e))
-		return client_fail(c, EXIT_FAILED, "%s", e.text);
-	if (!c->json)
+	buf_init(&path, PATH_MAX_BYTES);
+	buf_puts(&path, "/v1/tasks/");
+	client_write_part(client_text(task, "task_id"), &path);
+	buf_puts(&path, "/segments?");
+	if (client_list(c, buf_str(&path), "segments", SIZE_MAX, &list, &more,
+			&e))
+		code = client_fail(c, EXIT_FAILED, "%s", e.text);
+	else if (!c->json)
 		print_segments(list);
 	else if (json_object_set(task, "segments", list))
 		code = client_fail(c, EXIT_FAILED, "out of memory");
 	else
 		code = client_print(task);
 	json_decref(list);
+	buf_fini(&path);
 	return code;
 }
