@@ -55,36 +55,40 @@ int client_usage(const struct client *c, const char *fmt, ...)
 
 /* ---- the command line ------------------------------------------------------ */
 
+/** An option of the command's own. */
+static int take_own(struct client *c, const struct client_option *o)
+{
+	if (o->values && o->values->n == CLIENT_VALUES_MAX)
+		return client_usage(c, "--%s: at most %d times", o->name,
+				    CLIENT_VALUES_MAX);
+	if (o->values)
+		o->values->v[o->values->n++] = optarg;
+	else if (o->value)
+		*o->value = optarg;
+	else
+		*o->flag = true;
+	return -1;
+}
+
 static int take_option(struct client *c, int opt, char **argv,
 		       const struct client_option *options)
 {
-	const struct client_option *o = &options[opt - FIRST_OWN];
-
 	switch (opt) {
 	case 's':
 		c->server = optarg;
-		break;
+		return -1;
 	case 't':
 		c->token = optarg;
-		break;
+		return -1;
 	case 'j':
 		c->json = true;
-		break;
+		return -1;
 	case ':':
 	case '?':
 		return command_bad_option(c->command, opt, argv);
 	default:
-		if (o->values && o->values->n == CLIENT_VALUES_MAX)
-			return client_usage(c, "--%s: at most %d times",
-					    o->name, CLIENT_VALUES_MAX);
-		if (o->values)
-			o->values->v[o->values->n++] = optarg;
-		else if (o->value)
-			*o->value = optarg;
-		else
-			*o->flag = true;
+		return take_own(c, &options[opt - FIRST_OWN]);
 	}
-	return -1;
 }
 
 int client_init(struct client *c, int argc, char **argv, const char *help,

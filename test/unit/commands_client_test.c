@@ -129,6 +129,16 @@ static void options_are_taken_in_any_order(void **state)
 	assert_null(client.bearer);
 }
 
+static void a_command_may_have_no_options_of_its_own(void **state)
+{
+	char name[] = "test", json[] = "--json";
+	char *argv[] = {name, json, NULL};
+
+	(void)state;
+	assert_int_equal(client_init(&client, 2, argv, "", NULL, 0), -1);
+	assert_true(client.json);
+}
+
 static void bad_options_are_named_in_one_line(void **state)
 {
 	static const struct {
@@ -279,13 +289,13 @@ static void times_lengths_and_sizes_have_units(void **state)
 static void tables_line_up_whatever_the_script(void **state)
 {
 	struct client_table t = {.n_columns = 2};
-	static const char *const users[] = {"USER", "zo\xc3\xab",
-					    "\xe6\x97\xa5\xe6\x9c\xac",
-					    "e\xcc\x81", "\xff"};
+	static const char *const ids[] = {"USER", "zo\xc3\xab",
+					  "\xe6\x97\xa5\xe6\x9c\xac",
+					  "e\xcc\x81", "\xff"};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(users); i++) {
-		client_cell(&t, "%s", users[i]);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		client_cell(&t, "%s", ids[i]);
 		client_cell(&t, "|");
 	}
 	printed_begin();
@@ -368,6 +378,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(options_are_taken_in_any_order),
+		T(a_command_may_have_no_options_of_its_own),
 		T(bad_options_are_named_in_one_line),
 		T(an_option_is_repeated_twenty_times_at_most),
 		T(help_wins),
