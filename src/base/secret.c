@@ -86,20 +86,36 @@ static int read_file(const char *path, char **out, struct err *e)
 	return err;
 }
 
+enum secret_kind secret_kind(const char *spec, const char **name)
+{
+	if (str_starts_with(spec, env_prefix)) {
+		*name = spec + strlen(env_prefix);
+		return SECRET_ENV;
+	}
+	if (str_starts_with(spec, file_prefix)) {
+		*name = spec + strlen(file_prefix);
+		return SECRET_FILE;
+	}
+	*name = "";
+	return SECRET_LITERAL;
+}
+
 int secret_read(const char *spec, char **out, bool *literal, struct err *e)
 {
-	*literal = false;
-	if (!strcmp(spec, env_prefix) || !strcmp(spec, file_prefix))
+	const char *name;
+	enum secret_kind kind = secret_kind(spec, &name);
+
+	*literal = kind == SECRET_LITERAL;
+	if (kind != SECRET_LITERAL && !*name)
 		return err_set(
 			e, EINVAL, "",
 			"%s has nothing behind it: must be a secret: env:NAME, "
 			"file:PATH, or the text itself",
 			spec);
-	if (str_starts_with(spec, env_prefix))
-		return read_env(spec + strlen(env_prefix), out, e);
-	if (str_starts_with(spec, file_prefix))
-		return read_file(spec + strlen(file_prefix), out, e);
-	*literal = true;
+	if (kind == SECRET_ENV)
+		return read_env(name, out, e);
+	if (kind == SECRET_FILE)
+		return read_file(name, out, e);
 	if (strlen(spec) > SECRET_MAX)
 		return err_set(e, EINVAL, "", "has more than %d bytes",
 			       SECRET_MAX);

@@ -33,4 +33,10 @@ enum { SECRET_MAX = 4096 /* bytes */ };
 MUST_CHECK int secret_read(const char *spec, char **out, bool *literal,
 			   struct err *e);
 
+enum secret_kind { SECRET_LITERAL, SECRET_ENV, SECRET_FILE };
+
+/** Where secret_read would look; *name: the variable, the path, or "".  It
+ *  lies in `spec`. */
+enum secret_kind secret_kind(const char *spec, const char **name);
+
 #endif

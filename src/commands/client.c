@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "base/str.h"
@@ -22,19 +23,21 @@ enum {
 	ANSWER_MAX = 64 << 20,
 	URL_MAX = 8192,
 	OPTIONS_MAX = 20,
+	LINE_MAX_BYTES = 1024,
 	PAGE_ROWS = 1000,
 	FIRST_OWN = 256 /* getopt's value of options[0] */
 };
 
 int client_fail(const struct client *c, int code, const char *fmt, ...)
 {
+	char text[LINE_MAX_BYTES];
 	va_list ap;
 
-	fprintf(stderr, "tapeop %s: ", c->command);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	client_clean(text);
+	fprintf(stderr, "tapeop %s: %s\n", c->command, text);
 	return code;
 }
 
@@ -52,32 +55,40 @@ int client_usage(const struct client *c, const char *fmt, ...)
 
 /* ---- the command line ------------------------------------------------------ */
 
+/** An option of the command's own. */
+static int take_own(struct client *c, const struct client_option *o)
+{
+	if (o->values && o->values->n == CLIENT_VALUES_MAX)
+		return client_usage(c, "--%s: at most %d times", o->name,
+				    CLIENT_VALUES_MAX);
+	if (o->values)
+		o->values->v[o->values->n++] = optarg;
+	else if (o->value)
+		*o->value = optarg;
+	else
+		*o->flag = true;
+	return -1;
+}
+
 static int take_option(struct client *c, int opt, char **argv,
 		       const struct client_option *options)
 {
-	const struct client_option *o = &options[opt - FIRST_OWN];
-
 	switch (opt) {
 	case 's':
 		c->server = optarg;
-		break;
+		return -1;
 	case 't':
 		c->token = optarg;
-		break;
+		return -1;
 	case 'j':
 		c->json = true;
-		break;
+		return -1;
 	case ':':
-		return client_usage(c, "%s needs a value", argv[optind - 1]);
 	case '?':
-		return client_usage(c, "unknown option %s", argv[optind - 1]);
+		return command_bad_option(c->command, opt, argv);
 	default:
-		if (o->value)
-			*o->value = optarg;
-		else
-			*o->flag = true;
+		return take_own(c, &options[opt - FIRST_OWN]);
 	}
-	return -1;
 }
 
 int client_init(struct client *c, int argc, char **argv, const char *help,
@@ -97,8 +108,8 @@ int client_init(struct client *c, int argc, char **argv, const char *help,
 	for (size_t i = 0; i < n; i++)
 		all[4 + i] = (struct option){
 			options[i].name,
-			options[i].value ? required_argument : no_argument,
-			NULL, FIRST_OWN + (int)i};
+			options[i].flag ? no_argument : required_argument, NULL,
+			FIRST_OWN + (int)i};
 	optind = 0; /* start anew, also when called again */
 	opterr = 0;
 	while (code < 0 &&
@@ -118,13 +129,14 @@ int client_init(struct client *c, int argc, char **argv, const char *help,
 
 static int read_token(struct client *c)
 {
+	const char *usual = getenv("TAPEOP_ADMIN_TOKEN");
 	const char *spec = c->token;
 	char *token = NULL;
 	bool literal;
 	struct buf b;
 	struct err e;
 
-	if (!spec && !getenv("TAPEOP_ADMIN_TOKEN"))
+	if (!spec && (!usual || !usual[0]))
 		return EXIT_DONE;
 	if (secret_read(spec ? spec : "env:TAPEOP_ADMIN_TOKEN", &token,
 			&literal, &e))
@@ -150,6 +162,8 @@ int client_open(struct client *c)
 		c->server = "http://127.0.0.1:8080";
 	if (http_url_check(c->server, &e))
 		return client_usage(c, "--server: %s", e.text);
+	if (c->server[strcspn(c->server, "?#")])
+		return client_usage(c, "--server: must end before '?' and '#'");
 	return read_token(c);
 }
 
@@ -210,6 +224,17 @@ static int send_call(const struct client *c, struct http_call *call,
 			       "no server answers at %.100s; start one with "
 			       "`tapeop serve`, or name it with --server",
 			       c->server);
+	if (err == EHOSTUNREACH)
+		return err_set(e, err, "server",
+			       "%.100s: there is no such host; name the server "
+			       "with --server",
+			       c->server);
+	if (err == ETIMEDOUT)
+		return err_set(e, err, "server",
+			       "%.100s did not answer within %d s: is that a "
+			       "tapeop server (--server), and is it well?",
+			       c->server,
+			       (int)(CLIENT_WAIT_US / CLOCK_US_PER_S));
 	return err;
 }
 
@@ -266,9 +291,8 @@ static int refused(const struct client *c, int status, const json_t *answer,
 			       "%.60s: %.100s; give its admin token with "
 			       "--token",
 			       c->server, detail);
-	return err_set(e, status == 404 ? ENOENT : EINVAL, field,
-		       "%.60s%s%.180s", named ? "" : field, named ? "" : ": ",
-		       detail);
+	return err_set(e, status == 404 ? ENOENT : EINVAL, field, "%s%s%s",
+		       named ? "" : field, named ? "" : ": ", detail);
 }
 
 int client_call(const struct client *c, const char *method, const char *path,
@@ -306,7 +330,8 @@ int client_list(const struct client *c, const char *path, const char *name,
 
 	*more = true;
 	while (!err && *more && json_array_size(all) < limit) {
-		size_t left = limit - json_array_size(all);
+		size_t before = json_array_size(all);
+		size_t left = limit - before;
 		json_t *page;
 		struct buf where;
 
@@ -322,9 +347,10 @@ int client_list(const struct client *c, const char *path, const char *name,
 		if (json_array_extend(all, json_object_get(page, name)))
 			err = err_set(e, EPROTO, "server",
 				      "the answer has no list of %s", name);
+		/* a page without rows would be asked for again for ever */
 		*more = str_copy(after, sizeof(after),
 				 client_text(page, "next")) &&
-			after[0];
+			after[0] && json_array_size(all) > before;
 		json_decref(page);
 	}
 	if (err)

@@ -29,11 +29,20 @@
 	"  --json             print the API's JSON\n"                         \
 	"  -h, --help\n"
 
+enum { CLIENT_VALUES_MAX = 20 };
+
+/** The values of an option that may be repeated. */
+struct client_values {
+	const char *v[CLIENT_VALUES_MAX];
+	size_t n;
+};
+
 /** An option of one command; exactly one of the pointers is set. */
 struct client_option {
-	const char *name;   /* without "--" */
-	const char **value; /* takes a value; the last one given */
-	bool *flag;	    /* takes none */
+	const char *name;	      /* without "--" */
+	const char **value;	      /* takes a value; the last one given */
+	bool *flag;		      /* takes none */
+	struct client_values *values; /* takes a value each time */
 };
 
 struct client {
@@ -64,7 +73,8 @@ MUST_CHECK int client_open(struct client *c);
 /** Wipe and free. */
 void client_close(struct client *c);
 
-/** Say one line on stderr: "tapeop COMMAND: ...".  Returns `code`. */
+/** Say one line on stderr: "tapeop COMMAND: ...", made clean.  Returns
+ *  `code`. */
 int client_fail(const struct client *c, int code, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
 /** The same with "; see tapeop COMMAND --help" behind it: EXIT_USAGE. */
@@ -136,6 +146,12 @@ int client_print_list(const char *name, json_t *list, bool more);
 
 /* ---- for people -------------------------------------------------------- */
 
+/** Put '?' for each control character (ASCII's, and C1 in UTF-8): what a
+ *  server sent must not command a terminal. */
+void client_clean(char *text);
+/** Print one line on stdout, made clean, however long. */
+void client_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 /** A string member, or "". */
 const char *client_text(const json_t *o, const char *key);
 /** An integer member, or 0. */
@@ -144,7 +160,7 @@ int64_t client_number(const json_t *o, const char *key);
 enum { CLIENT_WORD_MAX = 32 };
 /** "2026-11-26 12:00:05", local time; "-" for 0. */
 const char *client_time(int64_t unix_ms, char out[CLIENT_WORD_MAX]);
-/** "0:03.00", "1:02:05"; */
+/** "0:03.00", "1:02:05"; less than nothing is nothing. */
 const char *client_duration(int64_t ms, char out[CLIENT_WORD_MAX]);
 /** "24.0 kB". */
 const char *client_size(int64_t bytes, char out[CLIENT_WORD_MAX]);
@@ -156,14 +172,21 @@ struct client_table {
 	size_t n, cap;
 	bool failed; /* out of memory */
 };
-/** Add a cell; control characters are shown as '?'. */
+/** Add a cell, made clean. */
 void client_cell(struct client_table *t, const char *fmt, ...)
 	PRINTF_LIKE(2, 3);
 /** Print on stdout, columns two spaces apart, and free. */
 void client_table_print(struct client_table *t);
 
-/** Print a task's segments as a table: user, seq, state, start, length, size,
- *  file.  Returns an exit code. */
-int client_show_segments(const struct client *c, const char *task);
+/**
+ * Show a task's segments, as the command was asked to: a table of user, seq,
+ * state, start, length, size and file; with --json the task itself with
+ * `segments` in it.
+ *
+ * task   as the API gave it
+ *
+ * Returns an exit code; says on stderr what is wrong.
+ */
+MUST_CHECK int client_show_segments(const struct client *c, json_t *task);
 
 #endif

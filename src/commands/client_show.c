@@ -11,7 +11,13 @@
 #include "commands/commands.h"
 #include "wire/json_text.h"
 
-enum { CELL_MAX = 2048, COLUMNS_MAX = 16, PRINT_MAX = 256 << 20 };
+enum {
+	CELL_MAX = 2048,
+	COLUMNS_MAX = 16,
+	LINE_MAX_BYTES = 64 * 1024,
+	PATH_MAX_BYTES = 4096,
+	PRINT_MAX = 256 << 20
+};
 
 const char *client_text(const json_t *o, const char *key)
 {
@@ -58,8 +64,11 @@ const char *client_time(int64_t unix_ms, char out[CLIENT_WORD_MAX])
 
 const char *client_duration(int64_t ms, char out[CLIENT_WORD_MAX])
 {
-	int64_t s = ms / 1000;
+	int64_t s;
 
+	if (ms < 0)
+		ms = 0; /* two clocks that differ */
+	s = ms / 1000;
 	if (s < 3600)
 		snprintf(out, CLIENT_WORD_MAX,
 			 "%" PRId64 ":%02" PRId64 ".%02" PRId64, s / 60, s % 60,
@@ -77,10 +86,41 @@ const char *client_size(int64_t bytes, char out[CLIENT_WORD_MAX])
 	double n = (double)bytes;
 	size_t i = 0;
 
-	for (; n >= 1000 && i + 1 < ARRAY_LEN(units); i++)
+	/* what would be rounded to 1000.0 is the next unit's 1.0 */
+	for (; n >= (i ? 999.95 : 1000) && i + 1 < ARRAY_LEN(units); i++)
 		n /= 1000;
 	snprintf(out, CLIENT_WORD_MAX, i ? "%.1f %s" : "%.0f %s", n, units[i]);
 	return out;
+}
+
+void client_clean(char *text)
+{
+	for (unsigned char *c = (unsigned char *)text; *c; c++) {
+		if (*c < 0x20 || *c == 0x7f)
+			*c = '?';
+		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+			*c = c[1] = '?';
+	}
+}
+
+void client_say(const char *fmt, ...)
+{
+	struct buf line;
+	char *text;
+	va_list ap;
+
+	buf_init(&line, LINE_MAX_BYTES);
+	va_start(ap, fmt);
+	buf_vprintf(&line, fmt, ap);
+	va_end(ap);
+	text = buf_take(&line);
+	if (text) {
+		client_clean(text);
+		puts(text);
+	} else {
+		fputs("tapeop: out of memory\n", stderr);
+	}
+	mem_free(text);
 }
 
 /* ---- tables ------------------------------------------------------------------- */
@@ -93,10 +133,7 @@ void client_cell(struct client_table *t, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	for (char *c = text; *c; c++) {
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?'; /* nothing that a terminal would obey */
-	}
+	client_clean(text);
 	if (t->n == t->cap) {
 		size_t cap = t->cap ? 2 * t->cap : 64;
 		char **cells = mem_realloc(t->cells, cap * sizeof(*cells));
@@ -113,13 +150,48 @@ void client_cell(struct client_table *t, const char *fmt, ...)
 	t->n += t->cells[t->n] != NULL;
 }
 
-/** Characters of UTF-8 text: near enough to columns for ids and words. */
+/** Take one character from UTF-8 text; broken bytes count as one each. */
+static uint32_t next_character(const char **s)
+{
+	const unsigned char *p = (const unsigned char *)*s;
+	size_t more = *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : *p >= 0xc0 ? 1 : 0;
+	uint32_t c = more ? *p & (0x3fU >> more) : *p;
+
+	for (p++; more && (*p & 0xc0) == 0x80; more--)
+		c = c << 6 | (*p++ & 0x3f);
+	*s = (const char *)p;
+	return c;
+}
+
+/**
+ * Columns that text takes on a terminal: near enough for ids and words.
+ * Source: Unicode Standard Annex 11 (wide and fullwidth) and the combining
+ * marks that ids are likely to have.
+ */
 static size_t columns_of(const char *s)
 {
+	static const struct {
+		uint32_t first, last, columns;
+	} ranges[] = {
+		{0x300, 0x36f, 0},     {0x1100, 0x115f, 2},
+		{0x200b, 0x200f, 0},   {0x2e80, 0xa4cf, 2},
+		{0xac00, 0xd7a3, 2},   {0xf900, 0xfaff, 2},
+		{0xfe00, 0xfe0f, 0},   {0xfe30, 0xfe6f, 2},
+		{0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2},
+		{0x1f300, 0x1faff, 2}, {0x20000, 0x3fffd, 2},
+	};
 	size_t n = 0;
 
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
+	while (*s) {
+		uint32_t c = next_character(&s);
+		size_t columns = 1;
+
+		for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+			if (c >= ranges[i].first && c <= ranges[i].last)
+				columns = ranges[i].columns;
+		}
+		n += columns;
+	}
 	return n;
 }
 
@@ -182,25 +254,17 @@ static void segment_row(struct client_table *t, const json_t *s)
 		    reason);
 }
 
-int client_show_segments(const struct client *c, const char *task)
+static void print_segments(const json_t *list)
 {
 	static const char *const heads[] = {"  USER", "SEQ",  "STATE", "START",
 					    "LENGTH", "SIZE", "FILE"};
 	struct client_table t = {.n_columns = ARRAY_LEN(heads)};
-	json_t *list = NULL;
 	json_t *segment;
-	char path[96];
-	bool more;
 	size_t i;
-	struct err e;
 
-	snprintf(path, sizeof(path), "/v1/tasks/%s/segments?", task);
-	if (client_list(c, path, "segments", SIZE_MAX, &list, &more, &e))
-		return client_fail(c, EXIT_FAILED, "%s", e.text);
 	if (!json_array_size(list)) {
 		puts("  no file: nobody has spoken");
-		json_decref(list);
-		return EXIT_DONE;
+		return;
 	}
 	for (i = 0; i < ARRAY_LEN(heads); i++)
 		client_cell(&t, "%s", heads[i]);
@@ -208,7 +272,31 @@ int client_show_segments(const struct client *c, const char *task)
 	{
 		segment_row(&t, segment);
 	}
-	json_decref(list);
 	client_table_print(&t);
-	return EXIT_DONE;
+}
+
+int client_show_segments(const struct client *c, json_t *task)
+{
+	json_t *list = NULL;
+	struct buf path;
+	bool more;
+	struct err e;
+	int code = EXIT_DONE;
+
+	buf_init(&path, PATH_MAX_BYTES);
+	buf_puts(&path, "/v1/tasks/");
+	client_write_part(client_text(task, "task_id"), &path);
+	buf_puts(&path, "/segments?");
+	if (client_list(c, buf_str(&path), "segments", SIZE_MAX, &list, &more,
+			&e))
+		code = client_fail(c, EXIT_FAILED, "%s", e.text);
+	else if (!c->json)
+		print_segments(list);
+	else if (json_object_set(task, "segments", list))
+		code = client_fail(c, EXIT_FAILED, "out of memory");
+	else
+		code = client_print(task);
+	json_decref(list);
+	buf_fini(&path);
+	return code;
 }

@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands/commands.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -77,6 +78,23 @@ static int unknown(const char *name)
 		fprintf(stderr, "; did you mean %s?\n", near.name);
 	else
 		fputs("; `tapeop --help` lists them\n", stderr);
+	return EXIT_USAGE;
+}
+
+int command_bad_option(const char *command, int opt, char **argv)
+{
+	const char *at = argv[optind - 1];
+	char letter[] = {'-', (char)optopt, 0};
+
+	fprintf(stderr, "tapeop %s: ", command);
+	if (opt == ':')
+		fprintf(stderr, "%s needs a value", at);
+	else if (optopt && !strncmp(at, "--", 2) && strchr(at, '='))
+		fprintf(stderr, "%.*s takes no value", (int)strcspn(at, "="),
+			at);
+	else /* a letter may stand in the middle of its argument */
+		fprintf(stderr, "unknown option %s", optopt ? letter : at);
+	fprintf(stderr, "; see tapeop %s --help\n", command);
 	return EXIT_USAGE;
 }
 

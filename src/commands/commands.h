@@ -26,6 +26,17 @@ int command_verify(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_version(int argc, char **argv);
 
+/**
+ * Say in one line on stderr which option getopt_long refused.
+ *
+ * command   "serve"
+ * opt       what it returned: ':' (the option string must begin with one)
+ *           or '?', with opterr 0
+ *
+ * Returns EXIT_USAGE.
+ */
+int command_bad_option(const char *command, int opt, char **argv);
+
 /** Run `tapeop argv[1] ...`: finds the command, or prints help. */
 int commands_run(int argc, char **argv);
 

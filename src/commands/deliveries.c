@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "commands/client.h"
@@ -18,7 +19,8 @@ static const char help[] =
 	"  --endpoint NAME    to this endpoint\n"
 	"  --task TASK        of this task\n"
 	"  --app ID           of this app\n"
-	"  --limit N          at most so many (50)\n" CLIENT_HELP "\n"
+	"  --limit N          at most so many (50); with more to come, the\n"
+	"                     list says so\n" CLIENT_HELP "\n"
 	"Example: tapeop deliveries --state dead\n";
 
 struct deliveries {
@@ -118,11 +120,18 @@ static void show_one(const json_t *d)
 	json_t *a;
 	size_t i;
 
-	printf("delivery %s: %s of task %s to %s: %s\n",
-	       client_text(d, "delivery_id"), client_text(d, "kind"),
-	       client_text(d, "task_id"), client_text(d, "endpoint"),
-	       client_text(d, "state"));
-	for (i = 0; i < ARRAY_LEN(heads); i++)
+	client_say("delivery %s: %s of task %s to %s: %s%s",
+		   client_text(d, "delivery_id"), client_text(d, "kind"),
+		   client_text(d, "task_id"), client_text(d, "endpoint"),
+		   client_text(d, "state"),
+		   json_is_true(json_object_get(d, "late")) ? ", late" : "");
+	printf("  event %s of %s", client_text(d, "event_id"),
+	       client_time(client_number(d, "created_ms"), at));
+	if (!strcmp(client_text(d, "state"), "pending"))
+		printf(", next attempt %s",
+		       client_time(client_number(d, "due_ms"), at));
+	putchar('\n');
+	for (i = 0; i < ARRAY_LEN(heads) && json_array_size(log); i++)
 		client_cell(&t, "%s", heads[i]);
 	json_array_foreach(log, i, a)
 	{
@@ -166,9 +175,11 @@ int command_deliveries(int argc, char **argv)
 {
 	struct deliveries ds = {0};
 	const struct client_option options[] = {
-		{"state", &ds.state, NULL}, {"endpoint", &ds.endpoint, NULL},
-		{"task", &ds.task, NULL},   {"app", &ds.app, NULL},
-		{"limit", &ds.limit, NULL},
+		{.name = "state", .value = &ds.state},
+		{.name = "endpoint", .value = &ds.endpoint},
+		{.name = "task", .value = &ds.task},
+		{.name = "app", .value = &ds.app},
+		{.name = "limit", .value = &ds.limit},
 	};
 	int code = client_init(&ds.client, argc, argv, help, options,
 			       ARRAY_LEN(options));

@@ -105,7 +105,8 @@ static int read_options(struct demo *d, int argc, char **argv)
 	int64_t s = SPEAK_S;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		switch (c) {
 		case 'o':
 			d->once = true;
@@ -126,7 +127,7 @@ static int read_options(struct demo *d, int argc, char **argv)
 			fputs(help, stdout);
 			return EXIT_DONE;
 		default:
-			return EXIT_USAGE;
+			return command_bad_option("demo", c, argv);
 		}
 	}
 	if (optind < argc)

@@ -209,13 +209,16 @@ static int read_options(struct publish *p, int argc, char **argv)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		int code;
 
 		if (c == 'h') {
 			fputs(help, stdout);
 			return EXIT_DONE;
 		}
+		if (c == '?' || c == ':')
+			return command_bad_option("publish", c, argv);
 		code = take_option(p, c);
 		if (code)
 			return code;

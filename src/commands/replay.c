@@ -32,8 +32,11 @@ static int show(struct replay *r, const json_t *answer)
 	if (r->client.json)
 		return client_print(answer);
 	if (r->dry_run)
-		printf("%" PRId64 " would be sent again\n",
-		       client_number(answer, "would_replay"));
+		printf("%" PRId64 "%s would be sent again\n",
+		       client_number(answer, "would_replay"),
+		       json_is_true(json_object_get(answer, "more"))
+			       ? " or more"
+			       : "");
 	else
 		printf("%" PRId64 " pending again\n",
 		       client_number(answer, "replayed"));
@@ -104,9 +107,11 @@ int command_replay(int argc, char **argv)
 {
 	struct replay r = {0};
 	const struct client_option options[] = {
-		{"state", &r.state, NULL},     {"endpoint", &r.endpoint, NULL},
-		{"task", &r.task, NULL},       {"app", &r.app, NULL},
-		{"dry-run", NULL, &r.dry_run},
+		{.name = "state", .value = &r.state},
+		{.name = "endpoint", .value = &r.endpoint},
+		{.name = "task", .value = &r.task},
+		{.name = "app", .value = &r.app},
+		{.name = "dry-run", .flag = &r.dry_run},
 	};
 	int code = client_init(&r.client, argc, argv, help, options,
 			       ARRAY_LEN(options));

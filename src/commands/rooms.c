@@ -12,20 +12,27 @@ static const char help[] =
 	"\n"
 	"Show who is in which room, where their sound comes from, and what is\n"
 	"recorded.\n"
-	"\n" CLIENT_HELP;
+	"\n" CLIENT_HELP "\n"
+	"Example: tapeop rooms --server http://127.0.0.1:8080\n";
 
 static void input_row(struct client_table *t, const json_t *in)
 {
 	const char *sender = client_text(in, "sender");
 	const char *address = client_text(in, "address");
+	int64_t packets = client_number(in, "packets");
+	int64_t lost = client_number(in, "lost");
 
 	client_cell(t, "  %s", client_text(in, "user"));
 	client_cell(t, "%s", client_text(in, "mic"));
 	client_cell(t, strchr(address, ':') ? "[%s]:%" PRId64 : "%s:%" PRId64,
 		    address, client_number(in, "port"));
 	client_cell(t, "%s", sender[0] ? sender : "nobody yet");
-	client_cell(t, "%" PRId64, client_number(in, "packets"));
-	client_cell(t, "%" PRId64, client_number(in, "lost"));
+	client_cell(t, "%" PRId64, packets);
+	if (lost)
+		client_cell(t, "%" PRId64 " (%.1f %%)", lost,
+			    100.0 * (double)lost / (double)(packets + lost));
+	else
+		client_cell(t, "0");
 	client_cell(t, "%s", client_text(in, "input_id"));
 }
 
@@ -39,9 +46,9 @@ static void show_room(const json_t *room)
 	json_t *input;
 	size_t i;
 
-	printf("app %" PRId64 ", room %s: %s%s\n", client_number(room, "app"),
-	       client_text(room, "room"), task[0] ? "task " : "not recorded",
-	       task);
+	client_say("app %" PRId64 ", room %s: %s%s", client_number(room, "app"),
+		   client_text(room, "room"),
+		   task[0] ? "task " : "not recorded", task);
 	for (i = 0; i < ARRAY_LEN(heads) && json_array_size(inputs); i++)
 		client_cell(&t, "%s", heads[i]);
 	json_array_foreach(inputs, i, input)

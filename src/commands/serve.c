@@ -176,7 +176,8 @@ int command_serve(int argc, char **argv)
 	bool check = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			path = optarg;
@@ -190,7 +191,7 @@ int command_serve(int argc, char **argv)
 			fputs(help, stdout);
 			return EXIT_DONE;
 		default:
-			return EXIT_USAGE;
+			return command_bad_option("serve", c, argv);
 		}
 	}
 	if (!path || optind < argc) {

@@ -16,31 +16,60 @@ static const char help[] =
 	"  --app ID           the app's id\n"
 	"  --room ROOM        the room; somebody must be in it\n"
 	"  --mode MODE        single (mixed is not there yet)\n"
-	"  --subscribe U,U    record only these users (at most 20)\n"
-	"  --unsubscribe U,U  record all but these\n" CLIENT_HELP "\n"
+	"  --subscribe U,U    record only these users (at most 20); may be\n"
+	"                     repeated; a comma in an id is written \\,\n"
+	"  --unsubscribe U,U  record all but these; the same\n" CLIENT_HELP "\n"
 	"Example: tapeop start --app 1400000000 --room lobby --unsubscribe "
 	"bot\n";
 
+enum { USER_MAX = 4096 /* bytes that are sent of one id */ };
+
 struct start {
 	struct client client;
-	const char *app, *room, *mode, *subscribe, *unsubscribe;
+	const char *app, *room, *mode;
+	struct client_values subscribe, unsubscribe;
 };
 
-/** "a,b" -> ["a","b"] at `key`. */
-static int add_users(json_t *body, const char *key, const char *users)
+/** Append "a,b\,c" to the list as "a" and "b,c".  Returns 0 or -1. */
+static int add_users(json_t *list, const char *users)
 {
-	json_t *list = json_array();
-	size_t len;
+	char id[USER_MAX];
+	size_t len = 0;
+	int bad = 0;
 
-	for (; list; users += len + 1) {
-		len = strcspn(users, ",");
-		if (json_array_append_new(list, json_stringn(users, len)))
+	for (; !bad; users++) {
+		bool end = !*users || *users == ',';
+
+		if (*users == '\\' && users[1] == ',')
+			users++;
+		if (!end && len < sizeof(id))
+			id[len++] =
+				*users; /* the server says what is too long */
+		if (!end)
+			continue;
+		bad = json_array_append_new(list, json_stringn(id, len));
+		len = 0;
+		if (!*users)
 			break;
-		if (!users[len])
-			return json_object_set_new(body, key, list);
 	}
+	return bad;
+}
+
+/** The users of an option, if it was given, at `key`.  Returns 0 or -1. */
+static int set_users(json_t *body, const char *key,
+		     const struct client_values *given)
+{
+	json_t *list;
+	int bad = 0;
+
+	if (!given->n)
+		return 0;
+	list = json_array();
+	for (size_t i = 0; i < given->n && !bad; i++)
+		bad = add_users(list, given->v[i]);
+	bad |= json_object_set(body, key, list);
 	json_decref(list);
-	return -1;
+	return bad;
 }
 
 static json_t *make_body(const struct start *s)
@@ -48,10 +77,8 @@ static json_t *make_body(const struct start *s)
 	json_t *body = json_pack("{s:s}", "mode", s->mode ? s->mode : "single");
 	int bad = 0;
 
-	if (s->subscribe)
-		bad |= add_users(body, "subscribe", s->subscribe);
-	if (s->unsubscribe)
-		bad |= add_users(body, "unsubscribe", s->unsubscribe);
+	bad |= set_users(body, "subscribe", &s->subscribe);
+	bad |= set_users(body, "unsubscribe", &s->unsubscribe);
 	if (!bad)
 		return body;
 	json_decref(body);
@@ -93,19 +120,23 @@ int command_start(int argc, char **argv)
 {
 	struct start s = {0};
 	const struct client_option options[] = {
-		{"app", &s.app, NULL},
-		{"room", &s.room, NULL},
-		{"mode", &s.mode, NULL},
-		{"subscribe", &s.subscribe, NULL},
-		{"unsubscribe", &s.unsubscribe, NULL},
+		{.name = "app", .value = &s.app},
+		{.name = "room", .value = &s.room},
+		{.name = "mode", .value = &s.mode},
+		{.name = "subscribe", .values = &s.subscribe},
+		{.name = "unsubscribe", .values = &s.unsubscribe},
 	};
 	int code = client_init(&s.client, argc, argv, help, options,
 			       ARRAY_LEN(options));
 
 	if (code < 0 && s.client.n_args)
-		code = client_usage(&s.client, "what is %s?", s.client.args[0]);
+		code = client_usage(&s.client, "what is %.60s?",
+				    s.client.args[0]);
 	else if (code < 0 && (!s.app || !s.app[0] || !s.room || !s.room[0]))
 		code = client_usage(&s.client, "--app and --room are required");
+	else if (code < 0 && s.subscribe.n && s.unsubscribe.n)
+		code = client_usage(&s.client, "--subscribe or --unsubscribe, "
+					       "not both");
 	else if (code < 0)
 		code = start(&s);
 	client_close(&s.client);

@@ -16,9 +16,12 @@ static const char help[] =
 	"recorded, what waits to be told.  With a TASK: that recording and "
 	"its\n"
 	"files.  Exit code 1 when the server is not ready.\n"
-	"\n" CLIENT_HELP;
+	"\n" CLIENT_HELP "\n"
+	"--json prints the overview as one object, or the task with its\n"
+	"`segments`.\n"
+	"Example: tapeop status 57110321809850368\n";
 
-enum { METRICS_MAX = 1 << 20, RUNNING_MAX = 1000 };
+enum { METRICS_MAX = 1 << 20, RUNNING_MAX = 1000, LIST_MAX = 64 * 1024 };
 
 /** What the overview is made of. */
 struct overview {
@@ -89,24 +92,38 @@ static void show_tasks(const struct overview *o)
 
 	json_array_foreach(o->tasks, i, task)
 	{
-		printf("           %s  app %" PRId64
-		       ", room %s, for %s, %" PRId64 " files open\n",
-		       client_text(task, "task_id"), client_number(task, "app"),
-		       client_text(task, "room"),
-		       client_duration(
-			       now_ms - client_number(task, "created_ms"),
-			       length),
-		       client_number(task, "segments_open"));
+		client_say("           %s  app %" PRId64
+			   ", room %s, for %s, %" PRId64 " files open",
+			   client_text(task, "task_id"),
+			   client_number(task, "app"),
+			   client_text(task, "room"),
+			   client_duration(
+				   now_ms - client_number(task, "created_ms"),
+				   length),
+			   client_number(task, "segments_open"));
 	}
+}
+
+static void show_disk(const struct overview *o)
+{
+	char space[CLIENT_WORD_MAX], waiting[CLIENT_WORD_MAX];
+
+	printf("files      %" PRId64 " open, %" PRId64 " closed, %" PRId64
+	       " lost, %" PRId64 " wait for storage\n",
+	       metric(o, "segments_open"), metric(o, "segments_closed_total"),
+	       metric(o, "segments_lost_total"), metric(o, "uploads_pending"));
+	client_size(metric(o, "disk_free_bytes"), space);
+	printf("disk       %s free, %s of sound wait to be written\n",
+	       metric(o, "disk_free_bytes") < 0 ? "unknown" : space,
+	       client_size(metric(o, "file_queue_bytes"), waiting));
 }
 
 static void show_overview(const struct client *c, const struct overview *o)
 {
 	const json_t *rooms = json_object_get(o->rooms, "rooms");
-	char waiting[CLIENT_WORD_MAX];
 
-	printf("server     %s  %s%s\n", c->server,
-	       o->ready ? "ready" : "NOT READY: ", o->ready ? "" : o->why);
+	client_say("server     %s  %s%s", c->server,
+		   o->ready ? "ready" : "NOT READY: ", o->ready ? "" : o->why);
 	printf("rooms      %zu, with %" PRId64 " inputs (tapeop rooms)\n",
 	       json_array_size(rooms), metric(o, "inputs"));
 	printf("tasks      %zu%s running, %" PRId64
@@ -114,15 +131,11 @@ static void show_overview(const struct client *c, const struct overview *o)
 	       json_array_size(o->tasks), o->more_tasks ? "+" : "",
 	       metric(o, "tasks_failed_total"));
 	show_tasks(o);
-	printf("files      %" PRId64 " open, %" PRId64 " closed, %" PRId64
-	       " lost, %s wait for the disk\n",
-	       metric(o, "segments_open"), metric(o, "segments_closed_total"),
-	       metric(o, "segments_lost_total"),
-	       client_size(metric(o, "file_queue_bytes"), waiting));
 	printf("sound      %" PRId64 " packets, %" PRId64 " lost, %" PRId64
 	       " late turns\n",
 	       metric(o, "rtp_packets_total"), metric(o, "rtp_lost_total"),
 	       metric(o, "loop_late_total"));
+	show_disk(o);
 	printf("callbacks  %" PRId64 " delivered, %" PRId64 " pending, %" PRId64
 	       " dead, %" PRId64 " expired (tapeop deliveries)\n",
 	       metric(o, "deliveries_delivered_total"),
@@ -136,10 +149,12 @@ static void show_overview(const struct client *c, const struct overview *o)
 static int print_overview(const struct overview *o)
 {
 	json_t *all = json_pack(
-		"{s:b, s:s, s:O, s:O, s:{s:I, s:I, s:I, s:I}}", "ready",
-		(int)o->ready, "why", o->why, "rooms",
+		"{s:b, s:s, s:O, s:O, s:b, s:I, s:{s:I, s:I, s:I, s:I}}",
+		"ready", (int)o->ready, "why", o->why, "rooms",
 		json_object_get(o->rooms, "rooms"), "tasks", o->tasks,
-		"deliveries", "delivered",
+		"more_tasks", (int)o->more_tasks, "disk_free_bytes",
+		(json_int_t)metric(o, "disk_free_bytes"), "deliveries",
+		"delivered",
 		(json_int_t)metric(o, "deliveries_delivered_total"), "pending",
 		(json_int_t)metric(o, "deliveries_pending"), "dead",
 		(json_int_t)metric(o, "deliveries_dead"), "expired",
@@ -174,33 +189,56 @@ static int show_server(struct client *c)
 static void show_lists(const json_t *task)
 {
 	static const char *const keys[] = {"subscribe", "unsubscribe"};
+	static const char *const words[] = {"only", "all but"};
+	struct buf line;
 	json_t *user;
 	size_t i;
 
 	for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
 		const json_t *list = json_object_get(task, keys[k]);
 
+		if (!json_array_size(list))
+			continue;
+		buf_init(&line, LIST_MAX);
 		json_array_foreach(list, i, user)
 		{
-			printf("%s%s",
-			       i   ? ", "
-			       : k ? "  not "
-				   : "  only ",
-			       json_string_value(user));
+			buf_printf(&line, "%s%s", i ? ", " : "",
+				   json_string_value(user));
 		}
-		if (json_array_size(list))
-			putchar('\n');
+		client_say("  records %s %s", words[k], buf_str(&line));
+		buf_fini(&line);
 	}
+}
+
+static void show_head(const json_t *task)
+{
+	char started[CLIENT_WORD_MAX], ended[CLIENT_WORD_MAX],
+		length[CLIENT_WORD_MAX];
+	const char *reason = client_text(task, "reason_text");
+	int64_t from = client_number(task, "created_ms");
+	int64_t to = client_number(task, "stopped_ms");
+
+	client_say("task %s: app %" PRId64 ", room %s: %s%s%s",
+		   client_text(task, "task_id"), client_number(task, "app"),
+		   client_text(task, "room"), client_text(task, "state"),
+		   reason[0] ? ": " : "", reason);
+	client_time(from, started);
+	client_duration((to ? to : clock_unix_ms()) - from, length);
+	if (to)
+		printf("  started %s, ended %s, %s long\n", started,
+		       client_time(to, ended), length);
+	else
+		printf("  started %s, for %s now\n", started, length);
+	show_lists(task);
 }
 
 static int show_task(struct client *c)
 {
-	char started[CLIENT_WORD_MAX];
 	json_t *task;
 	char path[64];
 	uint64_t id;
 	struct err e;
-	int code = EXIT_DONE;
+	int code;
 
 	if (str_to_u64(c->args[0], &id))
 		return client_usage(
@@ -209,19 +247,9 @@ static int show_task(struct client *c)
 	snprintf(path, sizeof(path), "/v1/tasks/%" PRIu64, id);
 	if (client_call(c, "GET", path, NULL, &task, &e))
 		return client_fail(c, EXIT_FAILED, "%s", e.text);
-	if (c->json) {
-		code = client_print(task);
-	} else {
-		const char *reason = client_text(task, "reason_text");
-
-		printf("task %s: app %" PRId64 ", room %s, %s since %s%s%s\n",
-		       c->args[0], client_number(task, "app"),
-		       client_text(task, "room"), client_text(task, "state"),
-		       client_time(client_number(task, "created_ms"), started),
-		       reason[0] ? ": " : "", reason);
-		show_lists(task);
-		code = client_show_segments(c, c->args[0]);
-	}
+	if (!c->json)
+		show_head(task);
+	code = client_show_segments(c, task);
 	json_decref(task);
 	return code;
 }

@@ -17,7 +17,9 @@ static const char help[] =
 	"Stopping twice is fine.\n"
 	"\n"
 	"  --no-wait          only ask for the stop\n"
-	"  --timeout SECONDS  wait no longer than this (60)\n" CLIENT_HELP;
+	"  --timeout SECONDS  wait no longer than this (60)\n" CLIENT_HELP "\n"
+	"--json prints the task, with its `segments` unless --no-wait.\n"
+	"Example: tapeop stop 57110321809850368\n";
 
 enum { LOOK_MS = 100 };
 
@@ -52,16 +54,17 @@ static int wait_for_end(struct stop *s, const char *path, int64_t seconds,
 	return EXIT_DONE;
 }
 
-static int show(struct stop *s, const json_t *task)
+static int show(struct stop *s, json_t *task)
 {
 	const char *reason = client_text(task, "reason_text");
 
-	if (s->client.json)
-		return client_print(task);
-	printf("task %s: %s%s%s\n", s->client.args[0],
-	       client_text(task, "state"), reason[0] ? ": " : "", reason);
-	return s->no_wait ? EXIT_DONE
-			  : client_show_segments(&s->client, s->client.args[0]);
+	if (!s->client.json)
+		client_say("task %s: %s%s%s", client_text(task, "task_id"),
+			   client_text(task, "state"), reason[0] ? ": " : "",
+			   reason);
+	if (!s->no_wait)
+		return client_show_segments(&s->client, task);
+	return s->client.json ? client_print(task) : EXIT_DONE;
 }
 
 static int stop(struct stop *s)
@@ -98,8 +101,8 @@ int command_stop(int argc, char **argv)
 {
 	struct stop s = {0};
 	const struct client_option options[] = {
-		{"no-wait", NULL, &s.no_wait},
-		{"timeout", &s.timeout, NULL},
+		{.name = "no-wait", .flag = &s.no_wait},
+		{.name = "timeout", .value = &s.timeout},
 	};
 	int code = client_init(&s.client, argc, argv, help, options,
 			       ARRAY_LEN(options));

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "commands/client.h"
 #include "commands/commands.h"
 
@@ -34,7 +35,9 @@ static void task_row(struct client_table *t, const json_t *task)
 	client_cell(t, "%s", client_text(task, "room"));
 	client_cell(t, "%s", client_text(task, "state"));
 	client_cell(t, "%s", client_time(from, started));
-	client_cell(t, "%s", to ? client_duration(to - from, length) : "-");
+	client_cell(
+		t, "%s",
+		client_duration((to ? to : clock_unix_ms()) - from, length));
 	client_cell(t, "%s", reason[0] ? reason : "");
 }
 
@@ -93,10 +96,10 @@ int command_tasks(int argc, char **argv)
 {
 	struct tasks ts = {0};
 	const struct client_option options[] = {
-		{"state", &ts.state, NULL},
-		{"app", &ts.app, NULL},
-		{"room", &ts.room, NULL},
-		{"limit", &ts.limit, NULL},
+		{.name = "state", .value = &ts.state},
+		{.name = "app", .value = &ts.app},
+		{.name = "room", .value = &ts.room},
+		{.name = "limit", .value = &ts.limit},
 	};
 	int code = client_init(&ts.client, argc, argv, help, options,
 			       ARRAY_LEN(options));

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "base/str.h"
 
 /* The places of the names in settings.def are these numbers. */
@@ -85,6 +86,32 @@ void builder_fini(struct builder *b)
 		value_clear(&b->values[i]);
 	config_free(b->config);
 	b->config = NULL;
+}
+
+int builder_note_secret(struct builder *b, const char *spec)
+{
+	struct config *c = b->config;
+	const char *path;
+	enum secret_kind kind = secret_kind(spec, &path);
+	char **files;
+
+	c->n_secret_literals += kind == SECRET_LITERAL && *spec;
+	if (kind != SECRET_FILE)
+		return 0;
+	for (size_t i = 0; i < c->n_secret_files; i++) {
+		if (!strcmp(c->secret_files[i], path))
+			return 0;
+	}
+	files = mem_realloc(c->secret_files,
+			    (c->n_secret_files + 1) * sizeof(*files));
+	if (!files)
+		return ENOMEM;
+	c->secret_files = files;
+	files[c->n_secret_files] = mem_strdup(path);
+	if (!files[c->n_secret_files])
+		return ENOMEM;
+	c->n_secret_files++;
+	return 0;
 }
 
 /* ---- an endpoint -------------------------------------------------------- */

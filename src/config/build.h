@@ -37,6 +37,10 @@ MUST_CHECK int builder_begin(struct builder *b, enum group_id group,
 MUST_CHECK int builder_end(struct builder *b, enum group_id group,
 			   struct mark *at, struct err *e);
 
+/** Remember where a secret that was read came from, as it was written.
+ *  Returns 0 or ENOMEM. */
+MUST_CHECK int builder_note_secret(struct builder *b, const char *spec);
+
 /** Wipe and free a text that a public struct shows as const; NULL is fine. */
 void config_free_text(const char *text);
 

@@ -84,6 +84,9 @@ void config_free(struct config *c)
 	for (size_t i = 0; c->apps && i < CONFIG_APPS_MAX; i++)
 		free_app(&c->apps[i]);
 	mem_free(c->apps);
+	for (size_t i = 0; i < c->n_secret_files; i++)
+		mem_free(c->secret_files[i]);
+	mem_free(c->secret_files);
 	mem_free_secret(c->admin_token);
 	mem_free(c->storage_dir);
 	mem_free(c->data_dir);

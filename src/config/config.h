@@ -47,6 +47,10 @@ struct config {
 	char *storage_dir; /* storage.local.dir */
 	struct config_app *apps;
 	size_t n_apps;
+	/* where the secrets came from, for whoever looks after them */
+	char **secret_files; /* paths; n_secret_files, owned */
+	size_t n_secret_files;
+	size_t n_secret_literals; /* that stand in the file itself */
 };
 
 /**

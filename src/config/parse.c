@@ -202,6 +202,9 @@ static int read_scalar(struct parse *p, enum setting_id id)
 	struct err why;
 	int err = value_read(&settings[id], &in, &p->b->values[id], &why);
 
+	if (!err && settings[id].type == TYPE_SECRET &&
+	    builder_note_secret(p->b, in.text))
+		err = err_set(&why, ENOMEM, "", "out of memory");
 	return err ? fail_as(p, err, in.at, settings[id].key, "%s", why.text)
 		   : 0;
 }

@@ -38,7 +38,7 @@ struct call {
 	/* for handlers that ask twice */
 	struct store_filter filter;
 	uint64_t id, count;
-	bool dry_run;
+	bool dry_run, count_is_cut;
 	json_t *answer;
 };
 

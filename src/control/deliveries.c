@@ -230,6 +230,7 @@ static void on_counted(struct store_rows *rows, void *arg)
 		return;
 	c->count += rows->n;
 	more = rows->more && c->count < COUNT_PAGE * COUNT_PAGES_MAX;
+	c->count_is_cut |= rows->more && !more;
 	if (more)
 		c->filter.after = rows->deliveries[rows->n - 1].id;
 	store_rows_free(rows);
@@ -243,8 +244,9 @@ static void on_counted(struct store_rows *rows, void *arg)
 		call_ask(c, on_counted);
 	else
 		call_reply(c, 200,
-			   json_pack("{s:I, s:b}", "would_replay",
-				     (json_int_t)c->count, "dry_run", 1));
+			   json_pack("{s:I, s:b, s:b}", "would_replay",
+				     (json_int_t)c->count, "more",
+				     (int)c->count_is_cut, "dry_run", 1));
 }
 
 static void count_replay(struct call *c)

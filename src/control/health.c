@@ -42,8 +42,13 @@ void metrics_show(struct call *c)
 		   "tapeop_control_loop_longest_us %" PRId64 "\n"
 		   "# HELP tapeop_allocations live allocations\n"
 		   "# TYPE tapeop_allocations gauge\n"
-		   "tapeop_allocations %" PRId64 "\n",
-		   stats.longest_us, mem_live());
+		   "tapeop_allocations %" PRId64 "\n"
+		   "# HELP tapeop_disk_free_bytes free for us below data_dir "
+		   "[bytes]; -1: cannot be told\n"
+		   "# TYPE tapeop_disk_free_bytes gauge\n"
+		   "tapeop_disk_free_bytes %" PRId64 "\n",
+		   stats.longest_us, mem_live(),
+		   rooms_free_bytes(c->control->rooms));
 	call_text(c, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 	buf_fini(&b);
 }

@@ -296,6 +296,7 @@ static void on_ended(CURL *easy, CURLcode code)
 	else
 		http_curl_error(easy, code, t->error, text, sizeof(text));
 	t->result.refused_address = t->addrs.refused;
+	t->result.untrusted = code == CURLE_PEER_FAILED_VERIFICATION;
 	end_with(t, text);
 }
 
@@ -424,6 +425,7 @@ static void go(struct http_transfer *t, const struct http_addrs *addrs)
 	t->addrs = *addrs;
 	if (addrs->n == 0) {
 		t->result.refused_address = addrs->refused;
+		t->result.not_found = !addrs->refused;
 		end_with(t, addrs->text);
 	} else if (start(t)) {
 		end_with(t, "out of memory");

@@ -165,6 +165,8 @@ int http_curl_setup(CURL *easy, const struct http_call *call,
 				(long)DNS_CACHE_S);
 	if (call->ca_file)
 		ok &= !curl_easy_setopt(easy, CURLOPT_CAINFO, call->ca_file);
+	if (call->connect_only)
+		ok &= !curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
 	return ok ? 0 : ENOMEM;
 }
 

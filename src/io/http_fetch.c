@@ -1,5 +1,6 @@
 /** io/http_fetch.c -- one blocking request, for commands of the user. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
 
 #include "base/clock.h"
@@ -69,6 +70,7 @@ int http_fetch(const struct http_call *call, int *status, struct buf *answer,
 	long code = 0;
 	int err = http_url_check(call->url, e);
 
+	assert(!call->connect_only);
 	if (!err)
 		err = http_call_check(call, e);
 	if (err)

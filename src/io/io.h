@@ -509,9 +509,12 @@ struct http_call {
 	int64_t timeout_us;  /* for all of it, from now */
 	bool allow_private;  /* may go to addresses that are not global */
 	const char *ca_file; /* NULL: the system's */
+	bool connect_only;   /* look up, vet, connect, shake hands (TLS): then
+				it ends with status 0 and no error, and nothing
+				was sent.  Not for http_fetch */
 };
 
-/** How a call ended: an answer (status > 0) or an error. */
+/** How a call ended: an answer (status > 0), an error, or connected. */
 struct http_result {
 	int status;	     /* HTTP status, 0: no answer */
 	char error[128];     /* "" or one line: "connection refused",
@@ -521,6 +524,8 @@ struct http_result {
 	bool body_cut;
 	bool timed_out;
 	bool refused_address;	/* vetting said no */
+	bool not_found;		/* the host has no address */
+	bool untrusted;		/* TLS: not the certificate that it should be */
 	int64_t retry_after_us; /* of Retry-After (seconds or date), -1: none */
 	int64_t connect_us, first_byte_us, total_us; /* durations */
 	bool reused;				     /* the connection */

@@ -131,6 +131,13 @@ void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
 		 s->state == SEG_CLOSED ? "" : ".part");
 }
 
+int64_t rooms_free_bytes(const struct rooms *r)
+{
+	int64_t free_bytes;
+
+	return file_free_bytes(r->data_dir, &free_bytes) ? -1 : free_bytes;
+}
+
 bool rooms_is_ready(const struct rooms *r, char *why, size_t cap)
 {
 	int64_t free_bytes = 0;

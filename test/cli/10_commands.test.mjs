@@ -1,30 +1,20 @@
-// test/cli/10_commands.test.mjs -- the commands that ask a running server.
+// test/cli/10_commands.test.mjs -- help, usage, and servers that are not there.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import {test} from 'node:test';
 
-import {startEndpoint, endpointAnswers} from '../aid/endpoint.mjs';
-import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {APP, command, startServer, tempDir, until} from '../aid/tapeop.mjs';
+import {startEndpoint} from '../aid/endpoint.mjs';
+import {commandNames, commandsAt, oneLine} from '../aid/lines.mjs';
+import {command, startServer, tempDir} from '../aid/tapeop.mjs';
 
-const speech = oggPackets('assets/demo/alice.opus');
-
-/** One line on stderr that starts with the command's name. */
-function oneLine(r, name, code) {
-  assert.equal(r.code, code, r.text);
-  assert.match(r.text, new RegExp(`^tapeop ${name}: [^\n]+\n$`));
-  assert.equal(r.out, '');
-}
-
-async function commands(t) {
-  const {out} = await command(t, ['--help']);
-  return [...out.matchAll(/^ {2}(\w+) {2,}\S/gm)].map((m) => m[1]);
-}
+// each with what it needs to reach the server
+const clients = {start: ['--app', '1', '--room', 'r'], stop: ['64'],
+  status: [], rooms: [], tasks: [], deliveries: [], replay: ['1']};
 
 test('every_command_has_help_and_refuses_what_it_does_not_know', async (t) => {
-  const names = await commands(t);
+  const names = await commandNames(t);
   for (const name of ['serve', 'receive', 'demo', 'publish', 'start', 'stop',
     'status', 'rooms', 'tasks', 'deliveries', 'replay', 'sign', 'verify',
     'doctor', 'version'])
@@ -34,176 +24,176 @@ test('every_command_has_help_and_refuses_what_it_does_not_know', async (t) => {
     assert.equal(help.code, 0, help.text);
     assert.match(help.out, new RegExp(`^usage: tapeop ${name}`));
     assert.equal(help.text, '');
-    const bad = await command(t, [name, '--no-such-option']);
-    assert.equal(bad.code, 2, `${name}: ${bad.text}`);
-    assert.equal(bad.text.trim().split('\n').length, 1, bad.text);
+    for (const line of help.out.split('\n'))
+      assert.ok(line.length <= 80, `${name}: ${line}`);
+    oneLine(await command(t, [name, '--no-such-option']), name, 2);
+    oneLine(await command(t, [name, '-x']), name, 2);
+    // the first option with a value, without one
+    const option = /^ +(?:-\w, )?(--[\w-]+) [A-Z]/m.exec(help.out)?.[1];
+    if (option)
+      oneLine(await command(t, [name, option]), name, 2, /needs a value|needs? /);
   }
+});
+
+test('an_unknown_command_is_told_its_neighbour', async (t) => {
   const near = await command(t, ['strat']);
   assert.equal(near.code, 2);
-  assert.match(near.text, /did you mean start\?/);
-  assert.equal((await command(t, [])).code, 2);
+  assert.match(near.text, /^tapeop: there is no command strat; did you mean start\?\n$/);
+  const none = await command(t, []);
+  assert.equal(none.code, 2);
+  assert.equal(none.out, '');
+});
+
+test('a_client_command_shows_an_example_and_its_common_options', async (t) => {
+  for (const name of Object.keys(clients)) {
+    const {out} = await command(t, [name, '-h']);
+    assert.match(out, new RegExp(`^Example: tapeop ${name}`, 'm'));
+    for (const option of ['--server', '--token', '--json', '--help'])
+      assert.match(out, new RegExp(`^ .*${option}\\b`, 'm'), name);
+  }
 });
 
 test('a_missing_server_is_said_in_one_line', async (t) => {
-  const args = {start: ['--app', '1', '--room', 'r'], stop: ['64'],
-    status: [], rooms: [], tasks: [], deliveries: [], replay: ['1']};
-  for (const [name, more] of Object.entries(args)) {
-    const r = await command(t, [name, ...more, '--server', 'http://127.0.0.1:1']);
-    oneLine(r, name, 1);
-    assert.match(r.text, /no server answers at http:\/\/127\.0\.0\.1:1; start one/);
+  for (const [name, more] of Object.entries(clients)) {
+    const cli = commandsAt(t, 'http://127.0.0.1:1');
+    await cli.fails(1, /no server answers at http:\/\/127\.0\.0\.1:1; start one with `tapeop serve`, .*--server/,
+      name, ...more);
+    await cli.fails(1, /no server answers/, name, ...more, '--json');
   }
+  await commandsAt(t, 'http://nothing.invalid')
+    // (or the machine's DNS hangs)
+    .fails(1, /nothing\.invalid(: there is no such host; .*| did not answer.*)--server/, 'rooms');
 });
 
 test('bad_words_are_usage', async (t) => {
   for (const [name, ...args] of [
-    ['start'], ['start', '--app', '1'], ['start', '--app'],
+    ['start'], ['start', '--app', '1'], ['start', '--room', 'r'],
+    ['start', '--app'], ['start', '--app', '', '--room', 'r'],
     ['start', '--app', '1', '--room', 'r', 'more'],
-    ['stop'], ['stop', 'x'], ['stop', '1', '2'], ['stop', '1', '--timeout', '0'],
-    ['status', 'x'], ['rooms', 'x'], ['tasks', '--limit', '0'], ['tasks', 'x'],
-    ['deliveries', 'x'], ['deliveries', '--limit', 'many'], ['replay'],
-    ['replay', 'x'], ['replay', '1', '--dry-run'], ['replay', '1', '2'],
+    ['start', '--app', '1', '--room', 'r', '--subscribe', 'a', '--unsubscribe', 'b'],
+    ['stop'], ['stop', 'x'], ['stop', '-1'], ['stop', '1', '2'],
+    ['stop', '1', '--timeout', '0'], ['stop', '99999999999999999999'],
+    ['status', 'x'], ['status', '1', '2'], ['rooms', 'x'],
+    ['tasks', '--limit', '0'], ['tasks', '--limit', '1000001'], ['tasks', 'x'],
+    ['deliveries', 'x'], ['deliveries', '1', '2'], ['deliveries', '--limit', 'many'],
+    ['replay'], ['replay', 'x'], ['replay', '1', '--dry-run'], ['replay', '1', '2'],
+    ['replay', '1', '--state', 'dead'], ['replay', '--endpoint', 'e'],
     ['replay', '--state', 'dead', '--app', 'x'],
-    ['status', '--server', 'ftp://x'], ['status', '--token', 'env:NO_SUCH_NAME'],
-    ['doctor'], ['version', 'x'],
+    ['status', '--server', 'ftp://x'], ['status', '--server', '127.0.0.1:8080'],
+    ['status', '--server', 'http://127.0.0.1/?x'],
+    ['status', '--token', 'env:NO_SUCH_NAME'], ['status', '--token', 'file:/no/such'],
+    ['status', '--json=yes'],
+    ['doctor'], ['doctor', '-c'], ['doctor', '-c', 'a', 'b'], ['version', 'x'],
+    ['serve'], ['serve', '-c'], ['serve', '-c', 'a', 'b'],
   ])
     oneLine(await command(t, [name, ...args]), name, 2);
 });
 
-test('a_recording_is_started_seen_and_stopped', async (t) => {
+test('wrong_values_are_named_by_the_server', async (t) => {
   const server = await startServer(t);
-  const at = ['--server', server.url];
-  const room = 'a room/with ü'.replace('/', ' ');
-  const cli = async (...args) => {
-    const r = await command(t, [...args, ...at]);
-    assert.equal(r.code, 0, r.text);
-    return r.out;
-  };
+  const cli = commandsAt(t, server.url);
+  const start = (app, room, ...more) =>
+    ['start', '--app', app, '--room', room, ...more];
 
-  assert.match(await cli('rooms'), /no rooms/);
-  assert.match(await cli('tasks'), /no tasks/);
-  oneLine(await command(t, ['start', '--app', String(APP), '--room', room, ...at]),
-    'start', 1);
-  const input = await server.join(room, 'zoë');
-  const sending = sendPackets(t, speech, input.port);
-  const task = (await cli('start', '--app', String(APP), '--room', room,
-    '--unsubscribe', 'bot,robot')).trim();
-  assert.match(task, /^\d+$/);
-
-  const again = await command(t, ['start', '--app', String(APP), '--room', room, ...at]);
-  oneLine(again, 'start', 1);
-  assert.match(again.text, new RegExp(`task ${task} records this room already`));
-
-  await until('a file is open', async () => (await server.segments(task)).length);
-  await until('the sender is known', async () =>
-    /127\.0\.0\.1:\d+ +\d/.test(await cli('rooms')));
-  const rooms = await cli('rooms');
-  assert.match(rooms, new RegExp(`room ${room}: task ${task}`));
-  assert.match(rooms, /zoë +on /);
-  assert.match(await cli('status'), /ready[^]*tasks +1 running/);
-  const shown = await cli('status', task);
-  assert.match(shown, /running since/);
-  assert.match(shown, /not bot, robot/);
-  assert.match(shown, /zoë +0 +recording/);
-  assert.match(await cli('tasks', '--state', 'running'), new RegExp(task));
-  assert.match(await cli('tasks', '--state', 'failed'), /no tasks/);
-
-  await until('a second was sent', () => sending.sent() > 50);
-  const stopped = await cli('stop', task);
-  sending.stop();
-  assert.match(stopped, new RegExp(`^task ${task}: stopped\n`));
-  assert.match(stopped, /zoë +0 +stored +\S+ \S+ +0:0\d\.\d\d +[\d.]+ kB +\d+_a%20room/);
-  assert.match(await cli('stop', task), /stopped/);
-
-  for (const args of [['rooms'], ['tasks'], ['status'], ['status', task],
-    ['deliveries'], ['stop', task], ['replay', '--state', 'all']])
-    JSON.parse(await cli(...args, '--json'));
-  assert.equal(JSON.parse(await cli('status', task, '--json')).task_id, task);
-});
-
-test('a_dead_callback_is_listed_shown_and_replayed', async (t) => {
-  const endpoint = await startEndpoint(t, endpointAnswers(500));
-  const server = await startServer(t, {callbacks: [
-    {name: 'live', url: endpoint.url, dialect: 'live', retry: '100ms'}]});
-  const at = ['--server', server.url];
-  const cli = async (...args) => {
-    const r = await command(t, [...args, ...at]);
-    assert.equal(r.code, 0, r.text);
-    return r.out;
-  };
-
-  await server.join('r', 'u');
-  const task = await server.record('r');
-  await until('it is dead', async () =>
-    (await server.metrics()).deliveries_dead === 1);
-  const list = await cli('deliveries', '--state', 'dead', '--endpoint', 'live');
-  assert.match(list, new RegExp(`dead +live +task_started +${task} +2 .*HTTP 500`));
-  const id = JSON.parse(await cli('deliveries', '--json')).deliveries[0].delivery_id;
-  assert.match(await cli('deliveries', id), /ATTEMPT[^]*1 +\S+ \S+ +\d+ ms +HTTP 500[^]*2 /);
-  assert.match(await cli('replay', '--state', 'dead', '--dry-run'), /^1 would be sent/);
-  endpoint.answer = endpointAnswers(200);
-  assert.match(await cli('replay', '--state', 'dead', '--endpoint', 'live', '--app',
-    String(APP), '--task', task), /^1 pending again/);
-  await server.drained();
-  assert.match(await cli('deliveries', id), /: delivered/);
-  const twice = await command(t, ['replay', id, ...at]);
-  oneLine(twice, 'replay', 1);
-  assert.match(twice.text, /not dead or expired/);
-  const none = await command(t, ['deliveries', '--endpoint', 'nobody', ...at]);
-  oneLine(none, 'deliveries', 1);
-  assert.match(none.text, /endpoint: there is none of the name nobody/);
+  for (const [says, ...args] of [
+    [/^tapeop start: app: a number from 1/, ...start('x', 'r')],
+    [/^tapeop start: app: there is no app 77;/, ...start('77', 'r')],
+    [/^tapeop start: room: /, ...start('1400000000', 'nobody is here')],
+    [/^tapeop start: room must not contain '\/'/, ...start('1400000000', 'a/b')],
+    [/^tapeop start: room must not contain '\/'/, ...start('1400000000', '../tasks')],
+    [/^tapeop start: room must not be "\." or "\.\."/, ...start('1400000000', '..')],
+    [/^tapeop start: [^\n]*bytes/, ...start('1400000000', 'x'.repeat(129))],
+    [/^tapeop start: mode: must be one of: single, mixed, both/,
+      ...start('1400000000', 'r', '--mode', 'double')],
+    [/^tapeop start: subscribe: .* 1 to 20 user ids/,
+      ...start('1400000000', 'r', '--subscribe', 'u,'.repeat(20) + 'u')],
+    [/^tapeop stop: task: there is no task 64/, 'stop', '64'],
+    [/^tapeop stop: task: a number from 1/, 'stop', '0'],
+    [/^tapeop status: task: there is no task 64/, 'status', '64'],
+    [/^tapeop tasks: state: must be one of: running,/, 'tasks', '--state', 'asleep'],
+    [/^tapeop tasks: app: there is no app 2;/, 'tasks', '--app', '2'],
+    [/^tapeop tasks: room must not contain/, 'tasks', '--room', 'a/b'],
+    [/^tapeop deliveries: state: must be one of: pending,/, 'deliveries', '--state', 'gone'],
+    [/^tapeop deliveries: endpoint: there is none of the name é&x=/,
+      'deliveries', '--endpoint', 'é&x='],
+    [/^tapeop deliveries: delivery: there is no delivery 9/, 'deliveries', '9'],
+    [/^tapeop replay: delivery: there is no delivery 9/, 'replay', '9'],
+    [/^tapeop replay: state: must be one of: dead, expired, all/, 'replay', '--state', 'x'],
+    [/^tapeop replay: endpoint: there is none/, 'replay', '--state', 'dead', '--endpoint', 'e'],
+  ])
+    await cli.fails(1, says, ...args);
+  // and nothing has come of it
+  assert.deepEqual((await cli.json('tasks')).tasks, []);
 });
 
 test('a_token_opens_the_server_and_is_never_shown', async (t) => {
+  const secret = 'open-sesame';
   const server = await startServer(t, {http: {admin_token: 'env:TEST_TOKEN'},
-    env: {TEST_TOKEN: 'open-sesame'}});
-  const ask = (args, env = {}) => command(t, ['rooms', '--server', server.url, ...args], {env});
+    env: {TEST_TOKEN: secret}});
+  const ask = (args, env = {}) =>
+    command(t, ['rooms', '--server', server.url, ...args], {env});
+  const file = path.join(tempDir(t), 'token');
+  fs.writeFileSync(file, secret + '\n', {mode: 0o600});
 
-  oneLine(await ask([]), 'rooms', 1);
-  oneLine(await ask(['--token', 'env:T'], {T: 'wrong'}), 'rooms', 1);
-  assert.equal((await ask(['--token', 'env:T'], {T: 'open-sesame'})).code, 0);
-  assert.equal((await ask([], {TAPEOP_ADMIN_TOKEN: 'open-sesame'})).code, 0);
-  const literal = await ask(['--token', 'open-sesame']);
+  for (const [name, more] of Object.entries(clients)) {
+    const cli = commandsAt(t, server.url);
+    await cli.fails(1, /--token/, name, ...more);
+    const wrong = await command(t, [name, ...more, '--server', server.url,
+      '--token', 'env:T'], {env: {T: 'not-that'}});
+    oneLine(wrong, name, 1, /admin token/);
+    assert.ok(!wrong.text.includes('not-that'));
+  }
+  assert.equal((await ask(['--token', 'env:T'], {T: secret})).code, 0);
+  assert.equal((await ask(['--token', `file:${file}`])).code, 0);
+  assert.equal((await ask([], {TAPEOP_ADMIN_TOKEN: secret})).code, 0);
+  oneLine(await ask([], {TAPEOP_ADMIN_TOKEN: ''}), 'rooms', 1, /--token/);
+  const literal = await ask(['--token', secret]);
   assert.equal(literal.code, 0);
-  assert.match(literal.text, /warning: a token on the command line/);
-  assert.ok(!literal.text.includes('open-sesame'));
-  assert.ok(!server.proc.text.includes('open-sesame'));
+  assert.match(literal.text, /^tapeop rooms: warning: a token on the command line/);
+  assert.ok(!literal.text.includes(secret));
+  assert.ok(!server.proc.text.includes(secret));
   const env = await command(t, ['rooms'], {env: {TAPEOP_SERVER: server.url,
-    TAPEOP_ADMIN_TOKEN: 'open-sesame'}});
+    TAPEOP_ADMIN_TOKEN: secret}});
   assert.equal(env.code, 0, env.text);
 });
 
-test('doctor_finds_what_would_not_run', async (t) => {
-  const endpoint = await startEndpoint(t);
-  const server = await startServer(t, {start: false, callbacks: [
-    {name: 'here', url: endpoint.url, dialect: 'gme'},
-    {name: 'private', url: 'http://10.0.0.1/', dialect: 'gme', allow_private: false}]});
-  const doctor = (...more) => command(t, ['doctor', '-c', server.config, ...more]);
+test('what_is_no_tapeop_server_is_told_so', async (t) => {
+  const other = await startEndpoint(t);
+  const cli = commandsAt(t, other.url);
+  const answers = [
+    [200, 'text/html', '<html>'], [404, 'text/html', 'no'], [200, 'application/json', '[]'],
+    [302, 'text/html', ''], [500, 'application/json', '{"detail":7}'], [200, 'text/plain', ''],
+  ];
+  for (const [status, type, text] of answers) {
+    other.answer = (seen, response) => {
+      response.writeHead(status, {'Content-Type': type, Location: 'http://127.0.0.1:1/'});
+      response.end(text);
+    };
+    for (const [name, more] of Object.entries(clients))
+      await cli.fails(1, /is this a tapeop server\?/, name, ...more);
+  }
+  other.answer = (seen, response) => response.destroy();
+  await cli.fails(1, /connection closed/, 'rooms');
+});
 
-  const sick = await doctor();
-  assert.equal(sick.code, 1, sick.text);
-  assert.match(sick.out, /^ok +\d+ here +127\.0\.0\.1:\d+ answers$/m);
-  assert.match(sick.out, /^FAIL +\d+ private +10\.0\.0\.1:80 is refused: .*allow_private$/m);
-  assert.deepEqual(endpoint.requests, []);
-  assert.ok(!fs.existsSync(server.data));
-
-  const json = JSON.parse((await doctor('--json')).out);
-  assert.equal(json.failed, 1);
-  assert.ok(json.checks.every((c) => c.what && c.state && c.text));
-
-  const config = JSON.parse(fs.readFileSync(server.config));
-  config.apps[0].callbacks.pop();
-  fs.writeFileSync(server.config, JSON.stringify(config));
-  const well = await doctor();
-  assert.equal(well.code, 0, well.out);
-  assert.match(well.out, /^fit to run$/m);
-
-  fs.writeFileSync(server.data, 'a file in the place of a folder');
-  assert.equal((await doctor()).code, 1);
-  config.no_such_key = 1;
-  fs.writeFileSync(server.config, JSON.stringify(config));
-  const broken = await doctor();
-  assert.equal(broken.code, 1);
-  assert.match(broken.text, /^tapeop doctor: \S+:\d+:\d+: [^\n]*no_such_key[^\n]*\n$/);
-  assert.match((await command(t, ['doctor', '-c', path.join(tempDir(t), 'none')])).text,
-    /^tapeop doctor: [^\n]+\n$/);
+test('what_a_server_says_never_commands_the_terminal', async (t) => {
+  const evil = 'a\u001b[2J\u009bb\nc';
+  const other = await startEndpoint(t, (seen, response) => {
+    const row = {task_id: evil, delivery_id: '1', app: 1, room: evil, state: evil,
+      user: evil, kind: evil, endpoint: evil, file: evil, inputs: [{user: evil}],
+      reason_text: evil, last_error: evil, created_ms: 1};
+    response.writeHead(seen.url.pathname === '/v1/tasks/7' ? 404 : 200,
+      {'Content-Type': 'application/json'});
+    response.end(JSON.stringify({detail: evil, field: 'task', rooms: [row],
+      tasks: [row], deliveries: [row], segments: [row], next: null, ...row,
+      finished_ms: 1, attempts_log: [{n: 1, error: evil}]}));
+  });
+  for (const [name, ...args] of [['rooms'], ['tasks'], ['deliveries'], ['status'],
+    ['deliveries', '1'], ['status', '8'], ['stop', '8'], ['status', '7']]) {
+    const r = await command(t, [name, ...args, '--server', other.url]);
+    assert.equal(r.code, args[0] === '7' ? 1 : 0, r.text);
+    // eslint-disable-next-line no-control-regex
+    assert.doesNotMatch(r.out + r.text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/, name);
+    assert.match(r.out + r.text, /a\?\[2J\?\?b\?c/, name);
+  }
 });

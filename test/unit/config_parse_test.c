@@ -535,11 +535,19 @@ static void secrets_come_from_where_they_are(void **state)
 	setenv("TAPEOP_TEST_TOKEN", "from env", 1);
 	snprintf(text, sizeof(text),
 		 "http: {admin_token: env:TAPEOP_TEST_TOKEN, listen: "
-		 "0.0.0.0:80}\napps: [{id: 1, secret_key: \"file:%s\"}]\n",
-		 path);
+		 "0.0.0.0:80}\napps:\n"
+		 " - {id: 1, secret_key: \"file:%s\"}\n"
+		 " - {id: 2, secret_key: \"file:%s\"}\n"
+		 " - {id: 3, secret_key: literal}\n",
+		 path, path);
 	c = load(text);
 	assert_string_equal(c->admin_token, "from env");
 	assert_string_equal(c->apps[0].secret_key, "from file");
+	assert_string_equal(c->apps[1].secret_key, "from file");
+	/* where to look is known afterwards: each file once, no secret */
+	assert_int_equal(c->n_secret_files, 1);
+	assert_string_equal(c->secret_files[0], path);
+	assert_int_equal(c->n_secret_literals, 1);
 	config_free(c);
 	unlink(path);
 }

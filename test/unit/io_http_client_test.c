@@ -48,6 +48,7 @@ struct fixture {
 	char body[HTTP_CLIENT_MAX_ANSWER + 1];
 	struct http_transfer *transfer;
 	bool free_in_done;
+	bool connects; /* the call is connect_only */
 };
 
 static void peer_close(struct peer *p, bool reset)
@@ -267,7 +268,8 @@ static void on_done(const struct http_result *result, void *arg)
 	assert_int_equal(result->body[result->body_len], 0);
 	memcpy(f->body, result->body, result->body_len + 1);
 	/* an answer or an error, never both */
-	assert_true((result->status > 0) == (result->error[0] == '\0'));
+	assert_true((result->status > 0 || f->connects) ==
+		    (result->error[0] == '\0'));
 	if (f->free_in_done) {
 		struct http_client *c = f->client;
 
@@ -515,6 +517,7 @@ static void client_says_that_a_name_does_not_exist(void **state)
 	assert_non_null(
 		strstr(f->result.error, "cannot resolve nothing.invalid: "));
 	assert_false(f->result.refused_address);
+	assert_true(f->result.not_found);
 }
 
 static void client_counts_the_lookup_into_the_deadline(void **state)
@@ -525,6 +528,29 @@ static void client_counts_the_lookup_into_the_deadline(void **state)
 	begin(f, call, "localhost", "/200");
 	wait_done(f, 1);
 	assert_true(f->result.timed_out);
+}
+
+static void client_only_connects_when_that_is_all(void **state)
+{
+	struct fixture *f = *state;
+	const struct http_call call = {.allow_private = true,
+				       .connect_only = true};
+
+	f->connects = true;
+	begin(f, call, "127.0.0.1", "/200");
+	wait_done(f, 1);
+	assert_int_equal(f->result.status, 0);
+	get(f, "/200"); /* by then the peer would have read it */
+	assert_int_equal(f->result.status, 200);
+	assert_int_equal(f->n_peers, 2);
+	assert_int_equal(f->peers[0].in.len, 0);
+	assert_int_equal(f->peers[0].requests, 0);
+	assert_int_equal(f->peers[1].requests, 1);
+	f->connects = false;
+	begin(f, (struct http_call){.connect_only = true}, "127.0.0.1", "/200");
+	wait_done(f, 2);
+	assert_true(f->result.refused_address);
+	assert_int_equal(f->n_peers, 2);
 }
 
 static void client_cancels_at_any_time(void **state)
@@ -756,6 +782,7 @@ int main(void)
 		T(client_vets_and_pins_the_addresses_of_a_name),
 		T(client_says_that_a_name_does_not_exist),
 		T(client_counts_the_lookup_into_the_deadline),
+		T(client_only_connects_when_that_is_all),
 		T(client_cancels_at_any_time),
 		T(client_stops_calls_when_it_is_freed),
 		T(client_may_be_freed_in_done),

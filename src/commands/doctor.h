@@ -1,0 +1,65 @@
+/**
+ * commands/doctor.h -- the parts of `tapeop doctor`.
+ *
+ *   doctor.c            options, the list of checks, their lines
+ *   doctor_machine.c    folders, space, limits, clock, secrets
+ *   doctor_net.c        addresses, ports, the way to each callback URL
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COMMANDS_DOCTOR_H
+#define COMMANDS_DOCTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/attr.h"
+#include "config/config.h"
+
+/* FAIL: the server would not start, or callbacks can never arrive. */
+enum doctor_state { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
+
+struct doctor {
+	const char *path; /* of the configuration */
+	const struct config *config;
+	bool json;
+	/* so far */
+	json_t *checks; /* with `json` */
+	size_t warned, failed;
+};
+
+/** One check's result; behind a fault stands what to do about it. */
+void doctor_say(struct doctor *d, enum doctor_state state, const char *what,
+		const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+void doctor_check_folders(struct doctor *d);
+void doctor_check_limits(struct doctor *d);
+void doctor_check_clock(struct doctor *d);
+void doctor_check_secrets(struct doctor *d);
+
+void doctor_check_listen(struct doctor *d);
+void doctor_check_rtp(struct doctor *d);
+/** Connects to each callback URL, and sends nothing. */
+void doctor_check_callbacks(struct doctor *d);
+
+/**
+ * What to think of a clock.
+ *
+ * unix_s   what it shows
+ * kernel   what adjtimex(2) returned
+ * text     out: a sentence
+ */
+enum doctor_state doctor_judge_clock(int64_t unix_s, int kernel,
+				     const char **text);
+
+/**
+ * What to think of who may do what with a file that holds a secret.
+ *
+ * mode   st_mode
+ * text   out: the end of a sentence that begins with its name
+ */
+enum doctor_state doctor_judge_mode(unsigned mode, const char **text);
+
+#endif

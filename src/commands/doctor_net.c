@@ -1,0 +1,286 @@
+/**
+ * commands/doctor_net.c -- addresses, ports, the way to each callback URL.
+ *
+ * The callbacks' HTTP client itself looks the names up, vets the addresses
+ * and connects, so what it says here is what it would say later.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands/doctor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "io/io.h"
+
+enum {
+	LOOK_US = 2 * 1000 * 1000,  /* for whoever has our address */
+	PROBE_US = 5 * 1000 * 1000, /* for one callback URL */
+	PROBES = 50,		    /* at once */
+	LOOKUPS = 8,		    /* threads */
+	ANSWER_MAX = 64 * 1024
+};
+
+/* ---- listening ------------------------------------------------------------- */
+
+/** errno of binding, 0 when it is free. */
+static int try_bind(const struct addr *at, int type)
+{
+	int fd = socket(at->sa.sa_family, type | SOCK_CLOEXEC, 0);
+	int on = 1;
+	int err = 0;
+
+	if (fd < 0)
+		return errno;
+	/* as the server does */
+	if (type == SOCK_STREAM)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (type == SOCK_STREAM && at->sa.sa_family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
+				 sizeof(on));
+	if (bind(fd, &at->sa, at->len))
+		err = errno;
+	close(fd);
+	return err;
+}
+
+/** Is it a tapeop that listens there already? */
+static bool answers_as_tapeop(const struct addr *at)
+{
+	char where[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + 16];
+	struct http_call call = {.method = "GET",
+				 .url = url,
+				 .timeout_us = LOOK_US,
+				 .allow_private = true};
+	struct buf answer;
+	struct err e;
+	int status = 0;
+	bool yes;
+
+	snprintf(url, sizeof(url), "http://%s/", addr_write(at, where));
+	buf_init(&answer, ANSWER_MAX);
+	yes = !http_fetch(&call, &status, &answer, &e) && status == 200 &&
+	      str_starts_with(buf_str(&answer), "tapeop ");
+	buf_fini(&answer);
+	return yes;
+}
+
+void doctor_check_listen(struct doctor *d)
+{
+	char text[ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < d->config->n_listen; i++) {
+		const struct addr *at = &d->config->listen[i];
+		int err = try_bind(at, SOCK_STREAM);
+
+		addr_write(at, text);
+		if (!err)
+			doctor_say(d, DOCTOR_OK, "http.listen", "%s %s", text,
+				   addr_port(at) ? "is free"
+						 : "gets a free port");
+		else if (err == EADDRINUSE && answers_as_tapeop(at))
+			doctor_say(d, DOCTOR_OK, "http.listen",
+				   "%s: a tapeop answers there already", text);
+		else if (err == EADDRINUSE)
+			doctor_say(d, DOCTOR_FAIL, "http.listen",
+				   "%s is taken by another program: end it, or "
+				   "choose another port",
+				   text);
+		else
+			doctor_say(d, DOCTOR_FAIL, "http.listen",
+				   "%s cannot be bound (%s): choose an address "
+				   "of this machine and a permitted port",
+				   text, strerror(err));
+	}
+}
+
+/* ---- RTP ------------------------------------------------------------------- */
+
+void doctor_check_rtp(struct doctor *d)
+{
+	const struct media_config *m = &d->config->media;
+	unsigned n = m->rtp_port_last - m->rtp_port_first + 1U;
+	unsigned taken = 0;
+	struct addr at = m->address;
+	int err = 0;
+
+	for (unsigned i = 0; i < n && (!err || err == EADDRINUSE); i++) {
+		addr_set_port(&at, (uint16_t)(m->rtp_port_first + i));
+		err = try_bind(&at, SOCK_DGRAM);
+		taken += err == EADDRINUSE;
+	}
+	if (err && err != EADDRINUSE)
+		doctor_say(d, DOCTOR_FAIL, "media.address",
+			   "cannot be bound (%s): it must be an address of "
+			   "this machine",
+			   strerror(err));
+	else if (taken == n)
+		doctor_say(d, DOCTOR_FAIL, "media.rtp_ports",
+			   "all %u ports are taken: choose another range", n);
+	else if (taken)
+		doctor_say(d, DOCTOR_WARN, "media.rtp_ports",
+			   "%u of %u ports are taken; the server passes them "
+			   "over",
+			   taken, n);
+	else
+		doctor_say(d, DOCTOR_OK, "media.rtp_ports",
+			   "%u ports are free, for as many speakers", n);
+}
+
+/* ---- callbacks ------------------------------------------------------------- */
+
+struct probe {
+	uint32_t app;
+	const struct notify_endpoint *endpoint;
+	bool done;
+	struct http_result result; /* without its body */
+};
+
+static void on_probed(const struct http_result *result, void *arg)
+{
+	struct probe *p = arg;
+
+	p->result = *result;
+	p->done = true;
+}
+
+static void say_probe(struct doctor *d, const struct probe *p)
+{
+	const struct http_result *r = &p->result;
+	const bool tls = str_starts_with(p->endpoint->url, "https:");
+	char what[96], host[256] = "?";
+	uint16_t port = 0;
+	struct err e;
+
+	(void)!http_url_target(p->endpoint->url, host, sizeof(host), &port, &e);
+	snprintf(what, sizeof(what), "%" PRIu32 " %s", p->app,
+		 p->endpoint->name);
+	if (!r->error[0])
+		doctor_say(d, DOCTOR_OK, what, "%s port %u answers%s", host,
+			   port, tls ? ", and its certificate is good" : "");
+	else if (r->refused_address)
+		doctor_say(d, DOCTOR_FAIL, what, "%s", r->error);
+	else if (r->not_found)
+		doctor_say(d, DOCTOR_FAIL, what,
+			   "%s: check the URL, and the DNS of this machine",
+			   r->error);
+	else if (r->untrusted)
+		doctor_say(d, DOCTOR_FAIL, what,
+			   "%s port %u: %s; every callback would fail", host,
+			   port, r->error);
+	else
+		doctor_say(d, DOCTOR_WARN, what,
+			   "%s port %u does not answer now (%s): callbacks "
+			   "will wait for it",
+			   host, port, r->error);
+}
+
+/** Connect to all of them at once, and wait. */
+static void run_probes(struct loop *loop, struct http_client *client,
+		       struct probe *probes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct probe *p = &probes[i];
+		const struct http_call call = {
+			.method = "HEAD",
+			.url = p->endpoint->url,
+			.timeout_us = PROBE_US,
+			.allow_private = p->endpoint->allow_private,
+			.connect_only = true,
+		};
+		struct http_transfer *unused;
+		struct err e;
+
+		if (!http_client_send(client, &call, on_probed, p, &e, &unused))
+			continue;
+		p->done = true;
+		(void)str_copy(p->result.error, sizeof(p->result.error),
+			       e.text);
+	}
+	for (size_t i = 0; i < n; i++) {
+		while (!probes[i].done)
+			loop_turn(loop, PROBE_US);
+	}
+}
+
+/** Fill `probes`, in the order of the file; NULL: only count. */
+static size_t list_probes(const struct config *c, struct probe *probes)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_apps; i++) {
+		const struct config_app *app = &c->apps[i];
+
+		for (size_t k = 0; k < app->n_endpoints; k++, n++) {
+			if (probes)
+				probes[n] = (struct probe){
+					.app = app->app.id,
+					.endpoint = &app->endpoints[k]};
+		}
+	}
+	return n;
+}
+
+static int probe_all(struct probe *probes, size_t n)
+{
+	struct loop *loop = NULL;
+	struct workers *workers = NULL;
+	struct http_client *client = NULL;
+	int err = loop_new(&loop);
+
+	if (!err)
+		err = workers_new("lookup", LOOKUPS, &workers);
+	if (!err) {
+		const struct http_client_config config = {
+			.max_connections = PROBES,
+			.user_agent = "tapeop",
+			.workers = workers,
+			.dns_ttl_us = 60 * CLOCK_US_PER_S,
+		};
+
+		err = http_client_new(loop, &config, &client);
+	}
+	for (size_t i = 0; i < n && !err; i += PROBES)
+		run_probes(loop, client, probes + i,
+			   n - i < PROBES ? n - i : PROBES);
+	http_client_free(client);
+	workers_free(workers);
+	if (loop)
+		loop_turn(loop, 0); /* what is still on its way */
+	loop_free(loop);
+	return err;
+}
+
+void doctor_check_callbacks(struct doctor *d)
+{
+	const struct config *c = d->config;
+	size_t n = list_probes(c, NULL);
+	struct probe *probes = n ? mem_zalloc_n(n, sizeof(*probes)) : NULL;
+	int err = n && !probes ? ENOMEM : 0;
+
+	if (!c->n_apps)
+		doctor_say(d, DOCTOR_WARN, "apps",
+			   "none is declared: nothing can be recorded");
+	for (size_t i = 0; i < c->n_apps; i++) {
+		if (!c->apps[i].n_endpoints)
+			doctor_say(d, DOCTOR_WARN, "callbacks",
+				   "app %" PRIu32 " has none: nobody is told "
+				   "of its recordings",
+				   c->apps[i].app.id);
+	}
+	if (probes) {
+		(void)list_probes(c, probes);
+		err = probe_all(probes, n);
+	}
+	if (err)
+		doctor_say(d, DOCTOR_FAIL, "callbacks", "cannot be tried: %s",
+			   strerror(err));
+	for (size_t i = 0; i < n && !err; i++)
+		say_probe(d, &probes[i]);
+	mem_free(probes);
+}

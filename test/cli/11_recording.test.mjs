@@ -1,0 +1,206 @@
+// test/cli/11_recording.test.mjs -- start, stop, status, rooms and tasks.
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+
+import {startEndpoint} from '../aid/endpoint.mjs';
+import {commandsAt, oneLine} from '../aid/lines.mjs';
+import {oggPackets, sendPackets} from '../aid/sound.mjs';
+import {APP, command, startServer, until} from '../aid/tapeop.mjs';
+
+const speech = oggPackets('assets/demo/alice.opus');
+const app = String(APP);
+
+test('a_recording_is_started_seen_and_stopped', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, server.url);
+  const room = 'a room with ü';
+
+  assert.match(await cli('rooms'), /no rooms/);
+  assert.match(await cli('tasks'), /no tasks/);
+  assert.match(await cli('status'), /^server +\S+ +ready\nrooms +0, with 0 inputs/);
+  const input = await server.join(room, 'zoë');
+  assert.match(await cli('rooms'), new RegExp(`room ${room}: not recorded`));
+  const sending = sendPackets(t, speech, input.port);
+  const task = (await cli('start', '--app', app, '--room', room,
+    '--unsubscribe', 'bot,robot')).trim();
+  assert.match(task, /^\d+$/);
+  await cli.fails(1, new RegExp(`task ${task} records this room already`),
+    'start', '--app', app, '--room', room);
+
+  await until('a file is recorded', async () =>
+    (await server.segments(task))[0]?.state === 'recording');
+  await until('the sender is known', async () =>
+    /127\.0\.0\.1:\d+ +[1-9]/.test(await cli('rooms')));
+  const rooms = await cli('rooms');
+  assert.match(rooms, new RegExp(`^app ${app}, room ${room}: task ${task}\n`));
+  assert.match(rooms, /zoë +on +127\.0\.0\.1:\d+ +127\.0\.0\.1:\d+ +\d+ +\d/);
+  const [seen] = (await cli.json('rooms')).rooms;
+  assert.equal(seen.task_id, task);
+  assert.equal(seen.inputs[0].user, 'zoë');
+
+  const overview = await cli('status');
+  assert.match(overview, /\ntasks +1 running, 0 failed/);
+  assert.match(overview, new RegExp(`\n +${task} +app ${app}, room ${room}, for 0:\\d\\d\\.\\d\\d, 1 files open\n`));
+  assert.match(overview, /\ndisk +[\d.]+ [MGT]B free/);
+  assert.match(overview, /\ncallbacks +0 delivered, 0 pending, 0 dead/);
+  const all = await cli.json('status');
+  assert.equal(all.ready, true);
+  assert.equal(all.tasks[0].task_id, task);
+  assert.equal(all.rooms.length, 1);
+  assert.ok(all.disk_free_bytes > 1e6);
+
+  const shown = await cli('status', task);
+  assert.match(shown, new RegExp(`^task ${task}: app ${app}, room ${room}: running\n`));
+  assert.match(shown, /\n {2}started \S+ \S+, for 0:\d\d\.\d\d now\n/);
+  assert.match(shown, /\n {2}records all but bot, robot\n/);
+  assert.match(shown, /zoë +0 +recording/);
+  assert.match(await cli('tasks', '--state', 'running'),
+    new RegExp(`${task} +${app} +${room} +running +\\S+ \\S+ +0:\\d\\d`));
+  assert.match(await cli('tasks', '--state', 'failed'), /no tasks/);
+
+  await until('a second was sent', () => sending.sent() > 50);
+  const stopped = await cli('stop', task);
+  sending.stop();
+  assert.match(stopped, new RegExp(`^task ${task}: stopped\n`));
+  assert.match(stopped, /\n {2}USER +SEQ +STATE +START +LENGTH +SIZE +FILE\n/);
+  assert.match(stopped, /zoë +0 +stored +\S+ \S+ +0:0\d\.\d\d +[\d.]+ kB +\d+_a%20room/);
+  assert.match(await cli('stop', task), /: stopped\n/); // twice is fine
+  assert.match(await cli('status', task), /started .*, ended .*, 0:\d\d\.\d\d long/);
+
+  for (const args of [['stop', task], ['status', task]]) {
+    const json = await cli.json(...args);
+    assert.equal(json.task_id, task);
+    assert.equal(json.segments.length, 1);
+    assert.equal(json.segments[0].uploaded, true);
+    assert.ok(json.segments[0].duration_ms >= 1000);
+  }
+  assert.equal((await cli.json('stop', task, '--no-wait')).segments, undefined);
+  const {tasks, more} = await cli.json('tasks', '--app', app, '--room', room);
+  assert.deepEqual(tasks.map((x) => x.task_id), [task]);
+  assert.equal(more, false);
+});
+
+test('ids_may_be_any_text', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, server.url);
+  const rooms = ['a b', '日本 語', '%2F', '?x=1&y#z', '"quoted"', "it's", '-x', '+', '...'];
+
+  for (const room of rooms) {
+    await server.join(room, `user of ${room}`);
+    const task = (await cli('start', '--app', app, `--room=${room}`)).trim();
+    const {tasks} = await cli.json('tasks', `--room=${room}`);
+    assert.deepEqual(tasks.map((x) => [x.task_id, x.room]), [[task, room]]);
+    assert.ok((await cli('status', task)).includes(`room ${room}: running`));
+    assert.equal((await cli.json('status', task)).room, room);
+  }
+  const seen = (await cli.json('rooms')).rooms.map((r) => r.room).sort();
+  assert.deepEqual(seen, [...rooms].sort());
+  const lines = (await cli('tasks')).split('\n');
+  for (const room of rooms)
+    assert.ok(lines.some((line) => line.includes(` ${room} `)), room);
+});
+
+test('lists_of_users_may_be_repeated_and_hold_commas', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, server.url);
+
+  await server.join('r', 'u');
+  const first = await cli.json('start', '--app', app, '--room', 'r',
+    '--subscribe', 'a,b', '--subscribe', 'c d', '--subscribe', 'Doe\\, Jane,ü');
+  assert.deepEqual(first.subscribe, ['a', 'b', 'c d', 'Doe, Jane', 'ü']);
+  assert.equal(first.mode, 'single');
+  assert.match(await cli('status', first.task_id),
+    /records only a, b, c d, Doe, Jane, ü\n/);
+  assert.match(await cli('stop', first.task_id), /no file: nobody has spoken/);
+  const second = await cli.json('start', '--app', app, '--room', 'r',
+    '--mode', 'single', '--unsubscribe', 'a', '--unsubscribe', 'b');
+  assert.deepEqual(second.unsubscribe, ['a', 'b']);
+  // an id that is not one is the server's to refuse
+  await cli('stop', second.task_id);
+  await cli.fails(1, /subscribe/, 'start', '--app', app, '--room', 'r',
+    '--subscribe', 'a,,b');
+});
+
+test('stop_waits_no_longer_than_it_was_told', async (t) => {
+  const never = await startEndpoint(t, (seen, response) => {
+    response.writeHead(200, {'Content-Type': 'application/json'});
+    response.end(JSON.stringify({task_id: '8', state: 'stopping', finished_ms: null}));
+  });
+  const cli = commandsAt(t, never.url);
+
+  await cli.fails(1, /task 8 is still stopping; look again with `tapeop status 8`/,
+    'stop', '8', '--timeout', '1');
+  assert.equal(never.requests[0].method, 'DELETE');
+  assert.ok(never.requests.length > 2);
+  assert.match(await cli('stop', '8', '--no-wait'), /^task 8: stopping\n$/);
+});
+
+test('lists_are_followed_page_by_page_and_never_cut_in_silence', async (t) => {
+  const total = 7;
+  const page = 2;
+  const names = {'/v1/tasks': 'tasks', '/v1/deliveries': 'deliveries',
+    '/v1/tasks/8/segments': 'segments'};
+  const lists = await startEndpoint(t, (seen, response) => {
+    const {pathname, searchParams} = seen.url;
+    const after = Number(searchParams.get('after') ?? 0);
+    const n = Math.min(page, Number(searchParams.get('limit')), total - after);
+    const rows = Array.from({length: n}, (_, i) => String(after + i + 1));
+    const next = after + n < total ? String(after + n) : null;
+    response.writeHead(200, {'Content-Type': 'application/json'});
+    response.end(JSON.stringify({task_id: '8', state: 'stopped', finished_ms: 1,
+      [names[pathname]]: rows.map((id) => ({task_id: id, delivery_id: id,
+        user: `user${id}`, room: 'r', state: 'closed'})), next}));
+  });
+  const cli = commandsAt(t, lists.url);
+
+  for (const name of ['tasks', 'deliveries']) {
+    const all = await cli.json(name);
+    assert.equal(all[name].length, total);
+    assert.equal(all.more, false);
+    const some = await cli.json(name, '--limit', '5');
+    assert.deepEqual(some[name].map((r) => r.task_id), ['1', '2', '3', '4', '5']);
+    assert.equal(some.more, true);
+    const text = await cli(name, '--limit', '3');
+    assert.equal(text.trim().split('\n').length, 1 + 3 + 1);
+    assert.match(text, /there are more than 3: --limit\n$/);
+    assert.doesNotMatch(await cli(name, '--limit', '7'), /there are more/);
+  }
+  assert.match(await cli('stop', '8'), /user1 [^]*user7 /);
+  assert.equal((await cli.json('status', '8')).segments.length, total);
+
+  // a page that is empty but promises more must not be asked for for ever
+  lists.requests.length = 0;
+  lists.answer = (seen, response) => {
+    response.writeHead(200, {'Content-Type': 'application/json'});
+    response.end(JSON.stringify({tasks: [], next: '1'}));
+  };
+  assert.match(await cli('tasks'), /no tasks/);
+  assert.equal(lists.requests.length, 1);
+});
+
+test('a_server_that_is_not_ready_is_an_exit_code', async (t) => {
+  const sick = await startEndpoint(t, (seen, response) => {
+    const ready = seen.url.pathname === '/readyz';
+    response.writeHead(ready ? 503 : 200, {'Content-Type': 'application/json'});
+    response.end(ready ? JSON.stringify({detail: 'disk low: 12 MiB free'})
+      : seen.url.pathname === '/metrics'
+        ? '# HELP x\ntapeop_deliveries_dead 3\ntapeop_disk_free_bytes 12582912\n' +
+          'tapeop_breaker_open 1\n'
+        : JSON.stringify({rooms: [], tasks: [], next: null}));
+  });
+  const status = (...more) => command(t, ['status', '--server', sick.url, ...more]);
+
+  const text = await status();
+  assert.equal(text.code, 1);
+  assert.match(text.out, /NOT READY: disk low: 12 MiB free\n/);
+  assert.match(text.out, /disk +12\.6 MB free/);
+  assert.match(text.out, / 3 dead/);
+  assert.match(text.out, /1 endpoints rest/);
+  const json = await status('--json');
+  assert.equal(json.code, 1);
+  assert.deepEqual(JSON.parse(json.out).deliveries,
+    {delivered: 0, pending: 0, dead: 3, expired: 0});
+  sick.answer = (seen, response) => response.writeHead(404).end('{}');
+  oneLine(await status(), 'status', 1);
+});
