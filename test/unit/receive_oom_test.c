@@ -77,7 +77,7 @@ static void send_until_taken(struct rig *g, const char *target,
 	assert_int_equal(g->n_told, told + 1);
 }
 
-static int64_t quiet; /* what lives when all has ended; 0: not known */
+static int64_t live_at_rest; /* what lives when all has ended; 0: not known */
 
 static void whole_life(void)
 {
@@ -116,9 +116,9 @@ static void whole_life(void)
 	loop_turn(g->loop, 0);
 	clear(g);
 	/* A program or a look-up that is still under way ends by itself. */
-	if (!quiet)
-		quiet = mem_live();
-	for (int i = 0; i < 1000 && mem_live() > quiet; i++)
+	if (!live_at_rest)
+		live_at_rest = mem_live();
+	for (int i = 0; i < 1000 && mem_live() > live_at_rest; i++)
 		loop_turn(g->loop, 10000);
 }
 
