@@ -244,9 +244,10 @@ static void on_counted(struct store_rows *rows, void *arg)
 		call_ask(c, on_counted);
 	else
 		call_reply(c, 200,
-			   json_pack("{s:I, s:b, s:b}", "would_replay",
+			   json_pack("{s:I, s:o*, s:b}", "would_replay",
 				     (json_int_t)c->count, "more",
-				     (int)c->count_is_cut, "dry_run", 1));
+				     c->count_is_cut ? json_true() : NULL,
+				     "dry_run", 1));
 }
 
 static void count_replay(struct call *c)

@@ -193,7 +193,7 @@ const routes = [
 
 // Connections have memory; a commit that changes no byte of a file is none.
 const quiet = new RegExp('^(http_requests|http_refused|control_loop_longest_us|' +
-  'allocations|store_commits|store_writes)$');
+  'allocations|disk_free_bytes|store_commits|store_writes)$');
 
 function filesBelow(dir) {
   return fs.readdirSync(dir, {recursive: true, withFileTypes: true})
