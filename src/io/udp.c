@@ -11,7 +11,7 @@
  *   - The kernel stamps wall time.  It is turned into monotonic time with
  *     the difference of the two clocks at the time of reading; a stamp that
  *     is in the future or too old then (the wall clock jumped in between)
- *     is replaced by the time of reading.
+ *     is replaced by the time of reading; none is before the one before it.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/io.h"
@@ -53,6 +53,7 @@ struct udp {
 	udp_fn *fn;
 	void *arg;
 	uint64_t dropped;
+	int64_t last_us; /* arrival of the newest */
 	int fd;
 	bool closed;
 };
@@ -123,6 +124,9 @@ static void deliver(struct udp *u, int n)
 			counter_add(COUNT_udp_too_long, 1);
 			continue;
 		}
+		if (d.arrival_us < u->last_us)
+			d.arrival_us = u->last_us;
+		u->last_us = d.arrival_us;
 		b->from[i].len = msg->msg_namelen;
 		addr_unmap(&b->from[i]);
 		u->fn(&d, u->arg);
