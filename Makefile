@@ -15,7 +15,6 @@ LIB_SRC  := $(filter-out src/main.c,$(SRC))
 UNIT     := $(patsubst test/unit/%.c,%,$(sort $(wildcard test/unit/*_test.c)))
 UNIT_AID := $(filter-out %_test.c,$(sort $(wildcard test/unit/*.c)))
 FUZZ     := $(patsubst test/fuzz/%.c,%,$(sort $(wildcard test/fuzz/*_fuzz.c)))
-OOM      := $(shell grep -v '^\#' test/unit/oom.list 2>/dev/null)
 NODE     := $(sort $(wildcard test/peer/*.test.mjs test/crash/*.test.mjs \
 	    test/cli/*.test.mjs))
 TEST_BINS := $(UNIT:%=build/release/test/unit/%) \
@@ -70,7 +69,7 @@ LINK_fuzz     := $(ASAN)
 
 # --- targets ----------------------------------------------------------------
 
-.PHONY: all run test test-bins unit oom fuzz-replay fuzz-short cov lint \
+.PHONY: all run test test-bins unit fuzz-replay fuzz-short cov lint \
 	format bench install clean help FORCE $(VARIANTS:%=unit-%) $(VARIANTS:%=node-%)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -85,8 +84,8 @@ help:
 	@echo 'make run        install what is missing, build, `tapeop demo $$ARGS`'
 	@echo 'make test       install what is missing, build, run every test'
 	@echo 'make unit-asan  unit tests (also unit, unit-tsan, unit-cov)'
-	@echo 'make node-asan  node tests, with that binary (also node-tsan, ..)'
-	@echo 'make oom        unit tests of test/unit/oom.list, allocations failing'
+	@echo 'make node-asan  node tests, with that binary (also node-tsan, ..); some:'
+	@echo '                NODE="test/peer/10_spine.test.mjs .."'
 	@echo 'make fuzz-short each fuzz target for FUZZ_SECONDS=20 (also fuzz-replay)'
 	@echo 'make cov        line coverage of the unit tests, by file'
 	@echo 'make lint       layers, banned words, format, clang-tidy, cppcheck'
@@ -110,10 +109,6 @@ test:
 
 test-bins: $(TEST_BINS) ; @:
 unit: unit-release
-
-# The address sanitizer sees what a failed allocation leaks.
-oom: $(OOM:%=build/asan/test/unit/%)
-	@$(if $^,TAPEOP_TEST_OOM=1 tools/run-tests $^,echo 'oom.list is empty')
 
 fuzz-replay: $(FUZZ:%=build/release/test/fuzz/%)
 	@tools/run-tests $^
