@@ -195,6 +195,7 @@ describe('receive', {concurrency: true}, () => {
     await until('it is stored or given up', async () => (await metrics(receiver)).new === 1 ||
       s.destroyed);
     assert.equal((await postGme(receiver, body)).status, 200); // it comes again, as it must
+    await until('it is printed', () => receiver.events().length > 0);
     assert.equal(receiver.events().length, 1, 'and is one event');
     const m = await metrics(receiver);
     assert.equal(m.new, 1);
@@ -207,6 +208,7 @@ describe('receive', {concurrency: true}, () => {
     assert.ok(answers.every((a) => a.status === 200));
     const m = await metrics(receiver);
     assert.deepEqual([m.new, m.duplicate], [2, 98]);
+    await until('both are printed', () => receiver.events().length >= 2);
     assert.deepEqual(receiver.events().map((e) => e.kind).sort(), ['completed', 'started']);
   });
 
