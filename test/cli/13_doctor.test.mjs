@@ -97,7 +97,7 @@ test('the_way_to_each_callback_is_tried', async (t) => {
     untrusted: /^FAIL localhost port \d+: .*certificate.*; every callback would fail$/,
     closed: /^warn 127\.0\.0\.1 port \d+ does not answer now \(connection refused\)/,
     private: /^FAIL address 10\.0\.0\.1 is private: set allow_private/,
-    name: /^FAIL address (127\.0\.0\.1|::1) of localhost is private/,
+    name: /^FAIL address (127\.0\.0\.1|\[::1\]) of localhost is private/,
     // (or the machine's DNS hangs)
     nowhere: /^FAIL cannot resolve nothing\.invalid: .*check the URL|^warn .*looking up/,
   };
