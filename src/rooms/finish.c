@@ -258,6 +258,7 @@ static void on_finished(const struct store_result *r, void *arg)
 		wrap_again(w, r->text);
 		return;
 	}
+	crash_point("task.finished");
 	notify_committed(t->rooms->notify, w->batch);
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64
 		 " finished segments=%zu",
