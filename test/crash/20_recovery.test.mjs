@@ -7,6 +7,7 @@ import {test} from 'node:test';
 
 import {crashPoints, startStage} from '../aid/crash.mjs';
 import {until} from '../aid/tapeop.mjs';
+import {sql} from '../aid/truth.mjs';
 
 const recovery = crashPoints().filter((name) => name.startsWith('recovery.'));
 
@@ -68,6 +69,24 @@ test('crashes_in_a_row_at_other_places_are_recovered_too', {concurrency: 4}, (t)
     await stage.truth();
     await stage.server.stop();
   })));
+});
+
+test('a_seqno_whose_row_is_gone_is_not_used_again', async (t) => {
+  const stage = await startStage(t);
+  await stage.server.stop();
+  const known = await stage.dieAt('file.open.before:4'); // rows without a file
+  const rows = (state) => sql(stage.server,
+    `SELECT id, user, seq FROM segment WHERE task=${known.task} AND ${state}`);
+  const opening = await rows('state=0');
+  assert.ok(opening.length > 0);
+  // the rows go, and so does what this process knows of them
+  assert.ok(await dieWhileStarting(stage, 'recovery.quarantined'));
+  assert.deepEqual(await rows('state=0'), []);
+  await stage.goOn({known});
+  const {segments} = await stage.truth();
+  for (const {user, seq} of opening)
+    assert.ok(!segments.some((s) => s.user === user && s.seq === seq), `${user} ${seq}`);
+  await stage.server.stop();
 });
 
 test('what_is_recovered_is_counted_once', async (t) => {
