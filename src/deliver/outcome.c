@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -368,6 +369,7 @@ void deliver_done(struct deliver *d, struct deliver_attempt *a,
 				 f->due_us - engine_now_us(d), d->arg);
 	land(d, f, results[outcome->verdict]);
 	drop_facts(f);
+	crash_point("delivery.answered");
 	d->n_saving++;
 	save(d, f);
 	engine_run(d);

@@ -258,11 +258,11 @@ static void on_finished(const struct store_result *r, void *arg)
 		wrap_again(w, r->text);
 		return;
 	}
+	crash_point("task.finished");
 	notify_committed(t->rooms->notify, w->batch);
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64
 		 " finished segments=%zu",
 		 t->row.app, t->row.room, t->row.id, w->n);
-	write_manifest(w);
 	wrap_free(w);
 	task_free(t);
 }
@@ -388,8 +388,10 @@ static void on_page(struct store_rows *rows, void *arg)
 	store_rows_free(rows);
 	if (!err && more)
 		err = next_page(w);
-	else if (!err)
+	if (!err && !more) {
+		write_manifest(w); /* a finished task has one */
 		commit_finish(w);
+	}
 	if (err)
 		wrap_again(w, strerror(err));
 }

@@ -162,6 +162,7 @@ struct seg {
 	struct record_file *open_file;
 	struct timer retry;
 	bool file_failed, has_ended, no_file;
+	bool tells_upload; /* upload_started is in its last commit */
 	char reason[32];
 	char reason_text[REASON_MAX];
 	int64_t file_len;

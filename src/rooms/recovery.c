@@ -13,6 +13,9 @@
  *	recording   none    lost + completed (file_missing)
  *	closed      -       uploaded if it is not yet
  *
+ *       A task of an app that is not configured waits as it is, with its
+ *       files, until the app is there again.
+ *
  * Running it twice (a crash during recovery) does the same: every step is
  * told by the rows, and events happen once by their `once` key.
  */
@@ -193,6 +196,33 @@ static int note_track(struct task *t, const struct segment_row *row)
 	return 0;
 }
 
+/** upload_started, unless the first file that was closed has told it. */
+static int tell_upload(struct recovery *rc, struct task *t)
+{
+	struct notify *n = rc->rooms->notify;
+	struct notify_batch *b = notify_batch_new();
+	struct store_write *w = store_write_new();
+	struct store_result result = {.err = ENOMEM};
+	char once[64];
+	struct event e;
+
+	task_event(t, EVENT_UPLOAD_STARTED, &e);
+	task_once(t, EVENT_UPLOAD_STARTED, 0, once, sizeof(once));
+	if (!b || !w || notify_add(n, w, b, &e, once)) {
+		store_write_free(w);
+		notify_dropped(n, b);
+		return ENOMEM;
+	}
+	if (!store_commit_wait(rc->rooms->store, w, &result) &&
+	    !result.repeated) {
+		notify_committed(n, b);
+		return 0;
+	}
+	notify_dropped(n, b);
+	t->row.next_seq--; /* no event took the number */
+	return result.err;
+}
+
 static int recover_segment(struct recovery *rc, struct task *t,
 			   struct segment_row *row)
 {
@@ -213,10 +243,11 @@ static int recover_segment(struct recovery *rc, struct task *t,
 
 /* ---- one task ------------------------------------------------------------------------ */
 
-static int recover_segments(struct recovery *rc, struct task *t)
+/** `t` NULL: its app is not configured, only keep the files. */
+static int recover_segments(struct recovery *rc, uint64_t task, struct task *t)
 {
 	struct store_filter f = {.what = READ_SEGMENTS,
-				 .task = t->row.id,
+				 .task = task,
 				 .state = -1,
 				 .limit = PAGE};
 	struct store_rows rows;
@@ -228,8 +259,13 @@ static int recover_segments(struct recovery *rc, struct task *t)
 		if (err)
 			return err;
 		for (size_t i = 0; i < rows.n && !err; i++) {
-			f.after = rows.segments[i].id;
-			err = recover_segment(rc, t, &rows.segments[i]);
+			struct segment_row *row = &rows.segments[i];
+
+			f.after = row->id;
+			if (t)
+				err = recover_segment(rc, t, row);
+			else if (!row->uploaded_ms)
+				err = remember(rc, row->file_name);
 		}
 		more = rows.more;
 		store_rows_free(&rows);
@@ -248,11 +284,13 @@ static int recover_task(struct recovery *rc, struct task_row *row)
 		log_warn("task=%" PRIu64 " waits: app %" PRIu32
 			 " is not configured",
 			 row->id, row->app);
-		return 0;
+		return recover_segments(rc, row->id, NULL);
 	}
 	err = task_restore(r, row, &t);
 	if (!err)
-		err = recover_segments(rc, t);
+		err = recover_segments(rc, row->id, t);
+	if (!err && t->upload_told)
+		err = tell_upload(rc, t);
 	if (err)
 		return err;
 	if (!resume) {

@@ -125,6 +125,8 @@ static void try_again(struct seg *seg, const char *why)
 		  " commit failed (%s); again in 1 s",
 		  seg->row.task, seg->row.user, seg->row.seq, why);
 	settle_batch(seg, EIO);
+	if (seg->tells_upload) /* it, or another, tells it next time */
+		task_of(seg)->upload_told = seg->tells_upload = false;
 	if (timer_start(&seg->retry, loop, loop_now_us(loop) + RETRY_US,
 			on_retry))
 		log_error("task=%" PRIu64 " no memory for a timer",
@@ -219,7 +221,7 @@ static int put_upload_started(struct task *t, struct seg *seg,
 
 	if (t->upload_told || seg->row.state != SEG_CLOSED)
 		return 0;
-	t->upload_told = true;
+	t->upload_told = seg->tells_upload = true;
 	task_event(t, EVENT_UPLOAD_STARTED, &e);
 	task_once(t, EVENT_UPLOAD_STARTED, 0, once, sizeof(once));
 	return notify_add(t->rooms->notify, w, seg->batch, &e, once);

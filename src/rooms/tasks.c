@@ -572,6 +572,7 @@ static void on_stopping_committed(const struct store_result *result, void *arg)
 		task_retry(t, commit_stopping);
 		return;
 	}
+	crash_point("task.stopping");
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " stopping",
 		 t->row.app, t->row.room, t->row.id);
 	answer(&t->call, t, &e);
@@ -670,6 +671,7 @@ static void on_stopped_committed(const struct store_result *result, void *arg)
 		task_retry(t, commit_stopped);
 		return;
 	}
+	crash_point("task.stopped");
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " %s", t->row.app,
 		 t->row.room, t->row.id, task_state_name(t->row.state));
 	t->finishing = false;

@@ -10,6 +10,7 @@ import path from 'node:path';
 
 import {eventKey, signGme} from './endpoint.mjs';
 import {tool} from './sound.mjs';
+import {APP, until} from './tapeop.mjs';
 
 function filesBelow(dir) {
   if (!fs.existsSync(dir))
@@ -48,6 +49,29 @@ export function firstCallbacks(requests, task) {
   return [...first.values()];
 }
 
+/** Each live event of a task once, in the order of its life, each under one id. */
+function checkLive(live, task) {
+  const first = new Map();
+  for (const r of live.requests) {
+    if (r.body?.EventInfo?.TaskId !== task)
+      continue;
+    const id = r.headers['tapeop-event-id'];
+    const seen = first.get(id) ?? r;
+    assert.deepEqual({...r.body, CallbackTs: 0}, {...seen.body, CallbackTs: 0});
+    first.set(id, seen);
+  }
+  assert.deepEqual([...first.values()].map((r) => r.body.EventType),
+    [301, 303, 302, 305, 310]);
+}
+
+/** The manifest tells of the same segments as the API. */
+function checkManifest(server, task, segments) {
+  const {segments: listed} = JSON.parse(fs.readFileSync(
+    path.join(server.storage, 'manifests', `${APP}_${task}.json`)));
+  const facts = (s) => [s.user, s.seq, s.file, s.state, s.size, s.sha256];
+  assert.deepEqual(listed.map(facts), segments.map(facts));
+}
+
 /** started n, completed n, started n+1, ..: each once, in order, for a user. */
 function checkOrder(user, callbacks) {
   const told = callbacks.filter((r) => r.body.UserID === user && r.body.EventType < 3);
@@ -79,12 +103,16 @@ async function checkFile(server, s) {
 /**
  * Everything that must hold once a task is finished and all is delivered.
  *
+ * live         the endpoint that is told of it in dialect live, if there is one
  * lost         how many segments may have been lost (their files were taken)
  * quarantined  how many files without a row are expected
  *
  * Gives {segments, callbacks, seqs (by user)}.
  */
-export async function checkTruth(server, endpoint, task, {lost = 0, quarantined = 0} = {}) {
+export async function checkTruth(server, endpoint, task,
+  {live, lost = 0, quarantined = 0} = {}) {
+  await until(`task ${task} is finished`,
+    async () => (await server.task(task)).finished_ms);
   const metrics = await server.drained();
   const segments = await server.segments(task);
   const callbacks = firstCallbacks(endpoint.requests, task);
@@ -107,10 +135,20 @@ export async function checkTruth(server, endpoint, task, {lost = 0, quarantined 
       r.body.UserID === s.user && r.body.Detail.SeqNo === s.seq).length, 1);
   }
   assert.equal(callbacks.length, 3 * closed.length + 2 * lost);
-  assert.deepEqual(filesBelow(path.join(server.data, 'spool')), []);
+  const sequence = callbacks.map((r) => Number(r.headers['tapeop-sequence']));
+  assert.deepEqual(sequence, [...sequence].sort((a, b) => a - b), 'the lane in order');
+  if (live)
+    checkLive(live, task);
+  checkManifest(server, task, segments);
+  await until('the spool is empty', () =>
+    filesBelow(path.join(server.data, 'spool')).length === 0);
   assert.equal(filesBelow(path.join(server.data, 'quarantine')).length, quarantined);
   assert.deepEqual(filesBelow(server.storage).filter((f) => f.includes(`_${task}_`)),
     closed.map((s) => s.file).sort());
+  const stored = filesBelow(server.storage);
+  const known = new Set((await sql(server, 'SELECT file_name f FROM segment')).map((r) => r.f));
+  assert.deepEqual(stored.filter((f) => !known.has(f) && !/^manifests\/\w+\.json$/.test(f)),
+    [], 'no file without a row');
   assert.deepEqual(await sql(server, 'PRAGMA integrity_check'), [{integrity_check: 'ok'}]);
   return {segments, callbacks, seqs};
 }

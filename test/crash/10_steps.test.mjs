@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
 import {crashPoints, startStage} from '../aid/crash.mjs';
-import {sql, checkTruth} from '../aid/truth.mjs';
+import {sql} from '../aid/truth.mjs';
 
 /** Reached only after another crash: 20_recovery kills there. */
 const later = (name) => name.startsWith('recovery.');
@@ -13,16 +13,16 @@ const later = (name) => name.startsWith('recovery.');
 // task's beginning.
 const cases = crashPoints().filter((name) => !later(name)).flatMap((name) =>
   (name.startsWith('store.commit') ? [1, 2, 3, 4, 5, 6, 7, 9] : [1, 4])
-    .map((n) => (name === 'task.started' ? `${name}:1` : `${name}:${n}`)));
+    .map((n) => (name.startsWith('task.') ? `${name}:1` : `${name}:${n}`)));
 
 test('kill_9_at_each_step_of_a_segment_loses_and_doubles_nothing', {concurrency: 5},
   (t) => Promise.all([...new Set(cases)].map((where) => t.test(where, async (t) => {
     const stage = await startStage(t);
     await stage.server.stop();
     const known = await stage.dieAt(where);
-    await stage.goOn();
+    await stage.goOn({known});
     for (const {id} of await sql(stage.server, 'SELECT CAST(id AS TEXT) id FROM task')) {
-      const {segments} = await checkTruth(stage.server, stage.endpoint, id);
+      const {segments} = await stage.truth(id);
       if (id === known.task)
         assert.ok(segments.length >= known.seqs, 'what was closed is still there');
     }

@@ -1,12 +1,14 @@
 // kill -9 while callbacks fail, hang, are answered; and of the receiver.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import {test} from 'node:test';
 
 import {startStage} from '../aid/crash.mjs';
 import {LIVE_OK, endpointAnswers, eventKey, startEndpoint} from '../aid/endpoint.mjs';
-import {APP, startReceiver, startServer, until} from '../aid/tapeop.mjs';
-import {checkTruth, sql} from '../aid/truth.mjs';
+import {APP, startReceiver, startServer, tempDir, until} from '../aid/tapeop.mjs';
+import {sql} from '../aid/truth.mjs';
 
 /** How an endpoint can be bad: each deals with a request. */
 const bad = {
@@ -33,7 +35,7 @@ test('a_crash_while_an_endpoint_is_bad_loses_no_delivery', {concurrency: 5}, (t)
     await stage.server.kill();
     stage.endpoint.answer = endpointAnswers(200);
     await stage.goOn();
-    await checkTruth(stage.server, stage.endpoint, stage.task);
+    await stage.truth();
     const numbers = new Map();
     for (const r of stage.endpoint.requests) {
       const key = eventKey(r);
@@ -44,34 +46,56 @@ test('a_crash_while_an_endpoint_is_bad_loses_no_delivery', {concurrency: 5}, (t)
   }))));
 
 test('an_answer_that_was_not_committed_is_asked_for_again_under_the_same_id', async (t) => {
-  // The process dies inside the answer: it got 200 and never wrote that down.
-  let server;
-  const endpoint = await startEndpoint(t, async (seen, response, n) => {
-    response.writeHead(200, {'Content-Type': 'application/json'});
-    response.end(JSON.stringify(LIVE_OK));
-    if (n === 1)
-      await server.kill();
-  });
-  server = await startServer(t, {callbacks: [
-    {name: 'live', url: endpoint.url, dialect: 'live'}]});
+  // The process dies with the answer, a 200, in its hands.
+  const endpoint = await startEndpoint(t);
+  const server = await startServer(t, {
+    env: {TAPEOP_CRASH_AT: 'delivery.answered'},
+    callbacks: [{name: 'live', url: endpoint.url, dialect: 'live'}]});
   await server.join('room', 'alice');
   const task = await server.record('room').catch(() => null); // it may die first
-  await until('it is dead', () => server.proc.ended);
-  await server.start();
+  await server.proc.exit;
+  assert.equal(server.proc.ended.signal, 'SIGKILL', server.proc.text);
+  assert.equal(endpoint.requests.length, 1);
+  await server.start({TAPEOP_CRASH_AT: ''});
   await until('it was sent twice', () => endpoint.requests.length >= 2);
   const [a, b] = endpoint.requests;
   assert.equal(a.headers['tapeop-event-id'], b.headers['tapeop-event-id']);
+  assert.equal(a.headers['tapeop-sequence'], b.headers['tapeop-sequence']);
   assert.deepEqual({...a.body, CallbackTs: 0}, {...b.body, CallbackTs: 0});
   await server.drained();
   const [row] = await sql(server, 'SELECT state FROM delivery');
   assert.equal(row.state, 1);
+  assert.equal(endpoint.requests.length, 2);
   assert.ok(task === null || a.body.EventInfo.TaskId === task);
   await server.stop();
 });
 
+/** Lines of `tapeop receive`, one an event. */
+const lines = (events) => events.map((e) => `${e.user} ${e.seq} ${e.kind}`).sort();
+
+test('what_a_dead_server_sends_again_the_receiver_takes_once', {concurrency: 3}, (t) =>
+  Promise.all([1, 2, 5].map((n) => t.test(`answer ${n}`, async (t) => {
+    const receiver = await startReceiver(t);
+    const stage = await startStage(t, {callbacks: {url: receiver.url}, alone: true});
+    await stage.server.stop();
+    const known = await stage.dieAt(`delivery.answered:${n}`);
+    await stage.goOn({known});
+    await stage.server.drained();
+    const rows = await sql(stage.server, 'SELECT user, seq FROM segment');
+    const metrics = await (await fetch(`${receiver.url}/metrics`)).text();
+    const count = (name) => Number(new RegExp(`^tapeop_${name}_total (\\d+)$`, 'm')
+      .exec(metrics)[1]);
+    const printed = lines(receiver.events());
+    assert.deepEqual(printed, rows.flatMap((s) => ['started', 'completed', 'uploaded']
+      .map((kind) => `${s.user} ${s.seq} ${kind}`)).sort());
+    assert.equal(count('received_new'), printed.length);
+    assert.equal(count('received_duplicate'), 1);
+    await stage.server.stop();
+  }))));
+
 test('a_receiver_that_is_killed_loses_nothing_and_forwards_all', {concurrency: 4}, (t) =>
   Promise.all(['store.commit.before:3', 'store.commit.after:3', 'store.commit.before:6',
-    'store.commit.after:7'].map((where) => t.test(where, async (t) => {
+    'store.commit.after:7', 'delivery.answered:2'].map((where) => t.test(where, async (t) => {
     const app = await startEndpoint(t); // behind the receiver
     const receiver = await startReceiver(t, {args: ['--forward', app.url],
       env: {TAPEOP_CRASH_AT: where}});
@@ -100,3 +124,31 @@ test('a_receiver_that_is_killed_loses_nothing_and_forwards_all', {concurrency: 4
     assert.ok(app.requests.every((r) => r.body.BizID === APP));
     await stage.server.stop();
   }))));
+
+test('a_receiver_that_is_killed_again_and_again_runs_its_program_for_each_event', async (t) => {
+  const told = path.join(tempDir(t), 'told');
+  const program = path.join(path.dirname(told), 'program');
+  fs.writeFileSync(program, `#!/bin/sh\ncat >>'${told}'\necho >>'${told}'\n`, {mode: 0o755});
+  const receiver = await startReceiver(t, {args: ['--exec', program],
+    env: {TAPEOP_CRASH_AT: 'store.commit.after:2'}});
+  const stage = await startStage(t, {callbacks: {url: receiver.url}});
+  await stage.record();
+  const printed = [];
+  for (const where of ['delivery.answered', 'delivery.answered:3', 'store.commit.before:4', '']) {
+    await receiver.proc.exit;
+    assert.equal(receiver.proc.ended.signal, 'SIGKILL', receiver.proc.text);
+    printed.push(...receiver.events());
+    await receiver.start({TAPEOP_CRASH_AT: where}).catch(() => {}); // dies early
+  }
+  await stage.server.finish(stage.task);
+  await stage.server.drained();
+  printed.push(...receiver.events());
+  const want = (await stage.segments()).flatMap((s) => ['started', 'completed', 'uploaded']
+    .map((kind) => `${s.user} ${s.seq} ${kind}`)).sort();
+  await until('the program ran for each', () => {
+    const events = fs.readFileSync(told, 'utf8').split('\n').filter(Boolean).map(JSON.parse);
+    return JSON.stringify([...new Set(lines(events))]) === JSON.stringify(want);
+  });
+  assert.equal(new Set(lines(printed)).size, printed.length, 'none is printed twice');
+  await stage.server.stop();
+});

@@ -115,7 +115,7 @@ test('a_clock_that_is_set_back_an_hour_doubles_no_name_and_no_id', async (t) => 
   await until('files are closed an hour earlier', async () =>
     (await stage.segments()).slice(n).filter((s) => s.state === 'closed').length >= 4);
   await server.finish(first);
-  const {segments} = await checkTruth(server, stage.endpoint, first);
+  const {segments} = await stage.truth(first);
   assert.equal(new Set(segments.map((s) => s.file)).size, segments.length);
   assert.ok(segments.every((s) => s.duration_ms > 0 && s.duration_ms < 1500));
   assert.ok(segments.at(-1).start_ms < segments[0].start_ms, 'the clock was set back');
@@ -134,7 +134,7 @@ test('a_clock_that_is_set_back_an_hour_doubles_no_name_and_no_id', async (t) => 
   await server.finish(third);
   await server.drained();
   assert.ok(firstCallbacks(stage.endpoint.requests, second).length > 0);
-  await checkTruth(server, stage.endpoint, second);
+  await stage.truth(second);
   await server.stop();
 });
 
@@ -163,6 +163,6 @@ test('lists_that_change_while_it_runs_end_and_begin_files', async (t) => {
   await until('alice is recorded again', async () =>
     JSON.stringify(await recording()) === '["alice"]');
   await server.finish(task);
-  await checkTruth(server, stage.endpoint, task);
+  await stage.truth(task);
   await server.stop();
 });

@@ -9,7 +9,7 @@ import {test} from 'node:test';
 import {startStage} from '../aid/crash.mjs';
 import {decode, level} from '../aid/sound.mjs';
 import {APP, until} from '../aid/tapeop.mjs';
-import {checkTruth, firstCallbacks} from '../aid/truth.mjs';
+import {firstCallbacks} from '../aid/truth.mjs';
 
 // What fails (from the N-th call on), and what comes of it.
 const faults = [
@@ -68,7 +68,7 @@ test('commits_that_fail_are_tried_again_and_nothing_is_lost_or_doubled',
   {concurrency: 4}, (t) => Promise.all(['store.commit=ENOSPC:4', 'store.commit=EIO:9',
     'store.commit=ENOSPC:14'].map((fault) => t.test(fault, async (t) => {
     const stage = await startStage(t);
-    const {server, endpoint} = stage;
+    const {server} = stage;
     await server.stop();
     await server.start({TAPEOP_FAULT: fault});
     const start = await server.api('POST', `/v1/apps/${APP}/rooms/room/tasks`, {});
@@ -82,7 +82,7 @@ test('commits_that_fail_are_tried_again_and_nothing_is_lost_or_doubled',
     assert.equal(refused.json.field, 'store');
     await server.kill();
     await stage.goOn();
-    await checkTruth(server, endpoint, stage.task);
+    await stage.truth();
     await server.stop();
   }))));
 
