@@ -75,7 +75,6 @@ static int finish_part(int fd, const struct disk_file *d,
 		code = disk_publish(fd, d->part, d->path, d->dir, &what);
 	if (code)
 		return fail(err, code, what, name);
-	counter_add(COUNT_segments_recovered, 1);
 	log_info("file=%s recovered len=%llu", name,
 		 (unsigned long long)s->len);
 	return 0;

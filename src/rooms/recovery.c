@@ -13,6 +13,8 @@
  *	recording   none    lost + completed (file_missing)
  *	closed      -       uploaded if it is not yet
  *
+ * A task whose app is not configured waits, and so do its files.
+ *
  * Running it twice (a crash during recovery) does the same: every step is
  * told by the rows, and events happen once by their `once` key.
  */
@@ -49,18 +51,6 @@ struct recovery {
 
 /* ---- one segment ------------------------------------------------------------------- */
 
-static int add_event(struct recovery *rc, struct task *t,
-		     const struct segment_row *row, enum event_kind kind,
-		     struct store_write *w, struct notify_batch *b)
-{
-	char once[ID_MAX + 96];
-	struct event e;
-
-	seg_event(t, row, kind, &e);
-	seg_once(row, kind, once, sizeof(once));
-	return notify_add(rc->rooms->notify, w, b, &e, once);
-}
-
 static void found_row(struct segment_row *row, const struct record_found *f)
 {
 	if (f->there) {
@@ -80,28 +70,28 @@ static void found_row(struct segment_row *row, const struct record_found *f)
 static int settle(struct recovery *rc, struct task *t, struct segment_row *row,
 		  bool was_opening)
 {
-	struct notify_batch *b = notify_batch_new();
 	struct store_write *w = store_write_new();
 	struct store_result result = {.err = ENOMEM};
+	struct telling told = {0};
+	int err = w ? 0 : ENOMEM;
 
-	if (!b || !w)
-		goto fail;
 	row->closed_ms = clock_unix_ms();
-	store_set_segment(w, row);
-	if (was_opening && add_event(rc, t, row, EVENT_STARTED, w, b))
-		goto fail;
-	if (add_event(rc, t, row, EVENT_COMPLETED, w, b))
-		goto fail;
-	if (store_commit_wait(rc->rooms->store, w, &result)) {
-		notify_dropped(rc->rooms->notify, b);
-		return result.err;
+	if (!err)
+		store_set_segment(w, row);
+	if (!err && was_opening)
+		err = telling_add(&told, t, row, EVENT_STARTED, w);
+	if (!err)
+		err = telling_add(&told, t, row, EVENT_COMPLETED, w);
+	if (!err && row->state == SEG_CLOSED && !t->upload_told) {
+		t->upload_told = true;
+		err = telling_add(&told, t, NULL, EVENT_UPLOAD_STARTED, w);
 	}
-	notify_committed(rc->rooms->notify, b);
-	return 0;
-fail:
-	store_write_free(w);
-	notify_dropped(rc->rooms->notify, b);
-	return ENOMEM;
+	if (err)
+		store_write_free(w);
+	else
+		err = store_commit_wait(rc->rooms->store, w, &result);
+	telling_settle(&told, t, &result);
+	return err;
 }
 
 static int delete_row(struct recovery *rc, const struct segment_row *row)
@@ -202,7 +192,6 @@ static int recover_segment(struct recovery *rc, struct task *t,
 		err = recover_open(rc, t, row);
 	if (err || row->state != SEG_CLOSED)
 		return err;
-	t->upload_told = true;
 	if (row->uploaded_ms)
 		return 0;
 	err = remember(rc, row->file_name);
@@ -213,10 +202,14 @@ static int recover_segment(struct recovery *rc, struct task *t,
 
 /* ---- one task ------------------------------------------------------------------------ */
 
-static int recover_segments(struct recovery *rc, struct task *t)
+typedef int(segment_fn)(struct recovery *rc, struct task *t,
+			struct segment_row *row);
+
+static int each_segment(struct recovery *rc, uint64_t task, segment_fn *fn,
+			struct task *t)
 {
 	struct store_filter f = {.what = READ_SEGMENTS,
-				 .task = t->row.id,
+				 .task = task,
 				 .state = -1,
 				 .limit = PAGE};
 	struct store_rows rows;
@@ -229,12 +222,37 @@ static int recover_segments(struct recovery *rc, struct task *t)
 			return err;
 		for (size_t i = 0; i < rows.n && !err; i++) {
 			f.after = rows.segments[i].id;
-			err = recover_segment(rc, t, &rows.segments[i]);
+			err = fn(rc, t, &rows.segments[i]);
 		}
 		more = rows.more;
 		store_rows_free(&rows);
 	}
 	return err;
+}
+
+/** The file waits in the spool for its app. */
+static int keep_file(struct recovery *rc, struct task *t,
+		     struct segment_row *row)
+{
+	(void)t;
+	return row->uploaded_ms ? 0 : remember(rc, row->file_name);
+}
+
+/** The first segment that was closed has told that uploads begin. */
+static int was_upload_told(struct recovery *rc, struct task *t)
+{
+	struct store_filter f = {.what = READ_SEGMENTS,
+				 .task = t->row.id,
+				 .state = SEG_CLOSED,
+				 .limit = 1};
+	struct store_rows rows;
+	int err = store_read(rc->rooms->store, &f, &rows);
+
+	if (err)
+		return err;
+	t->upload_told = rows.n > 0;
+	store_rows_free(&rows);
+	return 0;
 }
 
 static int recover_task(struct recovery *rc, struct task_row *row)
@@ -248,11 +266,13 @@ static int recover_task(struct recovery *rc, struct task_row *row)
 		log_warn("task=%" PRIu64 " waits: app %" PRIu32
 			 " is not configured",
 			 row->id, row->app);
-		return 0;
+		return each_segment(rc, row->id, keep_file, NULL);
 	}
 	err = task_restore(r, row, &t);
 	if (!err)
-		err = recover_segments(rc, t);
+		err = was_upload_told(rc, t);
+	if (!err)
+		err = each_segment(rc, t->row.id, recover_segment, t);
 	if (err)
 		return err;
 	if (!resume) {
