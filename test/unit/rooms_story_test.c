@@ -324,5 +324,5 @@ int main(void)
 			an_input_is_there_once_its_row_is_and_gone_once_it_is_not),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_STAGES(tests);
 }
