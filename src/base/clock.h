@@ -19,4 +19,8 @@ int64_t clock_now_us(void);
  *  intervals: it may jump. */
 int64_t clock_unix_ms(void);
 
+/** Tests only: from now on the wall clock is `ms` ahead of the system's
+ *  (behind it, if negative).  Thread: any. */
+void clock_shift_unix(int64_t ms);
+
 #endif

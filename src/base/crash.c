@@ -20,6 +20,7 @@ struct place {
 	char name[NAME_MAX_LEN];
 	int err;	   /* faults: what the call returns */
 	int64_t from;	   /* the N-th time, from 1 */
+	int64_t to;	   /* faults: the last time */
 	_Atomic int64_t n; /* times passed */
 };
 
@@ -53,6 +54,19 @@ static bool take_count(char *text, int64_t *n)
 	return !str_to_i64(colon + 1, 1, INT64_MAX, n);
 }
 
+/** Cut "-M" off the end of "NAME:N-M"; without one there is no end. */
+static bool take_end(char *text, int64_t *to)
+{
+	char *colon = strrchr(text, ':');
+	char *dash = colon ? strchr(colon, '-') : NULL;
+
+	*to = INT64_MAX;
+	if (!dash)
+		return true;
+	*dash = 0;
+	return !str_to_i64(dash + 1, 1, INT64_MAX, to);
+}
+
 static bool parse_crash(const char *value, struct place *p)
 {
 	return str_copy(p->name, sizeof(p->name), value) &&
@@ -67,7 +81,8 @@ static bool parse_fault(char *value, struct place *p)
 		return false;
 	*equals = 0;
 	if (!str_copy(p->name, sizeof(p->name), value) ||
-	    !take_count(equals + 1, &p->from))
+	    !take_end(equals + 1, &p->to) ||
+	    !take_count(equals + 1, &p->from) || p->to < p->from)
 		return false;
 	p->err = errno_parse(equals + 1);
 	return p->err != 0;
@@ -143,8 +158,12 @@ int crash_errno(const char *name)
 	for (size_t i = 0; i < FAULTS_MAX; i++) {
 		struct place *p = &faults[i];
 
-		if (!strcmp(name, p->name) &&
-		    atomic_fetch_add(&p->n, 1) + 1 >= p->from)
+		int64_t n;
+
+		if (strcmp(name, p->name) != 0)
+			continue;
+		n = atomic_fetch_add(&p->n, 1) + 1;
+		if (n >= p->from && n <= p->to)
 			return p->err;
 	}
 	return 0;

@@ -5,7 +5,8 @@
  * For tests only: with both variables unset nothing here does anything, at
  * the cost of one relaxed load.
  *   TAPEOP_CRASH_AT=name[:N]            SIGKILL itself the N-th time (from 1)
- *   TAPEOP_FAULT=name=ENOSPC[:N][,...]  that call fails from the N-th time on
+ *   TAPEOP_FAULT=name=ENOSPC[:N][,...]  that call fails from the N-th time on,
+ *                                       with :N-M until the M-th
  * Names are words with dots ("file.rename.before"); a place that is not
  * named in the variables is never disturbed.
  */

@@ -3,8 +3,8 @@
  *
  *	closed segment -> upload -> commit `uploaded_ms` + event uploaded ->
  *	the spool's copy goes
- *	task stopped and nothing left to upload -> commit `finished_ms` +
- *	upload_stopped + files_ready -> manifest -> gone from memory
+ *	task stopped and nothing left to upload -> manifest -> commit
+ *	`finished_ms` + upload_stopped + files_ready -> gone from memory
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -24,7 +24,7 @@ struct confirm {
 	struct task *task;
 	struct rooms *rooms;
 	struct segment_row row;
-	struct notify_batch *batch;
+	struct telling telling;
 	struct link in_task;
 	bool committing;
 	struct timer retry;
@@ -109,9 +109,8 @@ static void on_uploaded_committed(const struct store_result *r, void *arg)
 	struct task *t = c->task;
 
 	c->committing = false;
+	telling_settle(&c->telling, t, r);
 	if (r->err) {
-		notify_dropped(c->rooms->notify, c->batch);
-		c->batch = NULL;
 		if (t->rooms->stopping) {
 			task_check(t); /* found again at the next start */
 			return;
@@ -126,8 +125,6 @@ static void on_uploaded_committed(const struct store_result *r, void *arg)
 		return;
 	}
 	crash_point("segment.uploaded");
-	notify_committed(c->rooms->notify, c->batch);
-	c->batch = NULL;
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " user=%s seg=%" PRIu32
 		 " uploaded",
 		 c->row.app, c->row.room, c->row.task, c->row.user, c->row.seq);
@@ -143,16 +140,12 @@ static void commit_uploaded(struct confirm *c)
 {
 	struct rooms *r = c->rooms;
 	struct store_write *w = store_write_new();
-	char once[ID_MAX + 96];
-	struct event e;
 
 	c->row.uploaded_ms = clock_unix_ms();
-	c->batch = notify_batch_new();
-	seg_event(c->task, &c->row, EVENT_UPLOADED, &e);
-	seg_once(&c->row, EVENT_UPLOADED, once, sizeof(once));
 	if (w)
 		store_set_segment(w, &c->row);
-	if (!w || !c->batch || notify_add(r->notify, w, c->batch, &e, once)) {
+	if (w &&
+	    telling_add(&c->telling, c->task, &c->row, EVENT_UPLOADED, w)) {
 		store_write_free(w);
 		w = NULL;
 	}
@@ -184,6 +177,8 @@ struct wrap {
 	struct segment_row *rows; /* n, all of the task */
 	size_t n;
 	struct notify_batch *batch;
+	uint64_t first_seq; /* of its events */
+	struct job job;	    /* writes the manifest */
 };
 
 static void wrap_free(struct wrap *w)
@@ -198,7 +193,6 @@ static void wrap_again(struct wrap *w, const char *why)
 
 	log_error("task=%" PRIu64 " finish failed (%s); again in 1 s",
 		  t->row.id, why);
-	notify_dropped(t->rooms->notify, w->batch);
 	wrap_free(w);
 	t->row.finished_ms = 0;
 	t->finishing = false;
@@ -254,12 +248,14 @@ static void on_finished(const struct store_result *r, void *arg)
 	struct wrap *w = arg;
 	struct task *t = w->task;
 
+	if (w->batch)
+		notify_settled(t->rooms->notify, w->batch, r);
 	if (r->err) {
+		t->row.next_seq = w->first_seq; /* nothing else tells now */
 		wrap_again(w, r->text);
 		return;
 	}
 	crash_point("task.finished");
-	notify_committed(t->rooms->notify, w->batch);
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64
 		 " finished segments=%zu",
 		 t->row.app, t->row.room, t->row.id, w->n);
@@ -274,6 +270,7 @@ static int add_upload_stopped(struct wrap *w, struct store_write *write)
 	struct event e;
 
 	task_event(t, EVENT_UPLOAD_STOPPED, &e);
+	e.task_seq = t->row.next_seq++;
 	task_once(t, EVENT_UPLOAD_STOPPED, 0, once, sizeof(once));
 	return notify_add(t->rooms->notify, write, w->batch, &e, once);
 }
@@ -288,6 +285,7 @@ static int add_files(struct wrap *w, struct store_write *write, size_t first,
 	int err;
 
 	task_event(t, EVENT_FILES_READY, &e);
+	e.task_seq = t->row.next_seq++;
 	e.files = mem_zalloc_n(n, sizeof(*e.files));
 	if (!e.files)
 		return ENOMEM;
@@ -339,11 +337,33 @@ static void commit_finish(struct wrap *w)
 	struct rooms *r = w->task->rooms;
 	struct store_write *write = store_write_new();
 
+	w->first_seq = w->task->row.next_seq;
 	if (write && add_finish(w, write)) {
 		store_write_free(write);
 		write = NULL;
 	}
 	store_commit(r->store, write, r->loop, on_finished, w);
+}
+
+static void manifest_run(struct job *job)
+{
+	write_manifest(CONTAINER_OF(job, struct wrap, job));
+}
+
+static void manifest_done(struct job *job)
+{
+	commit_finish(CONTAINER_OF(job, struct wrap, job));
+}
+
+/** The manifest is there before the task is finished; it is an fsync, so a
+ *  worker makes it. */
+static void make_manifest(struct wrap *w)
+{
+	struct rooms *r = w->task->rooms;
+
+	w->job.run = manifest_run;
+	w->job.key = w->task->row.id;
+	workers_run(r->workers, &w->job, r->loop, manifest_done);
 }
 
 static void on_page(struct store_rows *rows, void *arg);
@@ -388,10 +408,8 @@ static void on_page(struct store_rows *rows, void *arg)
 	store_rows_free(rows);
 	if (!err && more)
 		err = next_page(w);
-	if (!err && !more) {
-		write_manifest(w); /* a finished task has one */
-		commit_finish(w);
-	}
+	else if (!err)
+		make_manifest(w);
 	if (err)
 		wrap_again(w, strerror(err));
 }

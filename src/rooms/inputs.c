@@ -3,7 +3,9 @@
  *
  * An input is added in two steps: the media loop binds a port, then the row
  * is committed; only then is it announced.  It is removed the other way
- * round: the row goes first, so a crash does not bring it back.
+ * round: the row goes first, so a crash does not bring it back.  One that is
+ * resumed gets its port again within two seconds, or its row goes:
+ * the sender knows no other port.
  * At most one message to the media loop is under way an input; what is
  * wanted meanwhile is sent when the answer has come (epochs).
  */
@@ -23,7 +25,9 @@
 enum {
 	WINDOW_US = 400 * 1000,
 	TAKEOVER_US = 3 * 1000 * 1000,
-	PORT_TRIES = 100 /* ports that other programs may hold in a row */
+	PORT_TRIES = 100,  /* ports that other programs may hold in a row */
+	RESUME_TRIES = 10, /* of one that is resumed, */
+	RESUME_RETRY_US = 200 * 1000 /* so far apart */
 };
 
 /* ---- ports --------------------------------------------------------------- */
@@ -150,6 +154,7 @@ static void member_free(struct member *m)
 	struct room *room = m->room;
 	struct rooms *r = room->rooms;
 
+	timer_stop(&m->retry);
 	port_mark(r, (uint16_t)m->row.port, false);
 	map_remove(&r->members, &m->node);
 	list_remove(&m->in_room);
@@ -229,10 +234,54 @@ static bool try_next_port(struct member *m)
 	return true;
 }
 
+static void on_open_again(struct timer *timer, int64_t now_us)
+{
+	(void)now_us;
+	wish(CONTAINER_OF(timer, struct member, retry));
+}
+
+static void on_unresumed_deleted(const struct store_result *result, void *arg)
+{
+	struct member *m = arg;
+
+	if (result->err)
+		log_error("input=%" PRIu64 " is tried again at the next start: "
+			  "%s",
+			  m->row.id, result->text);
+	member_free(m);
+}
+
+/** The port of a resumed input is taken: wait a little, then give it up. */
+static void on_resume_failed(struct member *m)
+{
+	struct rooms *r = m->room->rooms;
+	struct store_write *w;
+
+	if (m->ports_tried++ < RESUME_TRIES &&
+	    !timer_start(&m->retry, r->loop,
+			 loop_now_us(r->loop) + RESUME_RETRY_US, on_open_again))
+		return;
+	log_error("app=%" PRIu32 " room=%s user=%s input=%" PRIu64
+		  " is gone: port %d cannot be opened again: %s",
+		  m->row.app, m->row.room, m->row.user, m->row.id, m->row.port,
+		  strerror(m->voice->err));
+	m->state = MEMBER_CLOSING;
+	m->close_sent = true;
+	m->store_out = true;
+	w = store_write_new();
+	if (w)
+		store_delete_input(w, m->row.id);
+	store_commit(r->store, w, r->loop, on_unresumed_deleted, m);
+}
+
 static void on_open_failed(struct member *m)
 {
 	struct err e;
 
+	if (m->row_done) {
+		on_resume_failed(m);
+		return;
+	}
 	if (try_next_port(m))
 		return;
 	err_set(&e, m->voice->err == EADDRINUSE ? ENOSPC : m->voice->err,
@@ -253,6 +302,7 @@ static void on_voice_answered(struct voice *v)
 		sync_voice(m);
 		return;
 	}
+	m->opened = !v->err;
 	if (m->state == MEMBER_CLOSING) {
 		free_if_closed(m);
 		return;
@@ -329,7 +379,8 @@ static struct member *find_user(const struct room *room, const char *user)
 	{
 		struct member *m = CONTAINER_OF(l, struct member, in_room);
 
-		if (m->state != MEMBER_CLOSING && !strcmp(m->row.user, user))
+		/* one that leaves is there until its row is gone */
+		if (!m->close_sent && !strcmp(m->row.user, user))
 			return m;
 	}
 	return NULL;
@@ -420,10 +471,11 @@ int member_resume(struct rooms *r, const struct input_row *row)
 	if (!room)
 		return ENOMEM;
 	port_mark(r, (uint16_t)row->port, true);
-	if (make_member(room, row, has_source ? &source : NULL, &m))
+	if (make_member(room, row, has_source ? &source : NULL, &m)) {
+		room_drop_if_empty(room);
 		return ENOMEM;
+	}
 	m->row_done = true;
-	m->ports_tried = PORT_TRIES; /* the same port or none */
 	wish(m);
 	return 0;
 }
@@ -436,7 +488,7 @@ static struct member *find_member(const struct rooms *r, uint64_t id,
 	struct map_node *n = map_find(&r->members, &id, sizeof(id));
 	struct member *m = n ? CONTAINER_OF(n, struct member, node) : NULL;
 
-	if (m && m->state == MEMBER_OPEN)
+	if (m && m->state != MEMBER_CLOSING && m->row_done)
 		return m;
 	err_set(e, ENOENT, "input", "there is no input %" PRIu64, id);
 	return NULL;
@@ -463,6 +515,16 @@ void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
 	done(&e, &info, arg);
 }
 
+/** It cannot leave: its row stays. */
+static void stay(struct member *m)
+{
+	m->state = m->opened ? MEMBER_OPEN : MEMBER_OPENING;
+	if (m->room->rooms->stopping)
+		member_close(m);
+	else if (!m->opened)
+		wish(m);
+}
+
 static void on_row_deleted(const struct store_result *result, void *arg)
 {
 	struct member *m = arg;
@@ -470,10 +532,10 @@ static void on_row_deleted(const struct store_result *result, void *arg)
 
 	m->store_out = false;
 	if (result->err) {
-		m->state = MEMBER_OPEN;
 		err_set(&e, result->err, "store", "could not be removed: %s",
 			result->text);
 		answer(m, &e);
+		stay(m);
 		return;
 	}
 	log_info("room=%s user=%s input=%" PRIu64 " left", m->row.room,
@@ -494,7 +556,8 @@ void rooms_input_remove(struct rooms *r, uint64_t id, rooms_input_fn *done,
 		refuse(done, arg, &e);
 		return;
 	}
-	m->state = MEMBER_CLOSING; /* the user may come back at once */
+	timer_stop(&m->retry);
+	m->state = MEMBER_CLOSING;
 	m->store_out = true;
 	m->call = (struct input_call){done, arg};
 	w = store_write_new();
@@ -506,13 +569,29 @@ void rooms_input_remove(struct rooms *r, uint64_t id, rooms_input_fn *done,
 void member_close_all(struct rooms *r)
 {
 	struct map_node *n = map_next(&r->members, NULL);
+	struct err e;
 
+	err_set(&e, ECANCELED, "", "the server is stopping");
 	for (; n; n = map_next(&r->members, n)) {
 		struct member *m = CONTAINER_OF(n, struct member, node);
 
-		if (m->state != MEMBER_CLOSING)
-			member_close(m);
+		if (m->state == MEMBER_CLOSING)
+			continue;
+		timer_stop(&m->retry);
+		member_close(m);
+		if (!m->store_out)
+			answer(m, &e); /* an add that had not come so far */
 	}
+}
+
+bool room_is_used(const struct room *room)
+{
+	LIST_EACH(&room->members, l, after)
+	{
+		if (!CONTAINER_OF(l, struct member, in_room)->close_sent)
+			return true;
+	}
+	return false;
 }
 
 bool rooms_input_info(const struct rooms *r, uint64_t id,
@@ -540,7 +619,7 @@ int rooms_each_input(const struct rooms *r, uint32_t app, const char *id,
 	{
 		struct member *m = CONTAINER_OF(l, struct member, in_room);
 
-		if (m->state != MEMBER_OPEN)
+		if (m->state != MEMBER_OPEN || !m->row_done)
 			continue;
 		info_of(m, &info);
 		err = fn(&info, arg);

@@ -124,14 +124,25 @@ struct session {
 	char users[SUBSCRIBE_MAX][ID_MAX + 1];
 };
 
+/**
+ * The events of one write.  A write that failed keeps their numbers for the
+ * next try, so a task's numbers have no holes.  Zero it before first use.
+ */
+struct telling {
+	struct notify_batch *batch;
+	uint64_t seqs[3];
+	unsigned n, taken;
+};
+
 enum seg_step {
 	SEG_BEGUN,
-	SEG_ROW,   /* committing `opening` */
-	SEG_FILE,  /* a file thread opens it */
-	SEG_TELL,  /* committing `recording` + started */
-	SEG_SOUND, /* granted; sound flows */
-	SEG_CLOSE, /* a file thread closes it */
-	SEG_DONE   /* committing `closed` + completed */
+	SEG_ROW,    /* committing `opening` */
+	SEG_FILE,   /* a file thread opens it */
+	SEG_TELL,   /* committing `recording` + started */
+	SEG_SOUND,  /* granted; sound flows */
+	SEG_FORGET, /* no file: committing that the row goes */
+	SEG_CLOSE,  /* a file thread closes it */
+	SEG_DONE    /* committing `closed` + completed */
 };
 
 /** One segment, both sides; made by the media loop, freed by control. */
@@ -162,11 +173,11 @@ struct seg {
 	struct record_file *open_file;
 	struct timer retry;
 	bool file_failed, has_ended, no_file;
-	bool tells_upload; /* upload_started is in its last commit */
 	char reason[32];
 	char reason_text[REASON_MAX];
 	int64_t file_len;
-	struct notify_batch *batch;
+	bool tells_upload; /* its write tells upload_started, too */
+	struct telling telling;
 };
 
 /** Start a media loop's thread.  Returns 0, ENOMEM, EAGAIN. */

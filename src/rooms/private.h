@@ -61,15 +61,23 @@ struct member {
 	bool mail_out;	 /* the voice's message is at the media loop */
 	bool store_out;	 /* a commit about it is under way */
 	bool close_sent; /* the wish to close was, or is to be, sent */
-	bool row_done;
+	bool row_done;	 /* its row is in the store (or was tried) */
+	bool opened;	 /* the media loop has its port */
 	struct voice *voice;
 	struct input_call call; /* add or remove */
 	unsigned ports_tried;
+	struct timer retry; /* the port of a resumed one */
 };
 
 struct task_call {
 	rooms_task_fn *done;
 	void *arg;
+};
+
+/** A caller of stop who waits for the commit. */
+struct stop_call {
+	struct link in_task;
+	struct task_call call;
 };
 
 /** One user's track in a task: SeqNo and order of events. */
@@ -81,6 +89,14 @@ struct task_track {
 	uint32_t next_seq;
 	int64_t last_start_s; /* newest second in a file name */
 	struct link segs;     /* struct seg; only the first is worked on */
+};
+
+/** What the next commit of a task's row has to store or tell. */
+enum task_due {
+	DUE_LISTS = 1,
+	DUE_STOPPING = 2,
+	DUE_FAILED = 4, /* + event */
+	DUE_STOPPED = 8 /* + event */
 };
 
 struct task {
@@ -103,10 +119,14 @@ struct task {
 	bool mail_out;
 	bool stop_wanted, drained, finishing;
 	int64_t stop_pos;
-	struct task_call call; /* start */
+	bool starting;		/* its first commit is under way */
+	bool stop_after_start;	/* a stop came while starting */
+	unsigned due, due_sent; /* enum task_due; sent: under way */
+	struct task_call call;	/* start */
+	struct link stops;	/* struct stop_call */
 	struct timer retry;
 	void (*retry_fn)(struct task *t);
-	struct notify_batch *batch;
+	struct telling telling;
 };
 
 struct rooms {
@@ -153,6 +173,8 @@ void rooms_check_stopped(struct rooms *r);
 /* inputs.c */
 /** Open an input of a row from the store again (start-up). */
 int member_resume(struct rooms *r, const struct input_row *row);
+/** Has anybody an input in it that is not on its way out? */
+bool room_is_used(const struct room *room);
 void member_close_all(struct rooms *r);
 
 /* tasks.c */
@@ -171,8 +193,6 @@ void task_suspend(struct task *t);
 void task_free(struct task *t);
 struct task_track *task_get_track(struct task *t, const char *user,
 				  enum record_mode mode);
-/** Fill in what all events of a task have in common; takes a task_seq. */
-void task_event(struct task *t, enum event_kind kind, struct event *e);
 /** Call t->retry_fn again in a second. */
 void task_retry(struct task *t, void (*fn)(struct task *t));
 
@@ -186,17 +206,30 @@ int lists_write(struct task *t);
 /** Take them from the task's row. */
 void lists_read(struct task *t);
 
+/* telling.c */
+/** Fill in what all events of a task have in common, but task_seq. */
+void task_event(const struct task *t, enum event_kind kind, struct event *e);
+/** What may happen only once: "task/kind/page". */
+void task_once(const struct task *t, enum event_kind kind, unsigned page,
+	       char *out, size_t cap);
+/** The event that tells of a segment's row. */
+void seg_event(const struct task *t, const struct segment_row *row,
+	       enum event_kind kind, struct event *e);
+/** The same for a segment: "task/mode/seq/kind/user". */
+void seg_once(const struct segment_row *row, enum event_kind kind, char *out,
+	      size_t cap);
+/** Add an event of the task, or of its segment (row not NULL), to `w`.
+ *  Returns 0 or ENOMEM: drop the write and settle with that. */
+int telling_add(struct telling *tl, struct task *t,
+		const struct segment_row *row, enum event_kind kind,
+		struct store_write *w);
+/** The write was committed, or not. */
+void telling_settle(struct telling *tl, const struct task *t,
+		    const struct store_result *r);
+
 /* segments.c */
 void seg_on_begun(struct seg *seg);
 void seg_on_ended(struct seg *seg);
-/** The event that tells of a segment's row. */
-void seg_event(struct task *t, const struct segment_row *row,
-	       enum event_kind kind, struct event *e);
-/** What may happen only once: "task/user/mode/seq/kind". */
-void seg_once(const struct segment_row *row, enum event_kind kind, char *out,
-	      size_t cap);
-void task_once(const struct task *t, enum event_kind kind, unsigned page,
-	       char *out, size_t cap);
 
 /* finish.c */
 /** Hand a closed segment to upload.  Returns 0 or ENOMEM. */

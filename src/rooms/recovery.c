@@ -13,8 +13,7 @@
  *	recording   none    lost + completed (file_missing)
  *	closed      -       uploaded if it is not yet
  *
- *       A task of an app that is not configured waits as it is, with its
- *       files, until the app is there again.
+ * A task whose app is not configured waits, and so do its files.
  *
  * Running it twice (a crash during recovery) does the same: every step is
  * told by the rows, and events happen once by their `once` key.
@@ -52,18 +51,6 @@ struct recovery {
 
 /* ---- one segment ------------------------------------------------------------------- */
 
-static int add_event(struct recovery *rc, struct task *t,
-		     const struct segment_row *row, enum event_kind kind,
-		     struct store_write *w, struct notify_batch *b)
-{
-	char once[ID_MAX + 96];
-	struct event e;
-
-	seg_event(t, row, kind, &e);
-	seg_once(row, kind, once, sizeof(once));
-	return notify_add(rc->rooms->notify, w, b, &e, once);
-}
-
 static void found_row(struct segment_row *row, const struct record_found *f)
 {
 	if (f->there) {
@@ -83,28 +70,28 @@ static void found_row(struct segment_row *row, const struct record_found *f)
 static int settle(struct recovery *rc, struct task *t, struct segment_row *row,
 		  bool was_opening)
 {
-	struct notify_batch *b = notify_batch_new();
 	struct store_write *w = store_write_new();
 	struct store_result result = {.err = ENOMEM};
+	struct telling told = {0};
+	int err = w ? 0 : ENOMEM;
 
-	if (!b || !w)
-		goto fail;
 	row->closed_ms = clock_unix_ms();
-	store_set_segment(w, row);
-	if (was_opening && add_event(rc, t, row, EVENT_STARTED, w, b))
-		goto fail;
-	if (add_event(rc, t, row, EVENT_COMPLETED, w, b))
-		goto fail;
-	if (store_commit_wait(rc->rooms->store, w, &result)) {
-		notify_dropped(rc->rooms->notify, b);
-		return result.err;
+	if (!err)
+		store_set_segment(w, row);
+	if (!err && was_opening)
+		err = telling_add(&told, t, row, EVENT_STARTED, w);
+	if (!err)
+		err = telling_add(&told, t, row, EVENT_COMPLETED, w);
+	if (!err && row->state == SEG_CLOSED && !t->upload_told) {
+		t->upload_told = true;
+		err = telling_add(&told, t, NULL, EVENT_UPLOAD_STARTED, w);
 	}
-	notify_committed(rc->rooms->notify, b);
-	return 0;
-fail:
-	store_write_free(w);
-	notify_dropped(rc->rooms->notify, b);
-	return ENOMEM;
+	if (err)
+		store_write_free(w);
+	else
+		err = store_commit_wait(rc->rooms->store, w, &result);
+	telling_settle(&told, t, &result);
+	return err;
 }
 
 static int delete_row(struct recovery *rc, const struct segment_row *row)
@@ -196,33 +183,6 @@ static int note_track(struct task *t, const struct segment_row *row)
 	return 0;
 }
 
-/** upload_started, unless the first file that was closed has told it. */
-static int tell_upload(struct recovery *rc, struct task *t)
-{
-	struct notify *n = rc->rooms->notify;
-	struct notify_batch *b = notify_batch_new();
-	struct store_write *w = store_write_new();
-	struct store_result result = {.err = ENOMEM};
-	char once[64];
-	struct event e;
-
-	task_event(t, EVENT_UPLOAD_STARTED, &e);
-	task_once(t, EVENT_UPLOAD_STARTED, 0, once, sizeof(once));
-	if (!b || !w || notify_add(n, w, b, &e, once)) {
-		store_write_free(w);
-		notify_dropped(n, b);
-		return ENOMEM;
-	}
-	if (!store_commit_wait(rc->rooms->store, w, &result) &&
-	    !result.repeated) {
-		notify_committed(n, b);
-		return 0;
-	}
-	notify_dropped(n, b);
-	t->row.next_seq--; /* no event took the number */
-	return result.err;
-}
-
 static int recover_segment(struct recovery *rc, struct task *t,
 			   struct segment_row *row)
 {
@@ -232,7 +192,6 @@ static int recover_segment(struct recovery *rc, struct task *t,
 		err = recover_open(rc, t, row);
 	if (err || row->state != SEG_CLOSED)
 		return err;
-	t->upload_told = true;
 	if (row->uploaded_ms)
 		return 0;
 	err = remember(rc, row->file_name);
@@ -243,8 +202,11 @@ static int recover_segment(struct recovery *rc, struct task *t,
 
 /* ---- one task ------------------------------------------------------------------------ */
 
-/** `t` NULL: its app is not configured, only keep the files. */
-static int recover_segments(struct recovery *rc, uint64_t task, struct task *t)
+typedef int(segment_fn)(struct recovery *rc, struct task *t,
+			struct segment_row *row);
+
+static int each_segment(struct recovery *rc, uint64_t task, segment_fn *fn,
+			struct task *t)
 {
 	struct store_filter f = {.what = READ_SEGMENTS,
 				 .task = task,
@@ -259,18 +221,38 @@ static int recover_segments(struct recovery *rc, uint64_t task, struct task *t)
 		if (err)
 			return err;
 		for (size_t i = 0; i < rows.n && !err; i++) {
-			struct segment_row *row = &rows.segments[i];
-
-			f.after = row->id;
-			if (t)
-				err = recover_segment(rc, t, row);
-			else if (!row->uploaded_ms)
-				err = remember(rc, row->file_name);
+			f.after = rows.segments[i].id;
+			err = fn(rc, t, &rows.segments[i]);
 		}
 		more = rows.more;
 		store_rows_free(&rows);
 	}
 	return err;
+}
+
+/** The file waits in the spool for its app. */
+static int keep_file(struct recovery *rc, struct task *t,
+		     struct segment_row *row)
+{
+	(void)t;
+	return row->uploaded_ms ? 0 : remember(rc, row->file_name);
+}
+
+/** The first segment that was closed has told that uploads begin. */
+static int was_upload_told(struct recovery *rc, struct task *t)
+{
+	struct store_filter f = {.what = READ_SEGMENTS,
+				 .task = t->row.id,
+				 .state = SEG_CLOSED,
+				 .limit = 1};
+	struct store_rows rows;
+	int err = store_read(rc->rooms->store, &f, &rows);
+
+	if (err)
+		return err;
+	t->upload_told = rows.n > 0;
+	store_rows_free(&rows);
+	return 0;
 }
 
 static int recover_task(struct recovery *rc, struct task_row *row)
@@ -284,13 +266,13 @@ static int recover_task(struct recovery *rc, struct task_row *row)
 		log_warn("task=%" PRIu64 " waits: app %" PRIu32
 			 " is not configured",
 			 row->id, row->app);
-		return recover_segments(rc, row->id, NULL);
+		return each_segment(rc, row->id, keep_file, NULL);
 	}
 	err = task_restore(r, row, &t);
 	if (!err)
-		err = recover_segments(rc, row->id, t);
-	if (!err && t->upload_told)
-		err = tell_upload(rc, t);
+		err = was_upload_told(rc, t);
+	if (!err)
+		err = each_segment(rc, t->row.id, recover_segment, t);
 	if (err)
 		return err;
 	if (!resume) {

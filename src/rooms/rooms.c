@@ -242,7 +242,8 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 	struct record_files_config files = {
 		.spool_dir = r->spool_dir,
 		.threads = c->file_threads ? c->file_threads : 2,
-		.max_queue_bytes = FILE_QUEUE_BYTES,
+		.max_queue_bytes = c->file_queue_bytes ? c->file_queue_bytes
+						       : FILE_QUEUE_BYTES,
 	};
 	int err;
 

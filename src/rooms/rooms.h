@@ -61,8 +61,10 @@ struct rooms_config {
 	const char *data_dir;
 	const char *storage_dir; /* storage.local.dir */
 	struct media_config media;
-	unsigned file_threads;	/* 2 */
-	int64_t disk_low_bytes; /* free space below which no task starts:
+	unsigned file_threads;	 /* 2 */
+	size_t file_queue_bytes; /* sound waiting for the disk; more becomes
+				    silence and is counted: 64 MiB (0: this) */
+	int64_t disk_low_bytes;	 /* free space below which no task starts:
 				       256 MiB */
 	/* told of every step, for demo and console; may be NULL */
 	void (*story)(const char *line, void *arg);

@@ -31,6 +31,7 @@
 static void step_row(struct seg *seg);
 static void step_tell(struct seg *seg);
 static void step_done(struct seg *seg);
+static void step_forget(struct seg *seg);
 
 static struct task *task_of(const struct seg *seg)
 {
@@ -45,63 +46,6 @@ static void log_seg(const struct seg *seg, const char *what)
 		 seg->row.seq, what);
 }
 
-/* ---- what an event says ------------------------------------------------- */
-
-void seg_event(struct task *t, const struct segment_row *row,
-	       enum event_kind kind, struct event *e)
-{
-	task_event(t, kind, e);
-	str_copy(e->user, sizeof(e->user), row->user);
-	e->mode = row->mode;
-	e->seq = row->seq;
-	str_copy(e->file_name, sizeof(e->file_name), row->file_name);
-	e->start_ms = row->start_ms;
-	if (kind == EVENT_STARTED)
-		return;
-	e->duration_ms = (int64_t)(row->frames / SOUND_FRAMES_PER_MS);
-	e->size = row->size;
-	str_copy(e->sha256, sizeof(e->sha256), row->sha256);
-	str_copy(e->reason, sizeof(e->reason), row->reason);
-	str_copy(e->reason_text, sizeof(e->reason_text), row->reason_text);
-}
-
-void seg_once(const struct segment_row *row, enum event_kind kind, char *out,
-	      size_t cap)
-{
-	snprintf(out, cap, "%" PRIu64 "/%d/%" PRIu32 "/%s/%s", row->task,
-		 (int)row->mode, row->seq, event_kind_name(kind), row->user);
-}
-
-/** Add the event that tells of the segment's row to `w`. */
-static int add_event(struct seg *seg, struct store_write *w,
-		     enum event_kind kind)
-{
-	struct task *t = task_of(seg);
-	char once[ID_MAX + 96];
-	struct event e;
-
-	seg->batch = notify_batch_new();
-	if (!seg->batch)
-		return ENOMEM;
-	seg_event(t, &seg->row, kind, &e);
-	seg_once(&seg->row, kind, once, sizeof(once));
-	return notify_add(t->rooms->notify, w, seg->batch, &e, once);
-}
-
-/** After the commit: start the deliveries, or forget them. */
-static void settle_batch(struct seg *seg, int err)
-{
-	struct notify *n = task_of(seg)->rooms->notify;
-
-	if (!seg->batch)
-		return;
-	if (err)
-		notify_dropped(n, seg->batch);
-	else
-		notify_committed(n, seg->batch);
-	seg->batch = NULL;
-}
-
 /* ---- retry -------------------------------------------------------------- */
 
 static void on_retry(struct timer *timer, int64_t now_us)
@@ -113,20 +57,21 @@ static void on_retry(struct timer *timer, int64_t now_us)
 		step_row(seg);
 	else if (seg->step == SEG_TELL)
 		step_tell(seg);
+	else if (seg->step == SEG_FORGET)
+		step_forget(seg);
 	else
 		step_done(seg);
 }
 
 static void try_again(struct seg *seg, const char *why)
 {
+	const struct store_result failed = {.err = EIO};
 	struct loop *loop = task_of(seg)->rooms->loop;
 
 	log_error("task=%" PRIu64 " user=%s seg=%" PRIu32
 		  " commit failed (%s); again in 1 s",
 		  seg->row.task, seg->row.user, seg->row.seq, why);
-	settle_batch(seg, EIO);
-	if (seg->tells_upload) /* it, or another, tells it next time */
-		task_of(seg)->upload_told = seg->tells_upload = false;
+	telling_settle(&seg->telling, task_of(seg), &failed);
 	if (timer_start(&seg->retry, loop, loop_now_us(loop) + RETRY_US,
 			on_retry))
 		log_error("task=%" PRIu64 " no memory for a timer",
@@ -193,7 +138,7 @@ static void on_done_committed(const struct store_result *r, void *arg)
 		return;
 	}
 	crash_point("segment.closed");
-	settle_batch(seg, 0);
+	telling_settle(&seg->telling, task_of(seg), r);
 	if (seg->row.state == SEG_CLOSED) {
 		log_seg(seg, "closed");
 		rooms_tell(t->rooms, "%s's file %" PRIu32 " is closed: %.2f s",
@@ -213,18 +158,17 @@ static void on_done_committed(const struct store_result *r, void *arg)
 	seg_free(seg);
 }
 
+/** The first file that is closed tells that uploads begin; it stays the one
+ *  that does when its commit fails. */
 static int put_upload_started(struct task *t, struct seg *seg,
 			      struct store_write *w)
 {
-	char once[64];
-	struct event e;
-
-	if (t->upload_told || seg->row.state != SEG_CLOSED)
+	if (seg->row.state != SEG_CLOSED ||
+	    (t->upload_told && !seg->tells_upload))
 		return 0;
-	t->upload_told = seg->tells_upload = true;
-	task_event(t, EVENT_UPLOAD_STARTED, &e);
-	task_once(t, EVENT_UPLOAD_STARTED, 0, once, sizeof(once));
-	return notify_add(t->rooms->notify, w, seg->batch, &e, once);
+	t->upload_told = true;
+	seg->tells_upload = true;
+	return telling_add(&seg->telling, t, NULL, EVENT_UPLOAD_STARTED, w);
 }
 
 static void step_done(struct seg *seg)
@@ -239,7 +183,7 @@ static void step_done(struct seg *seg)
 		return;
 	}
 	store_set_segment(w, &seg->row);
-	if (add_event(seg, w, EVENT_COMPLETED) ||
+	if (telling_add(&seg->telling, t, &seg->row, EVENT_COMPLETED, w) ||
 	    put_upload_started(t, seg, w)) {
 		store_write_free(w);
 		try_again(seg, "out of memory");
@@ -280,11 +224,35 @@ static void step_close(struct seg *seg)
 	record_file_close(seg->open_file, on_closed, seg);
 }
 
+/* ---- or there never was a file ------------------------------------------ */
+
+static void on_forgotten(const struct store_result *r, void *arg)
+{
+	struct seg *seg = arg;
+
+	if (r->err)
+		try_again(seg, r->text);
+	else
+		seg_free(seg);
+}
+
+/** An `opening` row without a file goes; its SeqNo stays used. */
+static void step_forget(struct seg *seg)
+{
+	struct rooms *r = task_of(seg)->rooms;
+	struct store_write *w = store_write_new();
+
+	seg->step = SEG_FORGET;
+	if (w)
+		store_delete_segment(w, seg->row.id);
+	store_commit(r->store, w, r->loop, on_forgotten, seg);
+}
+
 void seg_on_ended(struct seg *seg)
 {
 	seg->has_ended = true;
 	if (seg->no_file)
-		seg_free(seg);
+		step_forget(seg);
 	else if (seg->step == SEG_SOUND)
 		step_close(seg);
 }
@@ -318,7 +286,7 @@ static void on_tell_committed(const struct store_result *r, void *arg)
 		try_again(seg, r->text);
 		return;
 	}
-	settle_batch(seg, 0);
+	telling_settle(&seg->telling, task_of(seg), r);
 	log_seg(seg, "recording");
 	step_sound(seg);
 }
@@ -335,7 +303,8 @@ static void step_tell(struct seg *seg)
 		return;
 	}
 	store_set_segment(w, &seg->row);
-	if (add_event(seg, w, EVENT_STARTED)) {
+	if (telling_add(&seg->telling, task_of(seg), &seg->row, EVENT_STARTED,
+			w)) {
 		store_write_free(w);
 		try_again(seg, "out of memory");
 		return;
@@ -345,18 +314,6 @@ static void step_tell(struct seg *seg)
 
 /* ---- step 2: the file ------------------------------------------------------ */
 
-/** An `opening` row without a file goes; its SeqNo stays used. */
-static void forget_row(struct seg *seg)
-{
-	struct rooms *r = task_of(seg)->rooms;
-	struct store_write *w = store_write_new();
-
-	if (w) {
-		store_delete_segment(w, seg->row.id);
-		store_commit(r->store, w, r->loop, NULL, NULL);
-	} /* else recovery deletes it at the next start */
-}
-
 static void on_opened(struct record_file *file,
 		      const struct record_file_result *result, void *arg)
 {
@@ -364,15 +321,14 @@ static void on_opened(struct record_file *file,
 	struct task *t = task_of(seg);
 
 	crash_point("segment.opened");
+	seg->open_file = file; /* also a dead one is ours to give back */
 	if (!result->err) {
-		seg->open_file = file;
 		step_tell(seg);
 		return;
 	}
 	counter_add(COUNT_file_errors, 1);
 	log_error("task=%" PRIu64 " user=%s seg=%" PRIu32 " not opened: %s",
 		  seg->row.task, seg->row.user, seg->row.seq, result->text);
-	forget_row(seg);
 	task_fail(t, reason_of(result->err), result->text);
 	grant_nothing(seg);
 }

@@ -9,8 +9,10 @@
  *   stop    commit `stopping` -> answer -> session.stop -> drained, all
  *           segments done -> commit `stopped` + task_stopped -> finish.c
  *   failure state `failed` + event task_failed -> session.stop -> as above
- *   A commit that fails after the caller was answered is tried again every
- *   second.
+ *   After the start a task has at most one commit of its row under way;
+ *   what comes up meanwhile is due and goes with the next one.  A commit
+ *   that fails is due again in a second, for as long as it takes, and the
+ *   task stays in memory until nothing is due.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
@@ -35,10 +37,6 @@ enum {
 
 /* 2020-01-01, so that 41 bits of milliseconds last until 2089. */
 static const int64_t TASK_ID_EPOCH_MS = 1577836800000;
-
-static void commit_stopping(struct task *t);
-static void commit_failed(struct task *t);
-static void commit_stopped(struct task *t);
 
 /* ---- small things ----------------------------------------------------------- */
 
@@ -93,32 +91,6 @@ static void answer(struct task_call *call, struct task *t, const struct err *e)
 	assert(t);
 	info_of(t, &info);
 	c.done(e, &info, c.arg);
-}
-
-void task_event(struct task *t, enum event_kind kind, struct event *e)
-{
-	*e = (struct event){
-		.task_seq = t->row.next_seq++,
-		.kind = kind,
-		.unix_ms = clock_unix_ms(),
-		.app = t->row.app,
-		.task = t->row.id,
-		.mode = t->row.mode,
-		.leave_code = t->row.leave_code,
-	};
-	str_copy(e->room, sizeof(e->room), t->row.room);
-	str_copy(e->user, sizeof(e->user), "tapeop");
-	str_copy(e->client_ip, sizeof(e->client_ip), t->row.client_ip);
-	str_copy(e->platform, sizeof(e->platform), t->row.platform);
-	str_copy(e->reason, sizeof(e->reason), t->row.reason);
-	str_copy(e->reason_text, sizeof(e->reason_text), t->row.reason_text);
-}
-
-void task_once(const struct task *t, enum event_kind kind, unsigned page,
-	       char *out, size_t cap)
-{
-	snprintf(out, cap, "%" PRIu64 "/%s/%u", t->row.id,
-		 event_kind_name(kind), page);
 }
 
 struct task_track *task_get_track(struct task *t, const char *user,
@@ -178,7 +150,8 @@ static void sync_session(struct task *t)
 {
 	struct session *s = t->session;
 
-	if (!s || t->mail_out || t->epoch_sent == t->epoch_wanted)
+	if (!s || t->starting || t->mail_out ||
+	    t->epoch_sent == t->epoch_wanted)
 		return;
 	s->wish.epoch = t->epoch_wanted;
 	s->wish.stop = t->stop_wanted;
@@ -214,17 +187,15 @@ void task_suspend(struct task *t)
 static void on_session_answered(struct session *s)
 {
 	struct task *t = s->owner;
+	bool was_stop = s->wish.stop; /* a new wish is written over it */
+	int err = s->err;
 
 	t->mail_out = false;
-	if (s->err) {
-		s->err = 0;
-		if (!t->stop_wanted)
-			task_fail(t, "no_memory", "out of memory");
-		if (s->wish.stop)
-			t->drained = true;
-	} else if (s->wish.stop) {
-		t->drained = true;
-	}
+	s->err = 0;
+	if (was_stop)
+		t->drained = true; /* or it did not even begin */
+	else if (err)
+		task_fail(t, "no_memory", "out of memory");
 	if (!t->drained) {
 		sync_session(t);
 		return;
@@ -273,6 +244,7 @@ static int make_task(struct rooms *r, struct rooms_app *app,
 	t->row = *row;
 	list_init(&t->tracks);
 	list_init(&t->confirms);
+	list_init(&t->stops);
 	if (map_add(&r->tasks, &t->node, &t->row.id, sizeof(t->row.id))) {
 		mem_free(t);
 		return ENOMEM;
@@ -298,7 +270,8 @@ void task_free(struct task *t)
 {
 	struct rooms *r = t->rooms;
 
-	assert(!t->segs && !t->session);
+	assert(!t->segs && !t->session && !t->due && !t->due_sent);
+	assert(list_is_empty(&t->stops));
 	finish_forget(t);
 	leave_room(t);
 	timer_stop(&t->retry);
@@ -388,7 +361,7 @@ static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
 	if (lists_check(&w->subscribe, e))
 		return e->code;
 	room = rooms_find_room(r, w->app, w->room);
-	if (!room || list_is_empty(&room->members))
+	if (!room || !room_is_used(room))
 		return err_set(e, ENOENT, "room",
 			       "there is no room %.128s: it exists once "
 			       "somebody has an input in it",
@@ -400,27 +373,112 @@ static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
 	return check_disk(r, e);
 }
 
-static void settle_batch(struct task *t, int err)
+/* ---- what is due ---------------------------------------------------------- */
+
+static void answer_stops(struct task *t, const struct err *e)
 {
-	if (t->batch && err)
-		notify_dropped(t->rooms->notify, t->batch);
-	else if (t->batch)
-		notify_committed(t->rooms->notify, t->batch);
-	t->batch = NULL;
+	while (!list_is_empty(&t->stops)) {
+		struct stop_call *c = CONTAINER_OF(list_first(&t->stops),
+						   struct stop_call, in_task);
+
+		list_remove(&c->in_task);
+		answer(&c->call, t, e);
+		mem_free(c);
+	}
 }
 
-static int add_event(struct task *t, struct store_write *w,
-		     enum event_kind kind)
-{
-	char once[64];
-	struct event e;
+static void commit_due(struct task *t);
 
-	t->batch = notify_batch_new();
-	if (!t->batch)
-		return ENOMEM;
-	task_event(t, kind, &e);
-	task_once(t, kind, 0, once, sizeof(once));
-	return notify_add(t->rooms->notify, w, t->batch, &e, once);
+static void on_due_committed(const struct store_result *result, void *arg)
+{
+	struct task *t = arg;
+	unsigned sent = t->due_sent;
+	struct err e = {0};
+
+	t->due_sent = 0;
+	telling_settle(&t->telling, t, result);
+	if (result->err) {
+		log_error("task=%" PRIu64 " %s: commit failed (%s); again in "
+			  "1 s",
+			  t->row.id, task_state_name(t->row.state),
+			  result->text);
+		t->due |= sent;
+		task_retry(t, commit_due);
+		return;
+	}
+	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " %s%s", t->row.app,
+		 t->row.room, t->row.id, task_state_name(t->row.state),
+		 sent == DUE_LISTS ? ", lists changed" : "");
+	if (sent & DUE_STOPPED) {
+		crash_point("task.stopped");
+		leave_room(t);
+	}
+	if (sent & DUE_STOPPING) {
+		crash_point("task.stopping");
+		answer_stops(t, &e);
+		stop_sound(t);
+	}
+	task_check(t);
+}
+
+static int add_due(struct task *t, struct store_write *w)
+{
+	int err = 0;
+
+	store_set_task(w, &t->row);
+	if (t->due_sent & DUE_FAILED)
+		err = telling_add(&t->telling, t, NULL, EVENT_TASK_FAILED, w);
+	if (!err && t->due_sent & DUE_STOPPED)
+		err = telling_add(&t->telling, t, NULL, EVENT_TASK_STOPPED, w);
+	return err;
+}
+
+static void commit_due(struct task *t)
+{
+	struct store_write *w;
+
+	if (!t->due || t->due_sent || t->starting || timer_is_armed(&t->retry))
+		return;
+	t->due_sent = t->due;
+	t->due = 0;
+	w = store_write_new();
+	if (w && add_due(t, w)) {
+		store_write_free(w);
+		w = NULL;
+	}
+	store_commit(t->rooms->store, w, t->rooms->loop, on_due_committed, t);
+}
+
+static void make_due(struct task *t, enum task_due what)
+{
+	t->due |= what;
+	commit_due(t);
+}
+
+/* ---- start ----------------------------------------------------------------------- */
+
+static void begin_stop(struct task *t)
+{
+	t->row.state = TASK_STOPPING;
+	t->row.leave_code = LEAVE_API;
+	make_due(t, DUE_STOPPING);
+}
+
+/** Nothing of it is in the store. */
+static void start_failed(struct task *t, const struct store_result *result)
+{
+	struct err e = {0};
+
+	err_set(&e, result->err, "store", "could not be stored: %s",
+		result->text);
+	answer(&t->call, t, &e);
+	err_set(&e, ENOENT, "task", "task %" PRIu64 " did not start",
+		t->row.id);
+	answer_stops(t, &e);
+	mem_free(t->session);
+	t->session = NULL;
+	t->due = 0;
+	task_free(t);
 }
 
 static void on_start_committed(const struct store_result *result, void *arg)
@@ -428,14 +486,10 @@ static void on_start_committed(const struct store_result *result, void *arg)
 	struct task *t = arg;
 	struct err e = {0};
 
-	settle_batch(t, result->err);
+	t->starting = false;
+	telling_settle(&t->telling, t, result);
 	if (result->err) {
-		err_set(&e, result->err, "store", "could not be stored: %s",
-			result->text);
-		answer(&t->call, t, &e);
-		mem_free(t->session);
-		t->session = NULL;
-		task_free(t);
+		start_failed(t, result);
 		return;
 	}
 	crash_point("task.started");
@@ -444,7 +498,10 @@ static void on_start_committed(const struct store_result *result, void *arg)
 	rooms_tell(t->rooms, "task %" PRIu64 " records room %s", t->row.id,
 		   t->row.room);
 	wish(t);
+	if (t->stop_after_start)
+		begin_stop(t);
 	answer(&t->call, t, &e);
+	commit_due(t);
 	if (t->rooms->stopping)
 		task_suspend(t);
 }
@@ -500,10 +557,12 @@ void rooms_task_start(struct rooms *r, const struct task_wish *w,
 		return;
 	}
 	t->call = call;
+	t->starting = true;
 	write = store_write_new();
 	if (write) {
 		store_put_task(write, &t->row);
-		if (add_event(t, write, EVENT_TASK_STARTED)) {
+		if (telling_add(&t->telling, t, NULL, EVENT_TASK_STARTED,
+				write)) {
 			store_write_free(write);
 			write = NULL;
 		}
@@ -528,7 +587,6 @@ void rooms_task_subscribe(struct rooms *r, uint64_t id,
 			  void *arg)
 {
 	struct task_call call = {done, arg};
-	struct store_write *w;
 	struct err e = {0};
 	struct task *t = find_running(r, id, &e);
 
@@ -536,59 +594,25 @@ void rooms_task_subscribe(struct rooms *r, uint64_t id,
 		answer(&call, t, &e);
 		return;
 	}
-	if (t->row.state != TASK_RUNNING) {
+	if (t->row.state != TASK_RUNNING || t->stop_after_start) {
 		err_set(&e, EALREADY, "task", "task %" PRIu64 " is %s", id,
 			task_state_name(t->row.state));
 		answer(&call, t, &e);
 		return;
 	}
 	lists_set(t, s);
-	w = store_write_new();
-	if (lists_write(t) || !w) {
-		store_write_free(w);
+	if (lists_write(t)) {
 		err_set(&e, ENOMEM, "", "out of memory");
 		answer(&call, t, &e);
 		return;
 	}
 	/* the lists are a wish without an event: written behind */
-	store_set_task(w, &t->row);
-	store_commit(r->store, w, r->loop, NULL, NULL);
 	wish(t);
-	log_info("task=%" PRIu64 " lists changed", id);
+	make_due(t, DUE_LISTS);
 	answer(&call, t, &e);
 }
 
 /* ---- stop -------------------------------------------------------------------------- */
-
-static void on_stopping_committed(const struct store_result *result, void *arg)
-{
-	struct task *t = arg;
-	struct err e = {0};
-
-	if (result->err) {
-		log_error("task=%" PRIu64 " stop: commit failed (%s); again "
-			  "in 1 s",
-			  t->row.id, result->text);
-		task_retry(t, commit_stopping);
-		return;
-	}
-	crash_point("task.stopping");
-	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " stopping",
-		 t->row.app, t->row.room, t->row.id);
-	answer(&t->call, t, &e);
-	stop_sound(t);
-	task_check(t);
-}
-
-static void commit_stopping(struct task *t)
-{
-	struct rooms *r = t->rooms;
-	struct store_write *w = store_write_new();
-
-	if (w)
-		store_set_task(w, &t->row);
-	store_commit(r->store, w, r->loop, on_stopping_committed, t);
-}
 
 void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
 		     void *arg)
@@ -597,53 +621,34 @@ void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
 	struct err e = {0};
 	struct task *t = find_running(r, id, &e);
 
-	if (!t || t->row.state != TASK_RUNNING || t->call.done) {
+	struct stop_call *wait;
+
+	if (!t || (t->row.state != TASK_RUNNING &&
+		   !((t->due | t->due_sent) & DUE_STOPPING))) {
 		answer(&call, t, &e); /* stopping twice is fine */
 		return;
 	}
-	t->row.state = TASK_STOPPING;
-	t->row.leave_code = LEAVE_API;
-	t->call = call;
-	commit_stopping(t);
+	wait = mem_zalloc(sizeof(*wait));
+	if (!wait) {
+		err_set(&e, ENOMEM, "", "out of memory");
+		answer(&call, t, &e);
+		return;
+	}
+	wait->call = call;
+	list_append(&t->stops, &wait->in_task);
+	if (t->starting)
+		t->stop_after_start = true;
+	else if (t->row.state == TASK_RUNNING)
+		begin_stop(t);
 }
 
 /* ---- failure ----------------------------------------------------------------------- */
 
-static void on_failed_committed(const struct store_result *result, void *arg)
-{
-	struct task *t = arg;
-
-	settle_batch(t, result->err);
-	if (result->err) {
-		log_error("task=%" PRIu64 " failure not stored (%s); again "
-			  "in 1 s",
-			  t->row.id, result->text);
-		task_retry(t, commit_failed);
-		return;
-	}
-	t->finishing = false;
-	task_check(t);
-}
-
-static void commit_failed(struct task *t)
-{
-	struct rooms *r = t->rooms;
-	struct store_write *w = store_write_new();
-
-	if (w) {
-		store_set_task(w, &t->row);
-		if (add_event(t, w, EVENT_TASK_FAILED)) {
-			store_write_free(w);
-			w = NULL;
-		}
-	}
-	store_commit(r->store, w, r->loop, on_failed_committed, t);
-}
-
 void task_fail(struct task *t, const char *reason, const char *text)
 {
 	stop_sound(t);
-	if (t->row.state != TASK_RUNNING)
+	/* a file that fails while the task stops is a failure all the same */
+	if (t->row.state != TASK_RUNNING && t->row.state != TASK_STOPPING)
 		return;
 	t->row.state = TASK_FAILED;
 	t->row.leave_code = LEAVE_SERVER;
@@ -652,54 +657,16 @@ void task_fail(struct task *t, const char *reason, const char *text)
 	counter_add(COUNT_tasks_failed, 1);
 	log_error("app=%" PRIu32 " room=%s task=%" PRIu64 " failed: %s",
 		  t->row.app, t->row.room, t->row.id, text);
-	t->finishing = true; /* nothing comes before this commit */
-	commit_failed(t);
+	make_due(t, DUE_FAILED);
 }
 
 /* ---- stopped ------------------------------------------------------------------------ */
 
-static void on_stopped_committed(const struct store_result *result, void *arg)
-{
-	struct task *t = arg;
-
-	settle_batch(t, result->err);
-	if (result->err) {
-		log_error("task=%" PRIu64 " stopped: commit failed (%s); "
-			  "again in 1 s",
-			  t->row.id, result->text);
-		t->row.stopped_ms = 0;
-		task_retry(t, commit_stopped);
-		return;
-	}
-	crash_point("task.stopped");
-	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " %s", t->row.app,
-		 t->row.room, t->row.id, task_state_name(t->row.state));
-	t->finishing = false;
-	leave_room(t);
-	task_check(t);
-}
-
-static void commit_stopped(struct task *t)
-{
-	struct rooms *r = t->rooms;
-	struct store_write *w = store_write_new();
-
-	if (t->row.state == TASK_STOPPING)
-		t->row.state = TASK_STOPPED;
-	t->row.stopped_ms = clock_unix_ms();
-	if (w) {
-		store_set_task(w, &t->row);
-		if (add_event(t, w, EVENT_TASK_STOPPED)) {
-			store_write_free(w);
-			w = NULL;
-		}
-	}
-	store_commit(r->store, w, r->loop, on_stopped_committed, t);
-}
-
 void task_check(struct task *t)
 {
-	if (!t->drained || t->segs || t->finishing || finish_is_committing(t))
+	commit_due(t);
+	if (!t->drained || t->segs || t->finishing || t->due || t->due_sent ||
+	    finish_is_committing(t))
 		return;
 	if (t->row.state == TASK_RUNNING) {
 		if (t->rooms->stopping) /* resumed at the next start */
@@ -707,8 +674,10 @@ void task_check(struct task *t)
 		return;
 	}
 	if (!t->row.stopped_ms) {
-		t->finishing = true;
-		commit_stopped(t);
+		if (t->row.state == TASK_STOPPING)
+			t->row.state = TASK_STOPPED;
+		t->row.stopped_ms = clock_unix_ms();
+		make_due(t, DUE_STOPPED);
 		return;
 	}
 	if (t->rooms->stopping)

@@ -88,11 +88,27 @@ static void calls_fail_from_the_time_named_on(void **state)
 	assert_int_equal(crash_errno("x"), 0);
 }
 
+static void calls_fail_from_one_time_to_another(void **state)
+{
+	(void)state;
+	set("TAPEOP_FAULT", "x=ENOSPC:2-3,y=EIO:1-1");
+	crash_reload();
+	assert_int_equal(crash_errno("x"), 0);
+	assert_int_equal(crash_errno("x"), ENOSPC);
+	assert_int_equal(crash_errno("x"), ENOSPC);
+	assert_int_equal(crash_errno("x"), 0);
+	assert_int_equal(crash_errno("y"), EIO);
+	assert_int_equal(crash_errno("y"), 0);
+	set("TAPEOP_FAULT", NULL);
+	crash_reload();
+}
+
 static void a_value_that_is_not_understood_stops_the_process(void **state)
 {
 	static const char *const crash[] = {":", "a:0", "a:x"};
-	static const char *const fault[] = {"a", "a=", "a=ENOSUCH", "a=EIO:0",
-					    "a=EIO,"};
+	static const char *const fault[] = {"a",       "a=",	 "a=ENOSUCH",
+					    "a=EIO:0", "a=EIO,", "a=EIO:2-1",
+					    "a=EIO:1-"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(crash) / sizeof(*crash); i++) {
@@ -113,6 +129,7 @@ int main(void)
 		cmocka_unit_test(nothing_happens_while_the_variables_are_unset),
 		cmocka_unit_test(it_dies_at_the_place_and_the_time_named),
 		cmocka_unit_test(calls_fail_from_the_time_named_on),
+		cmocka_unit_test(calls_fail_from_one_time_to_another),
 		cmocka_unit_test(
 			a_value_that_is_not_understood_stops_the_process),
 	};

@@ -1,0 +1,101 @@
+/**
+ * rooms/telling.c -- what is told of a task: its events, and the write that
+ * they are part of.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "rooms/private.h"
+
+enum { ONCE_CAP = ID_MAX + 96 };
+
+void task_event(const struct task *t, enum event_kind kind, struct event *e)
+{
+	*e = (struct event){
+		.kind = kind,
+		.unix_ms = clock_unix_ms(),
+		.app = t->row.app,
+		.task = t->row.id,
+		.mode = t->row.mode,
+		.leave_code = t->row.leave_code,
+	};
+	str_copy(e->room, sizeof(e->room), t->row.room);
+	str_copy(e->user, sizeof(e->user), "tapeop");
+	str_copy(e->client_ip, sizeof(e->client_ip), t->row.client_ip);
+	str_copy(e->platform, sizeof(e->platform), t->row.platform);
+	str_copy(e->reason, sizeof(e->reason), t->row.reason);
+	str_copy(e->reason_text, sizeof(e->reason_text), t->row.reason_text);
+}
+
+void task_once(const struct task *t, enum event_kind kind, unsigned page,
+	       char *out, size_t cap)
+{
+	snprintf(out, cap, "%" PRIu64 "/%s/%u", t->row.id,
+		 event_kind_name(kind), page);
+}
+
+void seg_event(const struct task *t, const struct segment_row *row,
+	       enum event_kind kind, struct event *e)
+{
+	task_event(t, kind, e);
+	str_copy(e->user, sizeof(e->user), row->user);
+	e->mode = row->mode;
+	e->seq = row->seq;
+	str_copy(e->file_name, sizeof(e->file_name), row->file_name);
+	e->start_ms = row->start_ms;
+	if (kind == EVENT_STARTED)
+		return;
+	e->duration_ms = (int64_t)(row->frames / SOUND_FRAMES_PER_MS);
+	e->size = row->size;
+	str_copy(e->sha256, sizeof(e->sha256), row->sha256);
+	str_copy(e->reason, sizeof(e->reason), row->reason);
+	str_copy(e->reason_text, sizeof(e->reason_text), row->reason_text);
+}
+
+void seg_once(const struct segment_row *row, enum event_kind kind, char *out,
+	      size_t cap)
+{
+	snprintf(out, cap, "%" PRIu64 "/%d/%" PRIu32 "/%s/%s", row->task,
+		 (int)row->mode, row->seq, event_kind_name(kind), row->user);
+}
+
+int telling_add(struct telling *tl, struct task *t,
+		const struct segment_row *row, enum event_kind kind,
+		struct store_write *w)
+{
+	char once[ONCE_CAP];
+	struct event e;
+
+	assert(tl->n < sizeof(tl->seqs) / sizeof(tl->seqs[0]));
+	if (!tl->batch)
+		tl->batch = notify_batch_new();
+	if (!tl->batch)
+		return ENOMEM;
+	if (row) {
+		seg_event(t, row, kind, &e);
+		seg_once(row, kind, once, sizeof(once));
+	} else {
+		task_event(t, kind, &e);
+		task_once(t, kind, 0, once, sizeof(once));
+	}
+	if (tl->n == tl->taken)
+		tl->seqs[tl->taken++] = t->row.next_seq++;
+	e.task_seq = tl->seqs[tl->n++];
+	return notify_add(t->rooms->notify, w, tl->batch, &e, once);
+}
+
+void telling_settle(struct telling *tl, const struct task *t,
+		    const struct store_result *r)
+{
+	if (tl->batch)
+		notify_settled(t->rooms->notify, tl->batch, r);
+	tl->batch = NULL;
+	tl->n = 0;
+	if (!r->err)
+		tl->taken = 0;
+}
