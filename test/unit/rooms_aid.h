@@ -87,7 +87,8 @@ struct stage {
 	struct app_config app;
 	bool has_app;
 	struct rooms_config config;
-	bool deaf; /* no endpoint */
+	bool deaf;   /* no endpoint */
+	bool paused; /* nobody speaks */
 	char storage[128];
 	struct speaker speakers[SPEAKERS];
 	bool stopped;
@@ -150,7 +151,7 @@ static inline void turn(struct stage *st)
 	int64_t now_us = clock_now_us();
 
 	for (size_t i = 0; i < SPEAKERS; i++) {
-		if (st->speakers[i].fd >= 0)
+		if (st->speakers[i].fd >= 0 && !st->paused)
 			speak(&st->speakers[i], now_us);
 	}
 	loop_turn(st->loop, 2000);

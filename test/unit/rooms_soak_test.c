@@ -109,14 +109,17 @@ static size_t count_fds(void)
 	return n;
 }
 
-/** Wait until jobs that nobody is told of have ended, too. */
+/** Wait until packets are used up and jobs that nobody is told of have ended,
+ *  too. */
 static struct alive look(struct soak *s)
 {
 	struct alive now = {0};
 	int64_t last = -1;
 	struct mallinfo2 m;
 
+	s->st->paused = true;
 	UNTIL(s->st, files_below(s->st, "spool") == 0);
+	turn_for(s->st, 3 * CLOCK_US_PER_S);
 	while (last != now.objects) {
 		last = now.objects;
 		turn_for(s->st, CLOCK_US_PER_S);
@@ -124,6 +127,7 @@ static struct alive look(struct soak *s)
 	}
 	malloc_trim(0);
 	m = mallinfo2();
+	s->st->paused = false;
 	now.fds = count_fds();
 	now.bytes = m.uordblks + m.hblkhd;
 	return now;
