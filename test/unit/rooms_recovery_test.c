@@ -153,6 +153,15 @@ static struct segment_row put_segment(struct stage *st, const struct line *l,
 	return row;
 }
 
+static void check_row(const struct segment_row *row, const struct line *l)
+{
+	bool is_closed = l->becomes == SEG_CLOSED;
+
+	assert_int_equal(row->state, l->becomes);
+	assert_int_equal(row->frames, is_closed ? FRAMES * FRAME_FRAMES : 0);
+	assert_string_equal(row->reason, is_closed ? "" : "file_missing");
+}
+
 static void check_lines(struct stage *st)
 {
 	struct store_rows rows = segments_of(st, TASK);
@@ -170,14 +179,10 @@ static void check_lines(struct stage *st)
 			continue;
 		}
 		n++;
-		assert_non_null(row);
-		assert_int_equal(row->state, l->becomes);
-		assert_int_equal(row->frames, l->becomes == SEG_CLOSED
-						      ? FRAMES * FRAME_FRAMES
-						      : 0);
-		assert_string_equal(row->reason, l->becomes == SEG_LOST
-							 ? "file_missing"
-							 : "");
+		if (!row)
+			fail_msg("the row of %s is gone", l->user);
+		else
+			check_row(row, l);
 	}
 	assert_int_equal(rows.n, n);
 	store_rows_free(&rows);
