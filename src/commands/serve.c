@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "commands/commands.h"
 #include "commands/server.h"
@@ -27,29 +28,63 @@ static const char help[] =
 	"  -h, --help\n"
 	"\n"
 	"SIGTERM or SIGINT ends it cleanly: open segments are closed and\n"
-	"stored, and tasks that were running go on at the next start.\n";
+	"stored, and tasks that were running go on at the next start.  When "
+	"the\n"
+	"disk does not take that, it ends after 30 s (or at a second signal, 5 "
+	"s\n"
+	"after the first) as a crash would; the next start recovers.\n";
+
+enum {
+	STOP_MAX_US = 30 * CLOCK_US_PER_S,
+	STOP_PATIENCE_US =
+		5 * CLOCK_US_PER_S /* before a second signal counts */
+};
 
 struct serve {
 	struct loop *loop;
 	struct server *server;
+	struct timer give_up;
 	bool stopping;
+	int64_t stopping_us;
 };
 
 static void on_stopped(void *arg)
 {
 	struct serve *s = arg;
 
+	timer_stop(&s->give_up);
 	loop_stop(s->loop);
 }
 
+/**
+ * The disk does not take what must be durable: end as a crash would.  What was
+ * committed is safe, the next start recovers the rest.
+ */
+static void on_give_up(struct timer *t, int64_t now_us)
+{
+	(void)t;
+	(void)now_us;
+	log_error("stop: not everything could be stored; ending all the same, "
+		  "the next start recovers what is on the disk");
+	_exit(EXIT_FAILED);
+}
+
+/** The first signal stops; another one, 5 s later or more, does not wait. */
 static void on_signal(int signo, void *arg)
 {
 	struct serve *s = arg;
+	int64_t now_us = loop_now_us(s->loop);
 
-	if (s->stopping)
+	if (s->stopping) {
+		if (now_us - s->stopping_us > STOP_PATIENCE_US)
+			on_give_up(&s->give_up, now_us);
 		return;
+	}
 	s->stopping = true;
+	s->stopping_us = now_us;
 	log_info("stopping: %s", strsignal(signo));
+	if (timer_start(&s->give_up, s->loop, now_us + STOP_MAX_US, on_give_up))
+		log_warn("stop: no memory for a deadline");
 	server_stop(s->server, on_stopped, s);
 }
 

@@ -11,11 +11,14 @@
  *   RTCP is counted and passed over: nothing of it is needed, and many senders
  *   send it to their port + 1, which is the next user's.
  *   Payload type: of each run, the first of 96..127 that carries Opus; others
- *   (telephone-event, comfort noise) are counted as bad.
+ *   (telephone-event, comfort noise) are counted as bad.  Without a packet
+ *   of the run for takeover_us another may come, as a run of its own: the
+ *   first one might have been no sound, or the call has been renegotiated.
  *   Another SSRC begins another run at once, unless it is the one before:
  *   stragglers of that are late until the new one has been quiet for
  *   QUIET_US.  Numbers that leap begin another run once a second packet
- *   follows on; the first is kept for it (RFC 3550 A.1, without the loss).
+ *   follows on; the first is kept for it (RFC 3550 A.1, without the loss)
+ *   until the mic is off.
  *   Turn: a packet is due when it, or one behind it in the order, has waited
  *   window_us; after twice that it is overdue (see timeline.c).  If the ring
  *   is full, the first packet goes early, provided it does not lie
@@ -82,10 +85,18 @@ int input_new(const struct input_config *config,
 	return 0;
 }
 
+static void count_bad(struct input *in, enum counter c)
+{
+	in->stats.bad++;
+	counter_add(c, 1);
+}
+
+/* It led nowhere. */
 static void drop_probe(struct input *in)
 {
 	if (!in->probe)
 		return;
+	count_bad(in, COUNT_rtp_bad);
 	ring_release(&in->ring, in->probe);
 	in->probe = NULL;
 }
@@ -148,6 +159,8 @@ static void check_mic_off(struct input *in, int64_t now_us)
 	    now_us - in->stats.last_packet_us <= in->config.mic_off_us)
 		return;
 	play_all(in, INT64_MAX);
+	/* Were it kept, a packet of hours later would be put behind it. */
+	drop_probe(in);
 	timeline_end(&in->timeline, in->timeline.pos);
 }
 
@@ -163,12 +176,6 @@ void input_flush(struct input *in, int64_t pos)
 }
 
 /* ---- packets ------------------------------------------------------------ */
-
-static void count_bad(struct input *in, enum counter c)
-{
-	in->stats.bad++;
-	counter_add(c, 1);
-}
 
 static void count_late(struct input *in)
 {
@@ -253,8 +260,6 @@ static void take_wild(struct input *in, struct ring_packet *p)
 	struct ring_packet *before = in->probe;
 
 	if (!before || (uint16_t)(before->seq + 1) != (uint16_t)p->seq) {
-		if (before)
-			count_bad(in, COUNT_rtp_bad);
 		drop_probe(in);
 		in->probe = p;
 		return;
@@ -278,7 +283,9 @@ static void take(struct input *in, const struct rtp_packet *rtp,
 	struct ring_packet *p = take_slot(in, arrival_us);
 
 	if (!p) {
-		counter_add(COUNT_rtp_ring_full, 1);
+		counter_add(ring_is_full(&in->ring) ? COUNT_rtp_ring_full
+						    : COUNT_rtp_no_memory,
+			    1);
 		return;
 	}
 	p->seq = rtp->seq;
@@ -310,15 +317,18 @@ static bool is_in_run(struct input *in, const struct rtp_packet *rtp,
 {
 	const bool is_other_sender = in->stats.sender.len != 0 &&
 				     !addr_is_equal(from, &in->stats.sender);
+	const bool is_other_type = rtp->pt != in->pt;
 	const bool is_other_run =
-		in->begin || is_other_sender || rtp->ssrc != in->stream.ssrc;
+		in->begin || is_other_sender || rtp->ssrc != in->stream.ssrc ||
+		(is_other_type &&
+		 now_us - in->taken_us > in->config.takeover_us);
 
 	if (is_other_run && !is_other_sender && !in->begin &&
 	    is_straggler(in, rtp->ssrc, now_us)) {
 		count_late(in);
 		return false;
 	}
-	if (!is_other_run && in->pt != rtp->pt) {
+	if (!is_other_run && is_other_type) {
 		count_bad(in, COUNT_rtp_bad_opus);
 		return false;
 	}
@@ -358,8 +368,10 @@ void input_packet(struct input *in, const uint8_t *data, size_t len,
 		return;
 	}
 	if (!in->timeline.decoder &&
-	    sound_decoder_new(&in->timeline.decoder) != 0)
+	    sound_decoder_new(&in->timeline.decoder) != 0) {
+		counter_add(COUNT_rtp_no_memory, 1);
 		return;
+	}
 	check_mic_off(in, arrival_us);
 	if (!is_in_run(in, &rtp, from, arrival_us))
 		return;

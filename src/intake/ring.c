@@ -3,7 +3,6 @@
 #include "intake/ring.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/mem.h"
@@ -39,14 +38,24 @@ void ring_fini(struct ring *r)
 struct ring_packet *ring_take(struct ring *r)
 {
 	struct link *l = list_first(&r->spare);
+	struct ring_packet *p;
 
 	if (l) {
 		list_remove(l);
 		r->n_spare--;
 		return packet_of(l);
 	}
-	return r->n < RING_PACKETS ? mem_zalloc(sizeof(struct ring_packet))
-				   : NULL;
+	if (ring_is_full(r))
+		return NULL;
+	p = mem_zalloc(sizeof(*p));
+	if (p)
+		r->n_slots++;
+	return p;
+}
+
+bool ring_is_full(const struct ring *r)
+{
+	return r->n_spare == 0 && r->n_slots >= RING_PACKETS;
 }
 
 /* Does `a` come before `b`? */
@@ -68,9 +77,9 @@ void ring_insert(struct ring *r, struct ring_packet *p)
 
 void ring_release(struct ring *r, struct ring_packet *p)
 {
-	if (r->n_spare + r->n >= RING_PACKETS ||
-	    (r->n == 0 && r->n_spare >= RING_KEEP)) {
+	if (r->n == 0 && r->n_spare >= RING_KEEP) {
 		mem_free(p);
+		r->n_slots--;
 		return;
 	}
 	list_prepend(&r->spare, &p->link);
@@ -98,6 +107,7 @@ static void shrink(struct ring *r)
 		list_remove(l);
 		mem_free(packet_of(l));
 		r->n_spare--;
+		r->n_slots--;
 	}
 }
 

@@ -3,12 +3,14 @@
  *
  * A list sorted by stream, then sequence number.  Packets live in slots that
  * are kept for the next one, so a running input allocates nothing.  Limit:
- * RING_PACKETS; slots beyond RING_KEEP are given back when the ring is empty.
+ * RING_PACKETS slots, wherever they are; those beyond RING_KEEP are given back
+ * when nothing waits.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef INTAKE_RING_H
 #define INTAKE_RING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -16,7 +18,8 @@
 
 enum {
 	RING_PAYLOAD_MAX = 1500, /* bytes; what a UDP packet can hold */
-	RING_PACKETS = 140,	 /* 140 * 1.6 KB = 220 KiB an input at most */
+	RING_PACKETS = 180,	 /* 450 ms of the shortest packets (2.5 ms);
+				    180 * 1.6 KB = 280 KiB an input at most */
 	RING_KEEP = 32		 /* slots kept when nothing waits */
 };
 
@@ -36,15 +39,19 @@ struct ring {
 	struct link packets; /* in order */
 	struct link spare;   /* free slots */
 	uint32_t n;	     /* packets that wait */
-	uint32_t n_spare;
+	uint32_t n_spare;    /* free slots */
+	uint32_t n_slots;    /* all there are, taken ones too */
 };
 
 void ring_init(struct ring *r);
 void ring_fini(struct ring *r);
 
 /** A slot to fill; then ring_insert or ring_release it.
- *  NULL: the ring is full, or no memory. */
+ *  NULL: the ring is full, or no memory (ring_is_full tells). */
 MUST_CHECK struct ring_packet *ring_take(struct ring *r);
+
+/** Are all slots that there may be in use? */
+bool ring_is_full(const struct ring *r);
 
 /** Put it in its place.  The caller knows that its number is not there. */
 void ring_insert(struct ring *r, struct ring_packet *p);

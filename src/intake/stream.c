@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <stddef.h>
 
-static_assert(STREAM_MISORDER < 128, "seen has a bit for each");
+static_assert(STREAM_MISORDER < STREAM_SEEN, "seen has a bit for each");
 
 void stream_begin(struct stream *s, uint32_t ssrc, uint16_t seq, uint32_t ts)
 {
@@ -18,19 +18,17 @@ void stream_begin(struct stream *s, uint32_t ssrc, uint16_t seq, uint32_t ts)
 }
 
 /* The highest number goes up by `n`. */
-static void shift_seen(struct stream *s, int n)
+static void shift_seen(struct stream *s, unsigned n)
 {
-	while (n >= 64) {
-		s->seen[1] = s->seen[0];
-		s->seen[0] = 0;
-		n = n >= 128 ? 64 : n - 64;
-		if (n == 64 && s->seen[1] == 0)
-			return;
+	const unsigned words = n / 64, bits = n % 64;
+
+	for (unsigned i = ARRAY_LEN(s->seen); i-- > 0;) {
+		uint64_t w = i >= words ? s->seen[i - words] << bits : 0;
+
+		if (bits > 0 && i > words)
+			w |= s->seen[i - words - 1] >> (64 - bits);
+		s->seen[i] = w;
 	}
-	if (n == 0)
-		return;
-	s->seen[1] = s->seen[1] << n | s->seen[0] >> (64 - n);
-	s->seen[0] <<= n;
 }
 
 enum stream_verdict stream_place(struct stream *s, uint16_t seq, uint32_t ts,
@@ -42,7 +40,7 @@ enum stream_verdict stream_place(struct stream *s, uint16_t seq, uint32_t ts,
 	if (ahead > STREAM_DROPOUT || ahead < -STREAM_MISORDER)
 		return STREAM_WILD;
 	if (ahead > 0) {
-		shift_seen(s, ahead);
+		shift_seen(s, (unsigned)ahead);
 		s->seq += ahead;
 		s->ts = at;
 	} else if (s->seen[-ahead / 64] >> (-ahead % 64) & 1) {

@@ -16,15 +16,18 @@
 
 enum {
 	STREAM_DROPOUT = 3000, /* numbers ahead that are still the same run */
-	STREAM_MISORDER = 100  /* numbers behind that are still the same run */
+	STREAM_MISORDER = 200, /* numbers behind that are still the same run:
+				  500 ms of the shortest packets (2.5 ms), more
+				  than the reorder window */
+	STREAM_SEEN = 256      /* numbers whose coming is remembered */
 };
 
 struct stream {
 	uint32_t id; /* counts runs; 0: none yet */
 	uint32_t ssrc;
-	int64_t seq;	  /* highest number so far, unwrapped */
-	int64_t ts;	  /* its time, unwrapped */
-	uint64_t seen[2]; /* bit i: seq - i has come */
+	int64_t seq;			 /* highest number so far, unwrapped */
+	int64_t ts;			 /* its time, unwrapped */
+	uint64_t seen[STREAM_SEEN / 64]; /* bit i: seq - i has come */
 };
 
 enum stream_verdict {
