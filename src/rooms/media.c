@@ -61,7 +61,6 @@ struct part {
 	struct voice *voice;
 	struct session *session;
 	struct track *track;
-	int64_t from_pos; /* sound from before it was wanted is not its */
 };
 
 void room_key_make(uint32_t app, const char *room, struct room_key *out)
@@ -266,7 +265,6 @@ static void part_make(struct session *s, struct voice *v, int64_t pos)
 		goto fail;
 	p->voice = v;
 	p->session = s;
-	p->from_pos = pos;
 	if (track_new(&s->track, &track_events, p, &p->track))
 		goto fail;
 	list_append(&v->parts, &p->in_voice);
@@ -304,10 +302,8 @@ static void match_parts(struct session *s, int64_t pos)
 
 		if (wants && !p)
 			part_make(s, v, pos);
-		if (wants || !p)
-			continue;
-		input_flush(v->input, pos); /* what waits was said before */
-		part_free(p, pos);
+		else if (!wants && p)
+			part_free(p, pos);
 	}
 }
 
@@ -341,7 +337,7 @@ static void on_chunk(const struct sound_chunk *chunk, void *arg)
 		struct session *s = p->session;
 		struct sound_chunk c = *chunk;
 
-		if (trim(&c, p->from_pos,
+		if (trim(&c, s->from_pos,
 			 s->stopping ? s->stop_pos : INT64_MAX))
 			(void)!track_write(p->track, &c);
 	}
@@ -618,7 +614,6 @@ static void on_session_wish(struct mail *mail)
 	struct session *s = CONTAINER_OF(mail, struct session, mail);
 	struct media *m = s->media;
 	int64_t pos = sound_pos_of_us(loop_now_us(m->loop));
-	bool begins = !s->begun;
 
 	if (!s->begun) {
 		s->room = get_room(m, &s->room_key);
@@ -635,7 +630,7 @@ static void on_session_wish(struct mail *mail)
 	}
 	session_take_lists(s);
 	if (!s->wish.stop)
-		match_parts(s, begins ? s->from_pos : pos);
+		match_parts(s, pos > s->from_pos ? pos : s->from_pos);
 	if (s->wish.stop) {
 		s->stop_pos = s->wish.stop_pos;
 		s->stopping = true;

@@ -563,7 +563,6 @@ int main(void)
 			what_overlaps_moves_to_pos_and_the_offset_with_it),
 		cmocka_unit_test(a_start_may_be_120_ms_early_and_no_more),
 		cmocka_unit_test(what_is_behind_the_limit_stays),
-		cmocka_unit_test(a_clock_that_is_right_is_left_alone),
 		cmocka_unit_test(a_loss_is_concealed_and_counted),
 		cmocka_unit_test(of_a_long_loss_100_ms_are_concealed),
 		cmocka_unit_test(
