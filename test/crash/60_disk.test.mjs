@@ -152,3 +152,25 @@ test('a_task_is_refused_when_the_disk_is_low_and_taken_when_it_is_not', async (t
     execFileSync('umount', [mount]);
   }
 });
+
+test('a_server_whose_disk_takes_nothing_can_be_ended_all_the_same', async (t) => {
+  const stage = await startStage(t);
+  const {server} = stage;
+  await server.stop();
+  await server.start({TAPEOP_FAULT: 'store.commit=ENOSPC:6'});
+  const start = await server.api('POST', `/v1/apps/${APP}/rooms/room/tasks`, {});
+  stage.task = start.json.task_id ?? null;
+  await until('commits fail', async () => (await server.metrics()).store_errors > 2);
+  server.proc.child.kill('SIGTERM');
+  await until('it was told', () => /stopping: Terminated/.test(server.proc.text));
+  // the next one counts 5 s later; a supervisor's patience is longer
+  await until('it has ended', () => {
+    server.proc.child.kill('SIGTERM');
+    return server.proc.ended;
+  });
+  assert.deepEqual(server.proc.ended, {code: 1, signal: null});
+  assert.match(server.proc.text, /not everything could be stored/);
+  await stage.goOn();
+  await checkTruth(server, stage.endpoint, stage.task);
+  await server.stop();
+});
