@@ -98,6 +98,25 @@ static int make_part(struct disk_file *d)
 	return err;
 }
 
+/** In one write, so that a kill leaves all of it or nothing: recovery would
+ *  take fewer frames for a file. */
+static int put_placeholder(const struct disk_file *d)
+{
+	struct iovec iov[RECORD_FRAMES_MIN];
+	ssize_t len;
+
+	for (int i = 0; i < RECORD_FRAMES_MIN; i++)
+		iov[i] = (struct iovec){.iov_base = d->first,
+					.iov_len = d->first_len};
+	do {
+		len = pwritev(d->fd, iov, RECORD_FRAMES_MIN, 0);
+	} while (len < 0 && errno == EINTR);
+	if (len < 0)
+		return errno;
+	/* a short write to a file means that there is no room for more */
+	return (size_t)len == RECORD_FRAMES_MIN * d->first_len ? 0 : ENOSPC;
+}
+
 /** Placeholder, file and directory, all durable (file_mkdirs has synced
  *  the parents of a new one). */
 static int settle_part(struct disk_file *d)
@@ -106,9 +125,8 @@ static int settle_part(struct disk_file *d)
 
 	d->what = "write";
 	err = crash_errno("file.write");
-	for (int i = 0; i < RECORD_FRAMES_MIN && !err; i++)
-		err = file_write_all(d->fd, d->first, d->first_len,
-				     i * (int64_t)d->first_len);
+	if (!err)
+		err = put_placeholder(d);
 	if (err)
 		return err;
 	d->what = "fsync";

@@ -128,6 +128,7 @@ test('a_clock_that_is_set_back_an_hour_doubles_no_name_and_no_id', async (t) => 
   await server.kill();
   clock.set('-2h');
   await server.start(clock.env);
+  await until('it is recorded', async () => (await server.segments(second)).length > 0);
   await server.finish(second);
   const third = await stage.record();
   assert.ok(BigInt(third) > BigInt(second));

@@ -122,7 +122,6 @@ static const struct fault commits[] = {
 	{"store.commit=EIO:6-6", NULL, 0},
 	{"store.commit=EIO:7-7", NULL, 0},
 	{"store.commit=EIO:8-8", NULL, 0},
-	{"store.commit=EIO:9-9", NULL, 0},
 };
 
 static void commits_that_fail_for_a_while_lose_and_double_nothing(void **state)
@@ -406,7 +405,6 @@ int main(void)
 		COMMITS(4),
 		COMMITS(5),
 		COMMITS(6),
-		COMMITS(7),
 		FAULT_TEST(
 			commits_that_fail_with_an_endpoint_lose_nothing_either,
 			&many_commits),
