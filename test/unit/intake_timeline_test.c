@@ -14,12 +14,7 @@
 #include "base/mem.h"
 #include "tone.h"
 
-enum {
-	MS = 48,
-	P = 960 /* frames of a packet */,
-	CHUNKS_MAX = 4096,
-	PCM_MAX = 300000
-};
+enum { MS = 48, P = 960, /* frames of a packet */ CHUNKS_MAX = 4096 };
 
 static const int64_t base = 48000000; /* arrival of packet 0 [frames] */
 
@@ -40,9 +35,6 @@ struct rig {
 	int64_t end;
 	int64_t ts; /* of packet 0 */
 	uint32_t stream;
-	bool keep; /* samples, from now on */
-	int16_t pcm[PCM_MAX];
-	size_t n_pcm;
 };
 
 static void on_chunk(const struct sound_chunk *c, void *arg)
@@ -54,11 +46,6 @@ static void on_chunk(const struct sound_chunk *c, void *arg)
 	assert_int_equal(c->kind == CHUNK_SILENCE, c->pcm == NULL);
 	assert_int_equal(c->kind == CHUNK_SOUND, c->packet != NULL);
 	r->end = c->pos + c->frames;
-	if (r->keep) {
-		assert_true(r->n_pcm + c->frames <= PCM_MAX && c->pcm);
-		memcpy(r->pcm + r->n_pcm, c->pcm, c->frames * sizeof(*c->pcm));
-		r->n_pcm += c->frames;
-	}
 	r->got[r->n++] = (struct got){c->kind, c->pos, c->frames};
 }
 
