@@ -9,7 +9,7 @@ import {test} from 'node:test';
 import {startStage} from '../aid/crash.mjs';
 import {decode, level} from '../aid/sound.mjs';
 import {APP, until} from '../aid/tapeop.mjs';
-import {firstCallbacks} from '../aid/truth.mjs';
+import {checkTruth, firstCallbacks} from '../aid/truth.mjs';
 
 // What fails (from the N-th call on), and what comes of it.
 const faults = [
