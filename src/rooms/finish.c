@@ -352,6 +352,7 @@ static void manifest_run(struct job *job)
 
 static void manifest_done(struct job *job)
 {
+	crash_point("task.finishing");
 	commit_finish(CONTAINER_OF(job, struct wrap, job));
 }
 

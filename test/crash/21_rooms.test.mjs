@@ -32,7 +32,7 @@ test('two_tasks_of_two_rooms_are_both_resumed', {concurrency: 4}, (t) =>
         .every((s) => recording(s).length === 2));
     await server.kill();
     const proc = server.startToDie({TAPEOP_CRASH_AT: where});
-    await proc.exit;
+    await until('it is dead', () => proc.ended);
     assert.equal(proc.ended.signal, 'SIGKILL', proc.text);
     await server.start();
     assert.deepEqual((await stage.running()).sort(), [...tasks].sort());

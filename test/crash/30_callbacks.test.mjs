@@ -53,7 +53,7 @@ test('an_answer_that_was_not_committed_is_asked_for_again_under_the_same_id', as
     callbacks: [{name: 'live', url: endpoint.url, dialect: 'live'}]});
   await server.join('room', 'alice');
   const task = await server.record('room').catch(() => null); // it may die first
-  await server.proc.exit;
+  await until('it is dead', () => server.proc.ended);
   assert.equal(server.proc.ended.signal, 'SIGKILL', server.proc.text);
   assert.equal(endpoint.requests.length, 1);
   await server.start({TAPEOP_CRASH_AT: ''});
@@ -125,6 +125,23 @@ test('a_receiver_that_is_killed_loses_nothing_and_forwards_all', {concurrency: 4
     await stage.server.stop();
   }))));
 
+test('a_receiver_that_cannot_commit_says_no_and_takes_it_later', async (t) => {
+  const receiver = await startReceiver(t, {env: {TAPEOP_FAULT: 'store.commit=EIO:3'}});
+  const stage = await startStage(t, {callbacks: {url: receiver.url}, alone: true});
+  await stage.record();
+  await until('an attempt is refused', async () =>
+    (await sql(stage.server, 'SELECT 1 FROM attempt WHERE status=503')).length > 0);
+  const before = receiver.events();
+  await receiver.kill();
+  await receiver.start({});
+  await stage.server.finish(stage.task);
+  await stage.server.drained();
+  const want = (await stage.segments()).flatMap((s) => ['started', 'completed', 'uploaded']
+    .map((kind) => `${s.user} ${s.seq} ${kind}`)).sort();
+  assert.deepEqual(lines([...before, ...receiver.events()]), want);
+  await stage.server.stop();
+});
+
 test('a_receiver_that_is_killed_again_and_again_runs_its_program_for_each_event', async (t) => {
   const told = path.join(tempDir(t), 'told');
   const program = path.join(path.dirname(told), 'program');
@@ -135,7 +152,7 @@ test('a_receiver_that_is_killed_again_and_again_runs_its_program_for_each_event'
   await stage.record();
   const printed = [];
   for (const where of ['delivery.answered', 'delivery.answered:3', 'store.commit.before:4', '']) {
-    await receiver.proc.exit;
+    await until('the receiver is dead', () => receiver.proc.ended);
     assert.equal(receiver.proc.ended.signal, 'SIGKILL', receiver.proc.text);
     printed.push(...receiver.events());
     await receiver.start({TAPEOP_CRASH_AT: where}).catch(() => {}); // dies early
