@@ -24,7 +24,8 @@ test('a_file_waits_in_the_spool_until_storage_has_room', async (t) => {
     const filler = path.join(mount, 'filler');
     fs.writeFileSync(filler, Buffer.alloc(1 << 20));
     const endpoint = await startEndpoint(t);
-    const server = await startServer(t, {dir, callbacks: [
+    // one file, also where the sender stands still for a while
+    const server = await startServer(t, {dir, recording: {mic_off: 'silence'}, callbacks: [
       {name: 'a', url: endpoint.url, dialect: 'gme'}]});
     const {port} = await server.join('r', 'u');
     const task = await server.record('r');
