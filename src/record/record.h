@@ -148,8 +148,16 @@ struct segment {
 				     for want of room */
 };
 
+/** What a track makes of its chunks. */
+enum track_kind {
+	TRACK_MP3,	/* MP3, encoded from pcm */
+	TRACK_OGG_COPY, /* Ogg Opus: the packets as they came */
+	TRACK_OGG_OPUS	/* Ogg Opus, encoded from pcm: a mix */
+};
+
 struct track_config {
-	struct sound_mp3_config mp3;
+	enum track_kind kind;
+	struct sound_mp3_config mp3; /* TRACK_MP3 */
 	uint64_t segment_frames; /* cut after so many [48 kHz frames], rounded
 				    up to whole MP3 frames, once there are
 				    RECORD_FRAMES_MIN for the next file: fewer

@@ -201,6 +201,7 @@ static void on_segment_begun(struct segment *segment, void *arg)
 	seg->session = s;
 	seg->start_ms = wall_ms(s->media, segment->start_pos);
 	str_copy(seg->user, sizeof(seg->user), part->voice->user);
+	seg->mode = MODE_SINGLE;
 	silent = track_silent_frame(part->track, &seg->silent_len);
 	assert(seg->silent_len <= sizeof(seg->silent));
 	memcpy(seg->silent, silent, seg->silent_len);
@@ -265,7 +266,7 @@ static void part_make(struct session *s, struct voice *v, int64_t pos)
 		goto fail;
 	p->voice = v;
 	p->session = s;
-	if (track_new(&s->track, &track_events, p, &p->track))
+	if (track_new(&s->single, &track_events, p, &p->track))
 		goto fail;
 	list_append(&v->parts, &p->in_voice);
 	list_append(&s->parts, &p->in_session);

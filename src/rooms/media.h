@@ -92,7 +92,8 @@ struct session {
 	/* fixed after init */
 	uint64_t task;
 	struct room_key room_key;
-	struct track_config track;
+	bool has_single, has_mixed;
+	struct track_config single, mixed; /* one a user; one for all */
 	struct media *media;
 	struct loop *control;
 	void (*answered)(struct session *s); /* on the control loop */
@@ -104,7 +105,8 @@ struct session {
 	struct mail mail;
 	struct {
 		uint64_t epoch;
-		bool stop; /* answered when drained, and last */
+		bool stop;   /* answered when drained, and last */
+		bool paused; /* silence, whatever comes in */
 		int64_t from_pos, stop_pos; /* media clock */
 		bool allow;
 		size_t n_users; /* 0: everybody */
@@ -150,6 +152,7 @@ struct seg {
 	/* fixed by the media loop before begun */
 	struct session *session;
 	char user[ID_MAX + 1];
+	enum record_mode mode; /* MODE_SINGLE, or MODE_MIXED: user is "0" */
 	int64_t start_ms;
 	uint8_t silent[512]; /* a silent frame, to open the file with */
 	size_t silent_len;

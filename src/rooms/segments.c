@@ -432,7 +432,7 @@ static void on_begin_again(struct timer *timer, int64_t now_us)
 void seg_on_begun(struct seg *seg)
 {
 	struct task *t = seg->session->owner;
-	struct task_track *tr = task_get_track(t, seg->user, MODE_SINGLE);
+	struct task_track *tr = task_get_track(t, seg->user, seg->mode);
 
 	if (!tr) {
 		log_error("task=%" PRIu64 " user=%s waits: out of memory",

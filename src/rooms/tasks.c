@@ -214,7 +214,8 @@ static int make_session(struct task *t)
 		return ENOMEM;
 	s->task = t->row.id;
 	s->room_key = t->room->key;
-	s->track = (struct track_config){
+	s->has_single = true;
+	s->single = (struct track_config){
 		.mp3 = {.sample_rate = rec->sample_rate, .bit_s = 64000},
 		.segment_frames = (uint64_t)sound_pos_of_us(rec->segment_us),
 		.max_waiting = MAX_WAITING,

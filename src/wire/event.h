@@ -43,6 +43,7 @@ enum event_kind {
 };
 
 enum record_mode { MODE_SINGLE, MODE_MIXED, MODE_BOTH };
+enum record_format { FORMAT_MP3, FORMAT_OGG };
 
 /** LeaveCode of 302 (tencent.md section 2.3). */
 enum leave_code {
