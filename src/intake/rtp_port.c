@@ -32,8 +32,14 @@ int rtp_port_open(struct loop *loop, const struct addr *at, struct input *in,
 		mem_free(p);
 		return err;
 	}
+	udp_unwatch(p->udp);
 	*out = p;
 	return 0;
+}
+
+void rtp_port_read(struct rtp_port *p)
+{
+	udp_read(p->udp);
 }
 
 void rtp_port_addr(const struct rtp_port *p, struct addr *out)

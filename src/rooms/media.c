@@ -6,9 +6,11 @@
  *       make segments.
  * WHY   Nothing of a room is touched by two threads.
  * DESIGN
- *   A voice is worked on every WORK_US: packets whose time has come are
- *   decoded, encoded and pushed to the file threads in one batch, which
- *   keeps one codec's state in the cache.  The voices of a room follow each
+ *   A voice is worked on every WORK_US: its socket is read (the kernel has
+ *   stamped the arrivals, so nobody need wait for them), packets whose time
+ *   has come are decoded, encoded and pushed to the file threads in one
+ *   batch: one system call for all of them, and one codec's state in the
+ *   cache.  The voices of a room follow each
  *   other, and their mixes come behind them.  Work stops after SLICE_US and
  *   goes on in the next turn, so sockets are always served.
  *

@@ -105,6 +105,7 @@ struct voice {
 	struct media_work work;
 	struct input *input;
 	struct rtp_port *port;
+	int64_t taken_us; /* its port was read */
 	int64_t heard_pos;
 	struct link parts; /* of the running sessions */
 };

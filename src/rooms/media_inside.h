@@ -114,6 +114,8 @@ void part_push(struct part *p, int64_t now_us);
 
 /* ---- media_voice.c, media_session.c ------------------------------------------ */
 
+/** Read its port, and let what is due become chunks. */
+void voice_take(struct voice *v, int64_t now_us);
 /** Decode only if somebody listens. */
 void voice_match_decode(struct voice *v);
 void session_match(struct session *s, int64_t pos);

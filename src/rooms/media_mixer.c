@@ -71,7 +71,7 @@ static int64_t find_floor(const struct mixer *x, int64_t now_us)
 	LIST_EACH(&x->session->parts, l, after)
 	{
 		struct part *p = CONTAINER_OF(l, struct part, in_session);
-		int64_t pos = input_floor(p->voice->input, now_us);
+		int64_t pos = input_floor(p->voice->input, p->voice->taken_us);
 
 		if (pos < p->from_pos) /* it adds nothing before */
 			pos = p->from_pos;

@@ -158,7 +158,7 @@ static void free_ended(struct session *s, int64_t now_us)
 		struct part *p = CONTAINER_OF(l, struct part, in_session);
 
 		if (p->end_pos <= pos) {
-			input_advance(p->voice->input, now_us);
+			voice_take(p->voice, now_us);
 			part_free(p);
 		} else if (p->end_pos != INT64_MAX) {
 			s->is_ending = true;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
+#include "base/clock.h"
 #include "rooms/media_inside.h"
 
 enum { LOUD = 33 }; /* of 32768, -60 dBFS: less is nobody heard */
@@ -84,11 +85,18 @@ static void publish_stats(struct voice *v)
 			memory_order_relaxed);
 }
 
+void voice_take(struct voice *v, int64_t now_us)
+{
+	rtp_port_read(v->port);
+	v->taken_us = now_us;
+	input_advance(v->input, now_us);
+}
+
 static void work(struct media_work *w, int64_t now_us)
 {
 	struct voice *v = CONTAINER_OF(w, struct voice, work);
 
-	input_advance(v->input, now_us);
+	voice_take(v, now_us);
 	LIST_EACH(&v->parts, l, after)
 	{
 		part_push(CONTAINER_OF(l, struct part, in_voice), now_us);
@@ -145,8 +153,10 @@ fail:
 
 static void voice_close(struct voice *v)
 {
-	int64_t pos = sound_pos_of_us(loop_now_us(v->media->loop));
+	int64_t now_us = clock_now_us();
+	int64_t pos = sound_pos_of_us(now_us);
 
+	voice_take(v, now_us);
 	input_flush(v->input, pos);
 	publish_stats(v);
 	LIST_EACH(&v->parts, l, after)
@@ -178,13 +188,14 @@ static void on_voice_answer(struct mail *mail)
 static void on_voice_wish(struct mail *mail)
 {
 	struct voice *v = CONTAINER_OF(mail, struct voice, mail);
+	int64_t now_us = clock_now_us();
 
 	v->err = 0;
 	if (v->wish.open && !v->input)
 		v->err = voice_open(v);
 	if (v->input) {
-		input_set_mic(v->input, v->wish.mic,
-			      sound_pos_of_us(loop_now_us(v->media->loop)));
+		voice_take(v, now_us); /* what was sent before */
+		input_set_mic(v->input, v->wish.mic, sound_pos_of_us(now_us));
 		if (!v->wish.open)
 			voice_close(v);
 	}
