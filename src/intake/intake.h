@@ -122,8 +122,8 @@ struct rtp_port;
  */
 MUST_CHECK int rtp_port_open(struct loop *loop, const struct addr *at,
 			     struct input *in, struct rtp_port **out);
-/** Take what has come since the last time; call it as often as
- *  input_advance, and before it.  The loop does not watch the port. */
+/** Take what has come since the last time, and emit what became due meanwhile;
+ *  call it before input_advance.  The loop does not watch the port. */
 void rtp_port_read(struct rtp_port *p);
 /** The address it is bound to. */
 void rtp_port_addr(const struct rtp_port *p, struct addr *out);

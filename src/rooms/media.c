@@ -35,6 +35,7 @@
 enum {
 	SLICE_US = 5 * 1000,
 	LATE_US = 50 * 1000,
+	BEHIND_US = 400 * 1000,	  /* a socket holds some seconds */
 	CLOCK_STEP_US = 20 * 1000 /* less is the time between two readings */
 };
 
@@ -158,6 +159,8 @@ static void on_work(struct timer *t, int64_t now_us)
 
 		if (w->due_us > now || now - began > SLICE_US)
 			break;
+		if (now - w->due_us > BEHIND_US)
+			counter_add(COUNT_work_late, 1);
 		w->run(w, now);
 		w->due_us = now + WORK_US;
 		list_remove(&w->link);
