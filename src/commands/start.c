@@ -10,12 +10,14 @@
 static const char help[] =
 	"usage: tapeop start --app ID --room ROOM [options]\n"
 	"\n"
-	"Record a room: one file a speaker.  Prints the task's id, once the\n"
-	"task is durable.\n"
+	"Record a room: one file a speaker, one for all, or both.  Prints the\n"
+	"task's id, once the task is durable.\n"
 	"\n"
 	"  --app ID           the app's id\n"
 	"  --room ROOM        the room; somebody must be in it\n"
-	"  --mode MODE        single (mixed is not there yet)\n"
+	"  --mode MODE        single (the default), mixed or both\n"
+	"  --format FORMAT    mp3 or ogg; unless given: as the app is set up\n"
+	"  --sample-rate HZ   of mp3: 48000, 24000 or 16000; the same\n"
 	"  --subscribe U,U    record only these users (at most 20); may be\n"
 	"                     repeated; a comma in an id is written \\,\n"
 	"  --unsubscribe U,U  record all but these; the same\n" CLIENT_HELP "\n"
@@ -26,7 +28,7 @@ enum { USER_MAX = 4096 /* bytes that are sent of one id */ };
 
 struct start {
 	struct client client;
-	const char *app, *room, *mode;
+	const char *app, *room, *mode, *format, *sample_rate;
 	struct client_values subscribe, unsubscribe;
 };
 
@@ -72,11 +74,17 @@ static int set_users(json_t *body, const char *key,
 	return bad;
 }
 
-static json_t *make_body(const struct start *s)
+static json_t *make_body(const struct start *s, int64_t rate)
 {
 	json_t *body = json_pack("{s:s}", "mode", s->mode ? s->mode : "single");
 	int bad = 0;
 
+	if (s->format)
+		bad |= json_object_set_new(body, "format",
+					   json_string(s->format));
+	if (s->sample_rate)
+		bad |= json_object_set_new(body, "sample_rate",
+					   json_integer(rate));
 	bad |= set_users(body, "subscribe", &s->subscribe);
 	bad |= set_users(body, "unsubscribe", &s->unsubscribe);
 	if (!bad)
@@ -87,12 +95,16 @@ static json_t *make_body(const struct start *s)
 
 static int start(struct start *s)
 {
-	json_t *body = make_body(s);
-	json_t *task = NULL;
+	json_t *task = NULL, *body;
+	int64_t rate = 0;
 	struct buf path;
 	struct err e;
 	int code = EXIT_DONE;
 
+	if (s->sample_rate && str_to_i64(s->sample_rate, 1, 192000, &rate))
+		return client_usage(&s->client, "--sample-rate: 48000, 24000 "
+						"or 16000");
+	body = make_body(s, rate);
 	if (!body)
 		return client_usage(&s->client, "the lists must be UTF-8");
 	buf_init(&path, 4096);
@@ -123,6 +135,8 @@ int command_start(int argc, char **argv)
 		{.name = "app", .value = &s.app},
 		{.name = "room", .value = &s.room},
 		{.name = "mode", .value = &s.mode},
+		{.name = "format", .value = &s.format},
+		{.name = "sample-rate", .value = &s.sample_rate},
 		{.name = "subscribe", .values = &s.subscribe},
 		{.name = "unsubscribe", .values = &s.unsubscribe},
 	};

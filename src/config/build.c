@@ -269,6 +269,7 @@ static int build_app(struct builder *b, struct mark *at, struct err *e)
 {
 	struct config *c = b->config;
 	struct config_app *app = open_app(b);
+	static const uint32_t rates[] = {48000, 24000, 16000};
 	struct recording_config *r = &app->app.recording;
 	int err;
 
@@ -282,7 +283,11 @@ static int build_app(struct builder *b, struct mark *at, struct err *e)
 	}
 	app->app.name = take(b, SET_APP_NAME);
 	app->secret_key = take(b, SET_APP_SECRET_KEY);
-	r->sample_rate = (uint32_t)number(b, SET_REC_SAMPLE_RATE);
+	r->auto_mode = (enum auto_mode)number(b, SET_REC_AUTO);
+	r->format = (enum record_format)number(b, SET_REC_FORMAT);
+	r->sample_rate = rates[number(b, SET_REC_SAMPLE_RATE)];
+	r->max_idle_us = number(b, SET_REC_MAX_IDLE);
+	r->hold_empty_us = number(b, SET_REC_HOLD_EMPTY);
 	r->segment_us = number(b, SET_REC_SEGMENT);
 	r->mic_off_splits = number(b, SET_REC_MIC_OFF) == 0;
 	r->mic_off_after_us = number(b, SET_REC_MIC_OFF_AFTER);

@@ -120,9 +120,8 @@ static int status_of(int err)
 		return 404;
 	case EEXIST:
 	case EALREADY:
+	case EBUSY:
 		return 409;
-	case ENOTSUP:
-		return 501;
 	case ENOSPC:
 		return 507;
 	default:

@@ -119,13 +119,17 @@ static int add_room(const struct room_info *room, void *arg)
 {
 	struct room_walk *w = arg;
 	json_t *inputs = json_array();
+	json_t *tasks = json_array();
 	json_t *item;
 	int err = rooms_each_input(w->rooms, room->app, room->room, add_input,
 				   inputs);
 
-	item = json_pack("{s:I, s:s, s:o, s:o?}", "app", (json_int_t)room->app,
-			 "room", room->room, "inputs", inputs, "task_id",
-			 room->task ? call_id(room->task) : json_null());
+	for (size_t i = 0; i < room->n_tasks; i++)
+		json_array_append_new(tasks, call_id(room->tasks[i]));
+	item = json_pack("{s:I, s:s, s:o, s:o, s:o?}", "app",
+			 (json_int_t)room->app, "room", room->room, "inputs",
+			 inputs, "task_ids", tasks, "task_id",
+			 room->n_tasks ? call_id(room->tasks[0]) : json_null());
 	if (err || json_array_append_new(w->list, item))
 		return ENOMEM;
 	return 0;

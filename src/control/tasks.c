@@ -11,6 +11,9 @@
 #include "sound/sound.h"
 
 static const char *const modes[] = {"single", "mixed", "both", NULL};
+static const char *const formats[] = {"mp3", "ogg", NULL};
+
+enum { IDLE_MAX_MS = 240 * 3600 * 1000 };
 
 /* ---- JSON --------------------------------------------------------------------- */
 
@@ -21,14 +24,18 @@ static json_t *time_json(int64_t ms)
 
 static json_t *row_json(const struct task_row *t)
 {
-	return json_pack("{s:o, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o}",
-			 "task_id", call_id(t->id), "app", (json_int_t)t->app,
-			 "room", t->room, "mode", modes[t->mode], "state",
-			 task_state_name(t->state), "reason", t->reason,
-			 "reason_text", t->reason_text, "created_ms",
-			 (json_int_t)t->created_ms, "stopped_ms",
-			 time_json(t->stopped_ms), "finished_ms",
-			 time_json(t->finished_ms));
+	return json_pack(
+		"{s:o, s:I, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:I, s:o, s:o, "
+		"s:b, s:b, s:I, s:I}",
+		"task_id", call_id(t->id), "app", (json_int_t)t->app, "room",
+		t->room, "mode", modes[t->mode], "format", formats[t->format],
+		"sample_rate", (int)t->sample_rate, "state",
+		task_state_name(t->state), "reason", t->reason, "reason_text",
+		t->reason_text, "created_ms", (json_int_t)t->created_ms,
+		"stopped_ms", time_json(t->stopped_ms), "finished_ms",
+		time_json(t->finished_ms), "auto", t->is_auto, "paused",
+		t->is_paused, "max_idle_ms", (json_int_t)t->max_idle_ms,
+		"hold_empty_ms", (json_int_t)t->hold_empty_ms);
 }
 
 static void add_lists(json_t *item, const struct task_row *t)
@@ -58,16 +65,28 @@ static json_t *task_json(struct call *c, const struct task_row *t)
 
 static json_t *info_json(const struct task_info *t)
 {
+	const struct task_row row = {
+		.id = t->id,
+		.app = t->app,
+		.mode = t->mode,
+		.format = t->format,
+		.sample_rate = t->sample_rate,
+		.state = t->state,
+		.created_ms = t->created_ms,
+		.stopped_ms = t->stopped_ms,
+		.is_auto = t->is_auto,
+		.is_paused = t->is_paused,
+		.max_idle_ms = t->max_idle_ms,
+		.hold_empty_ms = t->hold_empty_ms,
+	};
+	json_t *item = row_json(&row);
 	json_t *users = json_array();
-	json_t *item = json_pack(
-		"{s:o, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:i}",
-		"task_id", call_id(t->id), "app", (json_int_t)t->app, "room",
-		t->room, "mode", modes[t->mode], "state",
-		task_state_name(t->state), "reason", t->reason, "reason_text",
-		t->reason_text, "created_ms", (json_int_t)t->created_ms,
-		"stopped_ms", time_json(t->stopped_ms), "finished_ms",
-		json_null(), "segments_open", (int)t->segments_open);
 
+	json_object_set_new(item, "room", json_string(t->room));
+	json_object_set_new(item, "reason", json_string(t->reason));
+	json_object_set_new(item, "reason_text", json_string(t->reason_text));
+	json_object_set_new(item, "segments_open",
+			    json_integer(t->segments_open));
 	for (size_t i = 0; i < t->subscribe.n; i++)
 		json_array_append_new(users,
 				      json_string(t->subscribe.users[i]));
@@ -123,13 +142,39 @@ static void on_done(const struct err *e, const struct task_info *t, void *arg)
 		call_reply(arg, 200, info_json(t));
 }
 
+/** One of the rates that MP3 has a preset for. */
+static bool read_rate(struct call *c, struct task_wish *wish)
+{
+	int64_t rate = 0;
+
+	if (!call_integer(c, "sample_rate", 16000, 48000, &rate))
+		return false;
+	if (rate && rate != 16000 && rate != 24000 && rate != 48000) {
+		call_problem(c, 400, "sample_rate",
+			     "sample_rate: must be one of: 48000, 24000, "
+			     "16000");
+		return false;
+	}
+	if (rate && rate != 48000 && wish->format == FORMAT_OGG) {
+		call_problem(c, 400, "sample_rate",
+			     "sample_rate: of format mp3 only; ogg has 48000");
+		return false;
+	}
+	wish->sample_rate = (uint32_t)rate;
+	return true;
+}
+
 void tasks_start(struct call *c)
 {
-	static const char *const keys[] = {"mode", "subscribe", "unsubscribe",
-					   NULL};
+	static const char *const keys[] = {
+		"mode",		 "format",    "sample_rate", "max_idle_ms",
+		"hold_empty_ms", "subscribe", "unsubscribe", NULL};
 	struct task_wish wish = {.room = c->parts[1],
 				 .client_ip = c->client_ip,
-				 .platform = "RESTAPI"};
+				 .platform = "RESTAPI",
+				 .format = -1,
+				 .max_idle_ms = -1,
+				 .hold_empty_ms = -1};
 	bool given;
 	int mode = MODE_SINGLE;
 
@@ -138,6 +183,12 @@ void tasks_start(struct call *c)
 	if (!call_app(c, c->parts[0], &wish.app) ||
 	    !call_name(c, c->parts[1], "room") || !call_keys(c, keys) ||
 	    !call_choice(c, "mode", modes, &mode) ||
+	    !call_choice(c, "format", formats, &wish.format) ||
+	    !read_rate(c, &wish) ||
+	    !call_integer(c, "max_idle_ms", 0, IDLE_MAX_MS,
+			  &wish.max_idle_ms) ||
+	    !call_integer(c, "hold_empty_ms", 0, IDLE_MAX_MS,
+			  &wish.hold_empty_ms) ||
 	    !call_lists(c, &wish.subscribe, &given))
 		return;
 	wish.mode = (enum record_mode)mode;
@@ -146,20 +197,23 @@ void tasks_start(struct call *c)
 
 void tasks_change(struct call *c)
 {
-	static const char *const keys[] = {"subscribe", "unsubscribe", NULL};
-	struct subscription lists;
+	static const char *const keys[] = {"subscribe", "unsubscribe", "paused",
+					   NULL};
+	struct task_change change = {0};
 	uint64_t id;
-	bool given;
 
 	if (!call_number(c, c->parts[0], "task", &id) || !call_keys(c, keys) ||
-	    !call_lists(c, &lists, &given))
+	    !call_lists(c, &change.subscribe, &change.has_lists) ||
+	    !call_bool(c, "paused", &change.paused))
 		return;
-	if (!given) {
+	change.has_paused = json_object_get(c->body, "paused") != NULL;
+	if (!change.has_lists && !change.has_paused) {
 		call_problem(c, 400, "subscribe",
-			     "subscribe or unsubscribe: one is required");
+			     "subscribe, unsubscribe or paused: one is "
+			     "required");
 		return;
 	}
-	rooms_task_subscribe(c->control->rooms, id, &lists, on_done, c);
+	rooms_task_change(c->control->rooms, id, &change, on_done, c);
 }
 
 static void on_one_task(struct store_rows *rows, void *arg)

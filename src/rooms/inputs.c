@@ -176,6 +176,7 @@ static void member_close(struct member *m)
 	m->state = MEMBER_CLOSING;
 	m->close_sent = true;
 	wish(m);
+	keeper_look(m->room);
 }
 
 /* ---- adding ---------------------------------------------------------------- */
@@ -203,6 +204,7 @@ static void on_row_put(const struct store_result *result, void *arg)
 	rooms_tell(m->room->rooms, "%s joined room %s", m->row.user,
 		   m->row.room);
 	answer(m, &e);
+	keeper_look(m->room);
 	free_if_closed(m);
 }
 

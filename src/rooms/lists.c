@@ -1,6 +1,7 @@
 /** rooms/lists.c -- whom a task records: its allow list or block list. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -23,6 +24,15 @@ int lists_check(const struct subscription *s, struct err *e)
 			return e->code;
 	}
 	return 0;
+}
+
+static bool is_listed(const struct task *t, const char *user)
+{
+	for (size_t i = 0; i < t->subscribe.n; i++) {
+		if (!strcmp(t->users[i], user))
+			return true;
+	}
+	return false;
 }
 
 void lists_set(struct task *t, const struct subscription *s)
@@ -74,4 +84,20 @@ void lists_read(struct task *t)
 	}
 	lists_set(t, &s);
 	json_decref(root);
+}
+
+bool lists_are(const struct task *t, const struct subscription *s)
+{
+	if (t->subscribe.n != s->n || (s->n && t->subscribe.allow != s->allow))
+		return false;
+	for (size_t i = 0; i < s->n; i++) {
+		if (!is_listed(t, s->users[i]))
+			return false;
+	}
+	return true;
+}
+
+bool lists_want(const struct task *t, const char *user)
+{
+	return !t->subscribe.n || is_listed(t, user) == t->subscribe.allow;
 }

@@ -34,7 +34,11 @@ struct room {
 	char id[ID_MAX + 1];
 	struct media *media;
 	struct link members; /* struct member */
-	struct task *task;   /* the one that runs or is being started */
+	struct link tasks;   /* that run or are being started */
+	/* keeper.c */
+	bool auto_over;		/* its task was stopped by hand */
+	struct task *auto_task; /* the one that started by itself */
+	int64_t auto_retry_us;	/* after a start that failed */
 };
 
 /** A request that waits for its answer. */
@@ -74,9 +78,10 @@ struct task_call {
 	void *arg;
 };
 
-/** A caller of stop who waits for the commit. */
-struct stop_call {
+/** A caller of stop or change who waits for the commit of it. */
+struct due_call {
 	struct link in_task;
+	unsigned what; /* enum task_due */
 	struct task_call call;
 };
 
@@ -93,7 +98,7 @@ struct task_track {
 
 /** What the next commit of a task's row has to store or tell. */
 enum task_due {
-	DUE_LISTS = 1,
+	DUE_CHANGE = 1,
 	DUE_STOPPING = 2,
 	DUE_FAILED = 4, /* + event */
 	DUE_STOPPED = 8 /* + event */
@@ -103,6 +108,7 @@ struct task {
 	struct map_node node; /* in rooms.tasks, by id */
 	struct rooms *rooms;
 	struct room *room; /* NULL when recording is over */
+	struct link in_room;
 	struct rooms_app *app;
 	struct task_row row;
 	struct subscription subscribe; /* users point into users[] */
@@ -119,11 +125,12 @@ struct task {
 	bool mail_out;
 	bool stop_wanted, drained, finishing;
 	int64_t stop_pos;
-	bool starting;		/* its first commit is under way */
-	bool stop_after_start;	/* a stop came while starting */
-	unsigned due, due_sent; /* enum task_due; sent: under way */
-	struct task_call call;	/* start */
-	struct link stops;	/* struct stop_call */
+	int64_t empty_us, idle_us; /* since when; 0: it is not (keeper.c) */
+	bool starting;		   /* its first commit is under way */
+	bool stop_after_start;	   /* a stop came while starting */
+	unsigned due, due_sent;	   /* enum task_due; sent: under way */
+	struct task_call call;	   /* start */
+	struct link calls;	   /* struct due_call */
 	struct timer retry;
 	void (*retry_fn)(struct task *t);
 	struct telling telling;
@@ -152,7 +159,7 @@ struct rooms {
 	bool stopping;
 	void (*stop_done)(void *arg);
 	void *stop_arg;
-	struct timer stop_timer;
+	struct timer stop_timer, watch_timer;
 	void (*story)(const char *line, void *arg);
 	void *story_arg;
 };
@@ -196,9 +203,24 @@ struct task_track *task_get_track(struct task *t, const char *user,
 /** Call t->retry_fn again in a second. */
 void task_retry(struct task *t, void (*fn)(struct task *t));
 
+/** End a running task for this reason; the wish is durable first. */
+void task_stop(struct task *t, enum leave_code why);
+/** Start one; as rooms_task_start, which checks the wish. */
+void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
+		rooms_task_fn *done, void *arg);
+
+/* keeper.c: tasks that begin and end by themselves */
+void keeper_start(struct rooms *r);
+/** Somebody has come or gone. */
+void keeper_look(struct room *room);
+
 /* lists.c */
 /** Returns 0 or EINVAL with `e` naming the list and what is permitted. */
 int lists_check(const struct subscription *s, struct err *e);
+/** Are these the task's, in whatever order? */
+bool lists_are(const struct task *t, const struct subscription *s);
+/** Does the task record this user? */
+bool lists_want(const struct task *t, const char *user);
 /** Copy into the task. */
 void lists_set(struct task *t, const struct subscription *s);
 /** Write them into the task's row.  Returns 0, or ENOMEM: the row has none. */

@@ -70,6 +70,7 @@ struct room *rooms_get_room(struct rooms *r, struct rooms_app *app,
 	str_copy(room->id, sizeof(room->id), id);
 	room->media = r->media[room_key_hash(&room->key) % r->n_media];
 	list_init(&room->members);
+	list_init(&room->tasks);
 	if (map_add(&r->rooms, &room->node, room->key.bytes, room->key.len)) {
 		mem_free(room);
 		return NULL;
@@ -79,7 +80,7 @@ struct room *rooms_get_room(struct rooms *r, struct rooms_app *app,
 
 void room_drop_if_empty(struct room *room)
 {
-	if (!list_is_empty(&room->members) || room->task)
+	if (!list_is_empty(&room->members) || !list_is_empty(&room->tasks))
 		return;
 	map_remove(&room->rooms->rooms, &room->node);
 	mem_free(room);
@@ -108,13 +109,17 @@ int rooms_each(const struct rooms *r,
 		struct room_info info = {
 			.app = room->app->id,
 			.room = room->id,
-			.task = room->task ? room->task->row.id : 0,
 		};
 		int err;
 
 		LIST_EACH(&room->members, l, after)
 		{
 			info.inputs++;
+		}
+		LIST_EACH(&room->tasks, l, after)
+		{
+			info.tasks[info.n_tasks++] =
+				CONTAINER_OF(l, struct task, in_room)->row.id;
 		}
 		err = fn(&info, arg);
 		if (err)
@@ -293,6 +298,8 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 		err = start_media(r, &c->media);
 	if (!err)
 		err = recovery_run(r, e);
+	if (!err)
+		keeper_start(r);
 	if (err && !e->code)
 		err_set(e, err, "", "cannot start: %s", strerror(err));
 	*out = r; /* also on failure: rooms_stop and rooms_free end it */
@@ -346,6 +353,7 @@ void rooms_free(struct rooms *r)
 		return;
 	assert(!r->members.n && !r->tasks.n && !r->rooms.n);
 	timer_stop(&r->stop_timer);
+	timer_stop(&r->watch_timer);
 	for (unsigned i = 0; i < r->n_media; i++)
 		media_free(r->media[i]);
 	upload_free(r->upload);

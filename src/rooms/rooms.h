@@ -34,9 +34,15 @@
 
 struct rooms;
 
+enum auto_mode { AUTO_OFF, AUTO_SINGLE, AUTO_MIXED, AUTO_BOTH };
+
 /** apps[].recording */
 struct recording_config {
-	uint32_t sample_rate;	  /* 48000 */
+	enum auto_mode auto_mode; /* record every room by itself */
+	enum record_format format;
+	uint32_t sample_rate;	  /* of MP3: 48000, 24000, 16000 */
+	int64_t max_idle_us;	  /* 0: never */
+	int64_t hold_empty_us;	  /* 12 h */
 	int64_t segment_us;	  /* 2 h */
 	bool mic_off_splits;	  /* mic_off: split | silence */
 	int64_t mic_off_after_us; /* 2 s */
@@ -136,7 +142,10 @@ bool rooms_input_info(const struct rooms *r, uint64_t id,
 
 /* ---- tasks ------------------------------------------------------------ */
 
-enum { SUBSCRIBE_MAX = 20 };
+enum {
+	SUBSCRIBE_MAX = 20,
+	TASKS_MAX = 8 /* in one room */
+};
 
 /** Allow list or block list, never both. */
 struct subscription {
@@ -148,7 +157,11 @@ struct subscription {
 struct task_wish {
 	uint32_t app;
 	const char *room;
-	enum record_mode mode; /* SINGLE; others: ENOTSUP until they exist */
+	enum record_mode mode;
+	int format;	       /* enum record_format; -1: the app's */
+	uint32_t sample_rate;  /* of MP3; 0: the app's */
+	int64_t max_idle_ms;   /* -1: the app's */
+	int64_t hold_empty_ms; /* -1: the app's */
 	struct subscription subscribe;
 	const char *client_ip; /* of the caller */
 	const char *platform;  /* "RESTAPI" */
@@ -164,10 +177,22 @@ struct task_info {
 	int64_t created_ms, stopped_ms;
 	unsigned segments_open;
 	struct subscription subscribe;
+	enum record_format format;
+	uint32_t sample_rate;
+	int64_t max_idle_ms, hold_empty_ms;
+	bool is_auto, is_paused;
 };
 
-/** err 0, or ENOENT (app, room, task), EEXIST (the room has a task), EINVAL,
- *  EALREADY (not running any more), ENOTSUP, ENOSPC (disk low), ENOMEM, EIO. */
+/** What may be changed while a task runs. */
+struct task_change {
+	bool has_lists, has_paused;
+	struct subscription subscribe;
+	bool paused; /* silence is recorded, whatever is said */
+};
+
+/** err 0, or ENOENT (app, room, task), EEXIST (a task that records the room in
+ *  this way), EBUSY (TASKS_MAX run), EINVAL, EALREADY (not running any more),
+ *  ENOSPC (disk low), ENOMEM, EIO. */
 typedef void(rooms_task_fn)(const struct err *err, const struct task_info *t,
 			    void *arg);
 
@@ -175,10 +200,11 @@ typedef void(rooms_task_fn)(const struct err *err, const struct task_info *t,
  *  an input). */
 void rooms_task_start(struct rooms *r, const struct task_wish *wish,
 		      rooms_task_fn *done, void *arg);
-/** Change the lists of a running task. */
-void rooms_task_subscribe(struct rooms *r, uint64_t id,
-			  const struct subscription *s, rooms_task_fn *done,
-			  void *arg);
+/** Change the lists of a running task, or pause it; answered
+ *  after the commit. */
+void rooms_task_change(struct rooms *r, uint64_t id,
+		       const struct task_change *change, rooms_task_fn *done,
+		       void *arg);
 /** Stop; answered when the wish is durable (state stopping); the segments
  *  close right after.  Stopping twice is fine. */
 void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
@@ -193,7 +219,8 @@ struct room_info {
 	uint32_t app;
 	const char *room;
 	size_t inputs;
-	uint64_t task; /* running, 0: none */
+	size_t n_tasks; /* running */
+	uint64_t tasks[TASKS_MAX];
 };
 
 /** Call fn for every room, its inputs, or every task in memory; stops on

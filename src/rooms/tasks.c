@@ -4,7 +4,7 @@
  * WHAT  A wish is committed, then the media loop is told, then its answer
  *       (drained) commits what comes next.
  * DESIGN
- *   start   reservation in memory (one task a room) -> commit `running` +
+ *   start   reservation in memory (none like it in the room) -> commit `running` +
  *           event task_started -> answer the caller -> session
  *   stop    commit `stopping` -> answer -> session.stop -> drained, all
  *           segments done -> commit `stopped` + task_stopped -> finish.c
@@ -73,6 +73,12 @@ static void info_of(const struct task *t, struct task_info *out)
 		.stopped_ms = t->row.stopped_ms,
 		.segments_open = t->segs,
 		.subscribe = t->subscribe,
+		.format = t->row.format,
+		.sample_rate = t->row.sample_rate,
+		.max_idle_ms = t->row.max_idle_ms,
+		.hold_empty_ms = t->row.hold_empty_ms,
+		.is_auto = t->row.is_auto,
+		.is_paused = t->row.is_paused,
 	};
 }
 
@@ -156,6 +162,7 @@ static void sync_session(struct task *t)
 	s->wish.epoch = t->epoch_wanted;
 	s->wish.stop = t->stop_wanted;
 	s->wish.stop_pos = t->stop_pos;
+	s->wish.paused = t->row.is_paused;
 	s->wish.allow = t->subscribe.allow;
 	s->wish.n_users = t->subscribe.n;
 	memcpy(s->wish.users, t->users, sizeof(t->users));
@@ -205,9 +212,36 @@ static void on_session_answered(struct session *s)
 	task_check(t);
 }
 
-static int make_session(struct task *t)
+/** Bits a second that go with a rate. */
+static uint32_t bit_s_of(uint32_t sample_rate)
+{
+	switch (sample_rate) {
+	case 16000:
+		return 32000;
+	case 24000:
+		return 48000;
+	default:
+		return 64000;
+	}
+}
+
+static struct track_config track_of(const struct task *t, enum record_mode mode)
 {
 	const struct recording_config *rec = &t->app->recording;
+	const bool is_mix = mode == MODE_MIXED;
+	const enum track_kind ogg = is_mix ? TRACK_OGG_OPUS : TRACK_OGG_COPY;
+
+	return (struct track_config){
+		.kind = t->row.format == FORMAT_OGG ? ogg : TRACK_MP3,
+		.mp3 = {.sample_rate = t->row.sample_rate,
+			.bit_s = bit_s_of(t->row.sample_rate)},
+		.segment_frames = (uint64_t)sound_pos_of_us(rec->segment_us),
+		.max_waiting = MAX_WAITING,
+	};
+}
+
+static int make_session(struct task *t)
+{
 	struct session *s = mem_zalloc(sizeof(*s));
 
 	if (!s)
@@ -216,12 +250,8 @@ static int make_session(struct task *t)
 	s->room_key = t->room->key;
 	s->has_single = t->row.mode != MODE_MIXED;
 	s->has_mixed = t->row.mode != MODE_SINGLE;
-	s->single = (struct track_config){
-		.mp3 = {.sample_rate = rec->sample_rate, .bit_s = 64000},
-		.segment_frames = (uint64_t)sound_pos_of_us(rec->segment_us),
-		.max_waiting = MAX_WAITING,
-	};
-	s->mixed = s->single;
+	s->single = track_of(t, MODE_SINGLE);
+	s->mixed = track_of(t, MODE_MIXED);
 	s->media = t->room->media;
 	s->control = t->rooms->loop;
 	s->answered = on_session_answered;
@@ -247,7 +277,7 @@ static int make_task(struct rooms *r, struct rooms_app *app,
 	t->row = *row;
 	list_init(&t->tracks);
 	list_init(&t->confirms);
-	list_init(&t->stops);
+	list_init(&t->calls);
 	if (map_add(&r->tasks, &t->node, &t->row.id, sizeof(t->row.id))) {
 		mem_free(t);
 		return ENOMEM;
@@ -264,7 +294,9 @@ static void leave_room(struct task *t)
 	if (!room)
 		return;
 	t->room = NULL;
-	room->task = NULL;
+	list_remove(&t->in_room);
+	if (room->auto_task == t)
+		room->auto_task = NULL;
 	counter_add(COUNT_tasks_running, -1);
 	room_drop_if_empty(room);
 }
@@ -274,7 +306,7 @@ void task_free(struct task *t)
 	struct rooms *r = t->rooms;
 
 	assert(!t->segs && !t->session && !t->due && !t->due_sent);
-	assert(list_is_empty(&t->stops));
+	assert(list_is_empty(&t->calls));
 	finish_forget(t);
 	leave_room(t);
 	timer_stop(&t->retry);
@@ -294,7 +326,9 @@ static int enter_room(struct task *t, struct room *room)
 	int err;
 
 	t->room = room;
-	room->task = t;
+	list_append(&room->tasks, &t->in_room);
+	if (t->row.is_auto)
+		room->auto_task = t;
 	counter_add(COUNT_tasks_running, 1);
 	err = make_session(t);
 	if (err)
@@ -347,6 +381,62 @@ static int check_disk(struct rooms *r, struct err *e)
 	return 0;
 }
 
+/** What the wish leaves open is as the app has it. */
+static void shape_row(const struct rooms_app *app, const struct task_wish *w,
+		      struct task_row *row)
+{
+	const struct recording_config *rec = &app->recording;
+
+	row->mode = w->mode;
+	row->format =
+		w->format < 0 ? rec->format : (enum record_format)w->format;
+	row->sample_rate = w->sample_rate ? w->sample_rate : rec->sample_rate;
+	if (row->format == FORMAT_OGG)
+		row->sample_rate = SOUND_RATE; /* Opus has no other */
+	row->max_idle_ms = w->max_idle_ms < 0
+				   ? rec->max_idle_us / CLOCK_US_PER_MS
+				   : w->max_idle_ms;
+	row->hold_empty_ms = w->hold_empty_ms < 0
+				     ? rec->hold_empty_us / CLOCK_US_PER_MS
+				     : w->hold_empty_ms;
+}
+
+/** Would it write what `t` writes? */
+static bool is_like(const struct task *t, const struct task_wish *w)
+{
+	struct task_row row = {0};
+
+	shape_row(t->app, w, &row);
+	return t->row.state == TASK_RUNNING && row.mode == t->row.mode &&
+	       row.format == t->row.format &&
+	       row.sample_rate == t->row.sample_rate &&
+	       lists_are(t, &w->subscribe);
+}
+
+static int check_others(const struct room *room, const struct task_wish *w,
+			struct err *e)
+{
+	unsigned n = 0;
+
+	LIST_EACH(&room->tasks, l, after)
+	{
+		struct task *t = CONTAINER_OF(l, struct task, in_room);
+
+		n++;
+		if (is_like(t, w))
+			return err_set(e, EEXIST, "room",
+				       "task %" PRIu64 " records this room "
+				       "already in this way",
+				       t->row.id);
+	}
+	if (n >= TASKS_MAX)
+		return err_set(e, EBUSY, "room",
+			       "%u tasks record this room already: stop one "
+			       "first",
+			       n);
+	return 0;
+}
+
 static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
 {
 	struct room *room;
@@ -366,25 +456,43 @@ static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
 			       "there is no room %.128s: it exists once "
 			       "somebody has an input in it",
 			       w->room);
-	if (room->task)
-		return err_set(e, EEXIST, "room",
-			       "task %" PRIu64 " records this room already",
-			       room->task->row.id);
+	if (check_others(room, w, e))
+		return e->code;
 	return check_disk(r, e);
 }
 
 /* ---- what is due ---------------------------------------------------------- */
 
-static void answer_stops(struct task *t, const struct err *e)
+/** Answer those who wait for one of these. */
+static void answer_calls(struct task *t, unsigned what, const struct err *e)
 {
-	while (!list_is_empty(&t->stops)) {
-		struct stop_call *c = CONTAINER_OF(list_first(&t->stops),
-						   struct stop_call, in_task);
+	LIST_EACH(&t->calls, l, after)
+	{
+		struct due_call *c = CONTAINER_OF(l, struct due_call, in_task);
 
+		if (!(c->what & what))
+			continue;
 		list_remove(&c->in_task);
 		answer(&c->call, t, e);
 		mem_free(c);
 	}
+}
+
+/** Answer `call` once `what` is committed.  false: out of memory, answered. */
+static bool wait_for(struct task *t, enum task_due what, struct task_call *call)
+{
+	struct due_call *c = mem_zalloc(sizeof(*c));
+	struct err e = {0};
+
+	if (!c) {
+		err_set(&e, ENOMEM, "", "out of memory");
+		answer(call, t, &e);
+		return false;
+	}
+	c->call = *call;
+	c->what = what;
+	list_append(&t->calls, &c->in_task);
+	return true;
 }
 
 static void commit_due(struct task *t);
@@ -408,16 +516,16 @@ static void on_due_committed(const struct store_result *result, void *arg)
 	}
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " %s%s", t->row.app,
 		 t->row.room, t->row.id, task_state_name(t->row.state),
-		 sent == DUE_LISTS ? ", lists changed" : "");
+		 sent == DUE_CHANGE ? ", changed" : "");
 	if (sent & DUE_STOPPED) {
 		crash_point("task.stopped");
 		leave_room(t);
 	}
 	if (sent & DUE_STOPPING) {
 		crash_point("task.stopping");
-		answer_stops(t, &e);
 		stop_sound(t);
 	}
+	answer_calls(t, sent, &e);
 	task_check(t);
 }
 
@@ -457,10 +565,10 @@ static void make_due(struct task *t, enum task_due what)
 
 /* ---- start ----------------------------------------------------------------------- */
 
-static void begin_stop(struct task *t)
+static void begin_stop(struct task *t, enum leave_code why)
 {
 	t->row.state = TASK_STOPPING;
-	t->row.leave_code = LEAVE_API;
+	t->row.leave_code = why;
 	make_due(t, DUE_STOPPING);
 }
 
@@ -474,7 +582,7 @@ static void start_failed(struct task *t, const struct store_result *result)
 	answer(&t->call, t, &e);
 	err_set(&e, ENOENT, "task", "task %" PRIu64 " did not start",
 		t->row.id);
-	answer_stops(t, &e);
+	answer_calls(t, ~0U, &e);
 	mem_free(t->session);
 	t->session = NULL;
 	t->due = 0;
@@ -499,19 +607,20 @@ static void on_start_committed(const struct store_result *result, void *arg)
 		   t->row.room);
 	wish(t);
 	if (t->stop_after_start)
-		begin_stop(t);
+		begin_stop(t, t->row.leave_code);
 	answer(&t->call, t, &e);
 	commit_due(t);
 	if (t->rooms->stopping)
 		task_suspend(t);
 }
 
-static int begin_task(struct rooms *r, const struct task_wish *w,
+static int begin_task(struct rooms *r, const struct task_wish *w, bool is_auto,
 		      struct task **out)
 {
+	struct rooms_app *app = rooms_find_app(r, w->app);
 	struct task_row row = {
 		.app = w->app,
-		.mode = w->mode,
+		.is_auto = is_auto,
 		.state = TASK_RUNNING,
 		.created_ms = clock_unix_ms(),
 	};
@@ -524,7 +633,8 @@ static int begin_task(struct rooms *r, const struct task_wish *w,
 		 w->client_ip ? w->client_ip : "127.0.0.1");
 	str_copy(row.platform, sizeof(row.platform),
 		 w->platform ? w->platform : "Unknown");
-	err = make_task(r, rooms_find_app(r, w->app), &row, &t);
+	shape_row(app, w, &row);
+	err = make_task(r, app, &row, &t);
 	if (err)
 		return err;
 	lists_set(t, &w->subscribe);
@@ -539,8 +649,8 @@ static int begin_task(struct rooms *r, const struct task_wish *w,
 	return 0;
 }
 
-void rooms_task_start(struct rooms *r, const struct task_wish *w,
-		      rooms_task_fn *done, void *arg)
+void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
+		rooms_task_fn *done, void *arg)
 {
 	struct task_call call = {done, arg};
 	struct store_write *write;
@@ -551,7 +661,7 @@ void rooms_task_start(struct rooms *r, const struct task_wish *w,
 		answer(&call, NULL, &e);
 		return;
 	}
-	if (begin_task(r, w, &t)) {
+	if (begin_task(r, w, is_auto, &t)) {
 		err_set(&e, ENOMEM, "", "out of memory");
 		answer(&call, NULL, &e);
 		return;
@@ -570,6 +680,12 @@ void rooms_task_start(struct rooms *r, const struct task_wish *w,
 	store_commit(r->store, write, r->loop, on_start_committed, t);
 }
 
+void rooms_task_start(struct rooms *r, const struct task_wish *w,
+		      rooms_task_fn *done, void *arg)
+{
+	task_start(r, w, false, done, arg);
+}
+
 /* ---- change ------------------------------------------------------------------------ */
 
 static struct task *find_running(struct rooms *r, uint64_t id, struct err *e)
@@ -582,15 +698,25 @@ static struct task *find_running(struct rooms *r, uint64_t id, struct err *e)
 	return t;
 }
 
-void rooms_task_subscribe(struct rooms *r, uint64_t id,
-			  const struct subscription *s, rooms_task_fn *done,
-			  void *arg)
+static int apply(struct task *t, const struct task_change *c)
+{
+	if (c->has_paused)
+		t->row.is_paused = c->paused;
+	if (!c->has_lists)
+		return 0;
+	lists_set(t, &c->subscribe);
+	return lists_write(t);
+}
+
+void rooms_task_change(struct rooms *r, uint64_t id,
+		       const struct task_change *change, rooms_task_fn *done,
+		       void *arg)
 {
 	struct task_call call = {done, arg};
 	struct err e = {0};
 	struct task *t = find_running(r, id, &e);
 
-	if (!t || lists_check(s, &e)) {
+	if (!t || (change->has_lists && lists_check(&change->subscribe, &e))) {
 		answer(&call, t, &e);
 		return;
 	}
@@ -600,16 +726,14 @@ void rooms_task_subscribe(struct rooms *r, uint64_t id,
 		answer(&call, t, &e);
 		return;
 	}
-	lists_set(t, s);
-	if (lists_write(t)) {
-		err_set(&e, ENOMEM, "", "out of memory");
-		answer(&call, t, &e);
+	if (!wait_for(t, DUE_CHANGE, &call))
 		return;
-	}
-	/* the lists are a wish without an event: written behind */
+	if (apply(t, change))
+		log_error("task=%" PRIu64 " forgets its lists at a restart: "
+			  "out of memory",
+			  id);
 	wish(t);
-	make_due(t, DUE_LISTS);
-	answer(&call, t, &e);
+	make_due(t, DUE_CHANGE);
 }
 
 /* ---- stop -------------------------------------------------------------------------- */
@@ -621,25 +745,26 @@ void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
 	struct err e = {0};
 	struct task *t = find_running(r, id, &e);
 
-	struct stop_call *wait;
-
 	if (!t || (t->row.state != TASK_RUNNING &&
 		   !((t->due | t->due_sent) & DUE_STOPPING))) {
 		answer(&call, t, &e); /* stopping twice is fine */
 		return;
 	}
-	wait = mem_zalloc(sizeof(*wait));
-	if (!wait) {
-		err_set(&e, ENOMEM, "", "out of memory");
-		answer(&call, t, &e);
+	if (!wait_for(t, DUE_STOPPING, &call))
 		return;
-	}
-	wait->call = call;
-	list_append(&t->stops, &wait->in_task);
-	if (t->starting)
+	if (t == t->room->auto_task)
+		t->room->auto_over = true; /* by hand: let it be */
+	task_stop(t, LEAVE_API);
+}
+
+void task_stop(struct task *t, enum leave_code why)
+{
+	if (t->starting && !t->stop_after_start) {
 		t->stop_after_start = true;
-	else if (t->row.state == TASK_RUNNING)
-		begin_stop(t);
+		t->row.leave_code = why;
+	} else if (!t->starting && t->row.state == TASK_RUNNING) {
+		begin_stop(t, why);
+	}
 }
 
 /* ---- failure ----------------------------------------------------------------------- */

@@ -22,12 +22,15 @@ static const char *const texts[STMT_N] = {
 	[STMT_PUT_TASK] =
 		"INSERT INTO task(id, app, room, mode, state, reason,"
 		" reason_text, subscribe, created_ms, stopped_ms, finished_ms,"
-		" leave_code, client_ip, platform)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
+		" leave_code, client_ip, platform, format, sample_rate,"
+		" max_idle_ms, hold_empty_ms, is_auto, is_paused)"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"
+		" ?16,?17,?18,?19,?20)",
 	[STMT_SET_TASK] =
 		"UPDATE task SET state=?2, reason=?3, reason_text=?4,"
 		" leave_code=?5, stopped_ms=?6, finished_ms=?7,"
-		" subscribe=coalesce(?8, subscribe), mode=?9 WHERE id=?1",
+		" subscribe=coalesce(?8, subscribe), mode=?9, is_paused=?10"
+		" WHERE id=?1",
 	[STMT_PUT_SEGMENT] =
 		"INSERT INTO segment(id, task, app, room, user, mode, seq,"
 		" file_name, start_ms, state)"

@@ -119,6 +119,12 @@ static void read_task(struct cursor *c, void *row)
 	t->leave_code = (int)next_int(c);
 	NEXT_TEXT(c, t->client_ip);
 	NEXT_TEXT(c, t->platform);
+	t->format = (enum record_format)next_int(c);
+	t->sample_rate = (uint32_t)next_int(c);
+	t->max_idle_ms = next_int(c);
+	t->hold_empty_ms = next_int(c);
+	t->is_auto = next_int(c) != 0;
+	t->is_paused = next_int(c) != 0;
 	t->next_seq = next_id(c);
 }
 
@@ -216,7 +222,9 @@ static const struct kind {
 	[READ_TASKS] =
 		{"SELECT id, app, room, mode, state, reason, reason_text,"
 		 " subscribe, created_ms, stopped_ms, finished_ms, leave_code,"
-		 " client_ip, platform, (SELECT coalesce(max(task_seq)+1, 0)"
+		 " client_ip, platform, format, sample_rate, max_idle_ms,"
+		 " hold_empty_ms, is_auto, is_paused, (SELECT "
+		 "coalesce(max(task_seq)+1, 0)"
 		 " FROM event WHERE event.task=task.id) FROM task",
 		 sizeof(struct task_row), read_task},
 	[READ_SEGMENTS] = {"SELECT id, task, app, room, user, mode, seq, state,"

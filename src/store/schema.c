@@ -27,7 +27,7 @@
 
 enum {
 	APPLICATION_ID = 0x7461706f, /* "tapo" */
-	SCHEMA_VERSION = 1
+	FIRST_VERSION = 1
 };
 
 static const char *const tables =
@@ -107,6 +107,22 @@ static const char *const tables =
 	"CREATE TABLE last_id("
 	" kind INTEGER PRIMARY KEY, value INTEGER NOT NULL) STRICT;";
 
+/* What has changed since: a new database goes through all of it, too.  Steps
+ * are only ever added. */
+static const char *const steps[] = {
+	/* 2: how a task records */
+	"ALTER TABLE task ADD COLUMN format INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE task ADD COLUMN sample_rate INTEGER NOT NULL"
+	" DEFAULT 48000;"
+	"ALTER TABLE task ADD COLUMN max_idle_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE task ADD COLUMN hold_empty_ms INTEGER NOT NULL"
+	" DEFAULT 43200000;"
+	"ALTER TABLE task ADD COLUMN is_auto INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE task ADD COLUMN is_paused INTEGER NOT NULL DEFAULT 0;",
+};
+
+enum { SCHEMA_VERSION = FIRST_VERSION + sizeof(steps) / sizeof(steps[0]) };
+
 static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && DELIVERY_PENDING == 0 &&
 		      DELIVERY_DELIVERED == 1,
 	      "the partial indices name these states");
@@ -162,7 +178,7 @@ int schema_check(sqlite3 *handle, struct err *e)
 		return err_set(e, EBADMSG, "data_dir",
 			       "tapeop.db is not a database of tapeop: move it "
 			       "away or choose another data_dir");
-	if (version != SCHEMA_VERSION)
+	if (version < FIRST_VERSION || version > SCHEMA_VERSION)
 		return err_set(e, EBADMSG, "data_dir",
 			       "tapeop.db has schema version %lld, this tapeop "
 			       "knows %d: run the newer tapeop",
@@ -170,23 +186,31 @@ int schema_check(sqlite3 *handle, struct err *e)
 	return 0;
 }
 
-int schema_create(sqlite3 *handle, struct err *e)
+/** One step further, from `version` on (0: nothing is there). */
+static int step(sqlite3 *handle, int64_t version, struct err *e)
 {
 	char pragmas[96];
+	const char *sql = version ? steps[version - FIRST_VERSION] : tables;
+	int err = schema_exec(handle, sql, e);
+
+	if (err)
+		return err;
+	snprintf(pragmas, sizeof(pragmas),
+		 "PRAGMA application_id=%d; PRAGMA user_version=%lld",
+		 APPLICATION_ID, (long long)version + 1);
+	return schema_exec(handle, pragmas, e);
+}
+
+int schema_create(sqlite3 *handle, struct err *e)
+{
 	int64_t version = 0;
 	int err = schema_exec(handle, "BEGIN IMMEDIATE", e);
 
 	if (err)
 		return err;
 	err = schema_number(handle, "PRAGMA user_version", &version, e);
-	if (!err && !version) {
-		snprintf(pragmas, sizeof(pragmas),
-			 "PRAGMA application_id=%d; PRAGMA user_version=%d",
-			 APPLICATION_ID, SCHEMA_VERSION);
-		err = schema_exec(handle, tables, e);
-		if (!err)
-			err = schema_exec(handle, pragmas, e);
-	}
+	for (; !err && version < SCHEMA_VERSION; version++)
+		err = step(handle, version, e);
 	if (!err)
 		err = schema_exec(handle, "COMMIT", e);
 	if (err && !sqlite3_get_autocommit(handle))

@@ -86,6 +86,13 @@ struct task_row {
 	uint64_t next_seq; /* task_seq of its next event (derived) */
 	char client_ip[48];
 	char platform[16];
+	/* how it records */
+	enum record_format format;
+	uint32_t sample_rate;  /* of MP3 files [Hz] */
+	int64_t max_idle_ms;   /* nobody speaks for so long: it ends; 0: no */
+	int64_t hold_empty_ms; /* the room is empty for so long: it ends */
+	bool is_auto;	       /* started by itself */
+	bool is_paused;	       /* silence, whatever is said */
 };
 
 enum segment_state {

@@ -179,7 +179,7 @@ void write_release(struct store_write *w)
 
 void store_put_task(struct store_write *w, const struct task_row *t)
 {
-	struct op *op = op_add(w, OP_PUT_TASK, 14);
+	struct op *op = op_add(w, OP_PUT_TASK, 20);
 
 	if (!op)
 		return;
@@ -197,11 +197,17 @@ void store_put_task(struct store_write *w, const struct task_row *t)
 	add_int(op, t->leave_code);
 	add_text(w, op, t->client_ip);
 	add_text(w, op, t->platform);
+	add_int(op, t->format);
+	add_int(op, t->sample_rate);
+	add_int(op, t->max_idle_ms);
+	add_int(op, t->hold_empty_ms);
+	add_int(op, t->is_auto);
+	add_int(op, t->is_paused);
 }
 
 void store_set_task(struct store_write *w, const struct task_row *t)
 {
-	struct op *op = op_add(w, OP_SET_TASK, 9);
+	struct op *op = op_add(w, OP_SET_TASK, 10);
 
 	if (!op)
 		return;
@@ -214,6 +220,7 @@ void store_set_task(struct store_write *w, const struct task_row *t)
 	add_int(op, t->finished_ms);
 	add_text(w, op, t->subscribe);
 	add_int(op, t->mode);
+	add_int(op, t->is_paused);
 }
 
 void store_put_segment(struct store_write *w, const struct segment_row *s)

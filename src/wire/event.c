@@ -121,6 +121,11 @@ bool record_mode_parse(const char *name, enum record_mode *mode)
 	return false;
 }
 
+const char *record_format_name(enum record_format format)
+{
+	return format == FORMAT_OGG ? "ogg" : "mp3";
+}
+
 /* ---- writing ---- */
 
 /** The member's number; SHAPE_ID and SHAPE_U64 as their bits. */

@@ -111,6 +111,9 @@ const char *record_mode_name(enum record_mode mode);
 /** Name -> mode; false when unknown. */
 bool record_mode_parse(const char *name, enum record_mode *mode);
 
+/** "mp3", "ogg": also what file names end in. */
+const char *record_format_name(enum record_format format);
+
 /**
  * Write the facts as compact JSON (appends; check buf_err).
  *

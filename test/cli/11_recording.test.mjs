@@ -26,7 +26,7 @@ test('a_recording_is_started_seen_and_stopped', async (t) => {
     '--unsubscribe', 'bot,robot')).trim();
   assert.match(task, /^\d+$/);
   await cli.fails(1, new RegExp(`task ${task} records this room already`),
-    'start', '--app', app, '--room', room);
+    'start', '--app', app, '--room', room, '--unsubscribe', 'robot', '--unsubscribe', 'bot');
 
   await until('a file is recorded', async () =>
     (await server.segments(task))[0]?.state === 'recording');

@@ -164,12 +164,16 @@ const routes = [
   {method: 'DELETE', path: '/v1/inputs/{input}'},
   // the room of this one is not recorded yet
   {method: 'POST', path: `${room}/tasks`, good: {}, empty: true, room: 'idle',
-    body: {mode: choice('single', 'mixed', 'both'), ...lists}},
+    body: {mode: choice('single', 'mixed', 'both'), format: choice('mp3', 'ogg'),
+      sample_rate: [...integer(16000n, 48000n), ['44100', /one of: 48000, 24000, 16000$/]],
+      max_idle_ms: integer(0n, 864000000n), hold_empty_ms: integer(0n, 864000000n),
+      ...lists}},
   {method: 'GET', path: '/v1/tasks', query: {
     state: states('running', 'stopping', 'stopped', 'failed'), app: queryApp,
     room: [...parts.room, ['', 400, /1 to 128 bytes/]], ...page}},
   {method: 'GET', path: '/v1/tasks/{task}'},
-  {method: 'PATCH', path: '/v1/tasks/{task}', good: {}, body: lists},
+  {method: 'PATCH', path: '/v1/tasks/{task}', good: {},
+    body: {...lists, paused: bool()}},
   {method: 'DELETE', path: '/v1/tasks/{task}'},
   {method: 'GET', path: '/v1/tasks/{task}/segments', query: page},
   {method: 'GET', path: '/v1/segments/{segment}/audio'},
@@ -440,12 +444,12 @@ test('bad_input_is_named_and_changes_nothing', async (t) => {
     await unchanged(server, 'conflicts', async () => {
       const tasks = (which) => `/v1/apps/${APP}/rooms/${which}/tasks`;
       const inputs = (which) => `/v1/apps/${APP}/rooms/${which}/inputs`;
-      isProblem(await server.api('POST', tasks('busy'), {}), 409,
+      isProblem(await server.api('POST', tasks('busy'), {subscribe: ['alice']}), 409,
         {field: 'room', says: new RegExp(ids.task)});
       isProblem(await server.api('POST', tasks('nowhere'), {}), 404,
         {field: 'room', says: /there is no room nowhere/});
-      isProblem(await server.api('POST', tasks('idle'), {mode: 'both'}), 501,
-        {field: 'mode', says: /single/});
+      isProblem(await server.api('POST', tasks('idle'), {format: 'ogg', sample_rate: 24000}),
+        400, {field: 'sample_rate', says: /of format mp3 only/});
       isProblem(await server.api('POST', inputs('busy'), {user: 'alice'}), 409,
         {field: 'user', says: new RegExp(`input ${ids.input}`)});
       const {deliveries} = await server.ask(200, 'GET', '/v1/deliveries?state=delivered');

@@ -118,7 +118,7 @@ const kinds = [
     '"1s,"', '"8d"', '"-1s"', quoted(Array(33).fill('1s').join(',')), '""', ...controls]],
   // of an ENUM: last, because it fits most
   [/^(?:one of: )?([\w, ]+)$/, (m) => [list, map, 'nothing', '""', '1', '../../etc',
-    m[1].split(', ')[0].toUpperCase(), ...controls]],
+    m[1].split(', ')[0].toUpperCase() + (/^\d/.test(m[1]) ? '0' : ''), ...controls]],
 ];
 
 /** Faults that follow from the text of a setting, not from what it permits. */

@@ -234,6 +234,17 @@ static const struct bad {
 	 "7:24: apps[0].callbacks[0].allow_private: ", "true or false", NULL},
 	{CB "        max_in_flight: 0\n",
 	 "7:24: apps[0].callbacks[0].max_in_flight: ", "from 1 to 64", NULL},
+	{APP "    recording: {auto: all}\n", "3:23: apps[0].recording.auto: ",
+	 "not known", "off, single, mixed, both"},
+	{APP "    recording: {format: wav}\n",
+	 "3:25: apps[0].recording.format: ", "not known", "mp3, ogg"},
+	{APP "    recording: {sample_rate: 44100}\n",
+	 "3:30: apps[0].recording.sample_rate: ", "not known",
+	 "48000, 24000, 16000"},
+	{APP "    recording: {max_idle: 241h}\n",
+	 "3:27: apps[0].recording.max_idle: ", "out of range", "to 10d"},
+	{APP "    recording: {hold_empty: 241h}\n",
+	 "3:29: apps[0].recording.hold_empty: ", "out of range", "to 10d"},
 	/* what is not there yet */
 	{CB "        extended: true\n", "7:19: apps[0].callbacks[0].extended: ",
 	 "not there yet", "permitted: false"},
@@ -245,19 +256,6 @@ static const struct bad {
 	 "1:28: storage.s3.path_style: ", "not there yet", "permitted: true"},
 	{"media: {udp_port: 40001}\n",
 	 "1:19: media.udp_port: ", "not there yet", "permitted: 40000"},
-	{APP "    recording: {auto: single}\n",
-	 "3:23: apps[0].recording.auto: ", "not there yet", "permitted: off"},
-	{APP "    recording: {format: ogg}\n",
-	 "3:25: apps[0].recording.format: ", "not there yet", "permitted: mp3"},
-	{APP "    recording: {sample_rate: 24000}\n",
-	 "3:30: apps[0].recording.sample_rate: ", "not there yet",
-	 "permitted: 48000"},
-	{APP "    recording: {max_idle: 5s}\n",
-	 "3:27: apps[0].recording.max_idle: ", "not there yet",
-	 "permitted: 0s"},
-	{APP "    recording: {hold_empty: 1h}\n",
-	 "3:29: apps[0].recording.hold_empty: ", "not there yet",
-	 "permitted: 12h"},
 	{APP "    api_keys: [{secret_id: AKIDmine}]\n",
 	 "3:28: apps[0].api_keys[0].secret_id: ", "not there yet", NULL},
 };
@@ -440,7 +438,11 @@ static void an_app_has_defaults(void **state)
 	assert_string_equal(a->app.name, "");
 	assert_null(a->secret_key);
 	assert_int_equal(a->n_endpoints, 0);
+	assert_int_equal(a->app.recording.auto_mode, AUTO_OFF);
+	assert_int_equal(a->app.recording.format, FORMAT_MP3);
 	assert_int_equal(a->app.recording.sample_rate, 48000);
+	assert_true(a->app.recording.max_idle_us == 0);
+	assert_true(a->app.recording.hold_empty_us == S_(43200));
 	assert_true(a->app.recording.segment_us == S_(7200));
 	assert_true(a->app.recording.mic_off_splits);
 	assert_int_equal(a->app.recording.mic_off_after_us, S_(2));

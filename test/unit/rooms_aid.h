@@ -349,6 +349,7 @@ static inline int stage_setup(void **state)
 		.id = APP,
 		.name = "test",
 		.recording = {.sample_rate = 48000,
+			      .hold_empty_us = PATIENCE_US,
 			      .segment_us = 3600LL * CLOCK_US_PER_S,
 			      .mic_off_splits = true,
 			      /* a machine that stands still splits nothing */
@@ -537,15 +538,38 @@ static inline void leave(struct stage *st, uint64_t input, struct answer *a)
 	rooms_input_remove(st->r, input, on_input, a);
 }
 
+static inline struct task_wish wish_of(const char *room)
+{
+	return (struct task_wish){.app = APP,
+				  .room = room,
+				  .format = -1,
+				  .max_idle_ms = -1,
+				  .hold_empty_ms = -1,
+				  .client_ip = "127.0.0.1",
+				  .platform = "RESTAPI"};
+}
+
+static inline void start_as(struct stage *st, const struct task_wish *w,
+			    struct answer *a)
+{
+	*a = (struct answer){0};
+	rooms_task_start(st->r, w, on_task, a);
+}
+
 static inline void start(struct stage *st, const char *room, struct answer *a)
 {
-	const struct task_wish w = {.app = APP,
-				    .room = room,
-				    .client_ip = "127.0.0.1",
-				    .platform = "RESTAPI"};
+	const struct task_wish w = wish_of(room);
 
-	*a = (struct answer){0};
-	rooms_task_start(st->r, &w, on_task, a);
+	start_as(st, &w, a);
+}
+
+/** Change the lists. */
+static inline void subscribe(struct stage *st, uint64_t task,
+			     const struct subscription *s, struct answer *a)
+{
+	const struct task_change c = {.has_lists = true, .subscribe = *s};
+
+	rooms_task_change(st->r, task, &c, on_task, a);
 }
 
 static inline uint64_t record(struct stage *st, const char *room)
@@ -590,7 +614,7 @@ static inline void lists(struct stage *st, uint64_t task, bool allow,
 		.allow = allow, .users = {user}, .n = user ? 1 : 0};
 	struct answer a = {0};
 
-	rooms_task_subscribe(st->r, task, &s, on_task, &a);
+	subscribe(st, task, &s, &a);
 	UNTIL(st, a.calls);
 	assert_int_equal(a.err, 0);
 }

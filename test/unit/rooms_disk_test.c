@@ -200,7 +200,7 @@ static void a_start_that_cannot_be_stored_leaves_nothing(void **state)
 	join(st, "room", "alice");
 	start(st, "room", &started);
 	rooms_each_task(st->r, take_id, &task);
-	rooms_task_subscribe(st->r, task, &s, on_task, &listed);
+	subscribe(st, task, &s, &listed);
 	stop(st, task, &stopped);
 	UNTIL(st, started.calls && stopped.calls);
 	assert_int_equal(started.err, EIO);

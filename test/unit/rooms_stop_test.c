@@ -219,7 +219,7 @@ static void a_stop_while_uploads_and_lists_are_under_way_loses_none(
 		UNTIL(st, segments_in(st, task, NULL, SEG_CLOSED) > n);
 		again(st);
 	}
-	rooms_task_subscribe(st->r, task, &bob, on_task, &listed);
+	subscribe(st, task, &bob, &listed);
 	again(st);
 	assert_int_equal(listed.calls, 1);
 	n = segments_in(st, task, NULL, -1);

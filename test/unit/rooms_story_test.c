@@ -85,7 +85,7 @@ static int take_id(const struct task_info *t, void *arg)
 static void a_stop_while_starting_stops_what_starts(void **state)
 {
 	struct stage *st = *state;
-	struct answer started, stopped, again;
+	struct answer started, stopped, again, changed = {0};
 	const struct subscription nobody = {
 		.allow = true, .users = {"nobody"}, .n = 1};
 	uint64_t task = 0;
@@ -95,15 +95,16 @@ static void a_stop_while_starting_stops_what_starts(void **state)
 	start(st, "room", &started);
 	rooms_each_task(st->r, take_id, &task);
 	assert_true(task != 0);
-	again = (struct answer){0};
-	rooms_task_subscribe(st->r, task, &nobody, on_task, &again);
-	assert_int_equal(again.err, 0);
+	subscribe(st, task, &nobody, &changed);
 	stop(st, task, &stopped);
 	stop(st, task, &again);
-	assert_int_equal(started.calls + stopped.calls + again.calls, 0);
-	UNTIL(st, stopped.calls && again.calls);
+	assert_int_equal(started.calls + stopped.calls + again.calls +
+				 changed.calls,
+			 0);
+	UNTIL(st, stopped.calls && again.calls && changed.calls);
 	assert_int_equal(started.calls, 1);
-	assert_int_equal(started.err + stopped.err + again.err, 0);
+	assert_int_equal(started.err + stopped.err + again.err + changed.err,
+			 0);
 	assert_int_equal(stopped.state, TASK_STOPPING);
 	UNTIL(st, !is_there(st, task));
 	assert_int_equal(stopped.calls + again.calls, 2);

@@ -120,7 +120,11 @@ static inline struct task_row aid_task(uint64_t id)
 	struct task_row t = {.id = id,
 			     .app = 1400000000,
 			     .mode = MODE_SINGLE,
-			     .created_ms = 1000 + (int64_t)id};
+			     .created_ms = 1000 + (int64_t)id,
+			     .format = FORMAT_MP3,
+			     .sample_rate = 48000,
+			     .max_idle_ms = 0,
+			     .hold_empty_ms = 43200000};
 
 	snprintf(t.room, sizeof(t.room), "room%u", (unsigned)(id % 3));
 	str_copy(t.client_ip, sizeof(t.client_ip), "127.0.0.1");

@@ -402,6 +402,49 @@ static void exec_in(struct aid *a, const char *sql)
 	sqlite3_close(db);
 }
 
+/* A database of the first version is brought to this one, and what is in it
+ * gets what was meant then. */
+static void an_older_database_is_brought_up_to_date(void **state)
+{
+	static const char *const newer[] = {"format",	   "sample_rate",
+					    "max_idle_ms", "hold_empty_ms",
+					    "is_auto",	   "is_paused"};
+	struct task_row t = aid_task(64);
+	struct store_rows rows;
+	struct store_write *w;
+	struct aid a;
+	char sql[96];
+
+	(void)state;
+	aid_dir(&a);
+	aid_open(&a);
+	w = aid_write();
+	store_put_task(w, &t);
+	aid_commit(&a, w, 0);
+	store_close(a.s);
+	for (size_t i = 0; i < sizeof(newer) / sizeof(newer[0]); i++) {
+		snprintf(sql, sizeof(sql), "ALTER TABLE task DROP COLUMN %s",
+			 newer[i]);
+		exec_in(&a, sql);
+	}
+	exec_in(&a, "PRAGMA user_version=1");
+	aid_open(&a);
+	rows = aid_read(&a, (struct store_filter){.what = READ_TASKS,
+						  .id = 64,
+						  .state = -1,
+						  .limit = 10});
+	assert_int_equal(rows.n, 1);
+	assert_int_equal(rows.tasks[0].format, FORMAT_MP3);
+	assert_int_equal(rows.tasks[0].sample_rate, 48000);
+	assert_int_equal(rows.tasks[0].max_idle_ms, 0);
+	assert_int_equal(rows.tasks[0].hold_empty_ms, 12 * 3600 * 1000);
+	assert_false(rows.tasks[0].is_auto);
+	assert_false(rows.tasks[0].is_paused);
+	store_rows_free(&rows);
+	store_close(a.s);
+	nftw(a.dir, aid_rm, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 static void what_is_not_our_database_is_refused(void **state)
 {
 	struct aid a;
@@ -418,12 +461,9 @@ static void what_is_not_our_database_is_refused(void **state)
 	put_file(&a, "");
 	aid_open(&a);
 	store_close(a.s);
-	exec_in(&a, "PRAGMA user_version=2");
+	exec_in(&a, "PRAGMA user_version=1000");
 	assert_int_equal(store_open(&a.config, &a.s, &e), EBADMSG);
 	assert_non_null(strstr(e.text, "newer"));
-	exec_in(&a, "PRAGMA user_version=1");
-	aid_open(&a);
-	store_close(a.s);
 	put_file(&a, "");
 	a.config.data_dir = "/proc/nowhere";
 	assert_int_not_equal(store_open(&a.config, &a.s, &e), 0);
@@ -659,6 +699,7 @@ int main(void)
 		cmocka_unit_test(a_second_process_is_refused),
 		cmocka_unit_test(a_crash_is_before_or_after_the_commit),
 		cmocka_unit_test(what_was_answered_survives_kill_9),
+		cmocka_unit_test(an_older_database_is_brought_up_to_date),
 		cmocka_unit_test(what_is_not_our_database_is_refused),
 		TEST(what_is_queued_is_one_commit),
 		TEST(a_full_queue_refuses_in_order),

@@ -40,6 +40,11 @@ static void a_task_is_put_set_and_read(void **state)
 	struct store_write *w = aid_write();
 	struct store_rows rows;
 
+	t.format = FORMAT_OGG;
+	t.sample_rate = 24000;
+	t.max_idle_ms = 30000;
+	t.hold_empty_ms = 60000;
+	t.is_auto = true;
 	t.subscribe = (char[]){"{\"subscribe\":[\"alice\"]}"};
 	store_put_task(w, &t);
 	aid_commit(a, w, 0);
@@ -48,6 +53,7 @@ static void a_task_is_put_set_and_read(void **state)
 	t.stopped_ms = 8;
 	t.finished_ms = 9;
 	t.mode = MODE_BOTH;
+	t.is_paused = true;
 	t.subscribe = NULL;
 	str_copy(t.reason, sizeof(t.reason), "disk_full");
 	str_copy(t.reason_text, sizeof(t.reason_text), "The disk is full.");
@@ -71,6 +77,12 @@ static void a_task_is_put_set_and_read(void **state)
 	assert_int_equal(rows.tasks[0].leave_code, LEAVE_SERVER);
 	assert_string_equal(rows.tasks[0].client_ip, "127.0.0.1");
 	assert_string_equal(rows.tasks[0].platform, "RESTAPI");
+	assert_int_equal(rows.tasks[0].format, FORMAT_OGG);
+	assert_int_equal(rows.tasks[0].sample_rate, 24000);
+	assert_int_equal(rows.tasks[0].max_idle_ms, 30000);
+	assert_int_equal(rows.tasks[0].hold_empty_ms, 60000);
+	assert_true(rows.tasks[0].is_auto);
+	assert_true(rows.tasks[0].is_paused);
 	assert_int_equal(rows.tasks[0].next_seq, 0);
 	store_rows_free(&rows);
 	w = aid_write();

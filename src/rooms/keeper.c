@@ -1,0 +1,149 @@
+/**
+ * rooms/keeper.c -- what happens by itself: tasks that begin with a room and end
+ * with it, and tasks that nobody needs any more.
+ *
+ * WHAT  Looks at every room and task once a second, and at a room when somebody
+ *       comes or goes.
+ * DESIGN
+ *   - `auto`: the first who comes starts a task, the last who goes ends it.
+ *     One that was stopped by hand is not started again until the room was
+ *     empty.  A start that fails (disk low) is tried again in a while.
+ *   - hold_empty: a task whose room is empty ends after that time.
+ *   - max_idle: so does one of which nobody has the microphone on.
+ *   A restart begins to count anew.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "rooms/private.h"
+
+enum {
+	PERIOD_US = 1000 * 1000,
+	AUTO_RETRY_US = 5 * 1000 * 1000 /* between starts that fail */
+};
+
+/* ---- auto -------------------------------------------------------------------- */
+
+static void on_auto_started(const struct err *e, const struct task_info *t,
+			    void *arg)
+{
+	(void)t;
+	(void)arg;
+	if (e->code)
+		log_error("a room is not recorded by itself: %s; again in 5 s",
+			  e->text);
+}
+
+static void start_auto(struct room *room, int64_t now_us)
+{
+	static const enum record_mode modes[] = {
+		[AUTO_OFF] = MODE_SINGLE,
+		[AUTO_SINGLE] = MODE_SINGLE,
+		[AUTO_MIXED] = MODE_MIXED,
+		[AUTO_BOTH] = MODE_BOTH,
+	};
+	const struct task_wish w = {
+		.app = room->app->id,
+		.room = room->id,
+		.mode = modes[room->app->recording.auto_mode],
+		.format = -1,
+		.max_idle_ms = -1,
+		.hold_empty_ms = -1,
+	};
+
+	if (now_us < room->auto_retry_us)
+		return;
+	room->auto_retry_us = now_us + AUTO_RETRY_US;
+	task_start(room->rooms, &w, true, on_auto_started, NULL);
+}
+
+void keeper_look(struct room *room)
+{
+	if (room->rooms->stopping)
+		return;
+	if (!room_is_used(room)) {
+		room->auto_over = false;
+		if (room->auto_task)
+			task_stop(room->auto_task, LEAVE_IDLE);
+		return;
+	}
+	if (room->app->recording.auto_mode != AUTO_OFF && !room->auto_over &&
+	    !room->auto_task)
+		start_auto(room, clock_now_us());
+}
+
+/* ---- tasks that nobody needs ---------------------------------------------------- */
+
+/** Has somebody whom it records the microphone on? */
+static bool is_spoken_to(const struct task *t)
+{
+	LIST_EACH(&t->room->members, l, after)
+	{
+		struct member *m = CONTAINER_OF(l, struct member, in_room);
+
+		if (!m->close_sent && lists_want(t, m->row.user) &&
+		    atomic_load_explicit(&m->voice->mic_on,
+					 memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
+/** How long has that been so [us]?  `since` keeps the beginning. */
+static int64_t lasts(bool is_so, int64_t *since, int64_t now_us)
+{
+	if (!is_so)
+		*since = 0;
+	else if (!*since)
+		*since = now_us;
+	return is_so ? now_us - *since : -1;
+}
+
+static void keep_task(struct task *t, int64_t now_us)
+{
+	const int64_t hold_us = t->row.hold_empty_ms * CLOCK_US_PER_MS;
+	const int64_t idle_us = t->row.max_idle_ms * CLOCK_US_PER_MS;
+	int64_t empty, idle;
+
+	if (!t->room || t->starting || t->row.state != TASK_RUNNING)
+		return;
+	empty = lasts(!room_is_used(t->room), &t->empty_us, now_us);
+	idle = lasts(!is_spoken_to(t), &t->idle_us, now_us);
+	if (empty >= 0 && empty >= hold_us) {
+		log_info("room=%s task=%" PRIu64 " ends: nobody is in the room",
+			 t->row.room, t->row.id);
+		task_stop(t, LEAVE_IDLE);
+	} else if (idle_us && idle >= idle_us) {
+		log_info("room=%s task=%" PRIu64 " ends: nobody has spoken for "
+			 "%" PRId64 " s",
+			 t->row.room, t->row.id, idle / CLOCK_US_PER_S);
+		task_stop(t, LEAVE_IDLE);
+	}
+}
+
+static void on_round(struct timer *timer, int64_t now_us)
+{
+	struct rooms *r = CONTAINER_OF(timer, struct rooms, watch_timer);
+	struct map_node *n, *next;
+
+	if (r->stopping)
+		return;
+	for (n = map_next(&r->rooms, NULL); n; n = next) {
+		next = map_next(&r->rooms, n);
+		keeper_look(CONTAINER_OF(n, struct room, node));
+	}
+	for (n = map_next(&r->tasks, NULL); n; n = next) {
+		next = map_next(&r->tasks, n);
+		keep_task(CONTAINER_OF(n, struct task, node), now_us);
+	}
+	if (timer_start(timer, r->loop, now_us + PERIOD_US, on_round))
+		log_error("rooms are not watched any more: out of memory");
+}
+
+void keeper_start(struct rooms *r)
+{
+	on_round(&r->watch_timer, loop_now_us(r->loop));
+}
