@@ -214,11 +214,9 @@ void client_write_query(const char *path, const struct client_filter *filters,
 	}
 }
 
-static int send_call(const struct client *c, struct http_call *call,
-		     int *status, struct buf *answer, struct err *e)
+/** Say what to do when there is no answer. */
+static int no_answer(const struct client *c, int err, struct err *e)
 {
-	int err = http_fetch(call, status, answer, e);
-
 	if (err == ECONNREFUSED)
 		return err_set(e, err, "server",
 			       "no server answers at %.100s; start one with "
@@ -238,39 +236,55 @@ static int send_call(const struct client *c, struct http_call *call,
 	return err;
 }
 
-int client_ask(const struct client *c, const char *method, const char *path,
-	       const json_t *body, int *status, struct buf *answer,
-	       struct err *e)
+/** One call; with `fn` its answer may have any length. */
+static int call_server(const struct client *c, struct http_call *call,
+		       const char *path, http_data_fn *fn, void *arg,
+		       int *status, struct buf *answer, struct err *e)
 {
 	const char *fields[] = {"Content-Type: application/json", c->bearer};
-	struct http_call call = {
-		.method = method,
-		.fields = fields,
-		.n_fields = c->bearer ? 2 : 1,
-		.timeout_us = CLIENT_WAIT_US,
-		.allow_private = true,
-	};
 	size_t len = strlen(c->server);
-	struct buf url, text;
-	int err = 0;
+	struct buf url;
+	int err;
 
 	while (len && c->server[len - 1] == '/')
 		len--;
 	buf_init(&url, URL_MAX);
-	buf_init(&text, ANSWER_MAX);
 	buf_printf(&url, "%.*s%s", (int)len, c->server, path);
+	call->url = buf_str(&url);
+	call->fields = fields;
+	call->n_fields = c->bearer ? 2 : 1;
+	call->timeout_us = CLIENT_WAIT_US;
+	call->allow_private = true;
+	err = buf_err(&url);
+	if (err)
+		err = err_set(e, err, "", "too long, or out of memory");
+	else
+		err = no_answer(
+			c, http_fetch_each(call, fn, arg, status, answer, e),
+			e);
+	buf_fini(&url);
+	return err;
+}
+
+int client_ask(const struct client *c, const char *method, const char *path,
+	       const json_t *body, int *status, struct buf *answer,
+	       struct err *e)
+{
+	struct http_call call = {.method = method};
+	struct buf text;
+	int err = 0;
+
+	buf_init(&text, ANSWER_MAX);
 	if (body)
 		err = json_text_write(body, &text);
-	call.url = buf_str(&url);
 	call.body = buf_str(&text);
 	call.body_len = text.len;
-	if (err || buf_err(&url))
-		err = err_set(e, err ? err : buf_err(&url), "",
-			      "too long, or out of memory");
+	if (err)
+		err = err_set(e, err, "", "too long, or out of memory");
 	else
-		err = send_call(c, &call, status, answer, e);
+		err = call_server(c, &call, path, NULL, NULL, status, answer,
+				  e);
 	buf_fini(&text);
-	buf_fini(&url);
 	return err;
 }
 
@@ -318,6 +332,26 @@ int client_call(const struct client *c, const char *method, const char *path,
 		json_decref(json);
 	else
 		*answer = json;
+	return err;
+}
+
+int client_download(const struct client *c, const char *path, http_data_fn *fn,
+		    void *arg, struct err *e)
+{
+	struct http_call call = {.method = "GET"};
+	struct buf text;
+	json_t *json;
+	int status = 0;
+	int err;
+
+	buf_init(&text, ANSWER_MAX);
+	err = call_server(c, &call, path, fn, arg, &status, &text, e);
+	if (!err && status != 200) {
+		json = json_loadb(buf_str(&text), text.len, 0, NULL);
+		err = refused(c, status, json, e);
+		json_decref(json);
+	}
+	buf_fini(&text);
 	return err;
 }
 

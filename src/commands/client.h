@@ -17,6 +17,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "io/io.h"
 
 #define CLIENT_WAIT_US (10 * (int64_t)1000000)
 
@@ -109,6 +110,17 @@ MUST_CHECK int client_ask(const struct client *c, const char *method,
 MUST_CHECK int client_call(const struct client *c, const char *method,
 			   const char *path, const json_t *body,
 			   json_t **answer, struct err *e);
+
+/**
+ * GET something of any length (the sound of a segment).
+ *
+ * fn   gets it as it comes in; an errno ends the call
+ *
+ * Returns as client_call (410 and 409 are EINVAL), ETIMEDOUT (nothing came for
+ * CLIENT_WAIT_US), EIO (it broke off), or what `fn` returned.
+ */
+MUST_CHECK int client_download(const struct client *c, const char *path,
+			       http_data_fn *fn, void *arg, struct err *e);
 
 /**
  * Read a list, page after page.
