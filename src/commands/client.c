@@ -236,12 +236,13 @@ static int no_answer(const struct client *c, int err, struct err *e)
 	return err;
 }
 
-/** One call; with `fn` its answer may have any length. */
-static int call_server(const struct client *c, struct http_call *call,
+/** One call, with its method and body; with `fn` its answer may have any length. */
+static int call_server(const struct client *c, const struct http_call *wish,
 		       const char *path, http_data_fn *fn, void *arg,
 		       int *status, struct buf *answer, struct err *e)
 {
 	const char *fields[] = {"Content-Type: application/json", c->bearer};
+	struct http_call call = *wish;
 	size_t len = strlen(c->server);
 	struct buf url;
 	int err;
@@ -250,17 +251,17 @@ static int call_server(const struct client *c, struct http_call *call,
 		len--;
 	buf_init(&url, URL_MAX);
 	buf_printf(&url, "%.*s%s", (int)len, c->server, path);
-	call->url = buf_str(&url);
-	call->fields = fields;
-	call->n_fields = c->bearer ? 2 : 1;
-	call->timeout_us = CLIENT_WAIT_US;
-	call->allow_private = true;
+	call.url = buf_str(&url);
+	call.fields = fields;
+	call.n_fields = c->bearer ? 2 : 1;
+	call.timeout_us = CLIENT_WAIT_US;
+	call.allow_private = true;
 	err = buf_err(&url);
 	if (err)
 		err = err_set(e, err, "", "too long, or out of memory");
 	else
 		err = no_answer(
-			c, http_fetch_each(call, fn, arg, status, answer, e),
+			c, http_fetch_each(&call, fn, arg, status, answer, e),
 			e);
 	buf_fini(&url);
 	return err;
@@ -338,7 +339,7 @@ int client_call(const struct client *c, const char *method, const char *path,
 int client_download(const struct client *c, const char *path, http_data_fn *fn,
 		    void *arg, struct err *e)
 {
-	struct http_call call = {.method = "GET"};
+	const struct http_call call = {.method = "GET"};
 	struct buf text;
 	json_t *json;
 	int status = 0;

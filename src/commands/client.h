@@ -190,6 +190,28 @@ void client_cell(struct client_table *t, const char *fmt, ...)
 /** Print on stdout, columns two spaces apart, and free. */
 void client_table_print(struct client_table *t);
 
+/** Columns that text takes on a terminal, near enough. */
+size_t client_columns(const char *text);
+/** Append text cut to at most `columns`, the rest filled with spaces. */
+void client_cut(const char *text, size_t columns, struct buf *out);
+
+/** Read a task by its id, as it was typed.  Returns an exit code, and with
+ *  EXIT_DONE the task, the caller's; says on stderr what is wrong. */
+MUST_CHECK int client_read_task(const struct client *c, const char *text,
+				json_t **task);
+
+/** Print a task's head: where, state, times, who is recorded. */
+void client_show_head(const json_t *task);
+
+/** Show the task of this id in full: client_show_head and its segments, or
+ *  with --json as client_show_segments.  Returns an exit code. */
+MUST_CHECK int client_show_task(const struct client *c, const char *text);
+
+/** Read all segments of a task that the API gave.  Returns an exit code, and
+ *  with EXIT_DONE the list, the caller's; says on stderr what is wrong. */
+MUST_CHECK int client_read_segments(const struct client *c, const json_t *task,
+				    json_t **list);
+
 /**
  * Show a task's segments, as the command was asked to: a table of user, seq,
  * state, start, length, size and file; with --json the task itself with

@@ -229,6 +229,10 @@ void sound_wave_add(struct sound_wave *w, int64_t pos, const int16_t *pcm,
 /** First frame of column i (0..n). */
 uint64_t sound_wave_begin(const struct sound_wave *w, size_t i);
 
+/** The column that frame `pos` lies in; those outside are in the first or the
+ *  last one. */
+size_t sound_wave_at(const struct sound_wave *w, int64_t pos);
+
 /** Root mean square of a column, 0..1; 0 when nothing was added. */
 double sound_column_rms(const struct sound_column *c);
 

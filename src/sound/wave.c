@@ -16,13 +16,16 @@ uint64_t sound_wave_begin(const struct sound_wave *w, size_t i)
 	return w->frames * i / w->n;
 }
 
-/* The column that frame `pos` (< w->frames) lies in. */
-static size_t column_at(const struct sound_wave *w, uint64_t pos)
+size_t sound_wave_at(const struct sound_wave *w, int64_t pos)
 {
-	size_t i = (size_t)(pos * w->n / w->frames);
+	uint64_t at = pos < 0 ? 0 : (uint64_t)pos;
+	size_t i;
 
+	if (at >= w->frames)
+		at = w->frames - 1;
+	i = (size_t)(at * w->n / w->frames);
 	/* begin() rounds down: the next one may begin here already */
-	while (i + 1 < w->n && sound_wave_begin(w, i + 1) <= pos)
+	while (i + 1 < w->n && sound_wave_begin(w, i + 1) <= at)
 		i++;
 	return i;
 }
@@ -59,7 +62,7 @@ void sound_wave_add(struct sound_wave *w, int64_t pos, const int16_t *pcm,
 		return;
 	if (frames > w->frames - at)
 		frames = w->frames - at;
-	for (size_t i = column_at(w, at); frames > 0; i++) {
+	for (size_t i = sound_wave_at(w, (int64_t)at); frames > 0; i++) {
 		struct sound_column *c = &w->columns[i];
 		uint64_t n = sound_wave_begin(w, i + 1) - at;
 
