@@ -236,7 +236,7 @@ static int no_answer(const struct client *c, int err, struct err *e)
 	return err;
 }
 
-/** One call, with its method and body; with `fn` its answer may have any length. */
+/** One call, with its method and body; with `fn` any length of answer. */
 static int call_server(const struct client *c, const struct http_call *wish,
 		       const char *path, http_data_fn *fn, void *arg,
 		       int *status, struct buf *answer, struct err *e)
