@@ -183,7 +183,7 @@ static void dispatch(struct call *c)
 
 static void on_request(struct http_request *r, void *arg)
 {
-	static const char none[] = "{\"status\":503}";
+	static const char none[] = "{\"status\":503}\n";
 	struct http_answer busy = {
 		.status = 503,
 		.content_type = "application/problem+json",

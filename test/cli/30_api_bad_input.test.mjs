@@ -494,6 +494,8 @@ test('bad_input_is_named_and_changes_nothing', async (t) => {
         assert.equal(head.status, get.status, where);
         assert.equal(head.type, get.type, where);
         assert.equal(head.text, '');
+        if (/json/.test(get.type))
+          assert.match(get.text, /[^\n]\n$/, `${where} ends with a newline`);
       }
       assert.equal((await request(server.url, 'HEAD', '/v1/tasks?limit=0')).status, 400);
       assert.equal((await request(server.url, 'HEAD', '/nothing')).status, 404);
