@@ -69,6 +69,17 @@ static bool filter_endpoint(struct call *c, const char *name)
 	return false;
 }
 
+static bool filter_order(struct call *c, const char *text)
+{
+	if (!text || !strcmp(text, "oldest"))
+		return true;
+	c->filter.newest_first = !strcmp(text, "newest");
+	if (!c->filter.newest_first)
+		call_problem(c, 400, "order",
+			     "order: must be one of: oldest, newest");
+	return c->filter.newest_first;
+}
+
 /* ---- looking -------------------------------------------------------------------- */
 
 static void on_deliveries(struct store_rows *rows, void *arg)
@@ -94,8 +105,8 @@ static void on_deliveries(struct store_rows *rows, void *arg)
 
 void deliveries_list(struct call *c)
 {
-	static const char *const keys[] = {"state", "endpoint", "task", "app",
-					   "limit", "after",	NULL};
+	static const char *const keys[] = {"state", "endpoint", "task",	 "app",
+					   "order", "limit",	"after", NULL};
 	const char *task = http_query(c->request, "task");
 	const char *app = http_query(c->request, "app");
 
@@ -104,6 +115,7 @@ void deliveries_list(struct call *c)
 	    (app && !call_app(c, app, &c->filter.app)) ||
 	    !filter_state(c, http_query(c->request, "state")) ||
 	    !filter_endpoint(c, http_query(c->request, "endpoint")) ||
+	    !filter_order(c, http_query(c->request, "order")) ||
 	    (task && !call_number(c, task, "task", &c->filter.task)) ||
 	    !call_page(c, &c->filter))
 		return;

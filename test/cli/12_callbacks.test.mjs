@@ -28,6 +28,9 @@ test('a_dead_callback_is_listed_shown_and_replayed', async (t) => {
   assert.doesNotMatch(list, /other/);
   const {deliveries} = await cli.json('deliveries', '--task', task, '--app', app);
   assert.deepEqual(deliveries.map((d) => d.endpoint).sort(), ['live', 'other']);
+  const older = (await cli.json('deliveries', '--task', task, '--oldest')).deliveries;
+  assert.deepEqual(older, [...deliveries].reverse());
+  assert.ok(BigInt(older[0].delivery_id) < BigInt(older[1].delivery_id));
   const id = deliveries.find((d) => d.endpoint === 'live').delivery_id;
   const shown = await cli('deliveries', id);
   assert.match(shown, new RegExp(`^delivery ${id}: task_started of task ${task} to live: dead\n`));

@@ -179,7 +179,7 @@ const routes = [
     endpoint: asSent(['nobody', '', '../../etc', long(129)]
       .map((s) => [s, /there is none of the name .*see \/v1\/apps/])),
     task: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),
-    app: queryApp, ...page}},
+    app: queryApp, order: states('oldest', 'newest'), ...page}},
   {method: 'GET', path: '/v1/deliveries/{delivery}'},
   {method: 'POST', path: '/v1/deliveries/replay', good: {},
     body: {state: choice('dead', 'expired', 'all'), endpoint: endpoint(), task: id(),
