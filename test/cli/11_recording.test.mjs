@@ -101,6 +101,23 @@ test('ids_may_be_any_text', async (t) => {
     assert.ok(lines.some((line) => line.includes(` ${room} `)), room);
 });
 
+test('who_starts_in_an_empty_room_is_told_how_to_fill_it', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, `${server.url}/`);
+  const room = "it's empty";
+
+  await cli.fails(1, /let somebody in: `tapeop publish FILE --app \d+ --room lobby --user NAME`/,
+    'start', '--app', app, '--room', 'lobby');
+  const said = (await command(t, ['start', '--app', app, '--room', room,
+    '--server', `${server.url}/`])).text;
+  // what is said does it
+  const [, body, url] = /, or curl -d '(.*)' (\S+)$/m.exec(said);
+  assert.equal((await fetch(url, {method: 'POST', body})).status, 201);
+  assert.equal((await cli.json('rooms')).rooms[0].room, room);
+  assert.ok(said.includes(`--room 'it'\\''s empty' --user`), said);
+  assert.match(await cli('start', '--app', app, '--room', room), /^\d+\n$/);
+});
+
 test('lists_of_users_may_be_repeated_and_hold_commas', async (t) => {
   const server = await startServer(t);
   const cli = commandsAt(t, server.url);
