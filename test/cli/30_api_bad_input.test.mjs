@@ -177,7 +177,7 @@ const routes = [
   {method: 'GET', path: '/v1/deliveries', query: {
     state: states('pending', 'delivered', 'dead', 'expired'),
     endpoint: asSent(['nobody', '', '../../etc', long(129)]
-      .map((s) => [s, /there is none of the name .*see \/v1\/apps/])),
+      .map((s) => [s, /there is none of the name .*; there are: \w/])),
     task: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),
     app: queryApp, order: states('oldest', 'newest'), ...page}},
   {method: 'GET', path: '/v1/deliveries/{delivery}'},
