@@ -427,9 +427,9 @@ static void tell_end(struct publish *p)
 	screen_say(&p->screen, "%s", buf_str(&b));
 	if (p->stay && !p->has_to)
 		screen_say(&p->screen,
-			   "input %s stays; curl -X DELETE %s/v1/inputs/%s "
-			   "removes it",
-			   r->input, r->client.server, r->input);
+			   "input %s stays; `tapeop rooms --remove %s --server "
+			   "%s` removes it",
+			   r->input, r->input, r->client.server);
 	buf_fini(&b);
 }
 

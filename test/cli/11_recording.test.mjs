@@ -118,6 +118,22 @@ test('who_starts_in_an_empty_room_is_told_how_to_fill_it', async (t) => {
   assert.match(await cli('start', '--app', app, '--room', room), /^\d+\n$/);
 });
 
+test('an_input_that_was_left_over_is_removed', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, server.url);
+  const [a, b] = [await server.join('r', 'zoë'), await server.join('r', 'bob')];
+
+  assert.equal(await cli('rooms', '--remove', a.input_id),
+    `zoë has left room r (input ${a.input_id})\n`);
+  const [{inputs}] = (await cli.json('rooms')).rooms;
+  assert.deepEqual(inputs.map((i) => i.user), ['bob']);
+  await cli.fails(1, /there is no input/, 'rooms', '--remove', a.input_id);
+  assert.equal((await cli.json('rooms', '--remove', b.input_id)).user, 'bob');
+  assert.match(await cli('rooms'), /no rooms/);
+  for (const bad of ['x', '-1', '1/../2', ''])
+    await cli.fails(2, /--remove must be/, 'rooms', '--remove', bad);
+});
+
 test('lists_of_users_may_be_repeated_and_hold_commas', async (t) => {
   const server = await startServer(t);
   const cli = commandsAt(t, server.url);
