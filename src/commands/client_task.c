@@ -100,6 +100,23 @@ static void segment_row(struct client_table *t, const json_t *s)
 		    reason);
 }
 
+/** Say where the files are, if one is there. */
+static void print_storage(const json_t *task, const json_t *list)
+{
+	const char *storage = client_text(task, "storage");
+	json_t *segment;
+	size_t i;
+
+	json_array_foreach(list, i, segment)
+	{
+		if (storage[0] &&
+		    json_is_true(json_object_get(segment, "uploaded"))) {
+			client_say("  stored below %s", storage);
+			return;
+		}
+	}
+}
+
 static void print_segments(const json_t *list)
 {
 	static const char *const heads[] = {"  USER", "SEQ",  "STATE", "START",
@@ -148,12 +165,14 @@ int client_show_segments(const struct client *c, json_t *task)
 
 	if (code)
 		return code;
-	if (!c->json)
+	if (!c->json) {
+		print_storage(task, list);
 		print_segments(list);
-	else if (json_object_set(task, "segments", list))
+	} else if (json_object_set(task, "segments", list)) {
 		code = client_fail(c, EXIT_FAILED, "out of memory");
-	else
+	} else {
 		code = client_print(task);
+	}
 	json_decref(list);
 	return code;
 }

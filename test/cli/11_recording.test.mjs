@@ -1,6 +1,8 @@
 // test/cli/11_recording.test.mjs -- start, stop, status, rooms and tasks.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import {test} from 'node:test';
 
 import {startEndpoint} from '../aid/endpoint.mjs';
@@ -66,6 +68,12 @@ test('a_recording_is_started_seen_and_stopped', async (t) => {
   assert.match(stopped, /\n {2}USER +SEQ +STATE +START +LENGTH +SIZE +FILE\n/);
   assert.match(stopped, /zoë +0 +stored +\S+ \S+ +0:0\d\.\d\d +[\d.]+ kB +\d+_a%20room/);
   assert.match(await cli('stop', task), /: stopped\n/); // twice is fine
+  for (const name of ['stop', 'status', 'tasks']) {
+    const [, below] = /\n {2}stored below (\/.+)\n/.exec(await cli(name, task));
+    const {segments: [{file}], storage} = await cli.json(name, task);
+    assert.equal(below, storage);
+    assert.ok(fs.existsSync(path.join(storage, file)), storage);
+  }
   assert.match(await cli('status', task), /started .*, ended .*, 0:\d\d\.\d\d long/);
 
   for (const args of [['stop', task], ['status', task]]) {
