@@ -24,8 +24,7 @@ enum {
 	URL_MAX = 8192,
 	OPTIONS_MAX = 20,
 	LINE_MAX_BYTES = 1024,
-	PAGE_ROWS = 1000,
-	FIRST_OWN = 256 /* getopt's value of options[0] */
+	PAGE_ROWS = 1000
 };
 
 int client_fail(const struct client *c, int code, const char *fmt, ...)
@@ -55,75 +54,27 @@ int client_usage(const struct client *c, const char *fmt, ...)
 
 /* ---- the command line ------------------------------------------------------ */
 
-/** An option of the command's own. */
-static int take_own(struct client *c, const struct client_option *o)
-{
-	if (o->values && o->values->n == CLIENT_VALUES_MAX)
-		return client_usage(c, "--%s: at most %d times", o->name,
-				    CLIENT_VALUES_MAX);
-	if (o->values)
-		o->values->v[o->values->n++] = optarg;
-	else if (o->value)
-		*o->value = optarg;
-	else
-		*o->flag = true;
-	return -1;
-}
-
-static int take_option(struct client *c, int opt, char **argv,
-		       const struct client_option *options)
-{
-	switch (opt) {
-	case 's':
-		c->server = optarg;
-		return -1;
-	case 't':
-		c->token = optarg;
-		return -1;
-	case 'j':
-		c->json = true;
-		return -1;
-	case ':':
-	case '?':
-		return command_bad_option(c->command, opt, argv);
-	default:
-		return take_own(c, &options[opt - FIRST_OWN]);
-	}
-}
-
 int client_init(struct client *c, int argc, char **argv, const char *help,
 		const struct client_option *options, size_t n)
 {
-	struct option all[OPTIONS_MAX] = {
-		{"server", required_argument, NULL, 's'},
-		{"token", required_argument, NULL, 't'},
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
+	struct client_option all[OPTIONS_MAX] = {
+		{.name = "server", .value = &c->server},
+		{.name = "token", .value = &c->token},
+		{.name = "json", .flag = &c->json},
 	};
-	int opt;
-	int code = -1;
+	int code;
 
-	assert(n + 5 <= OPTIONS_MAX);
+	assert(n + 3 <= OPTIONS_MAX);
 	*c = (struct client){.command = argv[0]};
 	for (size_t i = 0; i < n; i++)
-		all[4 + i] = (struct option){
-			options[i].name,
-			options[i].flag ? no_argument : required_argument, NULL,
-			FIRST_OWN + (int)i};
-	optind = 0; /* start anew, also when called again */
-	opterr = 0;
-	while (code < 0 &&
-	       (opt = getopt_long(argc, argv, ":h", all, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(help, stdout);
-			return EXIT_DONE;
-		}
-		code = take_option(c, opt, argv, options);
-	}
+		all[3 + i] = options[i];
+	code = client_read_options(argc, argv, help, all, n + 3, c);
 	c->args = argv + optind;
 	c->n_args = argc - optind;
 	if (code < 0)
 		code = client_open(c);
+	else
+		return code;
 	return code == EXIT_DONE ? -1 : code;
 }
 

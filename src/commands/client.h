@@ -38,13 +38,36 @@ struct client_values {
 	size_t n;
 };
 
+/** Takes an option's value; EXIT_DONE, or the exit code to end with, with what
+ *  is wrong said on stderr. */
+typedef int(client_take_fn)(void *arg, const char *value);
+
 /** An option of one command; exactly one of the pointers is set. */
 struct client_option {
 	const char *name;	      /* without "--" */
 	const char **value;	      /* takes a value; the last one given */
 	bool *flag;		      /* takes none */
 	struct client_values *values; /* takes a value each time */
+	client_take_fn *take;	      /* the same, looked at at once */
 };
+
+/**
+ * Read a command line: `options` and --help.  Also for commands that ask no
+ * server.  The rest of argv is from optind on.
+ *
+ * argv   from the command's own name on
+ * help   printed for --help
+ * arg    for the options that have a `take`
+ *
+ * Returns -1 to go on, or the exit code to end with; what was wrong was said
+ * on stderr.
+ */
+MUST_CHECK int client_read_options(int argc, char **argv, const char *help,
+				   const struct client_option *options,
+				   size_t n, void *arg);
+
+/** Read the value of --app.  Returns an exit code; says what is wrong. */
+MUST_CHECK int client_app(const char *command, const char *text, uint32_t *app);
 
 struct client {
 	const char *command; /* "start": for messages */
@@ -57,7 +80,7 @@ struct client {
 };
 
 /**
- * Read a command line: `options` and those of CLIENT_HELP.
+ * Read a client's command line: `options` and those of CLIENT_HELP.
  *
  * help   printed for --help
  *
