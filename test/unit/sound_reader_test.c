@@ -203,7 +203,7 @@ static size_t lame_file(int rate, int kbit_s, int channels, uint8_t *out,
 	rest = lame_encode_flush(lame, out + n, (int)cap - n);
 	assert_true(rest >= 0);
 	lame_close(lame);
-	return (size_t)(n + rest);
+	return (size_t)n + (size_t)rest;
 }
 
 static void other_rates_and_channels_have_the_same_length(void **state)
