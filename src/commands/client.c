@@ -24,8 +24,7 @@ enum {
 	URL_MAX = 8192,
 	OPTIONS_MAX = 20,
 	LINE_MAX_BYTES = 1024,
-	PAGE_ROWS = 1000,
-	FIRST_OWN = 256 /* getopt's value of options[0] */
+	PAGE_ROWS = 1000
 };
 
 int client_fail(const struct client *c, int code, const char *fmt, ...)
@@ -55,75 +54,27 @@ int client_usage(const struct client *c, const char *fmt, ...)
 
 /* ---- the command line ------------------------------------------------------ */
 
-/** An option of the command's own. */
-static int take_own(struct client *c, const struct client_option *o)
-{
-	if (o->values && o->values->n == CLIENT_VALUES_MAX)
-		return client_usage(c, "--%s: at most %d times", o->name,
-				    CLIENT_VALUES_MAX);
-	if (o->values)
-		o->values->v[o->values->n++] = optarg;
-	else if (o->value)
-		*o->value = optarg;
-	else
-		*o->flag = true;
-	return -1;
-}
-
-static int take_option(struct client *c, int opt, char **argv,
-		       const struct client_option *options)
-{
-	switch (opt) {
-	case 's':
-		c->server = optarg;
-		return -1;
-	case 't':
-		c->token = optarg;
-		return -1;
-	case 'j':
-		c->json = true;
-		return -1;
-	case ':':
-	case '?':
-		return command_bad_option(c->command, opt, argv);
-	default:
-		return take_own(c, &options[opt - FIRST_OWN]);
-	}
-}
-
 int client_init(struct client *c, int argc, char **argv, const char *help,
 		const struct client_option *options, size_t n)
 {
-	struct option all[OPTIONS_MAX] = {
-		{"server", required_argument, NULL, 's'},
-		{"token", required_argument, NULL, 't'},
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
+	struct client_option all[OPTIONS_MAX] = {
+		{.name = "server", .value = &c->server},
+		{.name = "token", .value = &c->token},
+		{.name = "json", .flag = &c->json},
 	};
-	int opt;
-	int code = -1;
+	int code;
 
-	assert(n + 5 <= OPTIONS_MAX);
+	assert(n + 3 <= OPTIONS_MAX);
 	*c = (struct client){.command = argv[0]};
 	for (size_t i = 0; i < n; i++)
-		all[4 + i] = (struct option){
-			options[i].name,
-			options[i].flag ? no_argument : required_argument, NULL,
-			FIRST_OWN + (int)i};
-	optind = 0; /* start anew, also when called again */
-	opterr = 0;
-	while (code < 0 &&
-	       (opt = getopt_long(argc, argv, ":h", all, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(help, stdout);
-			return EXIT_DONE;
-		}
-		code = take_option(c, opt, argv, options);
-	}
+		all[3 + i] = options[i];
+	code = client_read_options(argc, argv, help, all, n + 3, c);
 	c->args = argv + optind;
 	c->n_args = argc - optind;
 	if (code < 0)
 		code = client_open(c);
+	else
+		return code;
 	return code == EXIT_DONE ? -1 : code;
 }
 
@@ -214,11 +165,9 @@ void client_write_query(const char *path, const struct client_filter *filters,
 	}
 }
 
-static int send_call(const struct client *c, struct http_call *call,
-		     int *status, struct buf *answer, struct err *e)
+/** Say what to do when there is no answer. */
+static int no_answer(const struct client *c, int err, struct err *e)
 {
-	int err = http_fetch(call, status, answer, e);
-
 	if (err == ECONNREFUSED)
 		return err_set(e, err, "server",
 			       "no server answers at %.100s; start one with "
@@ -238,39 +187,56 @@ static int send_call(const struct client *c, struct http_call *call,
 	return err;
 }
 
-int client_ask(const struct client *c, const char *method, const char *path,
-	       const json_t *body, int *status, struct buf *answer,
-	       struct err *e)
+/** One call, with its method and body; with `fn` any length of answer. */
+static int call_server(const struct client *c, const struct http_call *wish,
+		       const char *path, http_data_fn *fn, void *arg,
+		       int *status, struct buf *answer, struct err *e)
 {
 	const char *fields[] = {"Content-Type: application/json", c->bearer};
-	struct http_call call = {
-		.method = method,
-		.fields = fields,
-		.n_fields = c->bearer ? 2 : 1,
-		.timeout_us = CLIENT_WAIT_US,
-		.allow_private = true,
-	};
+	struct http_call call = *wish;
 	size_t len = strlen(c->server);
-	struct buf url, text;
-	int err = 0;
+	struct buf url;
+	int err;
 
 	while (len && c->server[len - 1] == '/')
 		len--;
 	buf_init(&url, URL_MAX);
-	buf_init(&text, ANSWER_MAX);
 	buf_printf(&url, "%.*s%s", (int)len, c->server, path);
+	call.url = buf_str(&url);
+	call.fields = fields;
+	call.n_fields = c->bearer ? 2 : 1;
+	call.timeout_us = CLIENT_WAIT_US;
+	call.allow_private = true;
+	err = buf_err(&url);
+	if (err)
+		err = err_set(e, err, "", "too long, or out of memory");
+	else
+		err = no_answer(
+			c, http_fetch_each(&call, fn, arg, status, answer, e),
+			e);
+	buf_fini(&url);
+	return err;
+}
+
+int client_ask(const struct client *c, const char *method, const char *path,
+	       const json_t *body, int *status, struct buf *answer,
+	       struct err *e)
+{
+	struct http_call call = {.method = method};
+	struct buf text;
+	int err = 0;
+
+	buf_init(&text, ANSWER_MAX);
 	if (body)
 		err = json_text_write(body, &text);
-	call.url = buf_str(&url);
 	call.body = buf_str(&text);
 	call.body_len = text.len;
-	if (err || buf_err(&url))
-		err = err_set(e, err ? err : buf_err(&url), "",
-			      "too long, or out of memory");
+	if (err)
+		err = err_set(e, err, "", "too long, or out of memory");
 	else
-		err = send_call(c, &call, status, answer, e);
+		err = call_server(c, &call, path, NULL, NULL, status, answer,
+				  e);
 	buf_fini(&text);
-	buf_fini(&url);
 	return err;
 }
 
@@ -318,6 +284,26 @@ int client_call(const struct client *c, const char *method, const char *path,
 		json_decref(json);
 	else
 		*answer = json;
+	return err;
+}
+
+int client_download(const struct client *c, const char *path, http_data_fn *fn,
+		    void *arg, struct err *e)
+{
+	const struct http_call call = {.method = "GET"};
+	struct buf text;
+	json_t *json;
+	int status = 0;
+	int err;
+
+	buf_init(&text, ANSWER_MAX);
+	err = call_server(c, &call, path, fn, arg, &status, &text, e);
+	if (!err && status != 200) {
+		json = json_loadb(buf_str(&text), text.len, 0, NULL);
+		err = refused(c, status, json, e);
+		json_decref(json);
+	}
+	buf_fini(&text);
 	return err;
 }
 

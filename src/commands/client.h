@@ -17,6 +17,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "io/io.h"
 
 #define CLIENT_WAIT_US (10 * (int64_t)1000000)
 
@@ -37,13 +38,36 @@ struct client_values {
 	size_t n;
 };
 
+/** Takes an option's value; EXIT_DONE, or the exit code to end with, with what
+ *  is wrong said on stderr. */
+typedef int(client_take_fn)(void *arg, const char *value);
+
 /** An option of one command; exactly one of the pointers is set. */
 struct client_option {
 	const char *name;	      /* without "--" */
 	const char **value;	      /* takes a value; the last one given */
 	bool *flag;		      /* takes none */
 	struct client_values *values; /* takes a value each time */
+	client_take_fn *take;	      /* the same, looked at at once */
 };
+
+/**
+ * Read a command line: `options` and --help.  Also for commands that ask no
+ * server.  The rest of argv is from optind on.
+ *
+ * argv   from the command's own name on
+ * help   printed for --help
+ * arg    for the options that have a `take`
+ *
+ * Returns -1 to go on, or the exit code to end with; what was wrong was said
+ * on stderr.
+ */
+MUST_CHECK int client_read_options(int argc, char **argv, const char *help,
+				   const struct client_option *options,
+				   size_t n, void *arg);
+
+/** Read the value of --app.  Returns an exit code; says what is wrong. */
+MUST_CHECK int client_app(const char *command, const char *text, uint32_t *app);
 
 struct client {
 	const char *command; /* "start": for messages */
@@ -56,7 +80,7 @@ struct client {
 };
 
 /**
- * Read a command line: `options` and those of CLIENT_HELP.
+ * Read a client's command line: `options` and those of CLIENT_HELP.
  *
  * help   printed for --help
  *
@@ -109,6 +133,17 @@ MUST_CHECK int client_ask(const struct client *c, const char *method,
 MUST_CHECK int client_call(const struct client *c, const char *method,
 			   const char *path, const json_t *body,
 			   json_t **answer, struct err *e);
+
+/**
+ * GET something of any length (the sound of a segment).
+ *
+ * fn   gets it as it comes in; an errno ends the call
+ *
+ * Returns as client_call (410 and 409 are EINVAL), ETIMEDOUT (nothing came for
+ * CLIENT_WAIT_US), EIO (it broke off), or what `fn` returned.
+ */
+MUST_CHECK int client_download(const struct client *c, const char *path,
+			       http_data_fn *fn, void *arg, struct err *e);
 
 /**
  * Read a list, page after page.
@@ -177,6 +212,28 @@ void client_cell(struct client_table *t, const char *fmt, ...)
 	PRINTF_LIKE(2, 3);
 /** Print on stdout, columns two spaces apart, and free. */
 void client_table_print(struct client_table *t);
+
+/** Columns that text takes on a terminal, near enough. */
+size_t client_columns(const char *text);
+/** Append text cut to at most `columns`, the rest filled with spaces. */
+void client_cut(const char *text, size_t columns, struct buf *out);
+
+/** Read a task by its id, as it was typed.  Returns an exit code, and with
+ *  EXIT_DONE the task, the caller's; says on stderr what is wrong. */
+MUST_CHECK int client_read_task(const struct client *c, const char *text,
+				json_t **task);
+
+/** Print a task's head: where, state, times, who is recorded. */
+void client_show_head(const json_t *task);
+
+/** Show the task of this id in full: client_show_head and its segments, or
+ *  with --json as client_show_segments.  Returns an exit code. */
+MUST_CHECK int client_show_task(const struct client *c, const char *text);
+
+/** Read all segments of a task that the API gave.  Returns an exit code, and
+ *  with EXIT_DONE the list, the caller's; says on stderr what is wrong. */
+MUST_CHECK int client_read_segments(const struct client *c, const json_t *task,
+				    json_t **list);
 
 /**
  * Show a task's segments, as the command was asked to: a table of user, seq,

@@ -15,7 +15,6 @@ enum {
 	CELL_MAX = 2048,
 	COLUMNS_MAX = 16,
 	LINE_MAX_BYTES = 64 * 1024,
-	PATH_MAX_BYTES = 4096,
 	PRINT_MAX = 256 << 20
 };
 
@@ -164,11 +163,11 @@ static uint32_t next_character(const char **s)
 }
 
 /**
- * Columns that text takes on a terminal: near enough for ids and words.
+ * Columns that a character takes on a terminal: near enough for ids and words.
  * Source: Unicode Standard Annex 11 (wide and fullwidth) and the combining
  * marks that ids are likely to have.
  */
-static size_t columns_of(const char *s)
+static size_t width_of(uint32_t c)
 {
 	static const struct {
 		uint32_t first, last, columns;
@@ -180,19 +179,39 @@ static size_t columns_of(const char *s)
 		{0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2},
 		{0x1f300, 0x1faff, 2}, {0x20000, 0x3fffd, 2},
 	};
+
+	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+		if (c >= ranges[i].first && c <= ranges[i].last)
+			return ranges[i].columns;
+	}
+	return 1;
+}
+
+size_t client_columns(const char *text)
+{
 	size_t n = 0;
 
-	while (*s) {
-		uint32_t c = next_character(&s);
-		size_t columns = 1;
-
-		for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
-			if (c >= ranges[i].first && c <= ranges[i].last)
-				columns = ranges[i].columns;
-		}
-		n += columns;
-	}
+	while (*text)
+		n += width_of(next_character(&text));
 	return n;
+}
+
+void client_cut(const char *text, size_t columns, struct buf *out)
+{
+	size_t n = 0;
+
+	while (*text) {
+		const char *next = text;
+		size_t wide = width_of(next_character(&next));
+
+		if (n + wide > columns)
+			break;
+		buf_append(out, text, (size_t)(next - text));
+		n += wide;
+		text = next;
+	}
+	for (; n < columns; n++)
+		buf_putc(out, ' ');
 }
 
 static void print_rows(const struct client_table *t, const size_t *widths)
@@ -200,7 +219,7 @@ static void print_rows(const struct client_table *t, const size_t *widths)
 	for (size_t i = 0; i < t->n; i++) {
 		size_t col = i % t->n_columns;
 		bool last = col + 1 == t->n_columns;
-		size_t pad = widths[col] - columns_of(t->cells[i]);
+		size_t pad = widths[col] - client_columns(t->cells[i]);
 
 		printf("%s%*s", t->cells[i], last ? 0 : (int)pad + 2, "");
 		if (last)
@@ -214,7 +233,7 @@ void client_table_print(struct client_table *t)
 
 	for (size_t i = 0; i < t->n; i++) {
 		size_t *w = &widths[i % t->n_columns];
-		size_t n = columns_of(t->cells[i]);
+		size_t n = client_columns(t->cells[i]);
 
 		*w = n > *w ? n : *w;
 	}
@@ -226,77 +245,4 @@ void client_table_print(struct client_table *t)
 		mem_free(t->cells[i]);
 	mem_free(t->cells);
 	*t = (struct client_table){.n_columns = t->n_columns};
-}
-
-/* ---- segments ------------------------------------------------------------------ */
-
-static void segment_row(struct client_table *t, const json_t *s)
-{
-	char start[CLIENT_WORD_MAX], len[CLIENT_WORD_MAX],
-		size[CLIENT_WORD_MAX];
-	const char *reason = client_text(s, "reason_text");
-	bool closed = !strcmp(client_text(s, "state"), "closed");
-
-	client_cell(t, "  %s", client_text(s, "user"));
-	client_cell(t, "%" PRId64, client_number(s, "seq"));
-	client_cell(t, "%s",
-		    json_is_true(json_object_get(s, "uploaded"))
-			    ? "stored"
-			    : client_text(s, "state"));
-	client_cell(t, "%s", client_time(client_number(s, "start_ms"), start));
-	client_cell(
-		t, "%s",
-		closed ? client_duration(client_number(s, "duration_ms"), len)
-		       : "-");
-	client_cell(t, "%s",
-		    closed ? client_size(client_number(s, "size"), size) : "-");
-	client_cell(t, "%s%s%s", client_text(s, "file"), reason[0] ? "  " : "",
-		    reason);
-}
-
-static void print_segments(const json_t *list)
-{
-	static const char *const heads[] = {"  USER", "SEQ",  "STATE", "START",
-					    "LENGTH", "SIZE", "FILE"};
-	struct client_table t = {.n_columns = ARRAY_LEN(heads)};
-	json_t *segment;
-	size_t i;
-
-	if (!json_array_size(list)) {
-		puts("  no file: nobody has spoken");
-		return;
-	}
-	for (i = 0; i < ARRAY_LEN(heads); i++)
-		client_cell(&t, "%s", heads[i]);
-	json_array_foreach(list, i, segment)
-	{
-		segment_row(&t, segment);
-	}
-	client_table_print(&t);
-}
-
-int client_show_segments(const struct client *c, json_t *task)
-{
-	json_t *list = NULL;
-	struct buf path;
-	bool more;
-	struct err e;
-	int code = EXIT_DONE;
-
-	buf_init(&path, PATH_MAX_BYTES);
-	buf_puts(&path, "/v1/tasks/");
-	client_write_part(client_text(task, "task_id"), &path);
-	buf_puts(&path, "/segments?");
-	if (client_list(c, buf_str(&path), "segments", SIZE_MAX, &list, &more,
-			&e))
-		code = client_fail(c, EXIT_FAILED, "%s", e.text);
-	else if (!c->json)
-		print_segments(list);
-	else if (json_object_set(task, "segments", list))
-		code = client_fail(c, EXIT_FAILED, "out of memory");
-	else
-		code = client_print(task);
-	json_decref(list);
-	buf_fini(&path);
-	return code;
 }

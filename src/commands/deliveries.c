@@ -12,13 +12,14 @@ static const char help[] =
 	"usage: tapeop deliveries [options]\n"
 	"       tapeop deliveries ID [options]\n"
 	"\n"
-	"List callbacks, oldest first; with an ID, show one with its "
+	"List callbacks, newest first; with an ID, show one with its "
 	"attempts.\n"
 	"\n"
 	"  --state STATE      pending, delivered, dead or expired\n"
 	"  --endpoint NAME    to this endpoint\n"
 	"  --task TASK        of this task\n"
 	"  --app ID           of this app\n"
+	"  --oldest           oldest first\n"
 	"  --limit N          at most so many (50); with more to come, the\n"
 	"                     list says so\n" CLIENT_HELP "\n"
 	"Example: tapeop deliveries --state dead\n";
@@ -26,6 +27,7 @@ static const char help[] =
 struct deliveries {
 	struct client client;
 	const char *state, *endpoint, *task, *app, *limit;
+	bool oldest;
 };
 
 static void last_answer(struct client_table *t, int64_t status,
@@ -81,10 +83,12 @@ static void show_list(const json_t *list, bool more, size_t limit)
 
 static int list_deliveries(struct deliveries *ds)
 {
-	const struct client_filter filters[] = {{"state", ds->state},
-						{"endpoint", ds->endpoint},
-						{"task", ds->task},
-						{"app", ds->app}};
+	const struct client_filter filters[] = {
+		{"state", ds->state},
+		{"endpoint", ds->endpoint},
+		{"task", ds->task},
+		{"app", ds->app},
+		{"order", ds->oldest ? "oldest" : "newest"}};
 	json_t *list = NULL;
 	size_t limit;
 	bool more;
@@ -179,6 +183,7 @@ int command_deliveries(int argc, char **argv)
 		{.name = "endpoint", .value = &ds.endpoint},
 		{.name = "task", .value = &ds.task},
 		{.name = "app", .value = &ds.app},
+		{.name = "oldest", .flag = &ds.oldest},
 		{.name = "limit", .value = &ds.limit},
 	};
 	int code = client_init(&ds.client, argc, argv, help, options,

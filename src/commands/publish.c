@@ -85,15 +85,11 @@ static int failed(const char *what, const char *why)
 
 /* ---- options --------------------------------------------------------------- */
 
-static int set_app(struct publish *p, const char *text)
+static int set_app(void *arg, const char *text)
 {
-	int64_t app;
+	struct publish *p = arg;
 
-	if (str_to_i64(text, 1, UINT32_MAX, &app))
-		return usage("--app must be a number from 1 to 4294967295",
-			     text);
-	p->room.app = (uint32_t)app;
-	return EXIT_DONE;
+	return client_app("publish", text, &p->room.app);
 }
 
 static int set_id(const char **to, const char *field, const char *text)
@@ -106,8 +102,24 @@ static int set_id(const char **to, const char *field, const char *text)
 	return EXIT_DONE;
 }
 
-static int set_to(struct publish *p, const char *text)
+static int set_room(void *arg, const char *text)
 {
+	struct publish *p = arg;
+
+	return set_id(&p->room.room, "--room", text);
+}
+
+static int set_user(void *arg, const char *text)
+{
+	struct publish *p = arg;
+
+	return set_id(&p->room.user, "--user", text);
+}
+
+static int set_to(void *arg, const char *text)
+{
+	struct publish *p = arg;
+
 	if (addr_parse(text, &p->to) || !addr_port(&p->to))
 		return usage("--to must be an address with a port, like "
 			     "127.0.0.1:41000",
@@ -116,8 +128,9 @@ static int set_to(struct publish *p, const char *text)
 	return EXIT_DONE;
 }
 
-static int set_server(struct publish *p, const char *url)
+static int set_server(void *arg, const char *url)
 {
+	struct publish *p = arg;
 	struct err e;
 
 	if (http_url_check(url, &e))
@@ -126,46 +139,15 @@ static int set_server(struct publish *p, const char *url)
 	return EXIT_DONE;
 }
 
-static int set_via(const char *text)
+static int set_via(void *arg, const char *text)
 {
+	(void)arg;
 	if (!strcmp(text, "whip"))
 		return usage("--via whip is not there yet; use --via rtp",
 			     NULL);
 	if (strcmp(text, "rtp") != 0)
 		return usage("--via must be rtp", text);
 	return EXIT_DONE;
-}
-
-static int take_option(struct publish *p, int c)
-{
-	switch (c) {
-	case 'a':
-		return set_app(p, optarg);
-	case 'r':
-		return set_id(&p->room.room, "--room", optarg);
-	case 'u':
-		return set_id(&p->room.user, "--user", optarg);
-	case 's':
-		return set_server(p, optarg);
-	case 't':
-		p->room.client.token = optarg;
-		return EXIT_DONE;
-	case 'T':
-		return set_to(p, optarg);
-	case 'v':
-		return set_via(optarg);
-	case 'l':
-		p->repeat = true;
-		return EXIT_DONE;
-	case 'L':
-		p->stay = false;
-		return EXIT_DONE;
-	case 'S':
-		p->stay = true;
-		return EXIT_DONE;
-	default:
-		return EXIT_USAGE;
-	}
 }
 
 static int check_options(struct publish *p, int argc, char **argv)
@@ -193,37 +175,25 @@ static int check_options(struct publish *p, int argc, char **argv)
 /** Returns -1 to go on, or the exit code. */
 static int read_options(struct publish *p, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"app", required_argument, NULL, 'a'},
-		{"room", required_argument, NULL, 'r'},
-		{"user", required_argument, NULL, 'u'},
-		{"server", required_argument, NULL, 's'},
-		{"token", required_argument, NULL, 't'},
-		{"to", required_argument, NULL, 'T'},
-		{"via", required_argument, NULL, 'v'},
-		{"loop", no_argument, NULL, 'l'},
-		{"leave", no_argument, NULL, 'L'},
-		{"stay", no_argument, NULL, 'S'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+	bool leave = false;
+	const struct client_option options[] = {
+		{.name = "app", .take = set_app},
+		{.name = "room", .take = set_room},
+		{.name = "user", .take = set_user},
+		{.name = "server", .take = set_server},
+		{.name = "token", .value = &p->room.client.token},
+		{.name = "to", .take = set_to},
+		{.name = "via", .take = set_via},
+		{.name = "loop", .flag = &p->repeat},
+		{.name = "leave", .flag = &leave},
+		{.name = "stay", .flag = &p->stay},
 	};
-	int c;
+	int code = client_read_options(argc, argv, help, options,
+				       ARRAY_LEN(options), p);
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		int code;
-
-		if (c == 'h') {
-			fputs(help, stdout);
-			return EXIT_DONE;
-		}
-		if (c == '?' || c == ':')
-			return command_bad_option("publish", c, argv);
-		code = take_option(p, c);
-		if (code)
-			return code;
-	}
-	return check_options(p, argc, argv);
+	if (code < 0 && leave && p->stay)
+		return usage("--leave or --stay, not both", NULL);
+	return code < 0 ? check_options(p, argc, argv) : code;
 }
 
 /* ---- progress ------------------------------------------------------------------ */
@@ -427,9 +397,9 @@ static void tell_end(struct publish *p)
 	screen_say(&p->screen, "%s", buf_str(&b));
 	if (p->stay && !p->has_to)
 		screen_say(&p->screen,
-			   "input %s stays; curl -X DELETE %s/v1/inputs/%s "
-			   "removes it",
-			   r->input, r->client.server, r->input);
+			   "input %s stays; `tapeop rooms --remove %s --server "
+			   "%s` removes it",
+			   r->input, r->input, r->client.server);
 	buf_fini(&b);
 }
 

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "base/str.h"
+#include "commands/client.h"
 #include "commands/commands.h"
 
 static const char help[] =
@@ -63,8 +64,9 @@ static int usage(const char *why, const char *value)
 
 /* ---- options --------------------------------------------------------------- */
 
-static int add_key(struct options *o, const char *spec)
+static int add_key(void *arg, const char *spec)
 {
+	struct options *o = arg;
 	struct err e;
 	bool literal;
 
@@ -81,19 +83,17 @@ static int add_key(struct options *o, const char *spec)
 	return EXIT_DONE;
 }
 
-static int set_app(struct options *o, const char *text)
+static int set_app(void *arg, const char *text)
 {
-	int64_t app;
+	struct options *o = arg;
 
-	if (str_to_i64(text, 1, UINT32_MAX, &app))
-		return usage("--app must be a number from 1 to 4294967295",
-			     text);
-	o->config.app = (uint32_t)app;
-	return EXIT_DONE;
+	return client_app("receive", text, &o->config.app);
 }
 
-static int set_listen(struct options *o, const char *text)
+static int set_listen(void *arg, const char *text)
 {
+	struct options *o = arg;
+
 	if (addr_parse(text, &o->config.listen))
 		return usage("--listen must be an address with a port, like "
 			     "127.0.0.1:9000",
@@ -101,16 +101,19 @@ static int set_listen(struct options *o, const char *text)
 	return EXIT_DONE;
 }
 
-static int set_dialect(struct options *o, const char *text)
+static int set_dialect(void *arg, const char *text)
 {
+	struct options *o = arg;
+
 	o->config.any_dialect = !strcmp(text, "auto");
 	if (!o->config.any_dialect && !dialect_parse(text, &o->config.dialect))
 		return usage("--dialect must be auto, gme or live", text);
 	return EXIT_DONE;
 }
 
-static int set_forward(struct options *o, const char *url)
+static int set_forward(void *arg, const char *url)
 {
+	struct options *o = arg;
 	struct err e;
 
 	if (http_url_check(url, &e))
@@ -119,69 +122,27 @@ static int set_forward(struct options *o, const char *url)
 	return EXIT_DONE;
 }
 
-static int take_option(struct options *o, int c)
-{
-	switch (c) {
-	case 'a':
-		return set_app(o, optarg);
-	case 'k':
-		return add_key(o, optarg);
-	case 'l':
-		return set_listen(o, optarg);
-	case 'd':
-		return set_dialect(o, optarg);
-	case 'D':
-		o->data = optarg;
-		return EXIT_DONE;
-	case 'f':
-		return set_forward(o, optarg);
-	case 'x':
-		o->config.exec = optarg;
-		return EXIT_DONE;
-	case 'j':
-		o->json = true;
-		return EXIT_DONE;
-	default:
-		return EXIT_USAGE;
-	}
-}
-
 /** Returns -1 to go on, or the exit code. */
 static int read_options(struct options *o, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"app", required_argument, NULL, 'a'},
-		{"key", required_argument, NULL, 'k'},
-		{"listen", required_argument, NULL, 'l'},
-		{"dialect", required_argument, NULL, 'd'},
-		{"data", required_argument, NULL, 'D'},
-		{"forward", required_argument, NULL, 'f'},
-		{"exec", required_argument, NULL, 'x'},
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+	const struct client_option options[] = {
+		{.name = "app", .take = set_app},
+		{.name = "key", .take = add_key},
+		{.name = "listen", .take = set_listen},
+		{.name = "dialect", .take = set_dialect},
+		{.name = "data", .value = &o->data},
+		{.name = "forward", .take = set_forward},
+		{.name = "exec", .value = &o->config.exec},
+		{.name = "json", .flag = &o->json},
 	};
-	int c;
+	int code = client_read_options(argc, argv, help, options,
+				       ARRAY_LEN(options), o);
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		int code;
-
-		if (c == 'h') {
-			fputs(help, stdout);
-			return EXIT_DONE;
-		}
-		if (c == '?' || c == ':')
-			return command_bad_option("receive", c, argv);
-		code = take_option(o, c);
-		if (code)
-			return code;
-	}
-	if (optind < argc)
+	if (code < 0 && optind < argc)
 		return usage("unexpected argument", argv[optind]);
-	if (!o->config.app)
+	if (code < 0 && !o->config.app)
 		return usage("--app is required", NULL);
-	return -1;
+	return code;
 }
 
 /* ---- telling ------------------------------------------------------------------ */
@@ -224,7 +185,10 @@ static int serve(struct running *r, const struct options *o,
 
 	if (receive_open(r->loop, store, workers, &o->config, &events, r,
 			 &receive, &e)) {
-		fprintf(stderr, "tapeop receive: %s\n", e.text);
+		fprintf(stderr, "tapeop receive: %s%s\n", e.text,
+			!strcmp(e.field, "--listen")
+				? "; choose another address with --listen"
+				: "");
 		return EXIT_FAILED;
 	}
 	receive_addr(receive, &at);
@@ -235,17 +199,33 @@ static int serve(struct running *r, const struct options *o,
 	return EXIT_DONE;
 }
 
+/** Returns an exit code.  What the store says names a setting of `serve`; here
+ *  it is an option. */
+static int open_store(const struct options *o, struct store **out)
+{
+	const struct store_config c = {.data_dir = o->data,
+				       .ballast_bytes = 1 << 20,
+				       .max_queue = STORE_QUEUE};
+	struct err e;
+	int err = store_open(&c, out, &e);
+
+	if (err == EBUSY)
+		fprintf(stderr,
+			"tapeop receive: another tapeop uses %s: stop it, or "
+			"choose another folder with --data\n",
+			o->data);
+	else if (err)
+		fprintf(stderr, "tapeop receive: --data: %s\n", e.text);
+	return err ? EXIT_FAILED : EXIT_DONE;
+}
+
 static int run(const struct options *o)
 {
 	static const int signos[] = {SIGTERM, SIGINT};
 	struct running r = {.json = o->json || !isatty(STDOUT_FILENO)};
-	struct store_config sc = {.data_dir = o->data,
-				  .ballast_bytes = 1 << 20,
-				  .max_queue = STORE_QUEUE};
 	struct signals *signals = NULL;
 	struct workers *workers = NULL;
 	struct store *store = NULL;
-	struct err e = {0};
 	int code = EXIT_FAILED;
 	int err;
 
@@ -255,12 +235,12 @@ static int run(const struct options *o)
 				   &r, &signals);
 	if (!err)
 		err = workers_new("work", WORKERS, &workers);
-	if (!err)
-		err = store_open(&sc, &store, &e);
 	if (err)
-		fprintf(stderr, "tapeop receive: %s\n",
-			e.code ? e.text : strerror(err));
+		fprintf(stderr, "tapeop receive: cannot start: %s\n",
+			strerror(err));
 	else
+		code = open_store(o, &store);
+	if (!err && code == EXIT_DONE)
 		code = serve(&r, o, store, workers);
 	workers_free(workers);
 	store_close(store);

@@ -1,18 +1,24 @@
-/** commands/rooms.c -- `tapeop rooms`: who is in which room. */
+/** commands/rooms.c -- `tapeop rooms`: who is in which room, and out of it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
 
 static const char help[] =
 	"usage: tapeop rooms [options]\n"
+	"       tapeop rooms --remove INPUT [options]\n"
 	"\n"
 	"Show who is in which room, where their sound comes from, and what is\n"
-	"recorded.\n"
-	"\n" CLIENT_HELP "\n"
+	"recorded; or let one leave whose program did not.\n"
+	"\n"
+	"  --remove INPUT     take this input (its number is in the list) out "
+	"of\n"
+	"                     its room; its open file is closed\n" CLIENT_HELP
+	"\n"
 	"Example: tapeop rooms --server http://127.0.0.1:8080\n";
 
 static void input_row(struct client_table *t, const json_t *in)
@@ -81,13 +87,46 @@ static int list_rooms(struct client *c)
 	return code;
 }
 
+static int remove_input(struct client *c, const char *text)
+{
+	json_t *input;
+	char path[64];
+	uint64_t id;
+	struct err e;
+	int code = EXIT_DONE;
+
+	if (str_to_u64(text, &id))
+		return client_usage(c,
+				    "--remove must be an input's id (a "
+				    "number), is %.40s",
+				    text);
+	snprintf(path, sizeof(path), "/v1/inputs/%" PRIu64, id);
+	if (client_call(c, "DELETE", path, NULL, &input, &e))
+		return client_fail(c, EXIT_FAILED, "%s", e.text);
+	if (c->json)
+		code = client_print(input);
+	else
+		client_say("%s has left room %s (input %s)",
+			   client_text(input, "user"),
+			   client_text(input, "room"),
+			   client_text(input, "input_id"));
+	json_decref(input);
+	return code;
+}
+
 int command_rooms(int argc, char **argv)
 {
+	const char *leaver = NULL;
+	const struct client_option options[] = {
+		{.name = "remove", .value = &leaver}};
 	struct client c;
-	int code = client_init(&c, argc, argv, help, NULL, 0);
+	int code =
+		client_init(&c, argc, argv, help, options, ARRAY_LEN(options));
 
 	if (code < 0 && c.n_args)
 		code = client_usage(&c, "what is %.40s?", c.args[0]);
+	else if (code < 0 && leaver)
+		code = remove_input(&c, leaver);
 	else if (code < 0)
 		code = list_rooms(&c);
 	client_close(&c);

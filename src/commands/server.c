@@ -112,6 +112,7 @@ static int start_control(struct server *s, struct err *e)
 		.n_listen = s->config->n_listen,
 		.admin_token = s->config->admin_token,
 		.max_body = MAX_BODY,
+		.storage = s->config->storage_dir,
 	};
 
 	return control_open(s->loop, s->rooms, s->notify, s->store, &c,

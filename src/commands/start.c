@@ -1,5 +1,6 @@
 /** commands/start.c -- `tapeop start`: record a room. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,12 +94,58 @@ static json_t *make_body(const struct start *s, int64_t rate)
 	return NULL;
 }
 
+/** Append an argument as a shell takes it. */
+static void put_argument(const char *text, struct buf *out)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz0123456789-._";
+
+	if (text[0] != '-' && !text[strspn(text, plain)]) {
+		buf_puts(out, text);
+		return;
+	}
+	buf_putc(out, '\'');
+	for (; *text; text++) {
+		if (*text == '\'')
+			buf_puts(out, "'\\''");
+		else
+			buf_putc(out, *text);
+	}
+	buf_putc(out, '\'');
+}
+
+/** There is no such room: say how one comes to be.  Returns an exit code. */
+static int tell_how(const struct start *s, const char *tasks_path,
+		    const struct err *e)
+{
+	const char *server = s->client.server;
+	size_t server_len = strlen(server);
+	struct buf room;
+	int code;
+
+	while (server_len && server[server_len - 1] == '/')
+		server_len--;
+	buf_init(&room, 4096);
+	put_argument(s->room, &room);
+	code = client_fail(&s->client, EXIT_FAILED,
+			   "%s; let somebody in: `tapeop publish FILE --app %s "
+			   "--room %s --user NAME`, or curl -d "
+			   "'{\"user\":\"NAME\",\"kind\":\"rtp\"}' "
+			   "%.*s%.*s/inputs",
+			   e->text, s->app, buf_str(&room), (int)server_len,
+			   server, (int)(strlen(tasks_path) - strlen("/tasks")),
+			   tasks_path);
+	buf_fini(&room);
+	return code;
+}
+
 static int start(struct start *s)
 {
 	json_t *task = NULL, *body;
 	int64_t rate = 0;
 	struct buf path;
 	struct err e;
+	int err = 0;
 	int code = EXIT_DONE;
 
 	if (s->sample_rate && str_to_i64(s->sample_rate, 1, 192000, &rate))
@@ -115,12 +162,16 @@ static int start(struct start *s)
 	buf_puts(&path, "/tasks");
 	if (buf_err(&path))
 		code = client_usage(&s->client, "--room is too long");
-	else if (client_call(&s->client, "POST", buf_str(&path), body, &task,
-			     &e))
-		code = client_fail(&s->client, EXIT_FAILED, "%s", e.text);
-	else if (s->client.json)
-		code = client_print(task);
 	else
+		err = client_call(&s->client, "POST", buf_str(&path), body,
+				  &task, &e);
+	if (err == ENOENT && !strcmp(e.field, "room"))
+		code = tell_how(s, buf_str(&path), &e);
+	else if (err)
+		code = client_fail(&s->client, EXIT_FAILED, "%s", e.text);
+	else if (task && s->client.json)
+		code = client_print(task);
+	else if (task)
 		puts(client_text(task, "task_id"));
 	json_decref(task);
 	json_decref(body);

@@ -21,7 +21,7 @@ static const char help[] =
 	"`segments`.\n"
 	"Example: tapeop status 57110321809850368\n";
 
-enum { METRICS_MAX = 1 << 20, RUNNING_MAX = 1000, LIST_MAX = 64 * 1024 };
+enum { METRICS_MAX = 1 << 20, RUNNING_MAX = 1000 };
 
 /** What the overview is made of. */
 struct overview {
@@ -186,74 +186,6 @@ static int show_server(struct client *c)
 	return code;
 }
 
-static void show_lists(const json_t *task)
-{
-	static const char *const keys[] = {"subscribe", "unsubscribe"};
-	static const char *const words[] = {"only", "all but"};
-	struct buf line;
-	json_t *user;
-	size_t i;
-
-	for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
-		const json_t *list = json_object_get(task, keys[k]);
-
-		if (!json_array_size(list))
-			continue;
-		buf_init(&line, LIST_MAX);
-		json_array_foreach(list, i, user)
-		{
-			buf_printf(&line, "%s%s", i ? ", " : "",
-				   json_string_value(user));
-		}
-		client_say("  records %s %s", words[k], buf_str(&line));
-		buf_fini(&line);
-	}
-}
-
-static void show_head(const json_t *task)
-{
-	char started[CLIENT_WORD_MAX], ended[CLIENT_WORD_MAX],
-		length[CLIENT_WORD_MAX];
-	const char *reason = client_text(task, "reason_text");
-	int64_t from = client_number(task, "created_ms");
-	int64_t to = client_number(task, "stopped_ms");
-
-	client_say("task %s: app %" PRId64 ", room %s: %s%s%s",
-		   client_text(task, "task_id"), client_number(task, "app"),
-		   client_text(task, "room"), client_text(task, "state"),
-		   reason[0] ? ": " : "", reason);
-	client_time(from, started);
-	client_duration((to ? to : clock_unix_ms()) - from, length);
-	if (to)
-		printf("  started %s, ended %s, %s long\n", started,
-		       client_time(to, ended), length);
-	else
-		printf("  started %s, for %s now\n", started, length);
-	show_lists(task);
-}
-
-static int show_task(struct client *c)
-{
-	json_t *task;
-	char path[64];
-	uint64_t id;
-	struct err e;
-	int code;
-
-	if (str_to_u64(c->args[0], &id))
-		return client_usage(
-			c, "TASK must be a task's id (a number), is %.40s",
-			c->args[0]);
-	snprintf(path, sizeof(path), "/v1/tasks/%" PRIu64, id);
-	if (client_call(c, "GET", path, NULL, &task, &e))
-		return client_fail(c, EXIT_FAILED, "%s", e.text);
-	if (!c->json)
-		show_head(task);
-	code = client_show_segments(c, task);
-	json_decref(task);
-	return code;
-}
-
 int command_status(int argc, char **argv)
 {
 	struct client c;
@@ -262,7 +194,7 @@ int command_status(int argc, char **argv)
 	if (code < 0 && c.n_args > 1)
 		code = client_usage(&c, "one TASK, or none");
 	else if (code < 0 && c.n_args)
-		code = show_task(&c);
+		code = client_show_task(&c, c.args[0]);
 	else if (code < 0)
 		code = show_server(&c);
 	client_close(&c);

@@ -67,14 +67,17 @@ static const char *title_of(int status)
 static void send_json(struct call *c, int status, const char *type,
 		      json_t *body)
 {
-	static const char failed[] = "{\"status\":500}";
+	static const char failed[] = "{\"status\":500}\n";
 	struct http_answer a = {.status = 500, .content_type = type};
 	struct buf text;
+	int err;
 
 	buf_init(&text, ANSWER_MAX);
 	a.body = failed;
 	a.body_len = strlen(failed);
-	if (!json_text_write(body, &text)) {
+	err = json_text_write(body, &text);
+	buf_putc(&text, '\n'); /* for whoever looks with curl */
+	if (!err && !buf_err(&text)) {
 		a.status = status;
 		a.body = text.data;
 		a.body_len = text.len;

@@ -23,6 +23,7 @@ struct control {
 	struct http_server *server;
 	uint8_t token_hash[32]; /* SHA-256 of the admin token */
 	bool has_token;
+	char *storage; /* the folder, absolute if it was there at the start */
 };
 
 struct call {

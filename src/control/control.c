@@ -4,7 +4,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -183,7 +185,7 @@ static void dispatch(struct call *c)
 
 static void on_request(struct http_request *r, void *arg)
 {
-	static const char none[] = "{\"status\":503}";
+	static const char none[] = "{\"status\":503}\n";
 	struct http_answer busy = {
 		.status = 503,
 		.content_type = "application/problem+json",
@@ -201,6 +203,14 @@ static void on_request(struct http_request *r, void *arg)
 }
 
 /* ---- opening ------------------------------------------------------------------- */
+
+/** The folder as its users will look for it, from wherever they are. */
+static char *absolute(const char *folder)
+{
+	char path[PATH_MAX];
+
+	return mem_strdup(realpath(folder, path) ? path : folder);
+}
 
 int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		 struct store *store, const struct control_config *config,
@@ -225,10 +235,11 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->notify = notify;
 	c->store = store;
 	c->has_token = config->admin_token != NULL;
-	err = c->has_token
-		      ? sig_sha256(config->admin_token,
-				   strlen(config->admin_token), c->token_hash)
-		      : 0;
+	c->storage = absolute(config->storage);
+	err = c->storage ? 0 : ENOMEM;
+	if (!err && c->has_token)
+		err = sig_sha256(config->admin_token,
+				 strlen(config->admin_token), c->token_hash);
 	memcpy(http.listen, config->listen,
 	       config->n_listen * sizeof(http.listen[0]));
 	if (!err)
@@ -237,6 +248,7 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		err_set(e, err, "http.listen", "cannot listen on %s: %s",
 			addr_write(&config->listen[failed], text),
 			strerror(err));
+		mem_free(c->storage);
 		mem_free(c);
 		return err;
 	}
@@ -249,6 +261,7 @@ void control_close(struct control *c)
 	if (!c)
 		return;
 	http_server_close(c->server);
+	mem_free(c->storage);
 	mem_free(c);
 }
 

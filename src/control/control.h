@@ -31,6 +31,7 @@ struct control_config {
 	size_t n_listen;
 	const char *admin_token; /* NULL: loopback rule */
 	size_t max_body;	 /* 1 MiB */
+	const char *storage;	 /* where finished files go, for people */
 };
 
 struct control;

@@ -9,7 +9,11 @@
 #include "base/str.h"
 #include "control/call.h"
 
-enum { COUNT_PAGE = 1000, COUNT_PAGES_MAX = 100 };
+enum {
+	COUNT_PAGE = 1000,
+	COUNT_PAGES_MAX = 100,
+	NAMES_MAX = 100 /* bytes of names in an error */
+};
 
 static json_t *delivery_json(struct call *c, const struct delivery_row *d)
 {
@@ -47,6 +51,38 @@ static bool filter_state(struct call *c, const char *text)
 	return true;
 }
 
+/** Is it an endpoint that the filter of apps permits? */
+static bool is_candidate(const struct call *c,
+			 const struct notify_endpoint_info *info)
+{
+	return !c->filter.app || c->filter.app == info->app;
+}
+
+/** There is no such endpoint: say which there are, as far as fits. */
+static void no_endpoint(struct call *c, const char *name)
+{
+	struct notify_endpoint_info info;
+	const char *more = "";
+	struct buf names;
+
+	buf_init(&names, NAMES_MAX);
+	for (size_t i = 0; notify_endpoint_at(c->control->notify, i, &info);
+	     i++) {
+		if (!is_candidate(c, &info))
+			continue;
+		buf_printf(&names, "%s%s", names.len ? ", " : "", info.name);
+		if (buf_err(&names)) { /* this one is left out */
+			more = ", .. (see /v1/apps/{app}/endpoints)";
+			break;
+		}
+	}
+	call_problem(c, 400, "endpoint",
+		     "endpoint: there is none of the name %.64s; there %s%s%s",
+		     name, names.len ? "are: " : "are none", buf_str(&names),
+		     more);
+	buf_fini(&names);
+}
+
 /** An endpoint's name; with equal names in several apps, the first. */
 static bool filter_endpoint(struct call *c, const char *name)
 {
@@ -56,17 +92,24 @@ static bool filter_endpoint(struct call *c, const char *name)
 		return true;
 	for (size_t i = 0; notify_endpoint_at(c->control->notify, i, &info);
 	     i++) {
-		if (!strcmp(info.name, name) &&
-		    (!c->filter.app || c->filter.app == info.app)) {
+		if (!strcmp(info.name, name) && is_candidate(c, &info)) {
 			c->filter.endpoint = info.id;
 			return true;
 		}
 	}
-	call_problem(c, 400, "endpoint",
-		     "endpoint: there is none of the name %.64s; see "
-		     "/v1/apps/{app}/endpoints",
-		     name);
+	no_endpoint(c, name);
 	return false;
+}
+
+static bool filter_order(struct call *c, const char *text)
+{
+	if (!text || !strcmp(text, "oldest"))
+		return true;
+	c->filter.newest_first = !strcmp(text, "newest");
+	if (!c->filter.newest_first)
+		call_problem(c, 400, "order",
+			     "order: must be one of: oldest, newest");
+	return c->filter.newest_first;
 }
 
 /* ---- looking -------------------------------------------------------------------- */
@@ -94,8 +137,8 @@ static void on_deliveries(struct store_rows *rows, void *arg)
 
 void deliveries_list(struct call *c)
 {
-	static const char *const keys[] = {"state", "endpoint", "task", "app",
-					   "limit", "after",	NULL};
+	static const char *const keys[] = {"state", "endpoint", "task",	 "app",
+					   "order", "limit",	"after", NULL};
 	const char *task = http_query(c->request, "task");
 	const char *app = http_query(c->request, "app");
 
@@ -104,6 +147,7 @@ void deliveries_list(struct call *c)
 	    (app && !call_app(c, app, &c->filter.app)) ||
 	    !filter_state(c, http_query(c->request, "state")) ||
 	    !filter_endpoint(c, http_query(c->request, "endpoint")) ||
+	    !filter_order(c, http_query(c->request, "order")) ||
 	    (task && !call_number(c, task, "task", &c->filter.task)) ||
 	    !call_page(c, &c->filter))
 		return;

@@ -98,6 +98,13 @@ static json_t *info_json(const struct task_info *t)
 	return item;
 }
 
+/** One task's answers say where its files go. */
+static json_t *with_storage(const struct call *c, json_t *item)
+{
+	json_object_set_new(item, "storage", json_string(c->control->storage));
+	return item;
+}
+
 static json_t *segment_json(const struct segment_row *s)
 {
 	return json_pack(
@@ -131,7 +138,7 @@ static void on_started(const struct err *e, const struct task_info *t,
 	if (e->code)
 		call_error(arg, e);
 	else
-		call_reply(arg, 201, info_json(t));
+		call_reply(arg, 201, with_storage(arg, info_json(t)));
 }
 
 static void on_done(const struct err *e, const struct task_info *t, void *arg)
@@ -139,7 +146,7 @@ static void on_done(const struct err *e, const struct task_info *t, void *arg)
 	if (e->code)
 		call_error(arg, e);
 	else
-		call_reply(arg, 200, info_json(t));
+		call_reply(arg, 200, with_storage(arg, info_json(t)));
 }
 
 /** One of the rates that MP3 has a preset for. */
@@ -231,7 +238,7 @@ static void on_one_task(struct store_rows *rows, void *arg)
 	}
 	item = task_json(c, &rows->tasks[0]);
 	store_rows_free(rows);
-	call_reply(c, 200, item);
+	call_reply(c, 200, with_storage(c, item));
 }
 
 static void ask_task(struct call *c, uint64_t id, store_rows_fn *done)

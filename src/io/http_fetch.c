@@ -1,18 +1,33 @@
-/** io/http_fetch.c -- one blocking request, for commands of the user. */
+/** io/http_fetch.c -- blocking requests, for commands of the user. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "io/http_client.h"
 #include "io/inside.h"
 
+/** Where the answer goes. */
+struct target {
+	CURL *easy;
+	http_data_fn *fn; /* of a 200; NULL: all goes to `answer` */
+	void *arg;
+	struct buf *answer;
+	int err; /* of fn */
+};
+
 static size_t on_data(char *data, size_t size, size_t n, void *arg)
 {
-	struct buf *b = arg;
+	struct target *t = arg;
+	long status = 0;
 
-	buf_append(b, data, size * n);
-	return buf_err(b) ? CURL_WRITEFUNC_ERROR : size * n;
+	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (t->fn && status == 200)
+		t->err = t->fn(data, size * n, t->arg);
+	else
+		buf_append(t->answer, data, size * n);
+	return t->err || buf_err(t->answer) ? CURL_WRITEFUNC_ERROR : size * n;
 }
 
 static int errno_of(CURLcode code)
@@ -31,42 +46,57 @@ static int errno_of(CURLcode code)
 	}
 }
 
-static int setup(CURL *easy, const struct http_call *call,
-		 struct curl_slist *fields, char *error, struct buf *answer)
+/** For all of it, or for each byte of an answer that has no limit. */
+static bool setup_time(const struct target *t, int64_t timeout_us)
 {
-	const long ms = (long)(call->timeout_us / CLOCK_US_PER_MS) + 1;
-	int err = http_curl_setup(easy, call, fields, error);
+	const long ms = (long)(timeout_us / CLOCK_US_PER_MS) + 1;
+	bool ok;
+
+	if (!t->fn)
+		return !curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, ms);
+	ok = !curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, ms);
+	ok &= !curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	ok &= !curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME, ms / 1000 + 1);
+	return ok;
+}
+
+static int setup(struct target *t, const struct http_call *call,
+		 struct curl_slist *fields, char *error)
+{
+	int err = http_curl_setup(t->easy, call, fields, error);
 	bool ok = !err;
 
-	ok &= !curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
-	ok &= !curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
-	ok &= !curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, ms);
-	ok &= !curl_easy_setopt(easy, CURLOPT_USERAGENT, "tapeop");
+	ok &= setup_time(t, call->timeout_us);
+	ok &= !curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_data);
+	ok &= !curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
+	ok &= !curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "tapeop");
 	return ok ? 0 : ENOMEM;
 }
 
-static int perform(CURL *easy, const struct http_call *call, const char *error,
-		   struct buf *answer, struct err *e)
+static int perform(struct target *t, const struct http_call *call,
+		   const char *error, struct err *e)
 {
 	char text[160];
-	CURLcode code = curl_easy_perform(easy);
+	CURLcode code = curl_easy_perform(t->easy);
 
 	if (code == CURLE_OK)
 		return 0;
-	if (buf_err(answer))
-		return err_set(e, buf_err(answer), "answer",
+	if (t->err)
+		return err_set(e, t->err, "answer", "%s", strerror(t->err));
+	if (buf_err(t->answer))
+		return err_set(e, buf_err(t->answer), "answer",
 			       "the answer is longer than %zu bytes",
-			       answer->max);
-	http_curl_error(easy, code, error, text, sizeof(text));
+			       t->answer->max);
+	http_curl_error(t->easy, code, error, text, sizeof(text));
 	return err_set(e, errno_of(code), "url", "%.80s: %s", call->url, text);
 }
 
-int http_fetch(const struct http_call *call, int *status, struct buf *answer,
-	       struct err *e)
+int http_fetch_each(const struct http_call *call, http_data_fn *fn, void *arg,
+		    int *status, struct buf *answer, struct err *e)
 {
+	struct target t = {.fn = fn, .arg = arg, .answer = answer};
 	struct curl_slist *fields = NULL;
 	char error[CURL_ERROR_SIZE];
-	CURL *easy = NULL;
 	long code = 0;
 	int err = http_url_check(call->url, e);
 
@@ -78,23 +108,28 @@ int http_fetch(const struct http_call *call, int *status, struct buf *answer,
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		return err_set(e, ENOMEM, "", "out of memory");
 	http_ignore_sigpipe();
-	easy = curl_easy_init();
+	t.easy = curl_easy_init();
 	fields = http_call_fields(call);
-	err = easy && fields ? setup(easy, call, fields, error, answer)
-			     : ENOMEM;
+	err = t.easy && fields ? setup(&t, call, fields, error) : ENOMEM;
 	if (err) {
 		err = err_set(e, err, "", "out of memory");
 		goto out;
 	}
-	err = perform(easy, call, error, answer, e);
+	err = perform(&t, call, error, e);
 	if (!err) {
-		(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &code);
+		(void)curl_easy_getinfo(t.easy, CURLINFO_RESPONSE_CODE, &code);
 		*status = (int)code;
 	}
 out:
 	curl_slist_free_all(fields);
-	if (easy)
-		curl_easy_cleanup(easy);
+	if (t.easy)
+		curl_easy_cleanup(t.easy);
 	curl_global_cleanup();
 	return err;
+}
+
+int http_fetch(const struct http_call *call, int *status, struct buf *answer,
+	       struct err *e)
+{
+	return http_fetch_each(call, NULL, NULL, status, answer, e);
 }

@@ -605,4 +605,17 @@ MUST_CHECK int http_url_target(const char *url, char *host, size_t cap,
 MUST_CHECK int http_fetch(const struct http_call *call, int *status,
 			  struct buf *answer, struct err *e);
 
+/** Takes the next bytes of an answer; an errno ends the call. */
+typedef int(http_data_fn)(const void *data, size_t len, void *arg);
+
+/**
+ * The same for an answer of any length: the body of a 200 goes to `fn` as it
+ * comes in, that of any other status to `answer`.  call->timeout_us is for
+ * connecting, and how long nothing may come; there is no limit for all of it.
+ * Returns as http_fetch, or what `fn` returned (with `e` saying no more).
+ */
+MUST_CHECK int http_fetch_each(const struct http_call *call, http_data_fn *fn,
+			       void *arg, int *status, struct buf *answer,
+			       struct err *e);
+
 #endif

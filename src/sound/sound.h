@@ -1,5 +1,5 @@
 /**
- * sound/sound.h -- Opus -> PCM -> MP3.  No files, no sockets, no threads.
+ * sound/sound.h -- Opus -> PCM -> MP3, and back to PCM.  No files, no sockets, no threads.
  *
  * PCM here is always mono, 48 kHz, int16_t; positions and lengths are in
  * frames at 48 kHz.  A codec object belongs to the thread that uses it.
@@ -210,5 +210,88 @@ MUST_CHECK int sound_source_next(struct sound_source *s, const uint8_t **packet,
 				 size_t *len, uint32_t *frames);
 /** Length of the whole source [frames at 48 kHz]. */
 uint64_t sound_source_frames(const struct sound_source *s);
+
+/* ---- recorded files, read again ---------------------------------------- */
+
+/**
+ * Takes the next stretch of a file, from its beginning on, without holes.
+ *
+ * pcm      frames samples, valid during the call; NULL: silence
+ * frames   1..SOUND_PACKET_MAX, of silence any number (a file may say so)
+ */
+typedef void(sound_pcm_fn)(const int16_t *pcm, uint64_t frames, void *arg);
+
+/**
+ * A recorded file, decoded as it comes in: MP3 (MPEG-1 and 2 layer III) or Ogg
+ * Opus, told apart by its first bytes.  Memory is bounded, however long the
+ * file is: one MP3 frame; one Ogg page and one packet (16 MiB at most, there
+ * only).
+ *
+ * Positions: MP3 frame k covers frames k*1152.. (at 48 kHz), also where it
+ * cannot be decoded (silence then): lengths agree with the file's size.  At
+ * another rate than 48 kHz samples are repeated: true levels, but not for
+ * ears.  Ogg Opus: granule positions are honoured: pre-skip, the trimmed end,
+ * holes (silence).  Stereo is mixed down.
+ *
+ * Files may be anybody's.  The decoder of MP3 is LAME's (hip_decode1, Debian's
+ * 3.100), which had faults with broken files; so it gets whole layer III
+ * frames only, of one rate, one at a time, that wire/mp3.h has measured.  Fed
+ * like that, and built with AddressSanitizer, it stood half a million inputs
+ * of test/fuzz/reader_fuzz.c.  That is no proof: it is used by commands on a
+ * user's behalf, and should not be by a server on files from outside.
+ */
+struct sound_reader;
+
+MUST_CHECK int sound_reader_new(sound_pcm_fn *fn, void *arg,
+				struct sound_reader **out);
+void sound_reader_free(struct sound_reader *r);
+
+/**
+ * Take the next bytes; `fn` is called for what they complete.
+ * Returns 0, EBADMSG (this is no such file: give up), ENOMEM.
+ */
+MUST_CHECK int sound_reader_feed(struct sound_reader *r, const void *data,
+				 size_t len);
+
+/**
+ * That was all of it.
+ * Returns 0, or EBADMSG: there were bytes, and no sound in them.
+ */
+MUST_CHECK int sound_reader_end(struct sound_reader *r);
+
+/** Frames at 48 kHz put out so far. */
+uint64_t sound_reader_frames(const struct sound_reader *r);
+
+/* ---- pictures of sound ------------------------------------------------- */
+
+/** A stretch of the axis; all zero: nothing has been added. */
+struct sound_column {
+	uint64_t frames; /* that were added, silence included */
+	double squares;	 /* sum of their squares, full scale = 1 */
+	uint16_t peak;	 /* the largest |sample|, 0..32768 */
+};
+
+/** An axis of `frames` (1..2^46), cut into n (1..2^16) columns: column i
+ *  begins at frames*i/n.  The columns are the owner's. */
+struct sound_wave {
+	uint64_t frames;
+	size_t n;
+	struct sound_column *columns;
+};
+
+/** Add `frames` at `pos` of the axis; pcm NULL: silence.  What lies outside
+ *  of the axis is left out. */
+void sound_wave_add(struct sound_wave *w, int64_t pos, const int16_t *pcm,
+		    uint64_t frames);
+
+/** First frame of column i (0..n). */
+uint64_t sound_wave_begin(const struct sound_wave *w, size_t i);
+
+/** The column that frame `pos` lies in; those outside are in the first or the
+ *  last one. */
+size_t sound_wave_at(const struct sound_wave *w, int64_t pos);
+
+/** Root mean square of a column, 0..1; 0 when nothing was added. */
+double sound_column_rms(const struct sound_column *c);
 
 #endif

@@ -14,8 +14,10 @@ static int on_text(const char *text, size_t len, void *arg)
 
 static int write_value(const json_t *value, size_t flags, struct buf *out)
 {
-	int bad = !value || json_dump_callback(value, on_text, out,
-					       flags | JSON_ENCODE_ANY) != 0;
+	int bad = !value ||
+		  json_dump_callback(value, on_text, out,
+				     flags | JSON_ENCODE_ANY |
+					     JSON_REAL_PRECISION(15)) != 0;
 
 	if (buf_err(out))
 		return buf_err(out);

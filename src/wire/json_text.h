@@ -9,7 +9,8 @@
 #include "base/buf.h"
 
 /**
- * Append a value as compact JSON, keys in the order they were set in.
+ * Append a value as compact JSON, keys in the order they were set in, numbers
+ * with a fraction to 15 digits (0.1 is 0.1).
  * Returns 0, or ENOMEM or EMSGSIZE as buf_err; NULL is ENOMEM, so that a
  * value which could not be made needs no check of its own.
  */

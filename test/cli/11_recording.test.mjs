@@ -1,6 +1,8 @@
 // test/cli/11_recording.test.mjs -- start, stop, status, rooms and tasks.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import {test} from 'node:test';
 
 import {startEndpoint} from '../aid/endpoint.mjs';
@@ -66,6 +68,12 @@ test('a_recording_is_started_seen_and_stopped', async (t) => {
   assert.match(stopped, /\n {2}USER +SEQ +STATE +START +LENGTH +SIZE +FILE\n/);
   assert.match(stopped, /zoë +0 +stored +\S+ \S+ +0:0\d\.\d\d +[\d.]+ kB +\d+_a%20room/);
   assert.match(await cli('stop', task), /: stopped\n/); // twice is fine
+  for (const name of ['stop', 'status', 'tasks']) {
+    const [, below] = /\n {2}stored below (\/.+)\n/.exec(await cli(name, task));
+    const {segments: [{file}], storage} = await cli.json(name, task);
+    assert.equal(below, storage);
+    assert.ok(fs.existsSync(path.join(storage, file)), storage);
+  }
   assert.match(await cli('status', task), /started .*, ended .*, 0:\d\d\.\d\d long/);
 
   for (const args of [['stop', task], ['status', task]]) {
@@ -99,6 +107,39 @@ test('ids_may_be_any_text', async (t) => {
   const lines = (await cli('tasks')).split('\n');
   for (const room of rooms)
     assert.ok(lines.some((line) => line.includes(` ${room} `)), room);
+});
+
+test('who_starts_in_an_empty_room_is_told_how_to_fill_it', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, `${server.url}/`);
+  const room = "it's empty";
+
+  await cli.fails(1, /let somebody in: `tapeop publish FILE --app \d+ --room lobby --user NAME`/,
+    'start', '--app', app, '--room', 'lobby');
+  const said = (await command(t, ['start', '--app', app, '--room', room,
+    '--server', `${server.url}/`])).text;
+  // what is said does it
+  const [, body, url] = /, or curl -d '(.*)' (\S+)$/m.exec(said);
+  assert.equal((await fetch(url, {method: 'POST', body})).status, 201);
+  assert.equal((await cli.json('rooms')).rooms[0].room, room);
+  assert.ok(said.includes(`--room 'it'\\''s empty' --user`), said);
+  assert.match(await cli('start', '--app', app, '--room', room), /^\d+\n$/);
+});
+
+test('an_input_that_was_left_over_is_removed', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, server.url);
+  const [a, b] = [await server.join('r', 'zoë'), await server.join('r', 'bob')];
+
+  assert.equal(await cli('rooms', '--remove', a.input_id),
+    `zoë has left room r (input ${a.input_id})\n`);
+  const [{inputs}] = (await cli.json('rooms')).rooms;
+  assert.deepEqual(inputs.map((i) => i.user), ['bob']);
+  await cli.fails(1, /there is no input/, 'rooms', '--remove', a.input_id);
+  assert.equal((await cli.json('rooms', '--remove', b.input_id)).user, 'bob');
+  assert.match(await cli('rooms'), /no rooms/);
+  for (const bad of ['x', '-1', '1/../2', ''])
+    await cli.fails(2, /--remove must be/, 'rooms', '--remove', bad);
 });
 
 test('lists_of_users_may_be_repeated_and_hold_commas', async (t) => {

@@ -26,8 +26,14 @@ test('a_dead_callback_is_listed_shown_and_replayed', async (t) => {
   assert.match(list, /^ID +STATE +ENDPOINT +EVENT +TASK +ATTEMPTS +LAST +ANSWER\n/);
   assert.match(list, new RegExp(`dead +live +task_started +${task} +2 +\\S+ \\S+ +HTTP 500`));
   assert.doesNotMatch(list, /other/);
+  for (const args of [['replay', '--state', 'dead'], ['deliveries']])
+    await cli.fails(1, /endpoint: there is none of the name othre; there are: live, other\n/,
+      ...args, '--endpoint', 'othre');
   const {deliveries} = await cli.json('deliveries', '--task', task, '--app', app);
   assert.deepEqual(deliveries.map((d) => d.endpoint).sort(), ['live', 'other']);
+  const older = (await cli.json('deliveries', '--task', task, '--oldest')).deliveries;
+  assert.deepEqual(older, [...deliveries].reverse());
+  assert.ok(BigInt(older[0].delivery_id) < BigInt(older[1].delivery_id));
   const id = deliveries.find((d) => d.endpoint === 'live').delivery_id;
   const shown = await cli('deliveries', id);
   assert.match(shown, new RegExp(`^delivery ${id}: task_started of task ${task} to live: dead\n`));

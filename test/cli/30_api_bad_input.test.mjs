@@ -181,9 +181,9 @@ const routes = [
   {method: 'GET', path: '/v1/deliveries', query: {
     state: states('pending', 'delivered', 'dead', 'expired'),
     endpoint: asSent(['nobody', '', '../../etc', long(129)]
-      .map((s) => [s, /there is none of the name .*see \/v1\/apps/])),
+      .map((s) => [s, /there is none of the name .*; there are: \w/])),
     task: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),
-    app: queryApp, ...page}},
+    app: queryApp, order: states('oldest', 'newest'), ...page}},
   {method: 'GET', path: '/v1/deliveries/{delivery}'},
   {method: 'POST', path: '/v1/deliveries/replay', good: {},
     body: {state: choice('dead', 'expired', 'all'), endpoint: endpoint(), task: id(),
@@ -498,6 +498,8 @@ test('bad_input_is_named_and_changes_nothing', async (t) => {
         assert.equal(head.status, get.status, where);
         assert.equal(head.type, get.type, where);
         assert.equal(head.text, '');
+        if (/json/.test(get.type))
+          assert.match(get.text, /[^\n]\n$/, `${where} ends with a newline`);
       }
       assert.equal((await request(server.url, 'HEAD', '/v1/tasks?limit=0')).status, 400);
       assert.equal((await request(server.url, 'HEAD', '/nothing')).status, 404);

@@ -115,6 +115,12 @@ test('a_list_comes_in_pages_that_miss_nothing_and_repeat_nothing', async (t) => 
     assert.deepEqual(rows, deliveries);
     assert.equal(n, Math.ceil(98 / limit));
   }
+  for (const limit of [7, 98]) {
+    const [rows] = await pages(server, '/v1/deliveries?order=newest', 'deliveries', limit);
+    assert.deepEqual(rows, [...deliveries].reverse());
+  }
+  assert.deepEqual((await pages(server, '/v1/deliveries?order=oldest', 'deliveries', 49))[0],
+    deliveries);
   const ids = deliveries.map((d) => BigInt(d.delivery_id));
   assert.ok(ids.every((id, i) => !i || id > ids[i - 1]), 'oldest first');
   const filters = {

@@ -54,6 +54,27 @@ test('a_port_that_is_taken_is_named_and_tasks_wait_for_it', async (t) => {
   await server.stop();
 });
 
+test('a_receiver_names_its_options', async (t) => {
+  const dir = tempDir(t);
+  const other = net.createServer();
+  await new Promise((done) => other.listen(0, '127.0.0.1', done));
+  t.after(() => other.close());
+  const at = `127.0.0.1:${other.address().port}`;
+  const receive = async (data, listen) => {
+    const r = await command(t, ['receive', '--app', '1', '--data', data, '--listen', listen],
+      {ms: 30_000});
+    assert.equal(r.code, 1, r.text);
+    return r.text.trimEnd();
+  };
+
+  assert.equal(await receive(path.join(dir, 'inbox'), at), `tapeop receive: cannot listen on ${at}: ` +
+    'Address already in use; choose another address with --listen');
+  const file = path.join(dir, 'file');
+  fs.writeFileSync(file, 'mine');
+  assert.match(await receive(file, '127.0.0.1:0'),
+    /^tapeop receive: --data: cannot [^\n]*Not a directory$/);
+});
+
 test('an_address_that_is_not_of_this_machine_is_named', async (t) => {
   const dir = tempDir(t);
   const config = await configOf(dir, {http: {listen: '192.0.2.1:8080', admin_token: 'a'}});
@@ -76,7 +97,8 @@ test('a_second_server_in_the_same_folder_is_refused', async (t) => {
     '--key', 'env:TAPEOP_TEST_KEY', '--data', server.data],
   {env: {TAPEOP_TEST_KEY: 'k'}, ms: 30_000});
   assert.equal(receiver.code, 1, receiver.text);
-  assert.match(receiver.text, /another tapeop uses/);
+  assert.equal(receiver.text, `tapeop receive: another tapeop uses ${server.data}: stop it, or ` +
+    'choose another folder with --data\n');
   assert.equal((await server.task(task)).state, 'running', 'the first goes on');
   await server.finish(task);
   await server.stop();
