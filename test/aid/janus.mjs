@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import {spawn} from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 
 import {openSession} from './janus_client.mjs';
@@ -18,6 +19,12 @@ const LIB = ['/usr/lib/x86_64-linux-gnu/janus', '/usr/lib/aarch64-linux-gnu/janu
 /** Why there can be no Janus here, or false. */
 export const noJanus = LIB && fs.existsSync('/usr/bin/janus') ? false :
   'janus is not installed (packages.txt)';
+
+/** Why no browser can reach it, or false: Janus gathers no candidate on
+ *  loopback, so what goes between them goes through an address of the machine's
+ *  own (and does not leave it). */
+export const noWebRtc = Object.values(os.networkInterfaces()).flat()
+  .some((i) => !i.internal) ? false : 'this machine has no address but loopback';
 
 async function freeTcpPort() {
   const server = net.createServer();
@@ -56,10 +63,7 @@ export async function startJanus(t, plugins) {
       admin_secret = "none"
     }
     media: {rtp_port_range = "${await rtpRange()}"}
-    nat: {
-      ice_lite = true
-      ice_enforce_list = "127.0.0.1"
-    }`);
+    nat: {ice_lite = true}`);
   write('transport.http.', `
     general: {http = true, ip = "127.0.0.1", port = ${port}, json = "compact"}
     admin: {admin_http = false}`);

@@ -2,12 +2,17 @@
 // in a VideoRoom.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import {describe, test} from 'node:test';
 
 import {BEEPS, beepsFile} from '../aid/beeps.mjs';
-import {noJanus, startJanus} from '../aid/janus.mjs';
-import {RATE, decode, ffmpegSend, toneEnvelope} from '../aid/sound.mjs';
-import {startServer, until} from '../aid/tapeop.mjs';
+import {noBrowser, startPublisher} from '../aid/browser.mjs';
+import {noJanus, noWebRtc, startJanus} from '../aid/janus.mjs';
+import {RATE, decode, ffmpegSend, likeness, toneEnvelope, tool} from '../aid/sound.mjs';
+import {startServer, tempDir, until} from '../aid/tapeop.mjs';
+
+const SPEECH = 'assets/demo/alice.opus';
+const SPEECH_MS = 5000;
 
 /** Where [ms] a tone is heard first and last. */
 function heardAt(pcm, hz) {
@@ -79,4 +84,42 @@ describe('janus', {skip: noJanus, concurrency: true}, () => {
     await checkCounters(server);
     await server.stop();
   });
+
+  test('what_a_browser_says_in_a_videoroom_is_recorded_word_for_word',
+    {skip: noBrowser || noWebRtc}, async (t) => {
+      const wav = path.join(tempDir(t), 'speech.wav');
+      await tool('ffmpeg', ['-nostdin', '-v', 'error', '-i', SPEECH, '-ar', String(RATE), wav]);
+      const [server, janus, browser] = await Promise.all([
+        startServer(t), startJanus(t, ['videoroom']), startPublisher(t, wav)]);
+      const control = await janus.session.attach('janus.plugin.videoroom');
+      await control.ask({request: 'create', room: 7});
+      const {port} = await server.join('video', 'alice');
+      const task = await server.record('video');
+
+      const {id} = await browser.publish({url: janus.url, room: 7});
+      const began = Date.now();
+      const {data: {forwarders: [{stream_id}]}} = await control.ask({request: 'rtp_forward',
+        room: 7, publisher_id: id, host: '127.0.0.1', streams: [{mid: '0', port}]});
+      await until('it comes in', async () => (await server.metrics()).rtp_packets > 0);
+      const came = Date.now();
+      await until('enough was said', () => Date.now() - came >= SPEECH_MS);
+      const ends = Date.now();
+      await control.ask({request: 'stop_rtp_forward', room: 7, publisher_id: id, stream_id});
+      const ended = Date.now();
+      await browser.leave();
+      const segments = await server.finish(task);
+
+      assert.equal(segments.length, 1);
+      const pcm = await decode(server.file(segments[0]));
+      const long = pcm.length * 1000 / RATE;
+      assert.ok(long > ends - came - 300 && long < ended - began + 300,
+        `${long} ms, forwarded for ${ends - came} to ${ended - began} ms`);
+      // The microphone was open for a while before it was forwarded.
+      const said = (await decode(wav)).subarray(0, pcm.length);
+      const {share, lag_ms} = likeness(said, pcm, 3000);
+      assert.ok(share > 0.9, `${share} alike at ${lag_ms} ms`);
+      assert.ok(lag_ms <= 100, `heard ${lag_ms} ms after it was said`);
+      await checkCounters(server);
+      await server.stop();
+    });
 });
