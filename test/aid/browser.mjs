@@ -61,6 +61,9 @@ export async function startPublisher(t, wav, {loop = false} = {}) {
     page,
     version: browser.version(),
     publish: (how) => page.evaluate((h) => window.publish(h), how),
+    bridge: (how) => page.evaluate((h) => window.bridge(h), how),
+    /** When [Unix ms] the microphone was opened, to some 100 ms. */
+    opened: () => page.evaluate(() => window.opened_ms),
     mute: (on) => page.evaluate((o) => window.mute(o), on),
     hold: (on) => page.evaluate((o) => window.hold(o), on),
     leave: () => page.evaluate(() => window.leave()),

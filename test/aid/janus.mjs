@@ -69,6 +69,8 @@ export async function startJanus(t, plugins) {
     admin: {admin_http = false}`);
   write('plugin.audiobridge.', `
     general: {local_ip = "127.0.0.1", rtp_port_range = "${await rtpRange()}"}`);
+  write('plugin.nosip.', `
+    general: {local_ip = "127.0.0.1", rtp_port_range = "${await rtpRange()}"}`);
   write('plugin.videoroom.', 'general: {}');
 
   const child = spawn('/usr/bin/janus', ['-F', dir, '-C', path.join(dir, 'janus.jcfg'), '--disable-colors'],

@@ -96,7 +96,7 @@ describe('janus', {skip: noJanus, concurrency: true}, () => {
       const {port} = await server.join('video', 'alice');
       const task = await server.record('video');
 
-      const {id} = await browser.publish({url: janus.url, room: 7});
+      const id = await browser.publish({url: janus.url, room: 7});
       const began = Date.now();
       const {data: {forwarders: [{stream_id}]}} = await control.ask({request: 'rtp_forward',
         room: 7, publisher_id: id, host: '127.0.0.1', streams: [{mid: '0', port}]});
