@@ -99,6 +99,19 @@ export function tone(pcm, candidates_hz, from = 0, to = pcm.length) {
   return best;
 }
 
+/** The amplitude of a tone (full scale is 1) in each 10 ms; hz: a multiple of
+ *  100, so that other such tones do not disturb. */
+export function toneEnvelope(pcm, hz) {
+  const step = RATE / 100;
+  const c = 2 * Math.cos(2 * Math.PI * hz / RATE);
+  return Array.from({length: Math.floor(pcm.length / step)}, (_, k) => {
+    let a = 0, b = 0;
+    for (let i = k * step; i < (k + 1) * step; i++)
+      [a, b] = [pcm[i] / 32768 + c * a - b, a];
+    return 2 * Math.sqrt(Math.max(0, a * a + b * b - c * a * b)) / step;
+  });
+}
+
 /** The level of each 10 ms. */
 export function envelope(pcm) {
   const step = RATE / 100;

@@ -1,0 +1,71 @@
+// test/aid/browser.mjs -- Chromium with a file for its microphone.
+// SPDX-License-Identifier: Apache-2.0
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+
+const here = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname);
+const CHROMIUM = '/usr/bin/chromium';
+
+const playwright = await import('playwright-core').catch(() => null);
+
+/** Why there can be no browser here, or false. */
+export const noBrowser = !fs.existsSync(CHROMIUM) ? 'chromium is not installed (packages.txt)' :
+  playwright ? false : 'playwright-core is not installed (tools/setup test)';
+
+/** The page and its modules; localhost, so that it may have a microphone. */
+async function servePages(t) {
+  const files = ['publisher.mjs', 'janus_client.mjs'];
+  const server = http.createServer((ask, answer) => {
+    const name = ask.url.slice(1);
+    if (name === '')
+      answer.setHeader('content-type', 'text/html').end(
+        '<!doctype html><title>publisher</title><script type=module src=/publisher.mjs></script>');
+    else if (files.includes(name))
+      answer.setHeader('content-type', 'text/javascript').end(
+        fs.readFileSync(path.join(here, name)));
+    else
+      answer.writeHead(404).end();
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${server.address().port}/`;
+}
+
+/**
+ * A browser whose microphone plays `wav` from the moment it is opened, once or
+ * (loop) over and over: its publisher page.
+ */
+export async function startPublisher(t, wav, {loop = false} = {}) {
+  const url = await servePages(t);
+  const browser = await playwright.chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      '--no-sandbox', // root in a container has none
+      '--use-fake-ui-for-media-stream',
+      '--use-fake-device-for-media-stream',
+      `--use-file-for-fake-audio-capture=${wav}${loop ? '' : '%noloop'}`,
+      '--allow-loopback-in-peer-connection',
+    ],
+  });
+  t.after(() => browser.close());
+  const page = await browser.newPage();
+  page.on('pageerror', (e) => console.log(`page: ${e}`));
+  await page.goto(url);
+  await page.waitForFunction('window.ready');
+  return {
+    browser,
+    page,
+    version: browser.version(),
+    publish: (how) => page.evaluate((h) => window.publish(h), how),
+    bridge: (how) => page.evaluate((h) => window.bridge(h), how),
+    /** When [Unix ms] the microphone was opened, to some 100 ms. */
+    opened: () => page.evaluate(() => window.opened_ms),
+    mute: (on) => page.evaluate((o) => window.mute(o), on),
+    hold: (on) => page.evaluate((o) => window.hold(o), on),
+    leave: () => page.evaluate(() => window.leave()),
+  };
+}
