@@ -20,6 +20,7 @@ NODE     := $(sort $(wildcard test/peer/*.test.mjs test/crash/*.test.mjs \
 TEST_BINS := $(UNIT:%=build/release/test/unit/%) \
 	    $(FUZZ:%=build/release/test/fuzz/%)
 BENCH    := $(sort $(wildcard test/bench/*.bench.mjs))
+BENCH_AID := $(patsubst test/bench/%.c,%,$(sort $(wildcard test/bench/*.c)))
 ASSETS   := $(shell find assets console 2>/dev/null)
 
 # --- flags ------------------------------------------------------------------
@@ -124,7 +125,7 @@ lint:
 format:
 	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] include/*.h test/*/*.[ch])
 
-bench: build/tapeop
+bench: build/tapeop $(BENCH_AID:%=build/release/test/bench/%)
 	@for f in $(BENCH); do node "$$f" || exit 1; done
 	@[ -n '$(BENCH)' ] || echo 'bench: nothing in test/bench yet'
 
@@ -190,6 +191,10 @@ build/release/test/fuzz/%: build/release/test/fuzz/%.o \
 	$(call link,release)
 build/fuzz/test/fuzz/%: build/fuzz/test/fuzz/%.o build/fuzz/libtapeop.a
 	$(call link,fuzz,-fsanitize=fuzzer)
+
+build/release/test/bench/%: build/release/test/bench/%.o \
+		build/release/libtapeop.a
+	$(call link,release)
 
 FORCE:
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -407,6 +407,21 @@ int64_t input_pos(const struct input *in)
 	return in->timeline.pos;
 }
 
+int64_t input_floor(const struct input *in, int64_t now_us)
+{
+	int64_t floor = sound_pos_of_us(now_us);
+
+	if (in->timeline.on)
+		return in->timeline.pos;
+	for (const struct ring_packet *p = ring_first(&in->ring); p;
+	     p = ring_next(&in->ring, p)) {
+		if (p->arrival < floor)
+			floor = p->arrival;
+	}
+	floor -= TIMELINE_JUMP; /* as much as it may lie before it came */
+	return floor > in->timeline.pos ? floor : in->timeline.pos;
+}
+
 void input_stats(const struct input *in, struct input_stats *out)
 {
 	*out = in->stats;

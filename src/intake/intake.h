@@ -103,6 +103,13 @@ void input_set_mic(struct input *in, bool on, int64_t pos);
  *  emit lies at or behind it. */
 int64_t input_pos(const struct input *in);
 
+/**
+ * Position [frames] before which nothing will be emitted any more, but for a
+ * burst behind a stall of the network.  While the mic is on that is input_pos():
+ * how a pause ends is not known yet.  Call it after input_advance(in, now_us).
+ */
+int64_t input_floor(const struct input *in, int64_t now_us);
+
 void input_stats(const struct input *in, struct input_stats *out);
 
 /* ---- plain RTP: a UDP socket that feeds an input ------------------------ */
@@ -115,6 +122,9 @@ struct rtp_port;
  */
 MUST_CHECK int rtp_port_open(struct loop *loop, const struct addr *at,
 			     struct input *in, struct rtp_port **out);
+/** Take what has come since the last time, and emit what became due meanwhile;
+ *  call it before input_advance.  The loop does not watch the port. */
+void rtp_port_read(struct rtp_port *p);
 /** The address it is bound to. */
 void rtp_port_addr(const struct rtp_port *p, struct addr *out);
 /** NULL is fine.  The input stays. */

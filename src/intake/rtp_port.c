@@ -6,15 +6,24 @@
 
 #include "base/mem.h"
 
+/* What has come meanwhile is replayed in steps of so much, so that the ring
+ * holds what it would had the port been read all the time. */
+enum { STEP_US = 50 * 1000 };
+
 struct rtp_port {
 	struct udp *udp;
-	struct input *in; /* the owner's */
+	struct input *in;    /* the owner's */
+	int64_t advanced_us; /* the input was, to there */
 };
 
 static void on_datagram(const struct datagram *d, void *arg)
 {
 	struct rtp_port *p = arg;
 
+	if (d->arrival_us - p->advanced_us >= STEP_US) {
+		p->advanced_us = d->arrival_us;
+		input_advance(p->in, d->arrival_us);
+	}
 	input_packet(p->in, d->data, d->len, d->from, d->arrival_us);
 }
 
@@ -32,8 +41,14 @@ int rtp_port_open(struct loop *loop, const struct addr *at, struct input *in,
 		mem_free(p);
 		return err;
 	}
+	udp_unwatch(p->udp);
 	*out = p;
 	return 0;
+}
+
+void rtp_port_read(struct rtp_port *p)
+{
+	udp_read(p->udp);
 }
 
 void rtp_port_addr(const struct rtp_port *p, struct addr *out)

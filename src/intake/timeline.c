@@ -51,9 +51,9 @@
 
 enum {
 	MS = SOUND_FRAMES_PER_MS,
-	PAUSE = 100 * MS,	/* a longer gap begins a run */
-	SLACK = 20 * MS,	/* at a run start: not worth a change */
-	JUMP = 120 * MS,	/* more is no jitter */
+	PAUSE = 100 * MS, /* a longer gap begins a run */
+	SLACK = 20 * MS,  /* at a run start: not worth a change */
+	JUMP = TIMELINE_JUMP,
 	BIG = 400 * MS,		/* more is a jump even without witnesses */
 	WITNESS = 200 * MS,	/* of agreeing arrivals for a jump */
 	WITNESS_BIG = 100 * MS, /* for a big one */

@@ -16,6 +16,8 @@
 #include "intake/ring.h"
 #include "sound/sound.h"
 
+enum { TIMELINE_JUMP = 120 * SOUND_FRAMES_PER_MS }; /* more is no jitter */
+
 struct timeline {
 	const struct input_events *events;
 	void *arg;

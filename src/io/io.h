@@ -329,6 +329,14 @@ typedef void(udp_fn)(const struct datagram *d, void *arg);
  */
 MUST_CHECK int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn,
 			void *arg, struct udp **out);
+/**
+ * Let the loop be: whoever has time to spare reads with udp_read, some times a
+ * second.  Arrival times are the kernel's, so nothing is lost by that, and a
+ * system call gives a batch instead of one datagram.
+ */
+void udp_unwatch(struct udp *u);
+/** Hand out what has come, 256 datagrams at most. */
+void udp_read(struct udp *u);
 /** Send one datagram.  Returns 0 or an errno (EAGAIN: dropped). */
 int udp_send(struct udp *u, const struct addr *to, const void *data,
 	     size_t len);

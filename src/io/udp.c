@@ -29,8 +29,9 @@
 
 enum {
 	BATCH_N = 32,
-	BATCHES_MAX = 4,
-	DATAGRAM_MAX = 2048, /* above any path MTU that voice meets */
+	BATCHES_MAX = 4,      /* a turn of the loop, */
+	BATCHES_READ_MAX = 8, /* and where it is read some times a second */
+	DATAGRAM_MAX = 2048,  /* above any path MTU that voice meets */
 	CONTROL_MAX = CMSG_SPACE(sizeof(struct timespec)),
 	RCVBUF_BYTES = 1024 * 1024,
 	STAMP_AGE_MAX_US = 5 * CLOCK_US_PER_S,
@@ -133,13 +134,9 @@ static void deliver(struct udp *u, int n)
 	}
 }
 
-static void on_readable(struct watch *w, unsigned events, int64_t now_us)
+static void read_batches(struct udp *u, int most)
 {
-	struct udp *u = CONTAINER_OF(w, struct udp, watch);
-
-	(void)events;
-	(void)now_us;
-	for (int i = 0; i < BATCHES_MAX && !u->closed; i++) {
+	for (int i = 0; i < most && !u->closed; i++) {
 		int n;
 
 		prepare(u->batch);
@@ -153,6 +150,23 @@ static void on_readable(struct watch *w, unsigned events, int64_t now_us)
 		if (n < BATCH_N)
 			return;
 	}
+}
+
+static void on_readable(struct watch *w, unsigned events, int64_t now_us)
+{
+	(void)events;
+	(void)now_us;
+	read_batches(CONTAINER_OF(w, struct udp, watch), BATCHES_MAX);
+}
+
+void udp_read(struct udp *u)
+{
+	read_batches(u, BATCHES_READ_MAX);
+}
+
+void udp_unwatch(struct udp *u)
+{
+	watch_stop(&u->watch);
 }
 
 static int take_batch(struct loop *loop, struct batch **out)

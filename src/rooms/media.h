@@ -49,6 +49,26 @@ struct media;
 struct seg;
 struct task_track;
 struct media_room;
+struct mixer;
+
+/** Something that a media loop does every now and then.  Embedded. */
+struct media_work {
+	struct link link;
+	int64_t due_us;
+	void (*run)(struct media_work *w, int64_t now_us);
+};
+
+/** When a session was paused and when not: what lies behind the first turn.
+ *  Only the last few are known; sound is never later than they. */
+enum { TURNS_MAX = 16 };
+struct turns {
+	bool before; /* the first */
+	unsigned n;
+	struct {
+		int64_t pos;
+		bool on;
+	} at[TURNS_MAX];
+};
 
 /** One input, both sides. */
 struct voice {
@@ -75,15 +95,18 @@ struct voice {
 	/* any thread, relaxed */
 	_Atomic uint64_t packets, lost;
 	_Atomic bool mic_on;
+	_Atomic int64_t packet_us;   /* monotonic, of the last one, 0: none */
+	_Atomic int64_t heard_us;    /* of the last sound above -60 dBFS */
 	_Atomic uint64_t sender_ip4; /* address << 16 | port, 0: none */
 
 	/* media thread */
 	struct media_room *room;
 	struct link in_room;
-	struct link in_work; /* the loop's round of work */
-	int64_t work_due_us;
+	struct media_work work;
 	struct input *input;
 	struct rtp_port *port;
+	int64_t taken_us; /* its port was read */
+	int64_t heard_pos;
 	struct link parts; /* of the running sessions */
 };
 
@@ -120,6 +143,9 @@ struct session {
 	struct link in_room;
 	struct link parts;    /* struct part, one a recorded voice */
 	struct link segments; /* struct seg, not handed over yet */
+	bool is_ending;	      /* some part has an end */
+	struct mixer *mixer;  /* NULL: no mix is wanted */
+	struct turns pause;
 	int64_t from_pos, stop_pos;
 	bool allow;
 	size_t n_users;

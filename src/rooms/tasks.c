@@ -214,12 +214,14 @@ static int make_session(struct task *t)
 		return ENOMEM;
 	s->task = t->row.id;
 	s->room_key = t->room->key;
-	s->has_single = true;
+	s->has_single = t->row.mode != MODE_MIXED;
+	s->has_mixed = t->row.mode != MODE_SINGLE;
 	s->single = (struct track_config){
 		.mp3 = {.sample_rate = rec->sample_rate, .bit_s = 64000},
 		.segment_frames = (uint64_t)sound_pos_of_us(rec->segment_us),
 		.max_waiting = MAX_WAITING,
 	};
+	s->mixed = s->single;
 	s->media = t->room->media;
 	s->control = t->rooms->loop;
 	s->answered = on_session_answered;
@@ -356,9 +358,6 @@ static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
 			       w->app);
 	if (event_id_check(w->room, "room", e))
 		return e->code;
-	if (w->mode != MODE_SINGLE)
-		return err_set(e, ENOTSUP, "mode",
-			       "only \"single\" is recorded so far");
 	if (lists_check(&w->subscribe, e))
 		return e->code;
 	room = rooms_find_room(r, w->app, w->room);

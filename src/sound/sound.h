@@ -75,6 +75,61 @@ MUST_CHECK int sound_conceal(struct sound_decoder *d, uint32_t frames,
  *  section 3.1), 0 when it is none. */
 uint32_t sound_packet_frames(const void *packet, size_t len);
 
+/* ---- mix ----------------------------------------------------------------- */
+
+/**
+ * Many voices into one: a 32-bit sum and a limiter behind it.
+ *
+ * Sound is added at its place, in any order; silence needs not be added.  What
+ * nobody can add to any more is taken out, as chunks that follow each other.
+ * A sum that fits 16 bits is passed on as it is.  One that does not is turned
+ * down by as little as is needed, from 5 ms before to some 60 ms behind,
+ * without a step: no sample wraps or is cut, and a quiet voice beside a loud
+ * one keeps its level but for that moment.
+ * Memory and time follow what sounds: a stretch of silence is neither stored
+ * nor summed.
+ */
+struct sound_mix;
+
+enum {
+	SOUND_MIX_SPAN = 8 * SOUND_RATE /* frames that it can hold */
+};
+
+/** An empty mix whose first frame will be at `pos`. */
+MUST_CHECK int sound_mix_new(int64_t pos, struct sound_mix **out);
+void sound_mix_free(struct sound_mix *m);
+
+/** All before it was taken, or is on its way through the limiter: what is
+ *  added must lie at or behind it. */
+int64_t sound_mix_pos(const struct sound_mix *m);
+
+/**
+ * Add a chunk; one without pcm changes nothing.
+ *
+ * Returns how many of its frames could not be added: those that lie before
+ * sound_mix_pos(), or SOUND_MIX_SPAN and more behind it, or for which there
+ * is no memory.
+ */
+uint32_t sound_mix_add(struct sound_mix *m, const struct sound_chunk *c);
+
+/** Sums of `frames` frames at `pos`, before the limiter. */
+void sound_mix_sum(const struct sound_mix *m, int64_t pos, uint32_t frames,
+		   int32_t *sum);
+
+/** Called with CHUNK_SOUND or CHUNK_SILENCE; the mix must not be called. */
+typedef void(sound_mix_fn)(const struct sound_chunk *c, void *arg);
+
+/**
+ * Take out what lies before `to`, but for the last 6 ms, which the limiter
+ * needs to look ahead.  `to` before sound_mix_pos() is fine: nothing.
+ */
+void sound_mix_take(struct sound_mix *m, int64_t to, sound_mix_fn *fn,
+		    void *arg);
+
+/** Take out everything before `to`, and go on at `next` (>= to) as if new. */
+void sound_mix_finish(struct sound_mix *m, int64_t to, int64_t next,
+		      sound_mix_fn *fn, void *arg);
+
 /* ---- MP3 encoder ------------------------------------------------------ */
 
 struct sound_mp3_config {

@@ -142,7 +142,7 @@ export async function startServer(t, options = {}) {
     data_dir: server.data,
     log_level: options.log_level ?? 'info',
     http: {listen: options.listen ?? '127.0.0.1:0', ...http},
-    media: {address: '127.0.0.1', rtp_ports: server.range, loops: 2},
+    media: {address: '127.0.0.1', rtp_ports: server.range, loops: options.loops ?? 2},
     storage: {kind: 'local', local: {dir: server.storage}},
     apps: [{
       id: APP,

@@ -1,86 +1,129 @@
-// How many people one core records: single MP3 tracks, everybody talking.
+// How many people one core records: every format, singles and mixes.
 // SPDX-License-Identifier: Apache-2.0
 //
-// usage: node test/bench/10_streams.bench.mjs [STREAMS] [SECONDS]
+// usage: node test/bench/10_streams.bench.mjs [--quick] [SCENARIO..]
 //
-// The senders are this process; what is measured is the CPU time of the server,
-// so the machine need not be quiet, but late turns or losses make it void.
-// Beside it, the codecs alone: ffmpeg decodes the same speech and encodes it to
-// the same kind of MP3 (both libraries are the same), without a server.
-import {spawnSync} from 'node:child_process';
-import dgram from 'node:dgram';
+// For each scenario the load is raised until a counter of the server says that
+// something was late or lost; what was held before is printed.  The server has
+// one media loop, so that is one core for sound; the senders are another process
+// (test/bench/rtp_load).  In the same run the codecs alone are measured in a tight
+// loop (test/bench/codec_loop): the ratio to them says what the recorder costs,
+// and does not depend on how fast or busy the machine is.
+import {execFileSync, spawn} from 'node:child_process';
 import fs from 'node:fs';
 
-import {oggPackets} from '../aid/sound.mjs';
 import {startServer} from '../aid/tapeop.mjs';
 
-const streams = Number(process.argv[2] ?? 100);
-const seconds = Number(process.argv[3] ?? 20);
-const rooms = Math.ceil(streams / 10);
 const speech = 'assets/demo/alice.opus';
+const aid = (name) => `build/release/test/bench/${name}`;
+const quick = process.argv.includes('--quick');
+const seconds = quick ? 6 : 12;
 
-const cleanups = [];
-const t = {after: (fn) => cleanups.unshift(fn)};
+/** people: in a room; talk: percent of the time; codecs: what a person costs, in
+ *  parts of one second of decoding or coding; from: where the load begins. */
+const scenarios = {
+  'mp3-48000': {text: 'single MP3, 48 kHz 64k', task: {mode: 'single'}, from: 100,
+    codecs: [['mp3-48000', 1]]},
+  'mp3-24000': {text: 'single MP3, 24 kHz 48k', task: {mode: 'single', sample_rate: 24000},
+    from: 150, codecs: [['mp3-24000', 1]]},
+  'mp3-16000': {text: 'single MP3, 16 kHz 32k', task: {mode: 'single', sample_rate: 16000},
+    from: 180, codecs: [['mp3-16000', 1]]},
+  'mp3-30': {text: 'single MP3, 48 kHz, 30 % talk', task: {mode: 'single'}, talk: 30, from: 250,
+    codecs: [['mp3-48000', 0.3]]},
+  'ogg': {text: 'single Ogg Opus, passthrough', task: {mode: 'single', format: 'ogg'}, from: 2000},
+  'mix-10': {text: 'one MP3 mix, rooms of 10', task: {mode: 'mixed'}, people: 10, from: 200,
+    codecs: [['decode', 0.9], ['mp3-48000', 0.1]]},
+  'mix-ogg-10': {text: 'one Ogg mix, rooms of 10', task: {mode: 'mixed', format: 'ogg'}, people: 10,
+    from: 200, codecs: [['decode', 0.9], ['opus', 0.1]]},
+  'both-10': {text: 'singles and a mix, MP3, rooms of 10', task: {mode: 'both'}, people: 10,
+    from: 80, codecs: [['mp3-48000', 1], ['mp3-48000', 0.1], ['decode', -0.1]]},
+  'mix-300': {text: 'one MP3 mix, rooms of 300, 3 talk', task: {mode: 'mixed'}, people: 300,
+    talkers: 3, from: 3000, codecs: [['decode', 0.01], ['mp3-48000', 1 / 300], ['decode', -1 / 300]]},
+};
 
 function cpu_s(pid) {
   const f = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
   return (Number(f[11]) + Number(f[12])) / 100;
 }
 
-/** CPU seconds for a second of speech, of the codecs in a loop. */
-function codecs_s() {
-  const {stderr} = spawnSync('ffmpeg', ['-nostdin', '-hide_banner', '-benchmark',
-    '-threads', '1', '-stream_loop', '19', '-i', speech, '-threads', '1', '-ac', '1',
-    '-c:a', 'libmp3lame', '-b:a', '64k', '-compression_level', '7', '-reservoir', '0',
-    '-f', 'null', '-'], {encoding: 'utf8'});
-  const used = Number(/utime=([\d.]+)s/.exec(stderr)[1]);
-  const times = [...stderr.matchAll(/time=(\d+):(\d+):([\d.]+)/g)].at(-1);
-  return used / (Number(times[1]) * 3600 + Number(times[2]) * 60 + Number(times[3]));
-}
-
-const server = await startServer(t, {range: '30000-39999'});
-const packets = oggPackets(speech);
-const ports = [];
-for (let i = 0; i < streams; i++)
-  ports.push((await server.join(`room${i % rooms}`, `user${i}`)).port);
-for (let i = 0; i < rooms; i++)
-  await server.record(`room${i}`);
-
-const socket = dgram.createSocket('udp4');
-await new Promise((done) => socket.bind(0, '127.0.0.1', done));
-const before_s = cpu_s(server.proc.pid);
-const began = Date.now();
-let sent = 0;
-while (Date.now() - began < seconds * 1000) {
-  for (const due = (Date.now() - began) / 20; sent < due; sent++) {
-    for (const [i, port] of ports.entries()) {
-      const head = Buffer.alloc(12);
-      head[0] = 0x80;
-      head[1] = 111;
-      head.writeUInt16BE(sent & 0xffff, 2);
-      head.writeUInt32BE((sent * 960) >>> 0, 4);
-      head.writeUInt32BE(i, 8);
-      socket.send([head, packets[(sent + i * 7) % packets.length]], port, '127.0.0.1');
-    }
+const alone = {};
+/** CPU seconds for a second of sound, of the codecs in a loop; now, as the
+ *  machine is now. */
+function codecs_s(parts) {
+  let sum = 0;
+  for (const [kind, share] of parts) {
+    alone[kind] = Number(execFileSync(aid('codec_loop'), [kind, speech], {encoding: 'utf8'}));
+    sum += alone[kind] * share;
   }
-  await new Promise((done) => setTimeout(done, 5));
+  return sum;
 }
-const wall_s = (Date.now() - began) / 1000;
-const used_s = cpu_s(server.proc.pid) - before_s;
-const m = await server.metrics();
-const rss = Number(/VmRSS:\s+(\d+)/.exec(
-  fs.readFileSync(`/proc/${server.proc.pid}/status`, 'utf8'))[1]) / 1024;
-socket.close();
-for (const fn of cleanups)
-  await fn();
 
-const a_stream = used_s / wall_s / streams;
-const alone = codecs_s();
-console.log(`${streams} streams for ${wall_s.toFixed(0)} s: ${m.rtp_packets} packets, ` +
-  `${m.rtp_lost} lost, ${m.loop_late} late turns`);
-console.log(`one core records   ${(1 / a_stream).toFixed(0)} streams`);
-console.log(`codecs alone       ${(1 / alone).toFixed(0)} (ffmpeg, the same run)`);
-console.log(`times the codecs   ${(a_stream / alone).toFixed(2)}`);
-console.log(`memory             ${rss.toFixed(0)} MiB, ${(rss / streams).toFixed(2)} a stream`);
-if (m.rtp_lost || m.loop_late)
-  console.log('VOID: it was late; use fewer streams');
+function load(ports, talk) {
+  const child = spawn(aid('rtp_load'), [String(seconds), String(talk), speech],
+    {stdio: ['pipe', 'pipe', 'inherit']});
+  let out = '';
+  child.stdout.on('data', (d) => (out += d));
+  child.stdin.end(ports.join('\n'));
+  return new Promise((done) => child.once('close', () => {
+    const [sent, took_s] = out.split(' ').map(Number);
+    done({sent, took_s});
+  }));
+}
+
+/** One run with so many streams. */
+async function run(s, streams) {
+  const cleanups = [];
+  const server = await startServer({after: (fn) => cleanups.unshift(fn)},
+    {range: '20000-33999', loops: 1});
+  const people = s.people ?? 10;
+  const rooms = Math.max(1, Math.round(streams / people));
+  const ports = [];
+  for (let i = 0; i < rooms * people; i++) {
+    const {port} = await server.join(`room${i % rooms}`, `user${i}`);
+    if (!s.talkers || Math.floor(i / rooms) < s.talkers)
+      ports.push(port);
+  }
+  for (let i = 0; i < rooms; i++)
+    await server.record(`room${i}`, s.task);
+  const before_s = cpu_s(server.proc.pid);
+  const {sent, took_s} = await load(ports, s.talk ?? 100);
+  const used_s = cpu_s(server.proc.pid) - before_s;
+  await new Promise((done) => setTimeout(done, 1000));
+  const m = await server.metrics();
+  const rss = Number(/VmRSS:\s+(\d+)/.exec(
+    fs.readFileSync(`/proc/${server.proc.pid}/status`, 'utf8'))[1]) / 1024;
+  const n = rooms * people;
+  const codecs = s.codecs ? codecs_s(s.codecs) : 0;
+  for (const fn of cleanups)
+    await fn();
+  const late = m.loop_late + m.work_late + m.bytes_dropped + (m.rtp_packets < sent ? 1 : 0) +
+    (m.mix_late ?? 0);
+  return {streams: n, late, slow: took_s > seconds * 1.1, mib: rss / n,
+    busy: used_s / took_s, each_s: used_s / took_s / n, codecs,
+    why: `${m.rtp_packets} of ${sent} packets, ${m.loop_late} late turns, ` +
+      `${m.work_late} late works, ${m.rtp_lost} lost, ${m.rtp_late} late, ` +
+      `${m.rtp_ring_full} for a full ring`};
+}
+
+const names = process.argv.slice(2).filter((a) => !a.startsWith('-'));
+console.log(`| what | held on one media loop | CPU a stream | one core | times the codecs | MiB a stream |`);
+console.log(`|---|---|---|---|---|---|`);
+for (const name of names.length ? names : Object.keys(scenarios)) {
+  const s = scenarios[name];
+  let held = null;
+  for (let n = s.from; ; n = Math.ceil(n * (quick ? 1.5 : 1.2))) {
+    const r = await run(s, n);
+    process.stderr.write(`${name}: ${r.streams} streams, ${(r.busy * 100).toFixed(0)} % of a core: ` +
+      `${r.late ? 'LATE' : r.slow ? 'the sender was too slow' : 'held'} (${r.why})\n`);
+    if (r.late || r.slow)
+      break;
+    held = r;
+  }
+  if (!held) {
+    console.log(`| ${s.text} | less than ${s.from} | | | | |`);
+    continue;
+  }
+  console.log(`| ${s.text} | ${held.streams} | ${(held.each_s * 1000).toFixed(2)} ms/s ` +
+    `| ${(1 / held.each_s).toFixed(0)} ` +
+    `| ${held.codecs ? (held.each_s / held.codecs).toFixed(2) : '-'} | ${held.mib.toFixed(2)} |`);
+}

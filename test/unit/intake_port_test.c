@@ -79,7 +79,8 @@ static void wait_for(struct rig *r, const struct tally *before, enum counter c,
 
 	while (counter_get(c) - before->n[c] < n) {
 		assert_true(clock_now_us() < until_us);
-		loop_turn(r->loop, 100000);
+		loop_turn(r->loop, 1000);
+		rtp_port_read(r->port);
 	}
 }
 

@@ -1,0 +1,127 @@
+/**
+ * rooms/media_inside.h -- the media side's objects.  Private to media*.c.
+ *
+ * Owner tree: media > room; room > voice, session (made by the control side);
+ * session > part (a voice in it), mixer; part and mixer > writer > segments.
+ *
+ *	voice --chunk--> part --trimmed, paused--+--> writer   (single)
+ *	                                         +--> mixer --> writer (mixed)
+ *
+ * Everything here belongs to the media loop's thread.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ROOMS_MEDIA_INSIDE_H
+#define ROOMS_MEDIA_INSIDE_H
+
+#include "rooms/media.h"
+
+enum {
+	/* A voice or a mix is worked on so often: what has come in meanwhile
+	 * is decoded and encoded in one go. */
+	WORK_US = 400 * 1000,
+	/* How far silence is held back for a sender who is quiet: a stall
+	 * shorter than this is put in its place. */
+	HOLD_US = 2 * 1000 * 1000,
+	/* An end is carried out so much later [frames]: over the reorder
+	 * window, so that what was under way then is in. */
+	END_WAIT = SOUND_RATE / 2
+};
+
+struct media {
+	struct loop *loop;
+	struct loop *control;
+	struct thread *thread;
+	struct map rooms; /* struct media_room by key */
+	struct link work; /* struct media_work, the one due first at the head */
+	struct timer work_timer;
+	int64_t apart_us; /* wall clock minus monotonic clock */
+};
+
+struct media_room {
+	struct map_node node;
+	struct room_key key;
+	struct link voices, sessions;
+};
+
+/* ---- media.c ------------------------------------------------------------ */
+
+/** NULL: out of memory. */
+struct media_room *media_get_room(struct media *m, const struct room_key *key);
+void media_drop_room_if_empty(struct media *m, struct media_room *room);
+
+/** Put `w` behind `after` (NULL: at the end), and have it done when that is.
+ */
+void media_work_add(struct media *m, struct media_work *w,
+		    const struct media_work *after);
+
+/** Wall time [ms] of a position. */
+int64_t media_wall_ms(struct media *m, int64_t pos);
+
+/* ---- media_writer.c: a track and its segments ----------------------------- */
+
+struct writer {
+	struct session *session;
+	enum record_mode mode; /* SINGLE or MIXED */
+	const char *user;      /* "0" for the mix; the owner's */
+	struct track *track;
+};
+
+MUST_CHECK int writer_init(struct writer *w, struct session *s,
+			   enum record_mode mode, const char *user);
+/** End its segment at `pos`.  Segments live on in the session. */
+void writer_fini(struct writer *w, int64_t pos);
+
+void writer_begin(struct writer *w, int64_t pos);
+void writer_put(struct writer *w, const struct sound_chunk *c);
+void writer_end(struct writer *w, int64_t pos);
+
+/* ---- media_mixer.c: a session's mix ---------------------------------------- */
+
+MUST_CHECK int mixer_new(struct session *s, struct mixer **out);
+/** Closed; NULL is fine. */
+void mixer_free(struct mixer *x);
+
+/** The first part has come: its file begins at `pos`. */
+void mixer_open(struct mixer *x, int64_t pos);
+void mixer_put(struct mixer *x, const struct sound_chunk *c);
+/** The last part is gone: its file ends at `pos`. */
+void mixer_close(struct mixer *x, int64_t pos);
+
+/* ---- media_part.c: a voice in a session ------------------------------------- */
+
+struct part {
+	struct link in_voice, in_session;
+	struct voice *voice;
+	struct session *session;
+	int64_t from_pos;
+	int64_t end_pos;      /* INT64_MAX: none yet */
+	bool has_writer;      /* a single track is wanted */
+	struct writer writer; /* of it */
+};
+
+/** Record `v` in `s` from `pos` on. */
+void part_make(struct session *s, struct voice *v, int64_t pos);
+/** End it now; nothing more will come. */
+void part_free(struct part *p);
+/** It ends at `pos`; it is freed when what lies before has come. */
+void part_end(struct part *p, int64_t pos);
+/** A chunk of its voice. */
+void part_put(struct part *p, const struct sound_chunk *c);
+/** Its voice's mic is off from `pos` on. */
+void part_mic_off(struct part *p, int64_t pos);
+/** Go on with silence if nothing comes, and hand over. */
+void part_push(struct part *p, int64_t now_us);
+
+/* ---- media_voice.c, media_session.c ------------------------------------------ */
+
+/** Read its port, and let what is due become chunks. */
+void voice_take(struct voice *v, int64_t now_us);
+/** Decode only if somebody listens. */
+void voice_match_decode(struct voice *v);
+void session_match(struct session *s, int64_t pos);
+/** Parts that end, and a session that stops. */
+void session_work(struct session *s, int64_t now_us);
+/** A voice has come: does the session want it? */
+void session_meet(struct session *s, struct voice *v, int64_t pos);
+
+#endif

@@ -1,0 +1,208 @@
+/** rooms/media_voice.c -- an input on its media loop. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <errno.h>
+
+#include "base/clock.h"
+#include "rooms/media_inside.h"
+
+enum { LOUD = 33 }; /* of 32768, -60 dBFS: less is nobody heard */
+
+/* ---- chunks ------------------------------------------------------------ */
+
+static bool is_heard(const struct sound_chunk *c)
+{
+	if (c->kind != CHUNK_SOUND)
+		return false;
+	if (!c->pcm)
+		return c->packet_len > 3; /* DTX has 1 or 2 bytes */
+	for (uint32_t i = 0; i < c->frames; i += 8) {
+		if (c->pcm[i] > LOUD || c->pcm[i] < -LOUD)
+			return true;
+	}
+	return false;
+}
+
+static void on_chunk(const struct sound_chunk *c, void *arg)
+{
+	struct voice *v = arg;
+
+	if (is_heard(c))
+		v->heard_pos = c->pos;
+	LIST_EACH(&v->parts, l, after)
+	{
+		part_put(CONTAINER_OF(l, struct part, in_voice), c);
+	}
+}
+
+static void on_mic_on(int64_t pos, void *arg)
+{
+	struct voice *v = arg;
+
+	(void)pos;
+	atomic_store_explicit(&v->mic_on, true, memory_order_relaxed);
+}
+
+static void on_mic_off(int64_t pos, void *arg)
+{
+	struct voice *v = arg;
+
+	atomic_store_explicit(&v->mic_on, false, memory_order_relaxed);
+	if (v->silence_mode)
+		return;
+	LIST_EACH(&v->parts, l, after)
+	{
+		part_mic_off(CONTAINER_OF(l, struct part, in_voice), pos);
+	}
+}
+
+static const struct input_events input_events = {
+	.chunk = on_chunk,
+	.mic_on = on_mic_on,
+	.mic_off = on_mic_off,
+};
+
+/* ---- work -------------------------------------------------------------- */
+
+static void publish_stats(struct voice *v)
+{
+	struct input_stats st;
+
+	input_stats(v->input, &st);
+	atomic_store_explicit(&v->packets, st.packets, memory_order_relaxed);
+	atomic_store_explicit(&v->lost, st.lost, memory_order_relaxed);
+	atomic_store_explicit(&v->packet_us, st.last_packet_us,
+			      memory_order_relaxed);
+	if (v->heard_pos)
+		atomic_store_explicit(&v->heard_us,
+				      v->heard_pos * 1000 / SOUND_FRAMES_PER_MS,
+				      memory_order_relaxed);
+	if (st.sender.len && st.sender.sa.sa_family == AF_INET)
+		atomic_store_explicit(
+			&v->sender_ip4,
+			(uint64_t)ntohl(st.sender.in4.sin_addr.s_addr) << 16 |
+				ntohs(st.sender.in4.sin_port),
+			memory_order_relaxed);
+}
+
+void voice_take(struct voice *v, int64_t now_us)
+{
+	rtp_port_read(v->port);
+	v->taken_us = now_us;
+	input_advance(v->input, now_us);
+}
+
+static void work(struct media_work *w, int64_t now_us)
+{
+	struct voice *v = CONTAINER_OF(w, struct voice, work);
+
+	voice_take(v, now_us);
+	LIST_EACH(&v->parts, l, after)
+	{
+		part_push(CONTAINER_OF(l, struct part, in_voice), now_us);
+	}
+	publish_stats(v);
+}
+
+void voice_match_decode(struct voice *v)
+{
+	(void)v;
+}
+
+/* ---- opening and closing -------------------------------------------------- */
+
+/** The work of a room's voices is done in a row, and then its mixes'. */
+static const struct media_work *work_before(const struct media_room *room)
+{
+	if (list_is_empty(&room->voices))
+		return NULL;
+	return &CONTAINER_OF(room->voices.prev, struct voice, in_room)->work;
+}
+
+static int voice_open(struct voice *v)
+{
+	struct media *m = v->media;
+	int64_t pos = sound_pos_of_us(loop_now_us(m->loop));
+	int err;
+
+	v->room = media_get_room(m, &v->room_key);
+	if (!v->room)
+		return ENOMEM;
+	err = input_new(&v->config, &input_events, v, &v->input);
+	if (err)
+		goto fail;
+	err = rtp_port_open(m->loop, &v->wish.at, v->input, &v->port);
+	if (err)
+		goto fail;
+	list_init(&v->parts);
+	v->work.run = work;
+	media_work_add(m, &v->work, work_before(v->room));
+	list_append(&v->room->voices, &v->in_room);
+	LIST_EACH(&v->room->sessions, l, after)
+	{
+		session_meet(CONTAINER_OF(l, struct session, in_room), v, pos);
+	}
+	return 0;
+fail:
+	input_free(v->input);
+	v->input = NULL;
+	media_drop_room_if_empty(m, v->room);
+	v->room = NULL;
+	return err;
+}
+
+static void voice_close(struct voice *v)
+{
+	int64_t now_us = clock_now_us();
+	int64_t pos = sound_pos_of_us(now_us);
+
+	voice_take(v, now_us);
+	input_flush(v->input, pos);
+	publish_stats(v);
+	LIST_EACH(&v->parts, l, after)
+	{
+		struct part *p = CONTAINER_OF(l, struct part, in_voice);
+
+		part_end(p, pos);
+		part_free(p);
+	}
+	rtp_port_close(v->port);
+	v->port = NULL;
+	input_free(v->input);
+	v->input = NULL;
+	list_remove(&v->in_room);
+	list_remove(&v->work.link);
+	media_drop_room_if_empty(v->media, v->room);
+	v->room = NULL;
+}
+
+/* ---- the wish ------------------------------------------------------------- */
+
+static void on_voice_answer(struct mail *mail)
+{
+	struct voice *v = CONTAINER_OF(mail, struct voice, mail);
+
+	v->answered(v);
+}
+
+static void on_voice_wish(struct mail *mail)
+{
+	struct voice *v = CONTAINER_OF(mail, struct voice, mail);
+	int64_t now_us = clock_now_us();
+
+	v->err = 0;
+	if (v->wish.open && !v->input)
+		v->err = voice_open(v);
+	if (v->input) {
+		voice_take(v, now_us); /* what was sent before */
+		input_set_mic(v->input, v->wish.mic, sound_pos_of_us(now_us));
+		if (!v->wish.open)
+			voice_close(v);
+	}
+	mail_post(v->media->control, &v->mail, on_voice_answer);
+}
+
+void media_voice(struct voice *v)
+{
+	mail_post(v->media->loop, &v->mail, on_voice_wish);
+}

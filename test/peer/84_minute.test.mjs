@@ -1,0 +1,93 @@
+// A minute of a room: ffmpeg through a network that loses, GStreamer who joins
+// late, ffmpeg that dies and comes back from another port; singles and the mix.
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+
+import {RATE, decode, ffmpegSend, gstSend, level, startRelay, tone} from '../aid/sound.mjs';
+import {startServer, until} from '../aid/tapeop.mjs';
+
+const LENGTH_S = 60;
+const [LOSSY, LATE, RESTARTED] = [440, 550, 660];
+
+const sine = (t, hz, seconds, port) => ffmpegSend(t,
+  ['-f', 'lavfi', '-i', `sine=${hz}:duration=${seconds}`, '-af', 'volume=2'], port);
+const endOf = (s) => s.start_ms + s.duration_ms;
+
+/** Seconds of `pcm` in which this tone is most of what is heard. */
+function secondsOf(pcm, hz) {
+  let n = 0;
+  for (let from = 0; from + RATE <= pcm.length; from += RATE)
+    n += tone(pcm, [hz], from, from + RATE).share > 0.9;
+  return n;
+}
+
+test('a_minute_of_a_room_with_loss_a_late_one_and_one_who_restarts', async (t) => {
+  const server = await startServer(t);
+  const join = (user) => server.join('room', user);
+  const [lossy, late, restarted] = [await join('lossy'), await join('late'),
+    await join('restarted')];
+  const relay = await startRelay(t, lossy.port, (n) => (n % 20 === 19 ? [] : [0]));
+  const task = await server.record('room', {mode: 'both'});
+  const began_ms = Date.now();
+
+  const s1 = sine(t, LOSSY, LENGTH_S, relay.port);
+  const s3 = sine(t, RESTARTED, LENGTH_S, restarted.port);
+  await sleep(10_000);
+  const late_ms = Date.now();
+  const s2 = gstSend(t, `audiotestsrc wave=sine freq=${LATE} volume=0.25 is-live=true ` +
+    `num-buffers=${Math.round((LENGTH_S - 15) * 44100 / 1024)}`, late.port);
+  await sleep(10_000);
+  s3.child.kill('SIGKILL');
+  await s3.done;
+  const killed_ms = Date.now();
+  await sleep(1000);
+  const s4 = sine(t, RESTARTED, LENGTH_S - 25, restarted.port);
+  await Promise.all([s1, s2, s4].map((s) => s.done));
+  await until('all that was sent has come', async () => {
+    const m = await server.metrics();
+    return m.frames_concealed > 0 && m;
+  });
+  const stopped_ms = Date.now();
+  const segments = await server.finish(task);
+  const m = await server.metrics();
+  const of = (user) => segments.filter((s) => s.user === user);
+
+  // the lossy one: one file, the loss made up for, nothing shifted
+  const [a] = of('lossy');
+  assert.equal(of('lossy').length, 1);
+  assert.ok(relay.dropped >= LENGTH_S * 50 / 20 - 3);
+  assert.ok(Math.abs(m.rtp_lost - relay.dropped) <= 1, `${m.rtp_lost} of ${relay.dropped} lost`);
+  assert.ok(m.frames_concealed >= (relay.dropped - 1) * 960);
+  assert.ok(a.duration_ms >= LENGTH_S * 1000 - 100, `${a.duration_ms} ms`);
+  assert.ok(a.duration_ms < stopped_ms - began_ms + 100);
+  assert.ok(secondsOf(await decode(server.file(a)), LOSSY) >= LENGTH_S - 4);
+
+  // the late one begins when it came
+  const [b] = of('late');
+  assert.equal(of('late').length, 1);
+  assert.ok(b.start_ms >= late_ms - 50);
+  assert.ok(secondsOf(await decode(server.file(b)), LATE) >= LENGTH_S - 15 - 4);
+
+  // the one who restarted has two files, with the time that it was away between
+  const [c1, c2] = of('restarted');
+  assert.equal(of('restarted').length, 2);
+  assert.ok(endOf(c1) <= killed_ms + 2500 && endOf(c1) >= killed_ms - 500);
+  assert.ok(c2.start_ms >= killed_ms + 1000);
+  for (const c of [c1, c2])
+    assert.ok(secondsOf(await decode(server.file(c)), RESTARTED) >= c.duration_ms / 1000 - 5);
+
+  // the mix: from the task's beginning to its end, everybody in it
+  const [mix] = of('0');
+  assert.ok(Math.abs(mix.start_ms - began_ms) < 1000);
+  assert.ok(Math.abs(endOf(mix) - stopped_ms) < 1000);
+  assert.equal(m.mix_late, 0);
+  const pcm = await decode(server.file(mix));
+  const at = (ms) => Math.round((ms - mix.start_ms) * RATE / 1000);
+  const all = [at(c2.start_ms) + RATE, at(c2.start_ms) + 6 * RATE];
+  for (const hz of [LOSSY, LATE, RESTARTED])
+    assert.ok(tone(pcm, [hz], ...all).share > 0.1, `${hz} Hz is in the mix`);
+  assert.ok(level(pcm, ...all) > level(pcm, at(a.start_ms) + RATE, at(late_ms)) * 0.9);
+  await server.stop();
+});
