@@ -47,6 +47,9 @@ struct input_config {
 				without a packet: 3 s */
 	bool has_source;     /* only this sender's packets are taken */
 	struct addr source;
+	/* Payload types, 0: find out (payload.h).  Two that are given differ. */
+	uint8_t opus_pt; /* only this one is Opus, alone or in RED */
+	uint8_t red_pt;	 /* this one is RED (RFC 2198) with Opus in it */
 };
 
 /** What an input tells its owner.  No function may free the input. */
@@ -61,7 +64,11 @@ struct input_events {
 };
 
 struct input_stats {
-	uint64_t packets, lost, late, duplicate, bad, stranger, jumps;
+	uint64_t packets; /* that came and were taken */
+	uint64_t lost;	  /* that were missing when their place was written */
+	uint64_t recovered_red; /* that did not come, but RED brought them; not
+				   in `lost` */
+	uint64_t late, duplicate, bad, stranger, jumps;
 	uint64_t frames_concealed, frames_silence;
 	int64_t last_packet_us; /* arrival, 0: none yet */
 	bool mic_on;

@@ -208,8 +208,9 @@ static void emit_packet(struct timeline *t, const struct ring_packet *p)
 				     .packet_len = p->len});
 }
 
-/* Fill up to `place`; `missing` numbers did not come. */
-static void fill(struct timeline *t, int64_t place, int64_t missing)
+/* Fill up to `place`, where h lies; `missing` numbers did not come. */
+static void fill(struct timeline *t, const struct ring_packet *h, int64_t place,
+		 int64_t missing)
 {
 	int64_t gap = place - t->pos;
 	int64_t made = missing * t->last_frames;
@@ -222,6 +223,10 @@ static void fill(struct timeline *t, int64_t place, int64_t missing)
 	if (made > 0)
 		emit_concealed(t, (uint32_t)made);
 	emit_silence(t, place - t->pos);
+	if (h->redundant) {
+		t->stats->recovered_red++;
+		counter_add(COUNT_rtp_recovered_red, 1);
+	}
 }
 
 /* Rule 5.  Returns whether the packet is late; otherwise its place is at or
@@ -297,7 +302,7 @@ bool timeline_play(struct timeline *t, const struct ring *ring,
 		t->pos = place;
 		t->events->mic_on(place, t->arg);
 	}
-	fill(t, place, plan.start ? 0 : missing);
+	fill(t, h, place, plan.start ? 0 : missing);
 	t->offset = plan.offset;
 	emit_packet(t, h);
 	remember(t, h);
