@@ -78,7 +78,6 @@ int input_new(const struct input_config *config,
 	if (!in)
 		return ENOMEM;
 	assert(config->window_us >= 0 && config->mic_off_us >= 0);
-	assert(config->red_pt == PT_NONE || config->red_pt != config->opus_pt);
 	in->config = *config;
 	in->types.opus_pt = config->opus_pt;
 	in->types.red_pt = config->red_pt;
