@@ -13,8 +13,10 @@
  *   by the first packet (arrival - ts) and set anew ("jump") when all
  *   packets in the ring agree that it is off by over 120 ms.  Frames
  *   between the last emitted one and the next packet are: missing sequence
- *   numbers -> concealed up to 100 ms, then silence; none missing (DTX,
- *   frozen clock) -> silence.
+ *   numbers -> concealed up to 100 ms, then silence, and the last of them
+ *   out of the next packet if that brings it (in-band FEC); none missing
+ *   (DTX, frozen clock) -> silence.  A number that did not come is not
+ *   missing when a later packet brings its sound once more (RED, RFC 2198).
  *   A pause is not emitted until it is known how it ends: the next packet
  *   (silence in between), or mic_off_us without any packet (mic off, at
  *   the end of the last packet).
@@ -68,8 +70,10 @@ struct input_stats {
 	uint64_t lost;	  /* that were missing when their place was written */
 	uint64_t recovered_red; /* that did not come, but RED brought them; not
 				   in `lost` */
+	uint64_t recovered_fec; /* of `lost`, those whose sound the next packet
+				   brought (in-band FEC) */
 	uint64_t late, duplicate, bad, stranger, jumps;
-	uint64_t frames_concealed, frames_silence;
+	uint64_t frames_concealed, frames_fec, frames_silence;
 	int64_t last_packet_us; /* arrival, 0: none yet */
 	bool mic_on;
 	struct addr sender; /* len 0: none latched yet */

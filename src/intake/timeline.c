@@ -36,8 +36,9 @@
  *   A stall of the network, with a burst behind it, changes nothing: the last
  *   packet of the burst has a small a, so min stays.
  *
- *   Gap before h: up to 100 ms, and no more than the missing numbers account
- *   for, is concealed by the decoder; the rest is silence.  No number missing
+ *   Gap before h, no more of it than the missing numbers account for: its end
+ *   is decoded from h, if h brings it (in-band FEC); up to 100 ms from its
+ *   beginning are concealed by the decoder; the rest is silence.  No number missing
  *   (DTX, frozen clock), or a start: silence only.  By 3, 4 and 5 a place is
  *   never over 400 ms behind the newest arrival, so silence is bounded by
  *   wall time, whatever time stamps say; and it is a chunk without samples.
@@ -149,9 +150,7 @@ static void emit(struct timeline *t, struct sound_chunk c)
 	case CHUNK_SOUND:
 		counter_add(COUNT_frames_decoded, c.frames);
 		break;
-	case CHUNK_CONCEALED:
-		t->stats->frames_concealed += c.frames;
-		counter_add(COUNT_frames_concealed, c.frames);
+	case CHUNK_CONCEALED: /* counted where it is made */
 		break;
 	case CHUNK_SILENCE:
 		t->stats->frames_silence += c.frames;
@@ -182,6 +181,8 @@ static void emit_concealed(struct timeline *t, uint32_t frames)
 		emit_silence(t, frames);
 		return;
 	}
+	t->stats->frames_concealed += frames;
+	counter_add(COUNT_frames_concealed, frames);
 	emit(t, (struct sound_chunk){.kind = CHUNK_CONCEALED,
 				     .pos = t->pos,
 				     .frames = frames,
@@ -208,21 +209,50 @@ static void emit_packet(struct timeline *t, const struct ring_packet *p)
 				     .packet_len = p->len});
 }
 
+/* Emit the last `frames` of the `fec` that h brings of what was before it. */
+static void emit_fec(struct timeline *t, const struct ring_packet *h,
+		     uint32_t fec, uint32_t frames)
+{
+	int16_t pcm[SOUND_PACKET_MAX];
+
+	if (sound_decode_fec(t->decoder, h->payload, h->len, fec, pcm) != 0) {
+		emit_silence(t, frames);
+		return;
+	}
+	t->stats->recovered_fec++;
+	t->stats->frames_fec += frames;
+	counter_add(COUNT_rtp_recovered_fec, 1);
+	counter_add(COUNT_frames_fec, frames);
+	emit(t, (struct sound_chunk){.kind = CHUNK_CONCEALED,
+				     .pos = t->pos,
+				     .frames = frames,
+				     .pcm = pcm + (fec - frames)});
+}
+
 /* Fill up to `place`, where h lies; `missing` numbers did not come. */
 static void fill(struct timeline *t, const struct ring_packet *h, int64_t place,
 		 int64_t missing)
 {
-	int64_t gap = place - t->pos;
-	int64_t made = missing * t->last_frames;
+	const int64_t gap = place - t->pos;
+	int64_t made = missing * t->last_frames, fec = 0, end;
 
-	if (made > CONCEAL_MAX)
-		made = CONCEAL_MAX;
 	if (made > gap)
 		made = gap;
+	if (made > 0)
+		fec = sound_fec_frames(t->decoder, h->payload, h->len);
+	/* It may lack less than a step: the gap need not be whole packets. */
+	end = fec - made < CONCEAL_STEP ? fec : 0;
+	if (end > made)
+		end = made;
+	made -= end;
+	if (made > CONCEAL_MAX)
+		made = CONCEAL_MAX;
 	made -= made % CONCEAL_STEP;
 	if (made > 0)
 		emit_concealed(t, (uint32_t)made);
-	emit_silence(t, place - t->pos);
+	emit_silence(t, place - end - t->pos);
+	if (end > 0)
+		emit_fec(t, h, (uint32_t)fec, (uint32_t)end);
 	if (h->redundant) {
 		t->stats->recovered_red++;
 		counter_add(COUNT_rtp_recovered_red, 1);

@@ -71,6 +71,27 @@ MUST_CHECK int sound_decode(struct sound_decoder *d, const void *packet,
 MUST_CHECK int sound_conceal(struct sound_decoder *d, uint32_t frames,
 			     int16_t *pcm);
 
+/**
+ * How much of the sound directly before `packet` can be decoded from it
+ * (in-band FEC: the SILK layer's low bit-rate redundancy)?
+ *
+ * Returns frames, the length of one Opus frame, or 0: it brings none, the
+ * packet decoded last had no SILK layer to go on from, or it is no Opus.
+ * Source: RFC 6716 sections 4.2.3 and 4.2.4.
+ */
+uint32_t sound_fec_frames(const struct sound_decoder *d, const void *packet,
+			  size_t len);
+
+/**
+ * Decode those; then decode the packet itself with sound_decode.
+ *
+ * frames   what sound_fec_frames says of the packet, over 0
+ *
+ * Returns 0 or EBADMSG (the decoder is unharmed).
+ */
+MUST_CHECK int sound_decode_fec(struct sound_decoder *d, const void *packet,
+				size_t len, uint32_t frames, int16_t *pcm);
+
 /** Frames at 48 kHz in an Opus packet by its table of contents (RFC 6716
  *  section 3.1), 0 when it is none. */
 uint32_t sound_packet_frames(const void *packet, size_t len);
