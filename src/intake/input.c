@@ -28,9 +28,12 @@
  *   is full, the first packet goes early, provided it does not lie
  *   ahead of the clock; else the new one is dropped: the sender is faster
  *   than real time.
- *   Mic off by silence: more than mic_off_us without a packet, seen by the
- *   next call of either kind, so a late call of input_advance changes
- *   nothing.  Late packets and duplicates do count as signs of life.
+ *   Mic off by silence: more than mic_off_us without a packet whose level is
+ *   over -127 dBov, seen by the next call of either kind, so a late call of
+ *   input_advance changes nothing.  Late packets and duplicates do count as
+ *   signs of life.  Where it can be so, a packet at -127 is not played: were
+ *   it, sound would have to be taken back when the mic turns out to be
+ *   off.  What it holds is silence, and that is what a pause is.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "intake/intake.h"
@@ -67,6 +70,7 @@ struct input {
 	bool muted;	  /* by the API */
 	bool begin;	  /* the next packet begins a run, whatever it says */
 	uint8_t pt;	  /* Opus in this run, PT_NONE: not known */
+	int64_t heard_us; /* arrival of the last packet that had sound */
 	int64_t taken_us; /* arrival of the last packet of this run */
 };
 
@@ -84,6 +88,7 @@ int input_new(const struct input_config *config,
 	in->events = *events;
 	ring_init(&in->ring);
 	in->begin = true;
+	in->stats.level_dbfs = LEVEL_NONE;
 	in->timeline.events = &in->events;
 	in->timeline.arg = arg;
 	in->timeline.stats = &in->stats;
@@ -135,14 +140,19 @@ static uint32_t count_due(const struct input *in, int64_t now_us)
 	return due;
 }
 
-/* The first packet has been dealt with. */
-static void pop(struct input *in)
+/* Deal with the first packet, unless it has to wait. */
+static bool play(struct input *in, enum timeline_why why, int64_t limit)
 {
 	const struct ring_packet *h = ring_first(&in->ring);
 
+	if (h->quiet)
+		timeline_pass(&in->timeline, &in->ring);
+	else if (!timeline_play(&in->timeline, &in->ring, why, limit))
+		return false;
 	if (h->redundant && h->stream == in->stream.id)
 		stream_mark(&in->stream, h->seq);
 	ring_pop(&in->ring);
+	return true;
 }
 
 static void play_due(struct input *in, int64_t now_us)
@@ -154,26 +164,23 @@ static void play_due(struct input *in, int64_t now_us)
 		const bool is_overdue =
 			h->arrival_us + 2 * in->config.window_us <= now_us;
 
-		if (!timeline_play(&in->timeline, &in->ring,
-				   is_overdue ? TIMELINE_OVERDUE : TIMELINE_DUE,
-				   INT64_MAX))
+		if (!play(in, is_overdue ? TIMELINE_OVERDUE : TIMELINE_DUE,
+			  INT64_MAX))
 			break;
-		pop(in);
 	}
 }
 
 /* Emit whatever lies before `limit`. */
 static void play_all(struct input *in, int64_t limit)
 {
-	while (ring_first(&in->ring) &&
-	       timeline_play(&in->timeline, &in->ring, TIMELINE_OVERDUE, limit))
-		pop(in);
+	while (ring_first(&in->ring) && play(in, TIMELINE_OVERDUE, limit))
+		;
 }
 
 static void check_mic_off(struct input *in, int64_t now_us)
 {
 	if (in->config.mic_off_us == 0 || in->muted ||
-	    now_us - in->stats.last_packet_us <= in->config.mic_off_us)
+	    now_us - in->heard_us <= in->config.mic_off_us)
 		return;
 	play_all(in, INT64_MAX);
 	/* Were it kept, a packet of hours later would be put behind it. */
@@ -249,10 +256,8 @@ static struct ring_packet *take_slot(struct input *in, int64_t now_us)
 
 	if (p || !ring_first(&in->ring))
 		return p;
-	if (!timeline_play(&in->timeline, &in->ring, TIMELINE_FULL,
-			   sound_pos_of_us(now_us)))
+	if (!play(in, TIMELINE_FULL, sound_pos_of_us(now_us)))
 		return NULL;
-	pop(in);
 	return ring_take(&in->ring);
 }
 
@@ -297,7 +302,7 @@ static void take_wild(struct input *in, struct ring_packet *p)
 
 /* From the right sender, Opus, the run is open. */
 static void take(struct input *in, const struct rtp_packet *rtp,
-		 const struct payload *payload, int64_t arrival_us)
+		 const struct payload *payload, bool quiet, int64_t arrival_us)
 {
 	struct ring_packet *p = take_slot(in, arrival_us);
 
@@ -313,6 +318,7 @@ static void take(struct input *in, const struct rtp_packet *rtp,
 	p->arrival = sound_pos_of_us(arrival_us);
 	p->frames = payload->frames;
 	p->redundant = false;
+	p->quiet = quiet;
 	p->len = (uint32_t)payload->len;
 	memcpy(p->payload, payload->opus, payload->len);
 	switch (stream_place(&in->stream, rtp->seq, rtp->ts, &p->seq, &p->ts)) {
@@ -389,11 +395,23 @@ static bool has_opus(struct input *in, const struct rtp_packet *rtp,
 	       out->len <= RING_PAYLOAD_MAX;
 }
 
+/* What the packet says of its loudness [dBov]; source: RFC 6464 section 3. */
+static int level_of(const struct input *in, const struct rtp_packet *rtp)
+{
+	const uint8_t *level = NULL;
+	size_t len = 0;
+
+	if (in->config.audio_level_ext != 0)
+		level = rtp_extension(rtp, in->config.audio_level_ext, &len);
+	return level && len == 1 ? -(level[0] & 127) : LEVEL_NONE;
+}
+
 void input_packet(struct input *in, const uint8_t *data, size_t len,
 		  const struct addr *from, int64_t arrival_us)
 {
 	struct rtp_packet rtp;
 	struct payload payload;
+	bool quiet;
 
 	if (arrival_us < in->stats.last_packet_us)
 		arrival_us = in->stats.last_packet_us;
@@ -425,10 +443,15 @@ void input_packet(struct input *in, const uint8_t *data, size_t len,
 	in->stats.sender = *from;
 	in->stats.packets++;
 	in->stats.last_packet_us = arrival_us;
+	in->stats.level_dbfs = level_of(in, &rtp);
 	in->taken_us = arrival_us;
+	quiet = in->config.mic_off_us > 0 &&
+		in->stats.level_dbfs == LEVEL_QUIET;
+	if (!quiet)
+		in->heard_us = arrival_us;
 	counter_add(COUNT_rtp_packets, 1);
 	if (!in->muted)
-		take(in, &rtp, &payload, arrival_us);
+		take(in, &rtp, &payload, quiet, arrival_us);
 }
 
 void input_set_mic(struct input *in, bool on, int64_t pos)

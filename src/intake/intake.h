@@ -19,7 +19,8 @@
  *   missing when a later packet brings its sound once more (RED, RFC 2198).
  *   A pause is not emitted until it is known how it ends: the next packet
  *   (silence in between), or mic_off_us without any packet (mic off, at
- *   the end of the last packet).
+ *   the end of the last packet).  A packet whose audio level is -127 dBov
+ *   (RFC 6464) counts as come, but for the mic as none.
  *
  *                first packet               mic_off_us without packets
  *        waiting ------------> mic on --------------------------> mic off
@@ -52,6 +53,14 @@ struct input_config {
 	/* Payload types, 0: find out (payload.h).  Two that are given differ. */
 	uint8_t opus_pt; /* only this one is Opus, alone or in RED */
 	uint8_t red_pt;	 /* this one is RED (RFC 2198) with Opus in it */
+	/* header extension 1..14 with the audio level (RFC 6464), 0: none.
+	 * Where mic_off_us is 0 it says nothing of the mic: sound is sound */
+	uint8_t audio_level_ext;
+};
+
+enum {
+	LEVEL_NONE = 1,	   /* the packet said no level */
+	LEVEL_QUIET = -127 /* no sound at all */
 };
 
 /** What an input tells its owner.  No function may free the input. */
@@ -75,6 +84,8 @@ struct input_stats {
 	uint64_t late, duplicate, bad, stranger, jumps;
 	uint64_t frames_concealed, frames_fec, frames_silence;
 	int64_t last_packet_us; /* arrival, 0: none yet */
+	int level_dbfs;		/* of the last packet, 0 to LEVEL_QUIET, or
+				   LEVEL_NONE */
 	bool mic_on;
 	struct addr sender; /* len 0: none latched yet */
 };

@@ -28,6 +28,18 @@ static bool is_free(const struct ring *ring, const struct timeline *t,
 	       (!t->on || p->ts + p->frames + t->offset > t->pos);
 }
 
+/* The level of a packet that did not come is not known.  Between packets
+ * without sound it has none either, or it would split a pause. */
+static bool is_quiet(const struct ring *ring, const struct timeline *t,
+		     const struct ring_packet *of, const struct ring_packet *p)
+{
+	const struct ring_packet *before = ring_until(ring, p->stream, p->seq);
+
+	if (!of->quiet || (before && before->stream == p->stream))
+		return of->quiet && before->quiet;
+	return p->stream != t->stream || t->passed;
+}
+
 static void recover(struct ring *ring, const struct stream *stream,
 		    const struct timeline *t, const struct ring_packet *of,
 		    int64_t seq, const struct red_block *b)
@@ -48,6 +60,7 @@ static void recover(struct ring *ring, const struct stream *stream,
 	p->arrival = of->arrival - b->ts_offset;
 	p->frames = frames;
 	p->redundant = true;
+	p->quiet = is_quiet(ring, t, of, p);
 	p->len = (uint32_t)b->len;
 	memcpy(p->payload, b->data, b->len);
 	if (is_free(ring, t, p))

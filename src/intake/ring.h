@@ -33,6 +33,7 @@ struct ring_packet {
 	uint32_t frames;
 	uint32_t len;	/* bytes of payload */
 	bool redundant; /* it did not come: a later packet brought a copy */
+	bool quiet;	/* its audio level says no sound: it is passed over */
 	uint8_t payload[RING_PAYLOAD_MAX];
 };
 

@@ -229,6 +229,14 @@ static void emit_fec(struct timeline *t, const struct ring_packet *h,
 				     .pcm = pcm + (fec - frames)});
 }
 
+static void count_recovered(struct timeline *t, const struct ring_packet *h)
+{
+	if (!h->redundant)
+		return;
+	t->stats->recovered_red++;
+	counter_add(COUNT_rtp_recovered_red, 1);
+}
+
 /* Fill up to `place`, where h lies; `missing` numbers did not come. */
 static void fill(struct timeline *t, const struct ring_packet *h, int64_t place,
 		 int64_t missing)
@@ -248,15 +256,14 @@ static void fill(struct timeline *t, const struct ring_packet *h, int64_t place,
 	if (made > CONCEAL_MAX)
 		made = CONCEAL_MAX;
 	made -= made % CONCEAL_STEP;
+	if (t->passed) /* sound had ended: it does not go on */
+		made = 0;
 	if (made > 0)
 		emit_concealed(t, (uint32_t)made);
 	emit_silence(t, place - end - t->pos);
 	if (end > 0)
 		emit_fec(t, h, (uint32_t)fec, (uint32_t)end);
-	if (h->redundant) {
-		t->stats->recovered_red++;
-		counter_add(COUNT_rtp_recovered_red, 1);
-	}
+	count_recovered(t, h);
 }
 
 /* Rule 5.  Returns whether the packet is late; otherwise its place is at or
@@ -302,6 +309,7 @@ static void remember(struct timeline *t, const struct ring_packet *h)
 	t->stream = h->stream;
 	t->next_seq = h->seq + 1;
 	t->last_frames = h->frames;
+	t->passed = false;
 }
 
 bool timeline_play(struct timeline *t, const struct ring *ring,
@@ -337,6 +345,18 @@ bool timeline_play(struct timeline *t, const struct ring *ring,
 	emit_packet(t, h);
 	remember(t, h);
 	return true;
+}
+
+void timeline_pass(struct timeline *t, const struct ring *ring)
+{
+	const struct ring_packet *h = ring_first(ring);
+
+	if (h->stream != t->stream)
+		return;
+	(void)count_missing(t, h);
+	count_recovered(t, h);
+	t->next_seq = h->seq + 1;
+	t->passed = true;
 }
 
 void timeline_end(struct timeline *t, int64_t pos)

@@ -343,6 +343,7 @@ static struct voice *make_voice(struct member *m, const struct addr *source)
 		.has_source = source != NULL,
 		.opus_pt = (uint8_t)m->row.opus_pt,
 		.red_pt = (uint8_t)m->row.red_pt,
+		.audio_level_ext = (uint8_t)m->row.audio_level_ext,
 	};
 	if (source)
 		v->config.source = *source;
