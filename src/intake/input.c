@@ -472,6 +472,15 @@ void input_set_mic(struct input *in, bool on, int64_t pos)
 	timeline_end(&in->timeline, pos);
 }
 
+void input_set_decode(struct input *in, bool on)
+{
+	struct timeline *t = &in->timeline;
+
+	if (on && t->no_pcm && t->decoder)
+		sound_decoder_reset(t->decoder);
+	t->no_pcm = !on;
+}
+
 int64_t input_pos(const struct input *in)
 {
 	return in->timeline.pos;

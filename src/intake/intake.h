@@ -121,6 +121,15 @@ void input_flush(struct input *in, int64_t pos);
  *  are ignored until on. */
 void input_set_mic(struct input *in, bool on, int64_t pos);
 
+/**
+ * Does anybody want PCM?  At first: yes.
+ *
+ * If not (packets alone are wanted, as they came), nothing is decoded: chunks
+ * of sound have their packet and no PCM, concealed ones have neither.
+ * Switched on again, the decoder begins anew.
+ */
+void input_set_decode(struct input *in, bool on);
+
 /** Position up to which chunks were emitted [frames]; what it will still
  *  emit lies at or behind it. */
 int64_t input_pos(const struct input *in);

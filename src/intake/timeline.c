@@ -148,7 +148,7 @@ static void emit(struct timeline *t, struct sound_chunk c)
 	t->pos += c.frames;
 	switch (c.kind) {
 	case CHUNK_SOUND:
-		counter_add(COUNT_frames_decoded, c.frames);
+		counter_add(COUNT_frames_decoded, c.pcm ? c.frames : 0);
 		break;
 	case CHUNK_CONCEALED: /* counted where it is made */
 		break;
@@ -177,7 +177,7 @@ static void emit_concealed(struct timeline *t, uint32_t frames)
 {
 	int16_t pcm[SOUND_PACKET_MAX];
 
-	if (sound_conceal(t->decoder, frames, pcm) != 0) {
+	if (!t->no_pcm && sound_conceal(t->decoder, frames, pcm) != 0) {
 		emit_silence(t, frames);
 		return;
 	}
@@ -186,7 +186,16 @@ static void emit_concealed(struct timeline *t, uint32_t frames)
 	emit(t, (struct sound_chunk){.kind = CHUNK_CONCEALED,
 				     .pos = t->pos,
 				     .frames = frames,
-				     .pcm = pcm});
+				     .pcm = t->no_pcm ? NULL : pcm});
+}
+
+static void emit_undecoded(struct timeline *t, const struct ring_packet *p)
+{
+	emit(t, (struct sound_chunk){.kind = CHUNK_SOUND,
+				     .pos = t->pos,
+				     .frames = p->frames,
+				     .packet = p->payload,
+				     .packet_len = p->len});
 }
 
 static void emit_packet(struct timeline *t, const struct ring_packet *p)
@@ -194,6 +203,10 @@ static void emit_packet(struct timeline *t, const struct ring_packet *p)
 	int16_t pcm[SOUND_PACKET_MAX];
 	uint32_t frames;
 
+	if (t->no_pcm) {
+		emit_undecoded(t, p);
+		return;
+	}
 	if (sound_decode(t->decoder, p->payload, p->len, pcm, &frames) != 0) {
 		t->stats->bad++;
 		counter_add(COUNT_rtp_bad_opus, 1);
@@ -246,7 +259,7 @@ static void fill(struct timeline *t, const struct ring_packet *h, int64_t place,
 
 	if (made > gap)
 		made = gap;
-	if (made > 0)
+	if (made > 0 && !t->no_pcm)
 		fec = sound_fec_frames(t->decoder, h->payload, h->len);
 	/* It may lack less than a step: the gap need not be whole packets. */
 	end = fec - made < CONCEAL_STEP ? fec : 0;

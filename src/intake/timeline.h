@@ -21,6 +21,7 @@ struct timeline {
 	void *arg;
 	struct input_stats *stats;
 	struct sound_decoder *decoder; /* NULL until the first packet */
+	bool no_pcm;		       /* nobody wants it: do not decode */
 	bool on;		       /* between mic_on and mic_off */
 	int64_t pos;	      /* all before it is emitted or given up */
 	int64_t offset;	      /* position = unwrapped RTP time + offset */

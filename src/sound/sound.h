@@ -31,9 +31,9 @@ static inline int64_t sound_pos_of_us(int64_t us)
 /* ---- a stretch of one input's timeline -------------------------------- */
 
 enum chunk_kind {
-	CHUNK_SOUND,	 /* decoded from a packet */
-	CHUNK_CONCEALED, /* made up for a lost one */
-	CHUNK_SILENCE	 /* nothing was sent: pcm is NULL */
+	CHUNK_SOUND,	 /* out of a packet */
+	CHUNK_CONCEALED, /* of a lost one: made up, or out of the next */
+	CHUNK_SILENCE	 /* nothing was sent */
 };
 
 /** Valid during the call that hands it over only. */
@@ -41,8 +41,9 @@ struct sound_chunk {
 	enum chunk_kind kind;
 	int64_t pos;	       /* media clock of its first frame [frames] */
 	uint32_t frames;       /* 1..; silence: any length */
-	const int16_t *pcm;    /* frames samples, NULL: silence */
-	const uint8_t *packet; /* the Opus packet it came from, or NULL */
+	const int16_t *pcm;    /* frames samples; NULL: silence, or nobody
+				  wants sound and concealed ones decoded */
+	const uint8_t *packet; /* SOUND: the Opus packet it came from */
 	size_t packet_len;
 };
 

@@ -144,6 +144,73 @@ static void nothing_missing_takes_nothing_from_the_next(void **state)
 	end(&t);
 }
 
+/** Sound that was decoded. */
+struct pcm {
+	int16_t all[50 * 960];
+	size_t n;
+};
+
+static void keep_pcm(const struct sound_chunk *c, void *arg)
+{
+	struct pcm *p = arg;
+
+	if (!c->pcm)
+		return;
+	assert_true(p->n + c->frames <= ARRAY_LEN(p->all));
+	memcpy(p->all + p->n, c->pcm, c->frames * sizeof(*c->pcm));
+	p->n += c->frames;
+}
+
+static void ignore_mic(int64_t pos, void *arg)
+{
+	(void)pos;
+	(void)arg;
+}
+
+/** The last 20 of 50 packets of a voice, decoded by an input that has heard
+ *  `heard` before, and did not decode `skipped` of these. */
+static void decode_end(struct pcm *out, int heard, int skipped)
+{
+	static const struct input_events events = {
+		.chunk = keep_pcm, .mic_on = ignore_mic, .mic_off = ignore_mic};
+	struct talk t;
+
+	begin(&t);
+	input_free(t.r->in);
+	assert_int_equal(input_new(&plain, &events, out, &t.r->in), 0);
+	for (int i = 0; i < 50; i++) {
+		if (i == 30) {
+			input_flush(t.r->in, INT64_MAX);
+			input_set_decode(t.r->in, true);
+			out->n = 0;
+		}
+		if (skipped > 0 && i == 30 - skipped) {
+			input_flush(t.r->in, INT64_MAX);
+			input_set_decode(t.r->in, false);
+		}
+		say(&t, i >= 30 - heard);
+	}
+	input_flush(t.r->in, INT64_MAX);
+	end(&t);
+}
+
+static void decoding_begins_anew_when_it_is_switched_on(void **state)
+{
+	static struct pcm fresh, skipped, whole;
+
+	(void)state;
+	decode_end(&fresh, 0, 0);
+	decode_end(&skipped, 30, 10);
+	decode_end(&whole, 30, 0);
+	assert_int_equal(fresh.n, 20 * 960);
+	assert_int_equal(skipped.n, fresh.n);
+	assert_memory_equal(skipped.all, fresh.all,
+			    fresh.n * sizeof(*fresh.all));
+	assert_int_equal(whole.n, fresh.n);
+	assert_memory_not_equal(whole.all, fresh.all,
+				fresh.n * sizeof(*fresh.all));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +218,7 @@ int main(void)
 		cmocka_unit_test(
 			of_a_long_loss_the_last_packet_comes_from_the_next),
 		cmocka_unit_test(nothing_missing_takes_nothing_from_the_next),
+		cmocka_unit_test(decoding_begins_anew_when_it_is_switched_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
