@@ -15,6 +15,10 @@
  *   totals    one row: deliveries by state, kept by the writes
  *   last_id   by kind (enum store_ids): the biggest id a row ever had
  *
+ * A database is made as version 1 and then, like an older one that is opened,
+ * brought up step by step: what is in `tables` and in the steps never
+ * changes, another step is added.
+ *
  * A partial index is used only by a query that says its condition in the
  * same words: see filter.c.
  */
@@ -27,9 +31,10 @@
 
 enum {
 	APPLICATION_ID = 0x7461706f, /* "tapo" */
-	SCHEMA_VERSION = 1
+	FIRST_VERSION = 1
 };
 
+/* Version 1. */
 static const char *const tables =
 	"CREATE TABLE task("
 	" id INTEGER PRIMARY KEY, app INTEGER NOT NULL, room TEXT NOT NULL,"
@@ -107,6 +112,17 @@ static const char *const tables =
 	"CREATE TABLE last_id("
 	" kind INTEGER PRIMARY KEY, value INTEGER NOT NULL) STRICT;";
 
+/* From FIRST_VERSION + i to the next one. */
+static const char *const steps[] = {
+	/* what an input was told of its sender, 0: nothing */
+	"ALTER TABLE input ADD COLUMN opus_pt INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE input ADD COLUMN red_pt INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE input ADD COLUMN audio_level_ext INTEGER NOT NULL"
+	" DEFAULT 0;",
+};
+
+enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };
+
 static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && DELIVERY_PENDING == 0 &&
 		      DELIVERY_DELIVERED == 1,
 	      "the partial indices name these states");
@@ -162,7 +178,7 @@ int schema_check(sqlite3 *handle, struct err *e)
 		return err_set(e, EBADMSG, "data_dir",
 			       "tapeop.db is not a database of tapeop: move it "
 			       "away or choose another data_dir");
-	if (version != SCHEMA_VERSION)
+	if (version < FIRST_VERSION || version > SCHEMA_VERSION)
 		return err_set(e, EBADMSG, "data_dir",
 			       "tapeop.db has schema version %lld, this tapeop "
 			       "knows %d: run the newer tapeop",
@@ -170,23 +186,34 @@ int schema_check(sqlite3 *handle, struct err *e)
 	return 0;
 }
 
-int schema_create(sqlite3 *handle, struct err *e)
+/** Make the tables, or what newer ones have, and say so. */
+static int bring_up(sqlite3 *handle, int64_t version, struct err *e)
 {
 	char pragmas[96];
+	int err = 0;
+
+	if (!version) {
+		err = schema_exec(handle, tables, e);
+		version = FIRST_VERSION;
+	}
+	for (; !err && version < SCHEMA_VERSION; version++)
+		err = schema_exec(handle, steps[version - FIRST_VERSION], e);
+	snprintf(pragmas, sizeof(pragmas),
+		 "PRAGMA application_id=%d; PRAGMA user_version=%d",
+		 APPLICATION_ID, SCHEMA_VERSION);
+	return err ? err : schema_exec(handle, pragmas, e);
+}
+
+int schema_create(sqlite3 *handle, struct err *e)
+{
 	int64_t version = 0;
 	int err = schema_exec(handle, "BEGIN IMMEDIATE", e);
 
 	if (err)
 		return err;
 	err = schema_number(handle, "PRAGMA user_version", &version, e);
-	if (!err && !version) {
-		snprintf(pragmas, sizeof(pragmas),
-			 "PRAGMA application_id=%d; PRAGMA user_version=%d",
-			 APPLICATION_ID, SCHEMA_VERSION);
-		err = schema_exec(handle, tables, e);
-		if (!err)
-			err = schema_exec(handle, pragmas, e);
-	}
+	if (!err && version < SCHEMA_VERSION)
+		err = bring_up(handle, version, e);
 	if (!err)
 		err = schema_exec(handle, "COMMIT", e);
 	if (err && !sqlite3_get_autocommit(handle))

@@ -418,15 +418,60 @@ static void what_is_not_our_database_is_refused(void **state)
 	put_file(&a, "");
 	aid_open(&a);
 	store_close(a.s);
-	exec_in(&a, "PRAGMA user_version=2");
+	exec_in(&a, "PRAGMA user_version=1000");
 	assert_int_equal(store_open(&a.config, &a.s, &e), EBADMSG);
 	assert_non_null(strstr(e.text, "newer"));
-	exec_in(&a, "PRAGMA user_version=1");
-	aid_open(&a);
-	store_close(a.s);
+	exec_in(&a, "PRAGMA user_version=-1");
+	assert_int_equal(store_open(&a.config, &a.s, &e), EBADMSG);
 	put_file(&a, "");
 	a.config.data_dir = "/proc/nowhere";
 	assert_int_not_equal(store_open(&a.config, &a.s, &e), 0);
+	nftw(a.dir, aid_rm, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/** As the first version left it: without the columns that steps added. */
+static void make_older(struct aid *a)
+{
+	exec_in(a, "ALTER TABLE input DROP COLUMN opus_pt;"
+		   "ALTER TABLE input DROP COLUMN red_pt;"
+		   "ALTER TABLE input DROP COLUMN audio_level_ext;"
+		   "INSERT INTO input VALUES(7, 1, 'r', 'u', 'rtp', 41000,"
+		   " '', 3); PRAGMA user_version=1");
+}
+
+static void an_older_database_is_brought_up_once(void **state)
+{
+	struct store_rows rows;
+	struct input_row i;
+	struct store_write *w;
+	struct aid a;
+
+	(void)state;
+	aid_dir(&a);
+	aid_open(&a);
+	store_close(a.s);
+	make_older(&a);
+	aid_open(&a);
+	aid_again(&a); /* nothing is left to do */
+	rows = aid_read(
+		&a, (struct store_filter){.what = READ_INPUTS, .state = -1});
+	assert_int_equal(rows.n, 1);
+	i = rows.inputs[0];
+	store_rows_free(&rows);
+	assert_int_equal(i.id, 7);
+	assert_int_equal(i.port, 41000);
+	assert_int_equal(i.created_ms, 3);
+	assert_int_equal(i.opus_pt + i.red_pt + i.audio_level_ext, 0);
+	i.id = store_next_id(a.s, IDS_INPUT);
+	i.red_pt = 110;
+	w = aid_write();
+	store_put_input(w, &i);
+	aid_commit(&a, w, 0);
+	assert_int_equal(
+		aid_count(&a, (struct store_filter){.what = READ_INPUTS,
+						    .state = -1}),
+		2);
+	store_close(a.s);
 	nftw(a.dir, aid_rm, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -660,6 +705,7 @@ int main(void)
 		cmocka_unit_test(a_crash_is_before_or_after_the_commit),
 		cmocka_unit_test(what_was_answered_survives_kill_9),
 		cmocka_unit_test(what_is_not_our_database_is_refused),
+		cmocka_unit_test(an_older_database_is_brought_up_once),
 		TEST(what_is_queued_is_one_commit),
 		TEST(a_full_queue_refuses_in_order),
 		TEST(a_write_without_memory_is_answered),
