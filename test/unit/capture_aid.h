@@ -96,7 +96,8 @@ struct heard {
 	int64_t first_pos;
 	int64_t last_pos;    /* of the last packet's arrival */
 	int64_t last_frames; /* its length */
-	uint64_t n;
+	uint64_t n;	     /* that came */
+	uint64_t n_lost;
 };
 
 static inline void capture_chunk(const struct sound_chunk *c, void *arg)
@@ -139,9 +140,10 @@ static inline struct input_config capture_config(int64_t mic_off_us)
 				     .takeover_us = TAKEOVER_US};
 }
 
-/** Replay a trace, and what the loop does meanwhile. */
+/** Replay a trace, and what the loop does meanwhile.
+ *  lose: each of so many packets is lost, 0: none. */
 static inline void hear(struct heard *h, const char *name,
-			const struct input_config *config)
+			const struct input_config *config, uint64_t lose)
 {
 	int64_t at_us = start_us, step_us = start_us, delta_us;
 	const uint8_t *data;
@@ -163,6 +165,10 @@ static inline void hear(struct heard *h, const char *name,
 		at_us += delta_us;
 		for (; step_us <= at_us; step_us += STEP_US)
 			input_advance(in, step_us);
+		if (lose && (h->n + h->n_lost) % lose == lose - 1) {
+			h->n_lost++;
+			continue;
+		}
 		input_packet(in, data, len, &from, at_us);
 		h->last_pos = sound_pos_of_us(at_us);
 		assert_int_equal(rtp_parse(data, len, &rtp), 0);

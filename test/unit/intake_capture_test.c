@@ -59,7 +59,7 @@ static void is_heard_when_it_was_said(void **state)
 	struct input_config config = capture_config(MIC_OFF_US);
 	struct heard h;
 
-	hear(&h, w->name, &config);
+	hear(&h, w->name, &config, 0);
 	expect_clean(&h);
 	expect_long(&h, w->early_ms);
 	expect_beeps(&h, w);
@@ -68,7 +68,7 @@ static void is_heard_when_it_was_said(void **state)
 	hear_end(&h);
 
 	config.mic_off_us = 0;
-	hear(&h, w->name, &config);
+	hear(&h, w->name, &config, 0);
 	expect_clean(&h);
 	expect_long(&h, w->early_ms);
 	expect_beeps(&h, w);
@@ -80,6 +80,23 @@ static void is_heard_when_it_was_said(void **state)
 			    (int64_t)w->silence_ms * MS);
 	else
 		assert_int_equal(ear_sum(&h.ear, CHUNK_SILENCE), 0);
+	hear_end(&h);
+}
+
+static void what_is_lost_is_concealed_and_the_rest_keeps_its_place(void **state)
+{
+	const struct input_config config = capture_config(MIC_OFF_US);
+	const struct wanted w = {.beeps = 12};
+	struct heard h;
+
+	(void)state;
+	hear(&h, "chromium_plain", &config, 21);
+	assert_true(h.n_lost > 20);
+	assert_int_equal(h.stats.lost, h.n_lost);
+	assert_int_equal(h.stats.packets, h.n);
+	assert_int_equal(ear_sum(&h.ear, CHUNK_CONCEALED), h.n_lost * 20 * MS);
+	expect_long(&h, 0);
+	expect_beeps(&h, &w);
 	hear_end(&h);
 }
 
@@ -151,7 +168,7 @@ static void speech_of_a_browser_is_heard_word_for_word(void **state)
 	struct heard h;
 
 	(void)state;
-	hear(&h, "chromium_speech", &config);
+	hear(&h, "chromium_speech", &config, 0);
 	expect_clean(&h);
 	expect_long(&h, 0);
 	assert_int_equal(h.ear.n_on, 1);
@@ -190,16 +207,18 @@ static void a_trace_has_its_facts_and_whole_records(void **state)
 int main(void)
 {
 	enum { N = sizeof(beeping) / sizeof(*beeping) };
-	struct CMUnitTest tests[N + 2] = {
+	struct CMUnitTest tests[N + 3] = {
 		cmocka_unit_test(a_trace_has_its_facts_and_whole_records),
 		cmocka_unit_test(speech_of_a_browser_is_heard_word_for_word),
+		cmocka_unit_test(
+			what_is_lost_is_concealed_and_the_rest_keeps_its_place),
 	};
 	static char names[N][80];
 
 	for (size_t i = 0; i < N; i++) {
 		snprintf(names[i], sizeof(names[i]),
 			 "%s_is_heard_when_it_was_said", beeping[i].name);
-		tests[2 + i] = (struct CMUnitTest){
+		tests[3 + i] = (struct CMUnitTest){
 			.name = names[i],
 			.test_func = is_heard_when_it_was_said,
 			.initial_state = &beeping[i]};
