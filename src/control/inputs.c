@@ -45,13 +45,26 @@ static void on_done(const struct err *e, const struct input_info *in, void *arg)
 		call_reply(arg, 200, input_json(in));
 }
 
+/** A payload type that is nobody's: 64 to 95 would look like RTCP. */
+static bool read_type(struct call *c, const char *key, int64_t *pt)
+{
+	if (!call_integer(c, key, 35, 127, pt))
+		return false;
+	if (*pt >= 64 && *pt <= 95) {
+		call_problem(c, 400, key,
+			     "%s: must be from 35 to 63 or from 96 to 127",
+			     key);
+		return false;
+	}
+	return true;
+}
+
 /** What the sender's packets are. */
 static bool read_types(struct call *c, struct input_wish *wish)
 {
 	int64_t opus = 0, red = 0, level = 0;
 
-	if (!call_integer(c, "opus_pt", 96, 127, &opus) ||
-	    !call_integer(c, "red_pt", 96, 127, &red) ||
+	if (!read_type(c, "opus_pt", &opus) || !read_type(c, "red_pt", &red) ||
 	    !call_integer(c, "audio_level_ext", 1, 14, &level))
 		return false;
 	if (red && red == opus) {

@@ -30,11 +30,16 @@ static bool looks_like_red(const struct rtp_packet *rtp)
 	return true;
 }
 
+static bool may_be_red(uint8_t pt)
+{
+	return pt >= PT_DYNAMIC || (pt >= PT_SPARE && pt <= PT_SPARE_LAST);
+}
+
 static bool is_red(struct payload_types *t, const struct rtp_packet *rtp,
 		   uint8_t run_pt)
 {
 	if (t->red_pt != PT_NONE || rtp->pt == t->opus_pt ||
-	    rtp->pt < PT_DYNAMIC)
+	    !may_be_red(rtp->pt))
 		return t->red_pt != PT_NONE && rtp->pt == t->red_pt;
 	if (rtp->pt == t->maybe_red && t->agreed >= RED_AGREED)
 		return true;

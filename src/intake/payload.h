@@ -5,7 +5,7 @@
  *       packet lies.
  * DESIGN
  *   What the API says is believed.  Without it, a payload looks like RED if
- *   it has older blocks, all blocks hold Opus of one dynamic type, which is
+ *   its type is one for it (96 to 127, 35 to 63), it has older blocks, all blocks hold Opus of one dynamic type, which is
  *   not the packet's, and their times are whole frames that do not overlap.
  *   Of plain Opus about one packet in a million looks so.  So where Opus has
  *   been taken already, RED_AGREED packets in a row must; at the
@@ -26,6 +26,9 @@
 enum {
 	PT_NONE = 0,
 	PT_DYNAMIC = 96, /* first dynamic payload type, RFC 3551 section 6 */
+	PT_SPARE = 35,	 /* to PT_SPARE_LAST: not assigned there, and what
+			    browsers take for RED (64 to 95 look like RTCP) */
+	PT_SPARE_LAST = 63,
 	RED_AGREED = 3
 };
 

@@ -102,7 +102,7 @@ struct input_wish {
 	const char *room, *user;
 	bool has_source;
 	struct addr source;
-	/* payload types 96..127, which differ, and a header extension 1..14;
+	/* payload types 35..63 or 96..127, which differ, and a header extension 1..14;
 	 * 0: not said */
 	int opus_pt, red_pt, audio_level_ext;
 };
