@@ -5,11 +5,17 @@
 
 #include "control/call.h"
 
+/** A number that was said, or null. */
+static json_t *said(int n)
+{
+	return n ? json_integer(n) : json_null();
+}
+
 static json_t *input_json(const struct input_info *in)
 {
 	return json_pack(
 		"{s:o, s:s, s:s, s:s, s:i, s:s, s:s, s:s?, s:I, s:I, "
-		"s:I}",
+		"s:I, s:o, s:o, s:o}",
 		"input_id", call_id(in->id), "user", in->user, "kind", in->kind,
 		"address", in->address, "port", (int)in->port, "mic",
 		in->mic_disabled ? "disabled"
@@ -17,7 +23,9 @@ static json_t *input_json(const struct input_info *in)
 				 : "off",
 		"room", in->room, "sender", in->sender[0] ? in->sender : NULL,
 		"packets", (json_int_t)in->packets, "lost",
-		(json_int_t)in->lost, "created_ms", (json_int_t)in->created_ms);
+		(json_int_t)in->lost, "created_ms", (json_int_t)in->created_ms,
+		"opus_pt", said(in->opus_pt), "red_pt", said(in->red_pt),
+		"audio_level_ext", said(in->audio_level_ext));
 }
 
 static void on_added(const struct err *e, const struct input_info *in,
@@ -37,9 +45,45 @@ static void on_done(const struct err *e, const struct input_info *in, void *arg)
 		call_reply(arg, 200, input_json(in));
 }
 
+/** A payload type that is nobody's: 64 to 95 would look like RTCP. */
+static bool read_type(struct call *c, const char *key, int64_t *pt)
+{
+	if (!call_integer(c, key, 35, 127, pt))
+		return false;
+	if (*pt >= 64 && *pt <= 95) {
+		call_problem(c, 400, key,
+			     "%s: must be from 35 to 63 or from 96 to 127",
+			     key);
+		return false;
+	}
+	return true;
+}
+
+/** What the sender's packets are. */
+static bool read_types(struct call *c, struct input_wish *wish)
+{
+	int64_t opus = 0, red = 0, level = 0;
+
+	if (!read_type(c, "opus_pt", &opus) || !read_type(c, "red_pt", &red) ||
+	    !call_integer(c, "audio_level_ext", 1, 14, &level))
+		return false;
+	if (red && red == opus) {
+		call_problem(c, 400, "red_pt",
+			     "red_pt: must not be the type of opus_pt");
+		return false;
+	}
+	wish->opus_pt = (int)opus;
+	wish->red_pt = (int)red;
+	wish->audio_level_ext = (int)level;
+	return true;
+}
+
 void inputs_add(struct call *c)
 {
-	static const char *const keys[] = {"user", "kind", "source", NULL};
+	static const char *const keys[] = {"user",   "kind",
+					   "source", "opus_pt",
+					   "red_pt", "audio_level_ext",
+					   NULL};
 	static const char *const kinds[] = {"rtp", NULL};
 	static const char an_address[] =
 		"an address with a port, like 192.0.2.7:5004 or "
@@ -52,7 +96,8 @@ void inputs_add(struct call *c)
 	    !call_name(c, c->parts[1], "room") || !call_keys(c, keys) ||
 	    !call_name_field(c, "user", &wish.user) ||
 	    !call_choice(c, "kind", kinds, &kind) ||
-	    !call_string(c, "source", an_address, false, &source))
+	    !call_string(c, "source", an_address, false, &source) ||
+	    !read_types(c, &wish))
 		return;
 	if (source && (addr_parse(source, &wish.source) ||
 		       addr_port(&wish.source) == 0)) {

@@ -10,10 +10,14 @@
  *   without a port means any port of that host.
  *   RTCP is counted and passed over: nothing of it is needed, and many senders
  *   send it to their port + 1, which is the next user's.
- *   Payload type: of each run, the first of 96..127 that carries Opus; others
- *   (telephone-event, comfort noise) are counted as bad.  Without a packet
- *   of the run for takeover_us another may come, as a run of its own: the
- *   first one might have been no sound, or the call has been renegotiated.
+ *   Payload type: of each run, the first of 96..127 that carries Opus (or, if
+ *   said, the one that does); others (telephone-event, comfort noise) are
+ *   counted as bad.  RED around it is taken off by payload.c; its older
+ *   blocks go into the ring where packets are missing (recover.c), and one
+ *   that is played counts as come: the packet itself is a duplicate then.
+ *   Without a packet of the run for takeover_us another type may come, as a
+ *   run of its own: the first one might have been no sound, or the call has
+ *   been renegotiated.
  *   Another SSRC begins another run at once, unless it is the one before:
  *   stragglers of that are late until the new one has been quiet for
  *   QUIET_US.  Numbers that leap begin another run once a second packet
@@ -24,9 +28,12 @@
  *   is full, the first packet goes early, provided it does not lie
  *   ahead of the clock; else the new one is dropped: the sender is faster
  *   than real time.
- *   Mic off by silence: more than mic_off_us without a packet, seen by the
- *   next call of either kind, so a late call of input_advance changes
- *   nothing.  Late packets and duplicates do count as signs of life.
+ *   Mic off by silence: more than mic_off_us without a packet whose level is
+ *   over -127 dBov, seen by the next call of either kind, so a late call of
+ *   input_advance changes nothing.  Late packets and duplicates do count as
+ *   signs of life.  Where it can be so, a packet at -127 is not played: were
+ *   it, sound would have to be taken back when the mic turns out to be
+ *   off.  What it holds is silence, and that is what a pause is.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "intake/intake.h"
@@ -37,16 +44,16 @@
 
 #include "base/counters.h"
 #include "base/mem.h"
+#include "intake/payload.h"
+#include "intake/recover.h"
 #include "intake/ring.h"
 #include "intake/stream.h"
 #include "intake/timeline.h"
 #include "wire/rtp.h"
 
 enum {
-	PT_DYNAMIC = 96,   /* first dynamic payload type, RFC 3551 section 6 */
-	QUIET_US = 200000, /* an SSRC that is silent so long may be replaced
-			      by the one before it */
-	PT_NONE = 0
+	QUIET_US = 200000 /* an SSRC that is silent so long may be replaced
+			     by the one before it */
 };
 
 struct input {
@@ -56,12 +63,14 @@ struct input {
 	struct ring ring;
 	struct stream stream;
 	struct timeline timeline;
+	struct payload_types types;
 	struct ring_packet *probe; /* its numbers leapt; not unwrapped yet */
 	uint32_t prev_ssrc;	   /* of the run before */
 	bool has_prev;
 	bool muted;	  /* by the API */
 	bool begin;	  /* the next packet begins a run, whatever it says */
-	uint8_t pt;	  /* of this run, PT_NONE: not known */
+	uint8_t pt;	  /* Opus in this run, PT_NONE: not known */
+	int64_t heard_us; /* arrival of the last packet that had sound */
 	int64_t taken_us; /* arrival of the last packet of this run */
 };
 
@@ -74,9 +83,12 @@ int input_new(const struct input_config *config,
 		return ENOMEM;
 	assert(config->window_us >= 0 && config->mic_off_us >= 0);
 	in->config = *config;
+	in->types.opus_pt = config->opus_pt;
+	in->types.red_pt = config->red_pt;
 	in->events = *events;
 	ring_init(&in->ring);
 	in->begin = true;
+	in->stats.level_dbfs = LEVEL_NONE;
 	in->timeline.events = &in->events;
 	in->timeline.arg = arg;
 	in->timeline.stats = &in->stats;
@@ -128,6 +140,21 @@ static uint32_t count_due(const struct input *in, int64_t now_us)
 	return due;
 }
 
+/* Deal with the first packet, unless it has to wait. */
+static bool play(struct input *in, enum timeline_why why, int64_t limit)
+{
+	const struct ring_packet *h = ring_first(&in->ring);
+
+	if (h->quiet)
+		timeline_pass(&in->timeline, &in->ring);
+	else if (!timeline_play(&in->timeline, &in->ring, why, limit))
+		return false;
+	if (h->redundant && h->stream == in->stream.id)
+		stream_mark(&in->stream, h->seq);
+	ring_pop(&in->ring);
+	return true;
+}
+
 static void play_due(struct input *in, int64_t now_us)
 {
 	uint32_t due = count_due(in, now_us);
@@ -137,26 +164,23 @@ static void play_due(struct input *in, int64_t now_us)
 		const bool is_overdue =
 			h->arrival_us + 2 * in->config.window_us <= now_us;
 
-		if (!timeline_play(&in->timeline, &in->ring,
-				   is_overdue ? TIMELINE_OVERDUE : TIMELINE_DUE,
-				   INT64_MAX))
+		if (!play(in, is_overdue ? TIMELINE_OVERDUE : TIMELINE_DUE,
+			  INT64_MAX))
 			break;
-		ring_pop(&in->ring);
 	}
 }
 
 /* Emit whatever lies before `limit`. */
 static void play_all(struct input *in, int64_t limit)
 {
-	while (ring_first(&in->ring) &&
-	       timeline_play(&in->timeline, &in->ring, TIMELINE_OVERDUE, limit))
-		ring_pop(&in->ring);
+	while (ring_first(&in->ring) && play(in, TIMELINE_OVERDUE, limit))
+		;
 }
 
 static void check_mic_off(struct input *in, int64_t now_us)
 {
 	if (in->config.mic_off_us == 0 || in->muted ||
-	    now_us - in->stats.last_packet_us <= in->config.mic_off_us)
+	    now_us - in->heard_us <= in->config.mic_off_us)
 		return;
 	play_all(in, INT64_MAX);
 	/* Were it kept, a packet of hours later would be put behind it. */
@@ -232,15 +256,14 @@ static struct ring_packet *take_slot(struct input *in, int64_t now_us)
 
 	if (p || !ring_first(&in->ring))
 		return p;
-	if (!timeline_play(&in->timeline, &in->ring, TIMELINE_FULL,
-			   sound_pos_of_us(now_us)))
+	if (!play(in, TIMELINE_FULL, sound_pos_of_us(now_us)))
 		return NULL;
-	ring_pop(&in->ring);
 	return ring_take(&in->ring);
 }
 
-/* Unwrapped numbers are in place: keep the packet, if its turn is to come. */
-static void keep(struct input *in, struct ring_packet *p)
+/* Unwrapped numbers are in place: keep the packet, if its turn is to come.
+ * Returns whether it is. */
+static bool keep(struct input *in, struct ring_packet *p)
 {
 	const struct timeline *t = &in->timeline;
 
@@ -248,9 +271,10 @@ static void keep(struct input *in, struct ring_packet *p)
 	if (p->stream == t->stream && p->seq < t->next_seq) {
 		count_late(in);
 		ring_release(&in->ring, p);
-		return;
+		return false;
 	}
 	ring_insert(&in->ring, p);
+	return true;
 }
 
 /* Numbers leapt: a restart, if the packet kept from before leads to this one.
@@ -270,15 +294,15 @@ static void take_wild(struct input *in, struct ring_packet *p)
 	/* Neither can be anything but new in a run that begins here. */
 	(void)!stream_place(&in->stream, (uint16_t)before->seq,
 			    (uint32_t)before->ts, &before->seq, &before->ts);
-	keep(in, before);
+	(void)keep(in, before);
 	(void)!stream_place(&in->stream, (uint16_t)p->seq, (uint32_t)p->ts,
 			    &p->seq, &p->ts);
-	keep(in, p);
+	(void)keep(in, p);
 }
 
 /* From the right sender, Opus, the run is open. */
 static void take(struct input *in, const struct rtp_packet *rtp,
-		 uint32_t frames, int64_t arrival_us)
+		 const struct payload *payload, bool quiet, int64_t arrival_us)
 {
 	struct ring_packet *p = take_slot(in, arrival_us);
 
@@ -292,13 +316,17 @@ static void take(struct input *in, const struct rtp_packet *rtp,
 	p->ts = rtp->ts;
 	p->arrival_us = arrival_us;
 	p->arrival = sound_pos_of_us(arrival_us);
-	p->frames = frames;
-	p->len = (uint32_t)rtp->payload_len;
-	memcpy(p->payload, rtp->payload, rtp->payload_len);
+	p->frames = payload->frames;
+	p->redundant = false;
+	p->quiet = quiet;
+	p->len = (uint32_t)payload->len;
+	memcpy(p->payload, payload->opus, payload->len);
 	switch (stream_place(&in->stream, rtp->seq, rtp->ts, &p->seq, &p->ts)) {
 	case STREAM_NEW:
 		drop_probe(in);
-		keep(in, p);
+		if (keep(in, p))
+			recover_older(&in->ring, &in->stream, &in->timeline, p,
+				      payload);
 		break;
 	case STREAM_DUPLICATE:
 		count_duplicate(in);
@@ -310,41 +338,80 @@ static void take(struct input *in, const struct rtp_packet *rtp,
 	}
 }
 
+/* Whoever sends it, or however it is numbered: is it of another run? */
+static bool is_other_run(const struct input *in, const struct rtp_packet *rtp,
+			 const struct addr *from)
+{
+	return in->begin || rtp->ssrc != in->stream.ssrc ||
+	       !addr_is_equal(from, &in->stats.sender);
+}
+
 /* The run that the packet belongs to is open, or opened now; false: it
  * belongs to none. */
 static bool is_in_run(struct input *in, const struct rtp_packet *rtp,
-		      const struct addr *from, int64_t now_us)
+		      const struct payload *payload, const struct addr *from,
+		      int64_t now_us)
 {
 	const bool is_other_sender = in->stats.sender.len != 0 &&
 				     !addr_is_equal(from, &in->stats.sender);
-	const bool is_other_type = rtp->pt != in->pt;
-	const bool is_other_run =
-		in->begin || is_other_sender || rtp->ssrc != in->stream.ssrc ||
-		(is_other_type &&
-		 now_us - in->taken_us > in->config.takeover_us);
+	const bool is_other = is_other_run(in, rtp, from);
 
-	if (is_other_run && !is_other_sender && !in->begin &&
+	if (is_other && !is_other_sender && !in->begin &&
 	    is_straggler(in, rtp->ssrc, now_us)) {
 		count_late(in);
 		return false;
 	}
-	if (!is_other_run && is_other_type) {
+	/* RED that was taken for Opus until now. */
+	if (!is_other && payload->is_red && rtp->pt == in->pt)
+		in->pt = payload->pt;
+	if (!is_other && payload->pt == in->pt)
+		return true;
+	if (!is_other && now_us - in->taken_us <= in->config.takeover_us) {
 		count_bad(in, COUNT_rtp_bad_opus);
 		return false;
 	}
-	if (is_other_run) {
-		drop_probe(in);
-		begin_run(in, rtp->ssrc, rtp->seq, rtp->ts);
-		in->pt = rtp->pt;
-	}
+	drop_probe(in);
+	begin_run(in, rtp->ssrc, rtp->seq, rtp->ts);
+	payload_begin(&in->types, rtp, payload);
+	in->pt = payload->pt;
 	return true;
+}
+
+static bool has_opus(struct input *in, const struct rtp_packet *rtp,
+		     const struct addr *from, int64_t now_us,
+		     struct payload *out)
+{
+	struct payload_types fresh = {.opus_pt = in->config.opus_pt,
+				      .red_pt = in->config.red_pt};
+
+	if (!is_other_run(in, rtp, from)) {
+		if (payload_read(&in->types, rtp, in->pt, out))
+			return out->len <= RING_PAYLOAD_MAX;
+		if (now_us - in->taken_us <= in->config.takeover_us)
+			return false;
+	}
+	/* What was found out says nothing of another run. */
+	return payload_read(&fresh, rtp, PT_NONE, out) &&
+	       out->len <= RING_PAYLOAD_MAX;
+}
+
+/* What the packet says of its loudness [dBov]; source: RFC 6464 section 3. */
+static int level_of(const struct input *in, const struct rtp_packet *rtp)
+{
+	const uint8_t *level = NULL;
+	size_t len = 0;
+
+	if (in->config.audio_level_ext != 0)
+		level = rtp_extension(rtp, in->config.audio_level_ext, &len);
+	return level && len == 1 ? -(level[0] & 127) : LEVEL_NONE;
 }
 
 void input_packet(struct input *in, const uint8_t *data, size_t len,
 		  const struct addr *from, int64_t arrival_us)
 {
 	struct rtp_packet rtp;
-	uint32_t frames;
+	struct payload payload;
+	bool quiet;
 
 	if (arrival_us < in->stats.last_packet_us)
 		arrival_us = in->stats.last_packet_us;
@@ -361,9 +428,7 @@ void input_packet(struct input *in, const uint8_t *data, size_t len,
 		counter_add(COUNT_rtp_stranger, 1);
 		return;
 	}
-	frames = sound_packet_frames(rtp.payload, rtp.payload_len);
-	if (rtp.pt < PT_DYNAMIC || frames == 0 ||
-	    rtp.payload_len > RING_PAYLOAD_MAX) {
+	if (!has_opus(in, &rtp, from, arrival_us, &payload)) {
 		count_bad(in, COUNT_rtp_bad_opus);
 		return;
 	}
@@ -373,15 +438,20 @@ void input_packet(struct input *in, const uint8_t *data, size_t len,
 		return;
 	}
 	check_mic_off(in, arrival_us);
-	if (!is_in_run(in, &rtp, from, arrival_us))
+	if (!is_in_run(in, &rtp, &payload, from, arrival_us))
 		return;
 	in->stats.sender = *from;
 	in->stats.packets++;
 	in->stats.last_packet_us = arrival_us;
+	in->stats.level_dbfs = level_of(in, &rtp);
 	in->taken_us = arrival_us;
+	quiet = in->config.mic_off_us > 0 &&
+		in->stats.level_dbfs == LEVEL_QUIET;
+	if (!quiet)
+		in->heard_us = arrival_us;
 	counter_add(COUNT_rtp_packets, 1);
 	if (!in->muted)
-		take(in, &rtp, frames, arrival_us);
+		take(in, &rtp, &payload, quiet, arrival_us);
 }
 
 void input_set_mic(struct input *in, bool on, int64_t pos)
@@ -400,6 +470,15 @@ void input_set_mic(struct input *in, bool on, int64_t pos)
 	while (ring_first(&in->ring))
 		ring_pop(&in->ring);
 	timeline_end(&in->timeline, pos);
+}
+
+void input_set_decode(struct input *in, bool on)
+{
+	struct timeline *t = &in->timeline;
+
+	if (on && t->no_pcm && t->decoder)
+		sound_decoder_reset(t->decoder);
+	t->no_pcm = !on;
 }
 
 int64_t input_pos(const struct input *in)

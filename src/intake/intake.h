@@ -13,11 +13,14 @@
  *   by the first packet (arrival - ts) and set anew ("jump") when all
  *   packets in the ring agree that it is off by over 120 ms.  Frames
  *   between the last emitted one and the next packet are: missing sequence
- *   numbers -> concealed up to 100 ms, then silence; none missing (DTX,
- *   frozen clock) -> silence.
+ *   numbers -> concealed up to 100 ms, then silence, and the last of them
+ *   out of the next packet if that brings it (in-band FEC); none missing
+ *   (DTX, frozen clock) -> silence.  A number that did not come is not
+ *   missing when a later packet brings its sound once more (RED, RFC 2198).
  *   A pause is not emitted until it is known how it ends: the next packet
  *   (silence in between), or mic_off_us without any packet (mic off, at
- *   the end of the last packet).
+ *   the end of the last packet).  A packet whose audio level is -127 dBov
+ *   (RFC 6464) counts as come, but for the mic as none.
  *
  *                first packet               mic_off_us without packets
  *        waiting ------------> mic on --------------------------> mic off
@@ -47,6 +50,17 @@ struct input_config {
 				without a packet: 3 s */
 	bool has_source;     /* only this sender's packets are taken */
 	struct addr source;
+	/* Payload types, 0: find out (payload.h).  Two that are given differ. */
+	uint8_t opus_pt; /* only this one is Opus, alone or in RED */
+	uint8_t red_pt;	 /* this one is RED (RFC 2198) with Opus in it */
+	/* header extension 1..14 with the audio level (RFC 6464), 0: none.
+	 * Where mic_off_us is 0 it says nothing of the mic: sound is sound */
+	uint8_t audio_level_ext;
+};
+
+enum {
+	LEVEL_NONE = 1,	   /* the packet said no level */
+	LEVEL_QUIET = -127 /* no sound at all */
 };
 
 /** What an input tells its owner.  No function may free the input. */
@@ -61,9 +75,17 @@ struct input_events {
 };
 
 struct input_stats {
-	uint64_t packets, lost, late, duplicate, bad, stranger, jumps;
-	uint64_t frames_concealed, frames_silence;
+	uint64_t packets; /* that came and were taken */
+	uint64_t lost;	  /* that were missing when their place was written */
+	uint64_t recovered_red; /* that did not come, but RED brought them; not
+				   in `lost` */
+	uint64_t recovered_fec; /* of `lost`, those whose sound the next packet
+				   brought (in-band FEC) */
+	uint64_t late, duplicate, bad, stranger, jumps;
+	uint64_t frames_concealed, frames_fec, frames_silence;
 	int64_t last_packet_us; /* arrival, 0: none yet */
+	int level_dbfs;		/* of the last packet, 0 to LEVEL_QUIET, or
+				   LEVEL_NONE */
 	bool mic_on;
 	struct addr sender; /* len 0: none latched yet */
 };
@@ -98,6 +120,15 @@ void input_flush(struct input *in, int64_t pos);
 /** Mic as the voice system knows it (API).  Off: ends at `pos` and packets
  *  are ignored until on. */
 void input_set_mic(struct input *in, bool on, int64_t pos);
+
+/**
+ * Does anybody want PCM?  At first: yes.
+ *
+ * If not (packets alone are wanted, as they came), nothing is decoded: chunks
+ * of sound have their packet and no PCM, concealed ones have neither.
+ * Switched on again, the decoder begins anew.
+ */
+void input_set_decode(struct input *in, bool on);
 
 /** Position up to which chunks were emitted [frames]; what it will still
  *  emit lies at or behind it. */

@@ -58,21 +58,33 @@ bool ring_is_full(const struct ring *r)
 	return r->n_spare == 0 && r->n_slots >= RING_PACKETS;
 }
 
-/* Does `a` come before `b`? */
-static bool is_before(const struct ring_packet *a, const struct ring_packet *b)
+struct ring_packet *ring_until(const struct ring *r, uint32_t stream,
+			       int64_t seq)
 {
-	return a->stream != b->stream ? a->stream < b->stream : a->seq < b->seq;
+	/* From the end: packets mostly come in order. */
+	for (struct link *at = r->packets.prev; at != &r->packets;
+	     at = at->prev) {
+		struct ring_packet *p = packet_of(at);
+
+		if (p->stream < stream ||
+		    (p->stream == stream && p->seq <= seq))
+			return p;
+	}
+	return NULL;
 }
 
 void ring_insert(struct ring *r, struct ring_packet *p)
 {
-	struct link *at = r->packets.prev;
+	struct ring_packet *at = ring_until(r, p->stream, p->seq);
 
-	/* From the end: packets mostly come in order. */
-	while (at != &r->packets && is_before(p, packet_of(at)))
-		at = at->prev;
-	list_prepend(at, &p->link);
+	list_prepend(at ? &at->link : &r->packets, &p->link);
 	r->n++;
+	if (!at || at->stream != p->stream || at->seq != p->seq)
+		return;
+	assert(at->redundant);
+	list_remove(&at->link);
+	r->n--;
+	ring_release(r, at);
 }
 
 void ring_release(struct ring *r, struct ring_packet *p)

@@ -31,7 +31,9 @@ struct ring_packet {
 	int64_t arrival_us; /* monotonic */
 	int64_t arrival;    /* the same as a position [frames] */
 	uint32_t frames;
-	uint32_t len; /* bytes of payload */
+	uint32_t len;	/* bytes of payload */
+	bool redundant; /* it did not come: a later packet brought a copy */
+	bool quiet;	/* its audio level says no sound: it is passed over */
 	uint8_t payload[RING_PAYLOAD_MAX];
 };
 
@@ -53,8 +55,13 @@ MUST_CHECK struct ring_packet *ring_take(struct ring *r);
 /** Are all slots that there may be in use? */
 bool ring_is_full(const struct ring *r);
 
-/** Put it in its place.  The caller knows that its number is not there. */
+/** Put it in its place.  The caller knows that its number is not there, unless
+ *  as a redundant packet, which makes room. */
 void ring_insert(struct ring *r, struct ring_packet *p);
+
+/** The last packet whose number is that one or comes before it; NULL: none. */
+struct ring_packet *ring_until(const struct ring *r, uint32_t stream,
+			       int64_t seq);
 
 /** Give a slot back that is not (or no longer) in the list. */
 void ring_release(struct ring *r, struct ring_packet *p);

@@ -12,6 +12,7 @@ void stream_begin(struct stream *s, uint32_t ssrc, uint16_t seq, uint32_t ts)
 	*s = (struct stream){
 		.id = s->id + 1,
 		.ssrc = ssrc,
+		.first = seq,
 		.seq = (int64_t)seq - 1,
 		.ts = ts,
 	};
@@ -53,4 +54,22 @@ enum stream_verdict stream_place(struct stream *s, uint16_t seq, uint32_t ts,
 	*seq_out = ahead > 0 ? s->seq : s->seq + ahead;
 	*ts_out = at;
 	return STREAM_NEW;
+}
+
+bool stream_has(const struct stream *s, int64_t seq)
+{
+	const int64_t behind = s->seq - seq;
+
+	if (behind < 0)
+		return false;
+	return seq < s->first || behind >= STREAM_SEEN ||
+	       s->seen[behind / 64] >> (behind % 64) & 1;
+}
+
+void stream_mark(struct stream *s, int64_t seq)
+{
+	const int64_t behind = s->seq - seq;
+
+	if (behind >= 0 && behind < STREAM_SEEN)
+		s->seen[behind / 64] |= UINT64_C(1) << (behind % 64);
 }

@@ -25,6 +25,7 @@ enum {
 struct stream {
 	uint32_t id; /* counts runs; 0: none yet */
 	uint32_t ssrc;
+	int64_t first;			 /* number it began with */
 	int64_t seq;			 /* highest number so far, unwrapped */
 	int64_t ts;			 /* its time, unwrapped */
 	uint64_t seen[STREAM_SEEN / 64]; /* bit i: seq - i has come */
@@ -43,5 +44,12 @@ void stream_begin(struct stream *s, uint32_t ssrc, uint16_t seq, uint32_t ts);
 MUST_CHECK enum stream_verdict stream_place(struct stream *s, uint16_t seq,
 					    uint32_t ts, int64_t *seq_out,
 					    int64_t *ts_out);
+
+/** Has this unwrapped number come (stream_place said NEW)?  True, too, where
+ *  it is not remembered any more, or before the run began. */
+bool stream_has(const struct stream *s, int64_t seq);
+
+/** It need not come any more: from now on it is a duplicate. */
+void stream_mark(struct stream *s, int64_t seq);
 
 #endif

@@ -36,8 +36,9 @@
  *   A stall of the network, with a burst behind it, changes nothing: the last
  *   packet of the burst has a small a, so min stays.
  *
- *   Gap before h: up to 100 ms, and no more than the missing numbers account
- *   for, is concealed by the decoder; the rest is silence.  No number missing
+ *   Gap before h, no more of it than the missing numbers account for: its end
+ *   is decoded from h, if h brings it (in-band FEC); up to 100 ms from its
+ *   beginning are concealed by the decoder; the rest is silence.  No number missing
  *   (DTX, frozen clock), or a start: silence only.  By 3, 4 and 5 a place is
  *   never over 400 ms behind the newest arrival, so silence is bounded by
  *   wall time, whatever time stamps say; and it is a chunk without samples.
@@ -147,11 +148,9 @@ static void emit(struct timeline *t, struct sound_chunk c)
 	t->pos += c.frames;
 	switch (c.kind) {
 	case CHUNK_SOUND:
-		counter_add(COUNT_frames_decoded, c.frames);
+		counter_add(COUNT_frames_decoded, c.pcm ? c.frames : 0);
 		break;
-	case CHUNK_CONCEALED:
-		t->stats->frames_concealed += c.frames;
-		counter_add(COUNT_frames_concealed, c.frames);
+	case CHUNK_CONCEALED: /* counted where it is made */
 		break;
 	case CHUNK_SILENCE:
 		t->stats->frames_silence += c.frames;
@@ -178,14 +177,25 @@ static void emit_concealed(struct timeline *t, uint32_t frames)
 {
 	int16_t pcm[SOUND_PACKET_MAX];
 
-	if (sound_conceal(t->decoder, frames, pcm) != 0) {
+	if (!t->no_pcm && sound_conceal(t->decoder, frames, pcm) != 0) {
 		emit_silence(t, frames);
 		return;
 	}
+	t->stats->frames_concealed += frames;
+	counter_add(COUNT_frames_concealed, frames);
 	emit(t, (struct sound_chunk){.kind = CHUNK_CONCEALED,
 				     .pos = t->pos,
 				     .frames = frames,
-				     .pcm = pcm});
+				     .pcm = t->no_pcm ? NULL : pcm});
+}
+
+static void emit_undecoded(struct timeline *t, const struct ring_packet *p)
+{
+	emit(t, (struct sound_chunk){.kind = CHUNK_SOUND,
+				     .pos = t->pos,
+				     .frames = p->frames,
+				     .packet = p->payload,
+				     .packet_len = p->len});
 }
 
 static void emit_packet(struct timeline *t, const struct ring_packet *p)
@@ -193,6 +203,10 @@ static void emit_packet(struct timeline *t, const struct ring_packet *p)
 	int16_t pcm[SOUND_PACKET_MAX];
 	uint32_t frames;
 
+	if (t->no_pcm) {
+		emit_undecoded(t, p);
+		return;
+	}
 	if (sound_decode(t->decoder, p->payload, p->len, pcm, &frames) != 0) {
 		t->stats->bad++;
 		counter_add(COUNT_rtp_bad_opus, 1);
@@ -208,20 +222,61 @@ static void emit_packet(struct timeline *t, const struct ring_packet *p)
 				     .packet_len = p->len});
 }
 
-/* Fill up to `place`; `missing` numbers did not come. */
-static void fill(struct timeline *t, int64_t place, int64_t missing)
+/* Emit the last `frames` of the `fec` that h brings of what was before it. */
+static void emit_fec(struct timeline *t, const struct ring_packet *h,
+		     uint32_t fec, uint32_t frames)
 {
-	int64_t gap = place - t->pos;
-	int64_t made = missing * t->last_frames;
+	int16_t pcm[SOUND_PACKET_MAX];
 
-	if (made > CONCEAL_MAX)
-		made = CONCEAL_MAX;
+	if (sound_decode_fec(t->decoder, h->payload, h->len, fec, pcm) != 0) {
+		emit_silence(t, frames);
+		return;
+	}
+	t->stats->recovered_fec++;
+	t->stats->frames_fec += frames;
+	counter_add(COUNT_rtp_recovered_fec, 1);
+	counter_add(COUNT_frames_fec, frames);
+	emit(t, (struct sound_chunk){.kind = CHUNK_CONCEALED,
+				     .pos = t->pos,
+				     .frames = frames,
+				     .pcm = pcm + (fec - frames)});
+}
+
+static void count_recovered(struct timeline *t, const struct ring_packet *h)
+{
+	if (!h->redundant)
+		return;
+	t->stats->recovered_red++;
+	counter_add(COUNT_rtp_recovered_red, 1);
+}
+
+/* Fill up to `place`, where h lies; `missing` numbers did not come. */
+static void fill(struct timeline *t, const struct ring_packet *h, int64_t place,
+		 int64_t missing)
+{
+	const int64_t gap = place - t->pos;
+	int64_t made = missing * t->last_frames, fec = 0, end;
+
 	if (made > gap)
 		made = gap;
+	if (made > 0 && !t->no_pcm)
+		fec = sound_fec_frames(t->decoder, h->payload, h->len);
+	/* It may lack less than a step: the gap need not be whole packets. */
+	end = fec - made < CONCEAL_STEP ? fec : 0;
+	if (end > made)
+		end = made;
+	made -= end;
+	if (made > CONCEAL_MAX)
+		made = CONCEAL_MAX;
 	made -= made % CONCEAL_STEP;
+	if (t->passed) /* sound had ended: it does not go on */
+		made = 0;
 	if (made > 0)
 		emit_concealed(t, (uint32_t)made);
-	emit_silence(t, place - t->pos);
+	emit_silence(t, place - end - t->pos);
+	if (end > 0)
+		emit_fec(t, h, (uint32_t)fec, (uint32_t)end);
+	count_recovered(t, h);
 }
 
 /* Rule 5.  Returns whether the packet is late; otherwise its place is at or
@@ -267,6 +322,7 @@ static void remember(struct timeline *t, const struct ring_packet *h)
 	t->stream = h->stream;
 	t->next_seq = h->seq + 1;
 	t->last_frames = h->frames;
+	t->passed = false;
 }
 
 bool timeline_play(struct timeline *t, const struct ring *ring,
@@ -297,11 +353,23 @@ bool timeline_play(struct timeline *t, const struct ring *ring,
 		t->pos = place;
 		t->events->mic_on(place, t->arg);
 	}
-	fill(t, place, plan.start ? 0 : missing);
+	fill(t, h, place, plan.start ? 0 : missing);
 	t->offset = plan.offset;
 	emit_packet(t, h);
 	remember(t, h);
 	return true;
+}
+
+void timeline_pass(struct timeline *t, const struct ring *ring)
+{
+	const struct ring_packet *h = ring_first(ring);
+
+	if (h->stream != t->stream)
+		return;
+	(void)count_missing(t, h);
+	count_recovered(t, h);
+	t->next_seq = h->seq + 1;
+	t->passed = true;
 }
 
 void timeline_end(struct timeline *t, int64_t pos)

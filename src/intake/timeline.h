@@ -23,12 +23,14 @@ struct timeline {
 	void *arg;
 	struct input_stats *stats;
 	struct sound_decoder *decoder; /* NULL until the first packet */
+	bool no_pcm;		       /* nobody wants it: do not decode */
 	bool on;		       /* between mic_on and mic_off */
 	int64_t pos;	      /* all before it is emitted or given up */
 	int64_t offset;	      /* position = unwrapped RTP time + offset */
 	uint32_t stream;      /* run of the last packet, 0: none yet */
 	int64_t next_seq;     /* that would follow it */
 	uint32_t last_frames; /* its length */
+	bool passed;	      /* the number before next_seq had no sound */
 };
 
 /** Why a packet's turn has come: how sure must a jump be? */
@@ -46,6 +48,10 @@ enum timeline_why {
  */
 MUST_CHECK bool timeline_play(struct timeline *t, const struct ring *ring,
 			      enum timeline_why why, int64_t limit);
+
+/** The ring's first packet has no sound: its number is not missing, that is
+ *  all; what lies there is a pause.  The caller pops it. */
+void timeline_pass(struct timeline *t, const struct ring *ring);
 
 /** Mic off at `pos`, or where sound ended if that is later. */
 void timeline_end(struct timeline *t, int64_t pos);

@@ -91,6 +91,9 @@ static void info_of(const struct member *m, struct input_info *out)
 			atomic_load_explicit(&v->packets, memory_order_relaxed),
 		.lost = atomic_load_explicit(&v->lost, memory_order_relaxed),
 		.created_ms = m->row.created_ms,
+		.opus_pt = m->row.opus_pt,
+		.red_pt = m->row.red_pt,
+		.audio_level_ext = m->row.audio_level_ext,
 	};
 	str_copy(out->address, sizeof(out->address), m->room->rooms->address);
 	if (sender) {
@@ -340,6 +343,9 @@ static struct voice *make_voice(struct member *m, const struct addr *source)
 		.mic_off_us = rec->mic_off_splits ? rec->mic_off_after_us : 0,
 		.takeover_us = TAKEOVER_US,
 		.has_source = source != NULL,
+		.opus_pt = (uint8_t)m->row.opus_pt,
+		.red_pt = (uint8_t)m->row.red_pt,
+		.audio_level_ext = (uint8_t)m->row.audio_level_ext,
 	};
 	if (source)
 		v->config.source = *source;
@@ -441,6 +447,9 @@ void rooms_input_add(struct rooms *r, const struct input_wish *w,
 	str_copy(row.user, sizeof(row.user), w->user);
 	if (w->has_source)
 		addr_write(&w->source, row.source);
+	row.opus_pt = w->opus_pt;
+	row.red_pt = w->red_pt;
+	row.audio_level_ext = w->audio_level_ext;
 	room = rooms_get_room(r, rooms_find_app(r, w->app), w->room);
 	if (!room ||
 	    make_member(room, &row, w->has_source ? &w->source : NULL, &m)) {

@@ -108,6 +108,9 @@ struct input_wish {
 	const char *room, *user;
 	bool has_source;
 	struct addr source;
+	/* payload types 35..63 or 96..127, which differ, and a header extension 1..14;
+	 * 0: not said */
+	int opus_pt, red_pt, audio_level_ext;
 };
 
 struct input_info {
@@ -122,6 +125,7 @@ struct input_info {
 	char sender[ADDR_TEXT_MAX]; /* "" until latched */
 	uint64_t packets, lost;
 	int64_t created_ms;
+	int opus_pt, red_pt, audio_level_ext; /* as wished */
 };
 
 /** err 0, or why not: ENOENT (app, input), EEXIST, ENOSPC (no free port),

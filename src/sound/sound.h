@@ -31,9 +31,9 @@ static inline int64_t sound_pos_of_us(int64_t us)
 /* ---- a stretch of one input's timeline -------------------------------- */
 
 enum chunk_kind {
-	CHUNK_SOUND,	 /* decoded from a packet */
-	CHUNK_CONCEALED, /* made up for a lost one */
-	CHUNK_SILENCE	 /* nothing was sent: pcm is NULL */
+	CHUNK_SOUND,	 /* out of a packet */
+	CHUNK_CONCEALED, /* of a lost one: made up, or out of the next */
+	CHUNK_SILENCE	 /* nothing was sent */
 };
 
 /** Valid during the call that hands it over only. */
@@ -41,8 +41,9 @@ struct sound_chunk {
 	enum chunk_kind kind;
 	int64_t pos;	       /* media clock of its first frame [frames] */
 	uint32_t frames;       /* 1..; silence: any length */
-	const int16_t *pcm;    /* frames samples, NULL: silence */
-	const uint8_t *packet; /* the Opus packet it came from, or NULL */
+	const int16_t *pcm;    /* frames samples; NULL: silence, or nobody
+				  wants sound and concealed ones decoded */
+	const uint8_t *packet; /* SOUND: the Opus packet it came from */
 	size_t packet_len;
 };
 
@@ -70,6 +71,27 @@ MUST_CHECK int sound_decode(struct sound_decoder *d, const void *packet,
 /** Make up `frames` (1..SOUND_PACKET_MAX, multiples of 120) for a loss. */
 MUST_CHECK int sound_conceal(struct sound_decoder *d, uint32_t frames,
 			     int16_t *pcm);
+
+/**
+ * How much of the sound directly before `packet` can be decoded from it
+ * (in-band FEC: the SILK layer's low bit-rate redundancy)?
+ *
+ * Returns frames, the length of one Opus frame, or 0: it brings none, the
+ * packet decoded last had no SILK layer to go on from, or it is no Opus.
+ * Source: RFC 6716 sections 4.2.3 and 4.2.4.
+ */
+uint32_t sound_fec_frames(const struct sound_decoder *d, const void *packet,
+			  size_t len);
+
+/**
+ * Decode those; then decode the packet itself with sound_decode.
+ *
+ * frames   what sound_fec_frames says of the packet, over 0
+ *
+ * Returns 0 or EBADMSG (the decoder is unharmed).
+ */
+MUST_CHECK int sound_decode_fec(struct sound_decoder *d, const void *packet,
+				size_t len, uint32_t frames, int16_t *pcm);
 
 /** Frames at 48 kHz in an Opus packet by its table of contents (RFC 6716
  *  section 3.1), 0 when it is none. */

@@ -46,8 +46,9 @@ static const char *const texts[STMT_N] = {
 		" reason_text=?10 WHERE id=?1",
 	[STMT_DELETE_SEGMENT] = "DELETE FROM segment WHERE id=?1 AND state=0",
 	[STMT_PUT_INPUT] = "INSERT INTO input(id, app, room, user, kind, port,"
-			   " source, created_ms)"
-			   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+			   " source, created_ms, opus_pt, red_pt,"
+			   " audio_level_ext)"
+			   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
 	[STMT_DELETE_INPUT] = "DELETE FROM input WHERE id=?1",
 	[STMT_PUT_EVENT] =
 		"INSERT INTO event(id, task, task_seq, app, kind, unix_ms,"

@@ -163,6 +163,9 @@ static void read_input(struct cursor *c, void *row)
 	i->port = (int)next_int(c);
 	NEXT_TEXT(c, i->source);
 	i->created_ms = next_int(c);
+	i->opus_pt = (int)next_int(c);
+	i->red_pt = (int)next_int(c);
+	i->audio_level_ext = (int)next_int(c);
 }
 
 static void read_event(struct cursor *c, void *row)
@@ -233,7 +236,8 @@ static const struct kind {
 			   " FROM segment",
 			   sizeof(struct segment_row), read_segment},
 	[READ_INPUTS] = {"SELECT id, app, room, user, kind, port, source,"
-			 " created_ms FROM input",
+			 " created_ms, opus_pt, red_pt, audio_level_ext"
+			 " FROM input",
 			 sizeof(struct input_row), read_input},
 	[READ_EVENTS] = {"SELECT id, task, task_seq, app, kind, unix_ms, once,"
 			 " facts FROM event",

@@ -15,6 +15,10 @@
  *   totals    one row: deliveries by state, kept by the writes
  *   last_id   by kind (enum store_ids): the biggest id a row ever had
  *
+ * A database is made as version 1 and then, like an older one that is opened,
+ * brought up step by step: what is in `tables` and in the steps never
+ * changes, another step is added.
+ *
  * A partial index is used only by a query that says its condition in the
  * same words: see filter.c.
  */
@@ -30,6 +34,7 @@ enum {
 	FIRST_VERSION = 1
 };
 
+/* Version 1. */
 static const char *const tables =
 	"CREATE TABLE task("
 	" id INTEGER PRIMARY KEY, app INTEGER NOT NULL, room TEXT NOT NULL,"
@@ -107,10 +112,15 @@ static const char *const tables =
 	"CREATE TABLE last_id("
 	" kind INTEGER PRIMARY KEY, value INTEGER NOT NULL) STRICT;";
 
-/* What has changed since: a new database goes through all of it, too.  Steps
- * are only ever added. */
+/* From FIRST_VERSION + i to the next one; only ever added to.  A new database
+ * goes through all of them, too. */
 static const char *const steps[] = {
-	/* 2: how a task records */
+	/* what an input was told of its sender, 0: nothing */
+	"ALTER TABLE input ADD COLUMN opus_pt INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE input ADD COLUMN red_pt INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE input ADD COLUMN audio_level_ext INTEGER NOT NULL"
+	" DEFAULT 0;",
+	/* how a task records */
 	"ALTER TABLE task ADD COLUMN format INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE task ADD COLUMN sample_rate INTEGER NOT NULL"
 	" DEFAULT 48000;"
@@ -121,7 +131,7 @@ static const char *const steps[] = {
 	"ALTER TABLE task ADD COLUMN is_paused INTEGER NOT NULL DEFAULT 0;",
 };
 
-enum { SCHEMA_VERSION = FIRST_VERSION + sizeof(steps) / sizeof(steps[0]) };
+enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };
 
 static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && DELIVERY_PENDING == 0 &&
 		      DELIVERY_DELIVERED == 1,
@@ -186,19 +196,22 @@ int schema_check(sqlite3 *handle, struct err *e)
 	return 0;
 }
 
-/** One step further, from `version` on (0: nothing is there). */
-static int step(sqlite3 *handle, int64_t version, struct err *e)
+/** Make the tables, or what newer ones have, and say so. */
+static int bring_up(sqlite3 *handle, int64_t version, struct err *e)
 {
 	char pragmas[96];
-	const char *sql = version ? steps[version - FIRST_VERSION] : tables;
-	int err = schema_exec(handle, sql, e);
+	int err = 0;
 
-	if (err)
-		return err;
+	if (!version) {
+		err = schema_exec(handle, tables, e);
+		version = FIRST_VERSION;
+	}
+	for (; !err && version < SCHEMA_VERSION; version++)
+		err = schema_exec(handle, steps[version - FIRST_VERSION], e);
 	snprintf(pragmas, sizeof(pragmas),
-		 "PRAGMA application_id=%d; PRAGMA user_version=%lld",
-		 APPLICATION_ID, (long long)version + 1);
-	return schema_exec(handle, pragmas, e);
+		 "PRAGMA application_id=%d; PRAGMA user_version=%d",
+		 APPLICATION_ID, SCHEMA_VERSION);
+	return err ? err : schema_exec(handle, pragmas, e);
 }
 
 int schema_create(sqlite3 *handle, struct err *e)
@@ -209,8 +222,8 @@ int schema_create(sqlite3 *handle, struct err *e)
 	if (err)
 		return err;
 	err = schema_number(handle, "PRAGMA user_version", &version, e);
-	for (; !err && version < SCHEMA_VERSION; version++)
-		err = step(handle, version, e);
+	if (!err && version < SCHEMA_VERSION)
+		err = bring_up(handle, version, e);
 	if (!err)
 		err = schema_exec(handle, "COMMIT", e);
 	if (err && !sqlite3_get_autocommit(handle))

@@ -132,6 +132,9 @@ struct input_row {
 	int port;	 /* bound; the same again after a restart */
 	char source[64]; /* "" or the pinned sender */
 	int64_t created_ms;
+	/* what its sender's packets are, 0: not said */
+	int opus_pt, red_pt;
+	int audio_level_ext;
 };
 
 /** An event and the text that dialects are rendered from. */

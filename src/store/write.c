@@ -268,7 +268,7 @@ void store_delete_segment(struct store_write *w, uint64_t id)
 
 void store_put_input(struct store_write *w, const struct input_row *i)
 {
-	struct op *op = op_add(w, OP_PUT_INPUT, 8);
+	struct op *op = op_add(w, OP_PUT_INPUT, 11);
 
 	if (!op)
 		return;
@@ -280,6 +280,9 @@ void store_put_input(struct store_write *w, const struct input_row *i)
 	add_int(op, i->port);
 	add_text(w, op, i->source);
 	add_int(op, i->created_ms);
+	add_int(op, i->opus_pt);
+	add_int(op, i->red_pt);
+	add_int(op, i->audio_level_ext);
 }
 
 void store_delete_input(struct store_write *w, uint64_t id)

@@ -60,6 +60,11 @@ function bool() {
     .map((json) => [json, /true or false$/]);
 }
 
+/** A payload type. */
+function type() {
+  return [...integer(35n, 127n), ['64', /35 to 63 or/], ['95', /35 to 63 or/]];
+}
+
 const badIds = ['0', '-1', '18446744073709551616', '9223372036854775808', '1e3',
   '0x10', 'abc', '../../etc', ' 1', '1 ', '+1', '1.0', '', long(129), long(10240)];
 
@@ -157,7 +162,9 @@ const routes = [
   {method: 'GET', path: '/metrics'},
   {method: 'GET', path: '/v1/rooms'},
   {method: 'POST', path: `${room}/inputs`, good: {user: 'carol'},
-    body: {user: name(), kind: choice('rtp'), source: address()}},
+    body: {user: name(), kind: choice('rtp'), source: address(),
+      opus_pt: type(), red_pt: type(),
+      audio_level_ext: integer(1n, 14n)}},
   {method: 'GET', path: '/v1/inputs/{input}'},
   {method: 'PATCH', path: '/v1/inputs/{input}', good: {mic: 'off'},
     body: {mic: choice('off', 'on')}},
@@ -440,6 +447,13 @@ test('bad_input_is_named_and_changes_nothing', async (t) => {
       }
     });
   });
+  await t.test('payload_types_differ', async () => {
+    await unchanged(server, 'one type for both', async () => {
+      isProblem(await server.api('POST', `/v1/apps/${APP}/rooms/busy/inputs`,
+        {user: 'carol', opus_pt: 111, red_pt: 111}), 400,
+      {field: 'red_pt', says: /opus_pt/});
+    });
+  });
   await t.test('what_is_known_but_not_possible_is_told', async () => {
     await unchanged(server, 'conflicts', async () => {
       const tasks = (which) => `/v1/apps/${APP}/rooms/${which}/tasks`;
@@ -533,6 +547,14 @@ test('bad_input_is_named_and_changes_nothing', async (t) => {
     await server.ask(201, 'POST', `/v1/apps/${APP}/rooms/idle/tasks`,
       {mode: 'single', subscribe: ['bob']});
     await server.ask(200, 'PATCH', `/v1/inputs/${ids.input}`, {mic: 'off'});
+    const types = {opus_pt: 111, red_pt: 63, audio_level_ext: 14};
+    const told = await server.join('idle', 'carol', types);
+    const shown = await server.ask(200, 'GET', `/v1/inputs/${told.input_id}`);
+    for (const [key, value] of Object.entries(types))
+      assert.equal(shown[key], value);
+    const untold = await server.ask(200, 'GET', `/v1/inputs/${ids.input}`);
+    for (const key of Object.keys(types))
+      assert.equal(untold[key], null);
   });
   await server.stop();
 });

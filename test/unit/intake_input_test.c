@@ -374,6 +374,57 @@ static void mic_off_by_the_api_ends_there_and_packets_are_ignored(void **state)
 	tear_down(r);
 }
 
+/* ---- decoding ----------------------------------------------------------------- */
+
+static void what_nobody_wants_decoded_is_laid_out_the_same(void **state)
+{
+	const int64_t decoded = counter_get(COUNT_frames_decoded);
+	struct rig *r = set_up(), *other = set_up();
+
+	(void)state;
+	input_set_decode(r->in, false);
+	r->ear.no_pcm = true;
+	for (int64_t i = 0; i < 300; i++) {
+		/* losses, a long one, and a pause */
+		if (i % 31 == 3 || (i > 100 && i < 110))
+			continue;
+		put(r, i, sent_us(r, i) + (i > 200 ? 1000000 : 0));
+	}
+	input_flush(r->in, INT64_MAX);
+	assert_int_equal(counter_get(COUNT_frames_decoded), decoded);
+	for (int64_t i = 0; i < 300; i++) {
+		if (i % 31 == 3 || (i > 100 && i < 110))
+			continue;
+		put(other, i, sent_us(r, i) + (i > 200 ? 1000000 : 0));
+	}
+	input_flush(other->in, INT64_MAX);
+	assert_int_equal(r->ear.n, other->ear.n);
+	assert_memory_equal(r->ear.spans, other->ear.spans,
+			    r->ear.n * sizeof(*r->ear.spans));
+	assert_true(counter_get(COUNT_frames_decoded) > decoded);
+	tear_down(r);
+	tear_down(other);
+}
+
+static void decoding_may_be_switched_at_any_time(void **state)
+{
+	struct rig *r = set_up();
+
+	(void)state;
+	for (int64_t i = 0; i < 200; i++) {
+		put(r, i, sent_us(r, i));
+		if (i % 50 != 25)
+			continue;
+		r->ear.no_pcm = !r->ear.no_pcm;
+		input_set_decode(r->in, !r->ear.no_pcm);
+		input_flush(r->in, INT64_MAX);
+	}
+	input_flush(r->in, INT64_MAX);
+	assert_int_equal(r->ear.n, 1);
+	assert_int_equal(r->ear.end, pos_of(sent_us(r, 200)));
+	tear_down(r);
+}
+
 /* ---- memory ------------------------------------------------------------------------ */
 
 static void a_run_that_is_under_way_allocates_nothing(void **state)
@@ -470,6 +521,9 @@ int main(void)
 		cmocka_unit_test(without_mic_off_a_pause_is_silence),
 		cmocka_unit_test(
 			mic_off_by_the_api_ends_there_and_packets_are_ignored),
+		cmocka_unit_test(
+			what_nobody_wants_decoded_is_laid_out_the_same),
+		cmocka_unit_test(decoding_may_be_switched_at_any_time),
 		cmocka_unit_test(a_run_that_is_under_way_allocates_nothing),
 		cmocka_unit_test(
 			without_memory_a_packet_is_dropped_and_counted),

@@ -88,6 +88,28 @@ static void an_older_run_comes_first_whatever_its_numbers(void **state)
 	ring_fini(&r);
 }
 
+static void a_packet_takes_the_place_of_its_redundant_copy(void **state)
+{
+	static const int64_t sorted[] = {1, 2, 3};
+	struct ring_packet *real;
+	struct ring r;
+
+	(void)state;
+	ring_init(&r);
+	assert_non_null(put(&r, 1, 1));
+	put(&r, 1, 2)->redundant = true;
+	assert_non_null(put(&r, 1, 3));
+	real = put(&r, 1, 2);
+	assert_ptr_equal(ring_next(&r, ring_first(&r)), real);
+	expect_order(&r, sorted, 3);
+	assert_ptr_equal(ring_until(&r, 1, 2), real);
+	assert_ptr_equal(ring_until(&r, 2, 0), ring_next(&r, real));
+	assert_ptr_equal(ring_until(&r, 1, 1), ring_first(&r));
+	assert_null(ring_until(&r, 1, 0));
+	assert_null(ring_until(&r, 0, 9));
+	ring_fini(&r);
+}
+
 static void a_full_ring_gives_no_slot_until_one_is_back(void **state)
 {
 	int64_t live = mem_live();
@@ -178,6 +200,8 @@ int main(void)
 		cmocka_unit_test(an_empty_ring_has_no_first),
 		cmocka_unit_test(every_order_of_five_comes_out_sorted),
 		cmocka_unit_test(an_older_run_comes_first_whatever_its_numbers),
+		cmocka_unit_test(
+			a_packet_takes_the_place_of_its_redundant_copy),
 		cmocka_unit_test(a_full_ring_gives_no_slot_until_one_is_back),
 		cmocka_unit_test(a_steady_ring_allocates_nothing),
 		cmocka_unit_test(what_a_burst_needed_is_given_back),

@@ -90,6 +90,37 @@ static void whatever_the_order_each_number_is_new_once(void **state)
 	assert_true(top > 100000);
 }
 
+static void a_number_has_come_once_it_is_placed_or_marked(void **state)
+{
+	struct stream s = {0};
+	int64_t seq, ts;
+
+	(void)state;
+	stream_begin(&s, 1, 100, 0);
+	assert_int_equal(stream_place(&s, 100, 0, &seq, &ts), STREAM_NEW);
+	assert_int_equal(stream_place(&s, 103, 0, &seq, &ts), STREAM_NEW);
+	assert_true(stream_has(&s, 99)); /* before it began */
+	assert_true(stream_has(&s, 100));
+	assert_false(stream_has(&s, 101));
+	assert_false(stream_has(&s, 102));
+	assert_true(stream_has(&s, 103));
+	assert_false(stream_has(&s, 104));
+	stream_mark(&s, 102);
+	assert_true(stream_has(&s, 102));
+	assert_int_equal(stream_place(&s, 102, 0, &seq, &ts), STREAM_DUPLICATE);
+	/* what is not remembered has come */
+	assert_int_equal(stream_place(&s, 101 + STREAM_SEEN - 1, 0, &seq, &ts),
+			 STREAM_NEW);
+	assert_false(stream_has(&s, 101));
+	assert_int_equal(stream_place(&s, 101 + STREAM_SEEN, 0, &seq, &ts),
+			 STREAM_NEW);
+	assert_true(stream_has(&s, 101));
+	stream_mark(&s, 101); /* changes nothing */
+	stream_mark(&s, 101 + STREAM_SEEN + 1);
+	assert_int_equal(stream_place(&s, 101 + STREAM_SEEN + 1, 0, &seq, &ts),
+			 STREAM_NEW);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +128,7 @@ int main(void)
 		cmocka_unit_test(
 			each_distance_is_new_doubled_or_wild_and_wild_changes_nothing),
 		cmocka_unit_test(whatever_the_order_each_number_is_new_once),
+		cmocka_unit_test(a_number_has_come_once_it_is_placed_or_marked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -299,8 +299,14 @@ static void a_resumed_track_uses_no_number_again(void **state)
 	const struct line none = {"alice", SEG_OPENING, LEFT_NONE, 0, 0};
 	struct stage *st = *state;
 	struct store_write *w;
-	struct input_row in = {
-		.app = APP, .room = "room", .user = "alice", .kind = "rtp"};
+	struct input_row in = {.app = APP,
+			       .room = "room",
+			       .user = "alice",
+			       .kind = "rtp",
+			       .opus_pt = 111,
+			       .red_pt = 110,
+			       .audio_level_ext = 3};
+	struct input_info info;
 	struct store_rows rows;
 
 	st->deaf = true;
@@ -316,6 +322,10 @@ static void a_resumed_track_uses_no_number_again(void **state)
 	aid_commit(&st->a, w, 0);
 	store_close(st->a.s);
 	begin(st);
+	assert_true(rooms_input_info(st->r, in.id, &info));
+	assert_int_equal(info.opus_pt, 111);
+	assert_int_equal(info.red_pt, 110);
+	assert_int_equal(info.audio_level_ext, 3);
 	talk(st, (uint16_t)in.port);
 	UNTIL(st, segments_in(st, TASK, NULL, SEG_RECORDING) == 1);
 	finish(st, TASK);

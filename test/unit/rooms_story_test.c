@@ -98,9 +98,8 @@ static void a_stop_while_starting_stops_what_starts(void **state)
 	subscribe(st, task, &nobody, &changed);
 	stop(st, task, &stopped);
 	stop(st, task, &again);
-	assert_int_equal(started.calls + stopped.calls + again.calls +
-				 changed.calls,
-			 0);
+	assert_int_equal(
+		started.calls + stopped.calls + again.calls + changed.calls, 0);
 	UNTIL(st, stopped.calls && again.calls && changed.calls);
 	assert_int_equal(started.calls, 1);
 	assert_int_equal(started.err + stopped.err + again.err + changed.err,

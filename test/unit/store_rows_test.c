@@ -238,7 +238,10 @@ static void an_input_is_put_and_deleted(void **state)
 			      .kind = "rtp",
 			      .port = 41000,
 			      .source = "10.0.0.1",
-			      .created_ms = 3};
+			      .created_ms = 3,
+			      .opus_pt = 111,
+			      .red_pt = 110,
+			      .audio_level_ext = 14};
 	struct store_write *w = aid_write();
 	struct store_rows rows;
 
@@ -249,6 +252,10 @@ static void an_input_is_put_and_deleted(void **state)
 	assert_int_equal(rows.inputs[0].port, 41000);
 	assert_string_equal(rows.inputs[0].kind, "rtp");
 	assert_string_equal(rows.inputs[0].source, "10.0.0.1");
+	assert_int_equal(rows.inputs[0].created_ms, 3);
+	assert_int_equal(rows.inputs[0].opus_pt, 111);
+	assert_int_equal(rows.inputs[0].red_pt, 110);
+	assert_int_equal(rows.inputs[0].audio_level_ext, 14);
 	store_rows_free(&rows);
 	for (int n = 0; n < 2; n++) {
 		w = aid_write();
