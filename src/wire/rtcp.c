@@ -78,7 +78,7 @@ static int parse_packet(uint8_t type, unsigned count, const uint8_t *p,
 	case SR:
 		if (len < 4 + SENDER_LEN + (size_t)count * BLOCK_LEN)
 			return EBADMSG;
-		if (!r->has_sr && get32(p) == r->ssrc) {
+		if (r->has_ssrc && !r->has_sr && get32(p) == r->ssrc) {
 			r->has_sr = true;
 			r->ntp = (uint64_t)get32(p + 4) << 32 | get32(p + 8);
 			r->ts = get32(p + 12);
