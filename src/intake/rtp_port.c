@@ -1,9 +1,10 @@
-/** intake/rtp_port.c -- a UDP socket that feeds an input. */
+/** intake/rtp_port.c -- a UDP socket that feeds an input, and answers RTCP. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "intake/intake.h"
 
 #include <errno.h>
 
+#include "base/counters.h"
 #include "base/mem.h"
 
 struct rtp_port {
@@ -15,7 +16,17 @@ static void on_datagram(const struct datagram *d, void *arg)
 {
 	struct rtp_port *p = arg;
 
+	uint8_t report[RTCP_REPORT_MAX];
+	size_t len;
+
 	input_packet(p->in, d->data, d->len, d->from, d->arrival_us);
+	len = input_report(p->in, d->arrival_us, report);
+	if (len == 0)
+		return;
+	counter_add(COUNT_rtcp_reports, 1);
+	/* To where it came from and nowhere else.  Whether it gets there is
+	 * the sender's matter; no error of this changes the socket. */
+	(void)udp_send(p->udp, d->from, report, len);
 }
 
 int rtp_port_open(struct loop *loop, const struct addr *at, struct input *in,
