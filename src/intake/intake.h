@@ -41,6 +41,7 @@
 #include "base/attr.h"
 #include "io/io.h"
 #include "sound/sound.h"
+#include "wire/rtcp.h"
 
 struct input_config {
 	int64_t window_us;   /* reorder window: 400 ms */
@@ -84,7 +85,13 @@ struct input_stats {
 	uint64_t late, duplicate, bad, stranger, jumps;
 	uint64_t frames_concealed, frames_fec, frames_silence;
 	int64_t last_packet_us; /* arrival, 0: none yet */
-	int level_dbfs;		/* of the last packet, 0 to LEVEL_QUIET, or
+	uint64_t bye;		/* RTCP: times the sender said it leaves */
+	/* its last sender report; a hint, nothing is placed by it */
+	uint64_t sr_ntp; /* wall time: seconds since 1900, 32 bits fraction */
+	uint32_t sr_ts;	 /* the same moment as RTP time, of sr_ssrc */
+	uint32_t sr_ssrc;
+	int64_t sr_us;	/* when it came, 0: none did */
+	int level_dbfs; /* of the last packet, 0 to LEVEL_QUIET, or
 				   LEVEL_NONE */
 	bool mic_on;
 	struct addr sender; /* len 0: none latched yet */
@@ -98,8 +105,8 @@ MUST_CHECK int input_new(const struct input_config *config,
 void input_free(struct input *in);
 
 /**
- * Take one datagram.  Bad ones, strangers, duplicates and late ones are
- * counted, never an error.
+ * Take one datagram: RTP, or RTCP beside it (RFC 5761).  Bad ones, strangers,
+ * duplicates and late ones are counted, never an error.
  *
  * data, len    as received; copied
  * from         sender; the first is latched
@@ -107,6 +114,16 @@ void input_free(struct input *in);
  */
 void input_packet(struct input *in, const uint8_t *data, size_t len,
 		  const struct addr *from, int64_t arrival_us);
+
+/**
+ * Is an RTCP receiver report to be sent, to the address that the packet taken
+ * just now came from?  Only the sender's own RTCP is answered, by its host and
+ * SSRC, and at most once a second.
+ *
+ * Returns its length [bytes], 0: none.
+ */
+MUST_CHECK size_t input_report(struct input *in, int64_t now_us,
+			       uint8_t out[RTCP_REPORT_MAX]);
 
 /** Emit everything that is due at `now_us`.  Call it a few times a second. */
 void input_advance(struct input *in, int64_t now_us);
@@ -143,7 +160,7 @@ int64_t input_floor(const struct input *in, int64_t now_us);
 
 void input_stats(const struct input *in, struct input_stats *out);
 
-/* ---- plain RTP: a UDP socket that feeds an input ------------------------ */
+/* ---- plain RTP: a UDP socket that feeds an input, and answers its RTCP ---- */
 
 struct rtp_port;
 

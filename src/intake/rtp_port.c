@@ -1,9 +1,11 @@
-/** intake/rtp_port.c -- a UDP socket that feeds an input. */
+/** intake/rtp_port.c -- a UDP socket that feeds an input, and answers RTCP. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "intake/intake.h"
 
 #include <errno.h>
 
+#include "base/clock.h"
+#include "base/counters.h"
 #include "base/mem.h"
 
 /* What has come meanwhile is replayed in steps of so much, so that the ring
@@ -20,11 +22,22 @@ static void on_datagram(const struct datagram *d, void *arg)
 {
 	struct rtp_port *p = arg;
 
+	uint8_t report[RTCP_REPORT_MAX];
+	size_t len;
+
 	if (d->arrival_us - p->advanced_us >= STEP_US) {
 		p->advanced_us = d->arrival_us;
 		input_advance(p->in, d->arrival_us);
 	}
 	input_packet(p->in, d->data, d->len, d->from, d->arrival_us);
+	/* now, not then: the sender wants to know how long it took */
+	len = input_report(p->in, clock_now_us(), report);
+	if (len == 0)
+		return;
+	counter_add(COUNT_rtcp_reports, 1);
+	/* To where it came from and nowhere else.  Whether it gets there is
+	 * the sender's matter; no error of this changes the socket. */
+	(void)udp_send(p->udp, d->from, report, len);
 }
 
 int rtp_port_open(struct loop *loop, const struct addr *at, struct input *in,

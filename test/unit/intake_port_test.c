@@ -196,6 +196,90 @@ static void an_ipv6_port_takes_ipv4_from_the_pinned_source(void **state)
 	tear_down(&r);
 }
 
+/** An SR of SSRC 7, whose packets send_quiet sends. */
+static const uint8_t an_sr[28] = {0x80, 200, 0, 6, 0, 0, 0, 7, 1};
+
+/** Something comes back: its length, and from where. */
+struct answer {
+	size_t len;
+	uint8_t type;
+	struct addr from;
+	int n;
+};
+
+static void take_answer(const struct datagram *d, void *arg)
+{
+	struct answer *a = arg;
+
+	a->n++;
+	a->len = d->len;
+	a->type = d->len > 1 ? d->data[1] : 0;
+	a->from = *d->from;
+}
+
+static void rtcp_is_answered_to_where_it_came_from(void **state)
+{
+	struct answer answer = {0};
+	struct tally before;
+	struct udp *rtcp;
+	struct addr any;
+	struct rig r;
+	int64_t until_us = clock_now_us() + PATIENCE_US;
+
+	(void)state;
+	set_up(&r, "127.0.0.1");
+	assert_int_equal(addr_parse("127.0.0.1", &any), 0);
+	assert_int_equal(udp_open(r.loop, &any, take_answer, &answer, &rtcp),
+			 0);
+	before = tally_now();
+	send_quiet(&r, 0);
+	wait_for(&r, &before, COUNT_rtp_packets, 1);
+	assert_int_equal(udp_send(rtcp, &r.at, an_sr, sizeof(an_sr)), 0);
+	while (answer.n == 0) {
+		assert_true(clock_now_us() < until_us);
+		loop_turn(r.loop, 100000);
+	}
+	assert_int_equal(answer.type, 201);
+	assert_int_equal(answer.len, 32 + 20);
+	assert_true(addr_is_equal(&answer.from, &r.at));
+	assert_int_equal(counter_get(COUNT_rtcp_reports) -
+				 before.n[COUNT_rtcp_reports],
+			 1);
+	udp_close(rtcp);
+	tear_down(&r);
+}
+
+static void a_sender_that_takes_no_answer_is_recorded_all_the_same(void **state)
+{
+	struct input_stats st;
+	struct tally before;
+	struct addr me;
+	struct rig r;
+
+	(void)state;
+	set_up(&r, "127.0.0.1");
+	udp_addr(r.udp, &me);
+	before = tally_now();
+	for (int i = 0; i < 10; i++) {
+		send_quiet(&r, 2 * i);
+		give(&r, an_sr, sizeof(an_sr));
+		/* closed when the report comes: the kernel says so, to us */
+		udp_close(r.udp);
+		wait_for(&r, &before, COUNT_rtcp_packets, i + 1);
+		assert_int_equal(udp_open(r.loop, &me, ignore, NULL, &r.udp),
+				 0);
+		send_quiet(&r, 2 * i + 1);
+		wait_for(&r, &before, COUNT_rtp_packets, 2 * i + 2);
+	}
+	assert_true(counter_get(COUNT_rtcp_reports) >
+		    before.n[COUNT_rtcp_reports]);
+	input_flush(r.input, INT64_MAX);
+	input_stats(r.input, &st);
+	assert_int_equal(st.packets, 20);
+	assert_int_equal(st.lost + st.bad + st.stranger, 0);
+	tear_down(&r);
+}
+
 static void a_port_that_is_taken_is_told(void **state)
 {
 	struct rtp_port *second = NULL;
@@ -271,6 +355,9 @@ int main(void)
 		cmocka_unit_test(another_socket_is_a_stranger),
 		cmocka_unit_test(
 			an_ipv6_port_takes_ipv4_from_the_pinned_source),
+		cmocka_unit_test(rtcp_is_answered_to_where_it_came_from),
+		cmocka_unit_test(
+			a_sender_that_takes_no_answer_is_recorded_all_the_same),
 		cmocka_unit_test(a_port_that_is_taken_is_told),
 		cmocka_unit_test(the_input_outlives_its_port),
 		cmocka_unit_test(out_of_memory_is_told),
