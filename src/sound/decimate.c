@@ -27,8 +27,8 @@ enum {
 	BESSEL_TERMS = 30
 };
 
-/* Beta of the Kaiser window for 66 dB; where the pass band ends on the way
- * to the new Nyquist frequency, at -6 dB. */
+/* Beta of the Kaiser window, for 66 dB; where the pass band ends (-6 dB), as a
+ * part of the new Nyquist frequency. */
 static const double kaiser_beta = 6.4;
 static const double cut_off = 0.97;
 

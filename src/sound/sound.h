@@ -78,23 +78,26 @@ uint32_t sound_packet_frames(const void *packet, size_t len);
 /* ---- MP3 encoder ------------------------------------------------------ */
 
 struct sound_mp3_config {
-	uint32_t sample_rate; /* 48000 (the only one so far) */
-	uint32_t bit_s;	      /* 64000 */
+	uint32_t sample_rate; /* 48000, 24000 or 16000 */
+	uint32_t bit_s;	      /* presets: 64000, 48000 and 32000 */
 	bool encode_silence;  /* tests: never use the cached silent frame */
 };
 
 /**
  * One MP3 stream: CBR, mono, LAME quality 7, bit reservoir off, no Info
  * frame, so every frame stands alone and files can be cut between any two.
- * The encoder's first frame (its delay) is dropped, so that MP3 frame k
- * holds the sound of input frames k*1152.. within 3 ms.  Silence is a cached
+ * The encoder's delay is dropped at the head, so that MP3 frame k holds the
+ * sound of input frames k*frame_frames.. within 3 ms.  Silence is a cached
  * frame once real silence has drained the encoder's look-ahead.
- * The first 9 ms of a file that begins in the midst of sound fade in: MP3
- * frames overlap, and the one before is not in the file.
+ * 24 and 16 kHz are MPEG-2; the sound is brought down to them in here.
+ * The first 9 ms of a file that begins in the midst of sound fade in (20 ms
+ * at 24 kHz, 30 ms at 16 kHz): MP3 frames overlap, and the one before is not
+ * in the file.
  */
 struct sound_mp3;
 
-/** Returns 0, EINVAL (a rate that MPEG-1 layer III has not), ENOMEM. */
+/** Returns 0, EINVAL (another sample rate, or a bit rate that MP3 has not at
+ *  this one), ENOMEM. */
 MUST_CHECK int sound_mp3_new(const struct sound_mp3_config *config,
 			     struct sound_mp3 **out);
 void sound_mp3_free(struct sound_mp3 *m);
@@ -102,8 +105,10 @@ void sound_mp3_free(struct sound_mp3 *m);
 /**
  * What its MP3 frames are like, without making one.
  *
- * frame_frames   out: input frames (48 kHz) that one covers: 1152 at 48 kHz
- * frame_len      out: bytes of one: 192 at 64 kbit/s and 48 kHz
+ * frame_frames   out: input frames (48 kHz) that one covers: 1152 at 48 and at
+ *                24 kHz, 1728 at 16 kHz
+ * frame_len      out: bytes of one: 192 at 64 kbit/s and 48 kHz, 144 with the
+ *                other two presets
  *
  * Returns 0, or EINVAL as sound_mp3_new.
  */
