@@ -190,7 +190,6 @@ static void on_segment_begun(struct segment *segment, void *arg)
 	struct part *part = arg;
 	struct session *s = part->session;
 	struct seg *seg = mem_zalloc(sizeof(*seg));
-	const uint8_t *silent;
 
 	if (!seg) {
 		log_error("task=%llu user=%s segment lost: out of memory",
@@ -202,11 +201,7 @@ static void on_segment_begun(struct segment *segment, void *arg)
 	seg->start_ms = wall_ms(s->media, segment->start_pos);
 	str_copy(seg->user, sizeof(seg->user), part->voice->user);
 	seg->mode = MODE_SINGLE;
-	silent = track_silent_frame(part->track, &seg->silent_len);
-	assert(seg->silent_len <= sizeof(seg->silent));
-	memcpy(seg->silent, silent, seg->silent_len);
-	seg->frame_len = (uint32_t)seg->silent_len;
-	seg->frame_frames = 1152;
+	seg->opening = *track_opening(part->track);
 	seg->segment = segment;
 	segment->user = seg;
 	list_append(&s->segments, &seg->in_session);

@@ -252,14 +252,13 @@ static void a_gap_in_an_open_segment_becomes_silence(void **state)
 {
 	struct rig r;
 	struct buf b;
-	size_t silent_len;
 	const uint8_t *silent;
 
 	(void)state;
 	set_up(&r, 0);
 	assert_int_equal(put(&r, start, CHUNK, false), 0);
-	silent = track_silent_frame(r.track, &silent_len);
-	assert_int_equal(silent_len, LEN);
+	silent = track_opening(r.track)->bytes;
+	assert_int_equal(track_opening(r.track)->placeholder_len, 3 * LEN);
 	assert_int_equal(put(&r, start + 100 * F, CHUNK, false), 0);
 	assert_int_equal(track_end_segment(r.track, start + 100 * F + CHUNK),
 			 0);
@@ -462,11 +461,12 @@ static struct record_file *open_piece(struct rig *r, size_t i)
 {
 	char name[64];
 	struct record_file *file = NULL;
-	struct record_file_open how = {
-		.name = name, .loop = r->loop, .opened = on_opened};
+	struct record_file_open how = {.name = name,
+				       .opening = track_opening(r->track),
+				       .loop = r->loop,
+				       .opened = on_opened};
 
 	snprintf(name, sizeof(name), "1_r_u/%zu.mp3", i);
-	how.first = track_silent_frame(r->track, &how.first_len);
 	assert_int_equal(record_file_open(r->files, &how, &file), 0);
 	return file;
 }
@@ -492,6 +492,7 @@ static void close_pieces(struct rig *r)
 			loop_turn(r->loop, 20000);
 		assert_true(p->closed);
 		assert_int_equal(p->result.err, 0);
+		assert_int_equal(p->result.frames, p->frames);
 		segment_detach(p->s);
 		segment_free(p->s);
 	}

@@ -186,7 +186,7 @@ static void what_is_no_page_of_this_file_breaks_the_scan(void **state)
 		{3, 14, SERIAL + 1},
 		{3, 5, OGG_FIRST}, /* a stream behind the stream */
 		{3, 18, 2},	   /* a number twice */
-		{3, 6, 0},	   /* goes back */
+		{3, 7, 0},	   /* goes back */
 		{3, 13, 0x80},	   /* no granule position */
 		{4, 0, 'o'},
 		{4, 4, 1}, /* version */
