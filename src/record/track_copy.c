@@ -13,6 +13,12 @@
  *   is fast; the timeline gives its packets fewer frames than they have): a
  *   quiet packet is dropped when that is a step, any packet at 10 ms; what is
  *   left of its place is filled.
+ *
+ *   A run begins with one packet made up, of 2.5 or 10 ms, that pre-skip takes
+ *   off: checkers think a pre-skip of 0 implausible.  It is a lost packet of
+ *   the kind of the first real one, which leaves a decoder that has heard
+ *   nothing as it was; so the first frame heard is the first of the first
+ *   packet, and it stands at start_pos.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -33,7 +39,9 @@ enum {
 
 struct track_copy {
 	struct track_ogg ogg;
-	uint8_t toc;	    /* first byte of the last packet written */
+	uint8_t toc;	    /* first byte of the last packet written, or of the
+			       one that begins a run */
+	bool begins;	    /* such a one is there */
 	bool can_conceal;   /* that was sound, or concealed */
 	uint32_t concealed; /* frames in a row */
 };
@@ -148,10 +156,28 @@ static int put_chunk(struct track_copy *c, const struct sound_chunk *chunk)
 
 /* ---- the kind -------------------------------------------------------------- */
 
+/** The packet before the first: the shortest of its kind. */
+static struct sound_made run_in(const struct track_copy *c)
+{
+	struct sound_made m = sound_make_silence(SOUND_STEP, c->ogg.stereo);
+
+	if (c->begins)
+		m = sound_make_shortest(c->toc);
+	return m;
+}
+
 static int copy_begin(struct track *base, int64_t pos)
 {
-	copy_of(base)->can_conceal = false;
-	return track_ogg_begin(&copy_of(base)->ogg, pos);
+	struct track_copy *c = copy_of(base);
+	const struct sound_made m = run_in(c);
+	int err;
+
+	c->can_conceal = false;
+	c->ogg.delay = m.frames;
+	err = track_ogg_begin(&c->ogg, pos);
+	if (err)
+		return err;
+	return track_ogg_put(&c->ogg, m.data, m.len, m.frames);
 }
 
 static int copy_write(struct track *base, const struct sound_chunk *chunk)
@@ -162,9 +188,13 @@ static int copy_write(struct track *base, const struct sound_chunk *chunk)
 	if (chunk->pos + chunk->frames <= base->in_pos)
 		return 0;
 	if (!base->open) {
-		if (chunk->packet)
+		c->begins = chunk->packet && chunk->packet_len > 0;
+		if (c->begins) {
+			c->toc = chunk->packet[0];
 			c->ogg.stereo = sound_packet_is_stereo(chunk->packet);
+		}
 		err = track_begin(base, chunk->pos);
+		c->begins = false;
 	}
 	return err ? err : put_chunk(c, chunk);
 }

@@ -13,9 +13,7 @@
  *     but CELT tells a band's energy by its change, and the decoder forgets
  *     half of an error from packet to packet: it was measured 20 dB below a
  *     tone after four packets of 20 ms, 54 dB after ten.
- *   - The first one of a run has nothing before it: its pre-skip is the
- *     encoder's delay, or 0 where packets are copied.  Their encoder's delay is
- *     not known, and their first frame is what stands at start_pos.
+ *   - The first one of a run has nothing before it: its pre-skip is `delay`.
  *   - Behind a cut packets wait until there are RECORD_OGG_MIN frames; a
  *     recording that stops before leaves them in the file before.
  *   - A page is given when it has a second, or at track_push: a crash costs

@@ -17,12 +17,11 @@
 struct track_ogg {
 	struct track base;
 
-	/* fixed after the first run began */
 	uint64_t cut_frames; /* 0: never cut */
-	uint32_t delay;
-	bool cuts_packets; /* at a cut the packet under it goes to both files;
+	uint32_t delay;	     /* of the run */
+	bool cuts_packets;   /* at a cut the packet under it goes to both files;
 			      otherwise cuts lie between packets */
-	struct sound_ogg *ogg; /* NULL until then */
+	struct sound_ogg *ogg; /* NULL until the first run */
 
 	uint32_t serial; /* of the next segment */
 	bool stereo;	 /* is what the next segment's header says */

@@ -22,6 +22,7 @@ enum {
 	HYBRID_KINDS = 2,
 	CELT_KINDS = 4,
 	STEREO = 4,
+	TEN_MS = 4 * SOUND_STEP,
 	CODE_3 = 3 /* any number of frames, told by a second byte */
 };
 
@@ -84,15 +85,26 @@ struct sound_made sound_make_loss(uint64_t frames, uint8_t toc)
 	if (one <= frames)
 		return make(config, stereo, one);
 	/* 60 ms are no power of two of 10 ms; all that is shorter is. */
-	if (config < CELT && frames >= 4 * SOUND_STEP) {
+	if (config < CELT && frames >= TEN_MS) {
 		const int n = config < HYBRID ? SILK_KINDS - 1 : HYBRID_KINDS;
 		const uint8_t first =
 			config < HYBRID ? config & ~3 : config & ~1;
-		const int i = longest(4 * SOUND_STEP, n, frames);
+		const int i = longest(TEN_MS, n, frames);
 
-		return make((uint8_t)(first + i), stereo, 4 * SOUND_STEP << i);
+		return make((uint8_t)(first + i), stereo, TEN_MS << i);
 	}
 	return make_celt(celt_of(config), stereo, frames);
+}
+
+struct sound_made sound_make_shortest(uint8_t toc)
+{
+	const uint8_t config = toc >> 3;
+	const bool stereo = toc & STEREO;
+
+	if (config >= CELT)
+		return make(config & ~3, stereo, SOUND_STEP);
+	return make(config < HYBRID ? config & ~3 : config & ~1, stereo,
+		    TEN_MS);
 }
 
 struct sound_made sound_make_lost(const uint8_t *packet, size_t len)

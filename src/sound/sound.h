@@ -109,6 +109,9 @@ struct sound_made sound_make_silence(uint64_t frames, bool stereo);
  */
 struct sound_made sound_make_loss(uint64_t frames, uint8_t toc);
 
+/** The shortest one without data: 2.5 ms of CELT, 10 ms of SILK and hybrid. */
+struct sound_made sound_make_shortest(uint8_t toc);
+
 /** One without data in the place of this very packet, which is one. */
 struct sound_made sound_make_lost(const uint8_t *packet, size_t len);
 
