@@ -47,7 +47,7 @@ static double bessel_i0(double x)
 void decimator_init(struct decimator *d, uint32_t ratio)
 {
 	const double width = cut_off / ratio;
-	double taps[DECIMATE_TAPS_MAX], sum = 0;
+	double taps[DECIMATE_TAPS_MAX] = {0}, sum = 0;
 	int32_t total = 0;
 	int half;
 

@@ -105,7 +105,7 @@ static inline struct played ogg_play(const void *data, size_t len)
 	out.n = p.n > out.preskip ? p.n - out.preskip : 0;
 	out.pcm = calloc(out.n + 1, sizeof(*out.pcm));
 	assert(out.pcm);
-	if (out.n)
+	if (out.n && p.all)
 		memcpy(out.pcm, p.all + out.preskip, out.n * sizeof(*out.pcm));
 	free(p.all);
 	if (out.n_pages)
