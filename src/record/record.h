@@ -178,7 +178,7 @@ struct segment {
 struct track_config {
 	enum track_kind kind;
 	struct sound_mp3_config mp3; /* TRACK_MP3 */
-	uint32_t opus_bit_s;	     /* TRACK_OGG_OPUS: 64000 */
+	uint32_t opus_bit_s;	 /* TRACK_OGG_OPUS: 6000..510000; 0: 64000 */
 	uint64_t segment_frames; /* cut after so many [48 kHz frames], rounded
 				    up to whole MP3 frames or Opus packets,
 				    once there are enough for the next file

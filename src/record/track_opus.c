@@ -12,6 +12,12 @@
 #include "base/mem.h"
 #include "record/track_ogg.h"
 
+enum {
+	BIT_S = 64000, /* unless told */
+	BIT_S_MIN = 6000,
+	BIT_S_MAX = 510000 /* as libopus takes */
+};
+
 struct track_opus {
 	struct track_ogg ogg;
 	uint32_t bit_s;
@@ -131,13 +137,17 @@ static const struct track_ops opus_ops = {.begin = opus_begin,
 
 int track_opus_new(const struct track_config *config, struct track **out)
 {
-	struct track_opus *t = mem_zalloc(sizeof(*t));
+	const uint32_t bit_s = config->opus_bit_s ? config->opus_bit_s : BIT_S;
+	struct track_opus *t;
 
+	if (bit_s < BIT_S_MIN || bit_s > BIT_S_MAX)
+		return EINVAL;
+	t = mem_zalloc(sizeof(*t));
 	if (!t)
 		return ENOMEM;
 	t->ogg.base.ops = &opus_ops;
 	t->ogg.cuts_packets = true;
-	t->bit_s = config->opus_bit_s;
+	t->bit_s = bit_s;
 	track_ogg_init(&t->ogg, config);
 	*out = &t->ogg.base;
 	return 0;

@@ -112,7 +112,7 @@ static void make_track(struct rig *r, const char *format,
 	assert_int_equal(track_new(config, &events, r, &r->track), 0);
 }
 
-/** 5 s: talk, a loss, a pause of odd length, talk; cut at 3 s. */
+/** 5 s: talk, a loss of 52.5 ms, a pause of odd length, talk; cut at 3 s. */
 static void play(struct rig *r, int channels, int app, int bit_s)
 {
 	struct sound_decoder *decoder;
@@ -144,6 +144,8 @@ static void play(struct rig *r, int channels, int app, int bit_s)
 						 .pos = pos,
 						 .frames = CHUNK,
 						 .pcm = pcm};
+		if (i == 62) /* in several lengths of packets */
+			c.frames = CHUNK - 3 * SOUND_STEP;
 		if (i >= 130 && i < 180)
 			c = (struct sound_chunk){.kind = CHUNK_SILENCE,
 						 .pos = pos,

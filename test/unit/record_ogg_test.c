@@ -925,6 +925,28 @@ static void encoded_segments_decode_to_the_uncut_recording(void **state)
 	track_free(parts.track);
 }
 
+static void bit_rates_that_opus_has_not_are_refused(void **state)
+{
+	static const uint32_t bad[] = {1, 5999, 510001};
+	const struct track_events events = {.begun = on_begun,
+					    .ended = on_ended};
+	struct track_config config = {.kind = TRACK_OGG_OPUS};
+	struct track *t = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		config.opus_bit_s = bad[i];
+		assert_int_equal(track_new(&config, &events, NULL, &t), EINVAL);
+	}
+	config.opus_bit_s = 0; /* unless told */
+	assert_int_equal(track_new(&config, &events, NULL, &t), 0);
+	track_free(t);
+	/* An MP3 frame of which three fill no opening. */
+	config.kind = TRACK_MP3;
+	config.mp3 = (struct sound_mp3_config){48000, 128000, false};
+	assert_int_equal(track_new(&config, &events, NULL, &t), EINVAL);
+}
+
 static void each_encoded_run_begins_anew(void **state)
 {
 	struct rig r;
@@ -1037,6 +1059,7 @@ int main(void)
 		cmocka_unit_test(an_encoded_burst_begins_where_it_was),
 		cmocka_unit_test(
 			encoded_segments_decode_to_the_uncut_recording),
+		cmocka_unit_test(bit_rates_that_opus_has_not_are_refused),
 		cmocka_unit_test(each_encoded_run_begins_anew),
 		cmocka_unit_test(without_memory_sound_is_lost_but_never_moved),
 	};
