@@ -13,7 +13,7 @@
 #include "base/crash.h"
 #include "base/mem.h"
 #include "io/io.h"
-#include "record/record.h"
+#include "record/salvage.h"
 #include "wire/sig.h"
 
 enum {
@@ -33,18 +33,37 @@ static char *join(const char *a, const char *b, const char *c)
 	return s;
 }
 
-int disk_init(struct disk_file *d, const char *spool_dir, const char *name,
-	      const void *first, size_t first_len)
+/** Take over what it opens with. */
+static bool take_opening(struct disk_file *d, const struct track_opening *o)
 {
-	assert(first_len > 0 && first_len <= FILL_BYTES);
-	*d = (struct disk_file){.fd = -1, .first_len = first_len, .what = ""};
+	const size_t len = o->head_len + o->placeholder_len;
+
+	assert(len > 0 && len <= sizeof(o->bytes));
+	d->first = mem_zalloc(len);
+	if (!d->first)
+		return false;
+	memcpy(d->first, o->bytes, len);
+	d->head_len = o->head_len;
+	d->placeholder_len = o->placeholder_len;
+	if (o->kind == TRACK_MP3)
+		d->silent_len = o->placeholder_len / RECORD_FRAMES_MIN;
+	d->len = (int64_t)d->head_len;
+	/* SHA-256 of bytes in memory cannot fail. */
+	EVP_DigestUpdate(d->sha, d->first, d->head_len);
+	return true;
+}
+
+int disk_init(struct disk_file *d, const char *spool_dir, const char *name,
+	      const struct track_opening *opening)
+{
+	*d = (struct disk_file){.fd = -1, .what = ""};
 	d->path = join(spool_dir, name, "");
 	d->part = join(spool_dir, name, DISK_PART);
 	d->dir = mem_strdup(d->path);
-	d->first = mem_strndup(first, first_len);
 	d->sha = EVP_MD_CTX_new();
-	if (!d->path || !d->part || !d->dir || !d->first || !d->sha ||
-	    !EVP_DigestInit_ex(d->sha, EVP_sha256(), NULL)) {
+	if (!d->path || !d->part || !d->dir || !d->sha ||
+	    !EVP_DigestInit_ex(d->sha, EVP_sha256(), NULL) ||
+	    (opening && !take_opening(d, opening))) {
 		disk_fini(d);
 		return ENOMEM;
 	}
@@ -69,7 +88,8 @@ void disk_fini(struct disk_file *d)
 	mem_free(d->dir);
 	mem_free(d->first);
 	EVP_MD_CTX_free(d->sha);
-	d->path = d->part = d->dir = d->first = NULL;
+	d->path = d->part = d->dir = NULL;
+	d->first = NULL;
 	d->sha = NULL;
 }
 
@@ -87,7 +107,7 @@ static int make_part(struct disk_file *d)
 		err = file_mkdirs(d->dir);
 		if (err)
 			return err;
-		d->fd = open(d->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+		d->fd = open(d->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
 			     FILE_MODE);
 		if (d->fd >= 0)
 			return 0;
@@ -98,26 +118,22 @@ static int make_part(struct disk_file *d)
 	return err;
 }
 
-/** In one write, so that a kill leaves all of it or nothing: recovery would
- *  take fewer frames for a file. */
-static int put_placeholder(const struct disk_file *d)
+/** In one write, so that a kill leaves all of it or nothing. */
+static int put_first(const struct disk_file *d)
 {
-	struct iovec iov[RECORD_FRAMES_MIN];
-	ssize_t len;
+	const size_t len = d->head_len + d->placeholder_len;
+	ssize_t n;
 
-	for (int i = 0; i < RECORD_FRAMES_MIN; i++)
-		iov[i] = (struct iovec){.iov_base = d->first,
-					.iov_len = d->first_len};
 	do {
-		len = pwritev(d->fd, iov, RECORD_FRAMES_MIN, 0);
-	} while (len < 0 && errno == EINTR);
-	if (len < 0)
+		n = pwrite(d->fd, d->first, len, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
 		return errno;
 	/* a short write to a file means that there is no room for more */
-	return (size_t)len == RECORD_FRAMES_MIN * d->first_len ? 0 : ENOSPC;
+	return (size_t)n == len ? 0 : ENOSPC;
 }
 
-/** Placeholder, file and directory, all durable (file_mkdirs has synced
+/** What it opens with, file and directory, all durable (file_mkdirs has synced
  *  the parents of a new one). */
 static int settle_part(struct disk_file *d)
 {
@@ -126,7 +142,7 @@ static int settle_part(struct disk_file *d)
 	d->what = "write";
 	err = crash_errno("file.write");
 	if (!err)
-		err = put_placeholder(d);
+		err = put_first(d);
 	if (err)
 		return err;
 	d->what = "fsync";
@@ -167,18 +183,25 @@ int disk_open(struct disk_file *d)
 
 /* ---- write --------------------------------------------------------------- */
 
+/** No sound was written: where the placeholder is still whole, let it be. */
+static void keep_placeholder(struct disk_file *d)
+{
+	if (d->len == (int64_t)d->head_len)
+		d->len += (int64_t)d->placeholder_len;
+}
+
 /**
- * A write failed.  What is known to be there stays, in whole frames; what
+ * A write failed.  What is known to be there stays, MP3 in whole frames; what
  * may be behind it goes.  Before the first sound the placeholder stays.
  */
 static int die(struct disk_file *d, int err)
 {
 	d->what = "write";
 	d->err = err;
-	d->len -= d->len % (int64_t)d->first_len;
-	if (!d->len)
-		d->len = RECORD_FRAMES_MIN * (int64_t)d->first_len;
-	/* If this fails too, recovery cuts the file to whole frames. */
+	if (d->silent_len)
+		d->len -= d->len % (int64_t)d->silent_len;
+	keep_placeholder(d);
+	/* If this fails too, recovery cuts the file to what is whole. */
 	if (ftruncate(d->fd, d->len))
 		d->what = "write and truncate";
 	return err;
@@ -231,15 +254,17 @@ int disk_write(struct disk_file *d, struct iovec *iov, int n)
 
 int disk_fill(struct disk_file *d, uint64_t len)
 {
-	char silence[FILL_BYTES];
+	uint8_t silence[FILL_BYTES];
 	size_t whole = 0;
 	int err = 0;
 
-	while (whole + d->first_len <= sizeof(silence)) {
-		memcpy(silence + whole, d->first, d->first_len);
-		whole += d->first_len;
+	if (!d->silent_len)
+		return 0;
+	while (whole + d->silent_len <= sizeof(silence)) {
+		memcpy(silence + whole, d->first, d->silent_len);
+		whole += d->silent_len;
 	}
-	len -= len % d->first_len;
+	len -= len % d->silent_len;
 	while (len && !err) {
 		size_t part = len < whole ? (size_t)len : whole;
 		struct iovec iov = {.iov_base = silence, .iov_len = part};
@@ -278,21 +303,46 @@ int disk_publish(int fd, const char *part, const char *path, const char *dir,
 	return err ? err : file_sync_dir(dir);
 }
 
-int disk_finish(struct disk_file *d, char hex[65])
+/** Its end is missing, or nobody knows what it holds. */
+static int salvage(struct disk_file *d, uint64_t *frames)
 {
-	uint8_t digest[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
+	const bool is_ogg = d->head_len > 0;
+	struct salvage s;
 	int err;
 
-	assert(d->fd >= 0);
+	if (is_ogg)
+		keep_placeholder(d);
 	d->what = "truncate";
 	if (ftruncate(d->fd, d->len))
 		return errno;
-	err = disk_publish(d->fd, d->part, d->path, d->dir, &d->what);
+	d->what = "salvage";
+	err = salvage_look(d->fd, is_ogg, &s);
+	if (!err)
+		err = salvage_cut(d->fd, &s);
+	d->len = s.len;
+	*frames = s.frames;
+	return err;
+}
+
+int disk_finish(struct disk_file *d, uint64_t *frames, char hex[65])
+{
+	const bool is_whole = *frames > 0 && !d->err;
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	int err = 0;
+
+	assert(d->fd >= 0);
+	d->what = "truncate";
+	if (!is_whole)
+		err = salvage(d, frames);
+	else if (ftruncate(d->fd, d->len))
+		err = errno;
+	if (!err)
+		err = disk_publish(d->fd, d->part, d->path, d->dir, &d->what);
 	if (err)
 		return err;
-	/* A file that was cut is shorter than what was hashed. */
-	if (d->err) {
+	/* A file that was cut or mended is not what was hashed. */
+	if (!is_whole) {
 		d->what = "read";
 		return file_sha256(d->path, hex, &d->len);
 	}

@@ -14,8 +14,8 @@
  *     its own, so that a slow sync does not hold the writes.  It reports no
  *     file's error: the fdatasync at close does.
  *   - All queued sound together is bounded (max_queue_bytes).  What does not
- *     fit is lost, and silence of its length takes its place, so that what
- *     comes later still stands where it belongs.
+ *     fit is lost.  In MP3 silence of its length takes its place, in Ogg
+ *     granule positions tell: what comes later still stands where it belongs.
  *   - A failed write kills the file, never the thread; it is said once.
  *
  *           open ok           write fails
@@ -59,7 +59,7 @@ struct order {
 struct block {
 	struct order order;
 	struct link link; /* file thread: in file->blocks */
-	uint64_t gap;	  /* bytes of silence to write before it */
+	uint64_t gap;	  /* bytes lost before it: silence, in MP3 */
 	size_t len;
 	uint8_t data[];
 };
@@ -108,7 +108,8 @@ struct record_file {
 	char *name;
 
 	/* who appends and closes, one after the other */
-	uint64_t gap; /* bytes lost since the last block */
+	uint64_t gap;	 /* bytes lost since the last block */
+	uint64_t frames; /* as its track told; 0: not */
 	bool is_closing;
 	struct order open_order;
 	struct order close_order;
@@ -302,7 +303,10 @@ static void do_close(struct record_file *file)
 		if (err)
 			die(file, err);
 	}
-	err = disk_finish(&file->disk, result->sha256);
+	/* Silence stands for the end of an MP3; an Ogg lacks its last page. */
+	result->frames =
+		file->last_gap && !file->disk.silent_len ? 0 : file->frames;
+	err = disk_finish(&file->disk, &result->frames, result->sha256);
 	disk_close(&file->disk);
 	result->len = file->disk.len;
 	atomic_store(&file->is_dead, true);
@@ -521,7 +525,7 @@ int record_file_open(struct record_files *f, const struct record_file_open *how,
 	file->name = mem_strdup(how->name);
 	if (file->name)
 		err = disk_init(&file->disk, f->spool_dir, how->name,
-				how->first, how->first_len);
+				how->opening);
 	if (err) {
 		mem_free(file->name);
 		mem_free(file);
@@ -547,6 +551,12 @@ void record_file_skip(struct record_file *file, uint64_t len)
 {
 	assert(!file->is_closing);
 	file->gap += len;
+}
+
+void record_file_tell(struct record_file *file, uint64_t frames)
+{
+	assert(!file->is_closing);
+	file->frames = frames;
 }
 
 int record_file_append(struct record_file *file, const void *data, size_t len)

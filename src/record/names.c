@@ -99,7 +99,8 @@ void record_name_write(const struct record_name *n, char *out, size_t cap)
 	write_stamp(n->start_ms, n->zone_minutes, stamp, sizeof(stamp));
 	if (n->again)
 		snprintf(again, sizeof(again), "_%u", n->seq);
-	len = snprintf(out, cap, "%s/%s_%llu%s_audio.mp3", dir, stamp,
-		       (unsigned long long)n->task, again);
+	len = snprintf(out, cap, "%s/%s_%llu%s_audio.%s", dir, stamp,
+		       (unsigned long long)n->task, again,
+		       n->kind == TRACK_MP3 ? "mp3" : "ogg");
 	assert(len > 0 && (size_t)len < cap);
 }

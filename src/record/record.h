@@ -3,12 +3,12 @@
  * crash.  Knows no rooms, no events, no storage.
  *
  * Three threads meet here:
- *   media loop    track: PCM -> MP3 frames -> parts of segments
+ *   media loop    track: chunks -> MP3 frames or Ogg pages -> segments
  *   file threads  record_file: .part, writes, syncs, rename
  *   control loop  asks for files to be opened and is told how it went
  *
  * Life of a segment's bytes: a track makes a `struct segment` when sound for
- * it exists; its MP3 frames wait in it until the owner grants it an open
+ * it exists; its frames or pages wait in it until the owner grants it an open
  * file; then they go to the file thread once a second; after the cut the
  * file is closed (fdatasync, rename, directory fsync).
  */
@@ -26,11 +26,32 @@
 #include "io/io.h"
 #include "sound/sound.h"
 
+enum {
+	/** No file has fewer MP3 frames: ffmpeg refuses to open shorter ones
+	 *  (its probe wants three headers in a row). */
+	RECORD_FRAMES_MIN = 3,
+	/** And no Ogg file is shorter [48 kHz frames]: 72 ms. */
+	RECORD_OGG_MIN = 3456
+};
+
+/** What a track makes of its chunks. */
+enum track_kind {
+	TRACK_MP3,	/* MP3, encoded from pcm */
+	TRACK_OGG_COPY, /* Ogg Opus: the packets as they came */
+	TRACK_OGG_OPUS	/* Ogg Opus, encoded from pcm: a mix */
+};
+
 /**
- * No file has fewer MP3 frames: ffmpeg refuses to open shorter ones (its
- * probe wants three headers in a row).
+ * What a file has before its sound: a head that stays (Ogg: the header pages;
+ * MP3 has none), and a placeholder that the first sound overwrites, so that a
+ * crash leaves a file that plays (RECORD_FRAMES_MIN silent MP3 frames; a page
+ * of silence that ends the stream).
  */
-enum { RECORD_FRAMES_MIN = 3 };
+struct track_opening {
+	enum track_kind kind;
+	size_t head_len, placeholder_len;
+	uint8_t bytes[1024]; /* the head, the placeholder */
+};
 
 /* ---- file threads ----------------------------------------------------- */
 
@@ -55,9 +76,11 @@ struct record_file;
 
 /** How opening or closing went; on the control loop. */
 struct record_file_result {
-	int err;	/* 0, ENOSPC, EACCES, EEXIST, EIO ... */
-	char text[160]; /* what failed, with the path below the spool */
-	int64_t len;	/* closed: bytes */
+	int err;	 /* 0, ENOSPC, EACCES, EEXIST, EIO ... */
+	char text[160];	 /* what failed, with the path below the spool */
+	int64_t len;	 /* closed: bytes */
+	uint64_t frames; /* closed: 48 kHz frames that it plays, as its track
+			    told or else (something was lost) as found in it */
 	char sha256[65];
 };
 typedef void(record_file_fn)(struct record_file *file,
@@ -65,12 +88,11 @@ typedef void(record_file_fn)(struct record_file *file,
 			     void *arg);
 
 /**
- * Open `<spool>/<name>.part` (O_EXCL, directories made), write `first` three
- * times (RECORD_FRAMES_MIN) as a placeholder that the first sound overwrites,
- * fsync file and directory.
+ * Open `<spool>/<name>.part` (O_EXCL, directories made), write what it opens
+ * with, fsync file and directory.
  *
  * name     relative, no "..", unique; copied
- * first    one silent frame, so a crash leaves a file that plays; copied
+ * opening  copied
  * failed   called once if a later write fails (ENOSPC, EIO): the file is
  *          dead, what was written stays; close it to hear the rest
  *
@@ -83,8 +105,7 @@ typedef void(record_file_fn)(struct record_file *file,
  */
 struct record_file_open {
 	const char *name;
-	const void *first;
-	size_t first_len;
+	const struct track_opening *opening;
 	struct loop *loop; /* where the callbacks run */
 	record_file_fn *opened;
 	record_file_fn *failed;
@@ -98,19 +119,25 @@ MUST_CHECK int record_file_open(struct record_files *f,
  * Queue bytes behind what was queued before.  They are written within a
  * second, in one write, and synced (syncfs) within the next.
  * Returns 0 or EAGAIN: the queue is full (or no memory), these bytes are lost
- * and counted; silence of their length takes their place, so that what comes
- * later stands where it belongs.  0 also for a dead file: nothing is kept.
+ * and counted.  In MP3 silence of their length takes their place; in Ogg they
+ * are left out, and granule positions tell: what comes later stands where it
+ * belongs.  0 also for a dead file: nothing is kept.
  * Thread: the media loop that owns the segment; never blocks.
  */
 MUST_CHECK int record_file_append(struct record_file *file, const void *data,
 				  size_t len);
 
-/** Leave `len` bytes out: silence takes their place.  Thread: as append. */
+/** Leave `len` bytes out, as if they were lost.  Thread: as append. */
 void record_file_skip(struct record_file *file, uint64_t len);
+
+/** Tell how many 48 kHz frames all that was appended (and lost) plays.  Once,
+ *  after the last append.  Thread: as append. */
+void record_file_tell(struct record_file *file, uint64_t frames);
 
 /**
  * After everything that was appended: write, cut the placeholder if there
- * was no sound, fdatasync, rename to `<spool>/<name>` (never over another
+ * was no sound (of an Ogg file it stays), end an Ogg file that lacks its last
+ * page by a mark on the last it has, fdatasync, rename to `<spool>/<name>` (never over another
  * file), fsync the directory.  `closed` is called on the loop given at
  * open, with length and SHA-256.
  *
@@ -138,29 +165,24 @@ void record_file_unref(struct record_file *file);
 struct segment {
 	struct link link;	  /* in the track's list, oldest first */
 	int64_t start_pos;	  /* media clock of the first frame [frames] */
-	uint64_t frames;	  /* so far; whole MP3 frames after the cut */
+	uint64_t frames;	  /* so far; MP3: whole frames after the cut */
 	bool ended;		  /* cut: no more sound will come */
 	bool failed;		  /* its file is dead: sound is thrown away */
-	struct buf bytes;	  /* MP3 frames not handed to the file yet */
+	struct buf bytes;	  /* frames or pages the file has not yet */
 	struct record_file *file; /* NULL until granted */
 	void *user;		  /* the owner's */
 	uint64_t gap;		  /* private: bytes left out behind `bytes`
 				     for want of room */
 };
 
-/** What a track makes of its chunks. */
-enum track_kind {
-	TRACK_MP3,	/* MP3, encoded from pcm */
-	TRACK_OGG_COPY, /* Ogg Opus: the packets as they came */
-	TRACK_OGG_OPUS	/* Ogg Opus, encoded from pcm: a mix */
-};
-
 struct track_config {
 	enum track_kind kind;
 	struct sound_mp3_config mp3; /* TRACK_MP3 */
+	uint32_t opus_bit_s;	 /* TRACK_OGG_OPUS: 6000..510000; 0: 64000 */
 	uint64_t segment_frames; /* cut after so many [48 kHz frames], rounded
-				    up to whole MP3 frames, once there are
-				    RECORD_FRAMES_MIN for the next file: fewer
+				    up to whole MP3 frames or Opus packets,
+				    once there are enough for the next file
+				    (RECORD_FRAMES_MIN, RECORD_OGG_MIN): fewer
 				    stay in this one; 0: never */
 	size_t max_waiting;	 /* bytes a segment may hold without a file:
 				    1 MiB; more is dropped and counted */
@@ -174,14 +196,16 @@ struct track_config {
 struct track_events {
 	/** Sound exists for a new segment: get it a file (segment_grant). */
 	void (*begun)(struct segment *s, void *arg);
-	/** The segment is cut; `frames` is final, RECORD_FRAMES_MIN at least
-	 *  (with silence at its end, if need be).  With a file, all of it was
-	 *  handed over: the file may be closed. */
+	/** The segment is cut; `frames` is final, RECORD_FRAMES_MIN or
+	 *  RECORD_OGG_MIN at least (with silence at its end, if need be).  With
+	 *  a file, all of it was handed over: the file may be closed. */
 	void (*ended)(struct segment *s, void *arg);
 };
 
 struct track;
 
+/** Returns 0, ENOMEM, EINVAL: a rate that there is not, or MP3 frames that
+ *  are too long for an opening (over 112 kbit/s). */
 MUST_CHECK int track_new(const struct track_config *config,
 			 const struct track_events *events, void *arg,
 			 struct track **out);
@@ -194,6 +218,15 @@ void track_free(struct track *t);
  * chunk->pos inside an open segment become silence; what lies before the
  * last written position is skipped.  With no segment open, one begins at
  * chunk->pos, or where the one before ended if that is later.
+ *
+ * A copy takes the chunk's packet and never looks at its pcm, but to tell
+ * whether it is quiet; pcm may be NULL.  Packets are whole and gaps are filled
+ * in steps of 2.5 ms, so a packet stands up to 1.25 ms before or 10 ms behind
+ * its place, and that error does not add up: who is further ahead loses a
+ * packet (a quiet one earlier).  CHUNK_CONCEALED becomes packets that make the
+ * decoder conceal, up to 100 ms; the rest, and sound without a packet, is
+ * silence.
+ *
  * Returns 0 or ENOMEM (the sound is lost and counted; the track goes on).
  */
 MUST_CHECK int track_write(struct track *t, const struct sound_chunk *chunk);
@@ -205,20 +238,23 @@ MUST_CHECK int track_advance(struct track *t, int64_t pos);
 MUST_CHECK int track_begin(struct track *t, int64_t pos);
 
 /** End the open segment at `pos` (mic off, stop): silence up to pos, cut
- *  at the end of the MP3 frame that holds it, or at RECORD_FRAMES_MIN.
+ *  at the end of the MP3 frame that holds it, or at RECORD_FRAMES_MIN; Ogg:
+ *  at pos itself, if that lies in the last packet, or at RECORD_OGG_MIN.
  *  Nothing open: does nothing. */
 MUST_CHECK int track_end_segment(struct track *t, int64_t pos);
 
 bool track_has_open_segment(const struct track *t);
 
-/** The silent frame to open files with; not before the first `begun`. */
-const uint8_t *track_silent_frame(const struct track *t, size_t *len);
+/** What the file of the segment that begins has to open with; inside
+ *  `begun`. */
+const struct track_opening *track_opening(const struct track *t);
 
 /** Give the segment its open file (takes one reference over) and hand over
  *  what waits.  If it has ended, the file may be closed by the owner now. */
 void segment_grant(struct segment *s, struct record_file *file);
 
-/** Hand waiting bytes to the file; call it about once a second. */
+/** Hand waiting bytes to the file; call it about once a second.  An Ogg page
+ *  in work is made one. */
 void track_push(struct track *t);
 void segment_push(struct segment *s);
 
@@ -242,16 +278,17 @@ struct record_name {
 	const char *room; /* up to RECORD_NAME_ID_MAX bytes (asserted) */
 	const char *user; /* "0" for the mix; as long at most */
 	uint64_t task;
-	int64_t start_ms; /* wall time of the segment's start */
-	int zone_minutes; /* file_time_zone, east of UTC: 480 */
-	uint32_t seq;	  /* used only when `again` */
-	bool again;	  /* the plain name is taken (a second segment in
+	int64_t start_ms;     /* wall time of the segment's start */
+	int zone_minutes;     /* file_time_zone, east of UTC: 480 */
+	enum track_kind kind; /* .mp3 or .ogg */
+	uint32_t seq;	      /* used only when `again` */
+	bool again;	      /* the plain name is taken (a second segment in
 				one second, a clock set back): put the SeqNo
 				behind the TaskID */
 };
 
 /**
- * `<BizID>_<RoomID>_<UserID>/<YYYY-MM-DD-HH-MM-SS>_<TaskID>_audio.mp3`.
+ * `<BizID>_<RoomID>_<UserID>/<YYYY-MM-DD-HH-MM-SS>_<TaskID>_audio.mp3`, or `.ogg`.
  * All of the ids but [A-Za-z0-9._-] is percent-encoded, a leading dot too; a
  * component over 200 bytes is cut and ends in '~' and 16 hex digits of its
  * SHA-256.  Never leaves its directory.  Two tracks of one task never share a
@@ -269,17 +306,19 @@ void record_name_write(const struct record_name *n, char *out, size_t cap);
 /** What was found of a segment. */
 struct record_found {
 	bool there;	 /* .part or final file */
-	int64_t len;	 /* after trimming to whole frames */
+	int64_t len;	 /* after trimming */
 	uint64_t frames; /* 48 kHz frames in it */
 	char sha256[65];
 };
 
 /**
  * Finish what a crash left of `<spool>/<name>`: trim the .part to the last
- * whole MP3 frame, fdatasync, rename, directory fsync; or look at the final
- * file if the rename had happened.  A .part without one whole frame holds
- * nothing: it counts as not there (an empty one is removed, another stays for
- * the quarantine).  May be repeated, also after a crash inside it.
+ * whole MP3 frame or Ogg page (by the name's end; that page is marked as the
+ * last), fdatasync, rename, directory fsync; or look at the final file if the
+ * rename had happened.  A .part without one whole frame, or without the Ogg
+ * header pages, holds nothing: it counts as not there (an empty one is removed,
+ * another stays for the quarantine).  May be repeated, also after a crash
+ * inside it.
  * Blocks; start-up only.
  * Returns 0 (see found->there) or an errno with `err`.
  */

@@ -2,7 +2,7 @@
  * record/recover.c -- finish a file that a crash left open.
  *
  * WHAT  Looks for the finished file, then for its .part: trims that to whole
- *       MP3 frames and publishes it as a close would have done.
+ *       MP3 frames or Ogg pages and publishes it as a close would have done.
  * WHY   A crash may cut a write anywhere; what plays is kept.
  * DESIGN
  *   - Each step may be repeated: a crash in here leaves one of the states it
@@ -24,9 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "record/disk.h"
-#include "wire/mp3.h"
-
-enum { CHUNK = 64 * 1024 };
+#include "record/salvage.h"
 
 static int fail(struct err *err, int code, const char *what, const char *name)
 {
@@ -37,50 +35,22 @@ static int fail(struct err *err, int code, const char *what, const char *name)
 		       why ? why : "?");
 }
 
-/** Scan the file from its start. */
-static int scan(int fd, struct mp3_scan *s)
+/** Finish the .part, of which something is whole. */
+static int finish_part(int fd, const struct disk_file *d, struct salvage *s,
+		       const char *name, struct err *err)
 {
-	uint8_t *chunk = mem_zalloc(CHUNK);
-	int err = 0;
-	size_t took;
+	const char *what = "salvage";
+	int code = salvage_cut(fd, s);
 
-	if (!chunk)
-		return ENOMEM;
-	do {
-		ssize_t len = pread(fd, chunk, CHUNK, (off_t)s->len);
-
-		if (len < 0 && errno == EINTR) {
-			took = 1;
-			continue;
-		}
-		if (len < 0)
-			err = errno;
-		took = len > 0 ? mp3_scan(s, chunk, (size_t)len) : 0;
-	} while (took && !err);
-	mem_free(chunk);
-	return err;
-}
-
-/** Finish the .part, of which the first s->len bytes are whole frames. */
-static int finish_part(int fd, const struct disk_file *d,
-		       const struct mp3_scan *s, const char *name,
-		       struct err *err)
-{
-	const char *what = "truncate";
-	int code = crash_errno("file.truncate");
-
-	if (!code && ftruncate(fd, (off_t)s->len))
-		code = errno;
 	if (!code)
 		code = disk_publish(fd, d->part, d->path, d->dir, &what);
 	if (code)
 		return fail(err, code, what, name);
-	log_info("file=%s recovered len=%llu", name,
-		 (unsigned long long)s->len);
+	log_info("file=%s recovered len=%lld", name, (long long)s->len);
 	return 0;
 }
 
-/** A .part without a whole frame: only an empty one may go. */
+/** A .part of which nothing is whole: only an empty one may go. */
 static void leave_part(int fd, const struct disk_file *d, const char *name)
 {
 	struct stat st;
@@ -89,7 +59,7 @@ static void leave_part(int fd, const struct disk_file *d, const char *name)
 		log_info("file=%s empty part removed", name);
 		return;
 	}
-	log_warn("file=%s part holds no whole frame, left for the quarantine",
+	log_warn("file=%s part holds nothing whole, left for the quarantine",
 		 name);
 }
 
@@ -117,9 +87,9 @@ static void drop_second_name(int fd, const struct disk_file *d)
 static int look(const struct disk_file *d, const char *name, int fd,
 		bool is_part, struct record_found *found, struct err *err)
 {
-	struct mp3_scan s = {0};
+	struct salvage s;
 	int64_t len;
-	int code = scan(fd, &s);
+	int code = salvage_look(fd, salvage_is_ogg(name), &s);
 
 	if (code)
 		return fail(err, code, "read", name);
@@ -139,8 +109,7 @@ static int look(const struct disk_file *d, const char *name, int fd,
 		return fail(err, code, "read", name);
 	found->there = true;
 	found->len = len;
-	if (s.sample_rate)
-		found->frames = s.frames * SOUND_RATE / s.sample_rate;
+	found->frames = s.frames;
 	return 0;
 }
 
@@ -151,7 +120,7 @@ int record_recover(const char *spool_dir, const char *name,
 	struct disk_file d;
 	bool is_part = false;
 	int fd = -1;
-	int code = disk_init(&d, spool_dir, name, "", 1);
+	int code = disk_init(&d, spool_dir, name, NULL);
 
 	if (code)
 		return fail(err, code, "recover", name);

@@ -51,11 +51,13 @@ void segment_push(struct segment *s)
 		return;
 	if (s->bytes.len)
 		err = record_file_append(s->file, s->bytes.data, s->bytes.len);
-	(void)err; /* EAGAIN: counted there, and silence takes the place */
+	(void)err; /* EAGAIN: counted there, what follows keeps its place */
 	buf_clear(&s->bytes);
 	if (s->gap)
 		record_file_skip(s->file, s->gap);
 	s->gap = 0;
+	if (s->ended)
+		record_file_tell(s->file, s->frames);
 }
 
 void segment_grant(struct segment *s, struct record_file *file)

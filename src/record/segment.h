@@ -9,8 +9,8 @@
 MUST_CHECK struct segment *segment_new(int64_t start_pos, size_t max_waiting);
 
 /**
- * Put whole MP3 frames into it, then silence for `missing` bytes of frames
- * that were lost on the way.  What finds no room becomes silence too.
+ * Put whole MP3 frames or Ogg pages into it, then leave out `missing` bytes of
+ * those that were lost on the way.  What finds no room is left out too.
  */
 void segment_put(struct segment *s, const void *data, size_t len,
 		 uint64_t missing);

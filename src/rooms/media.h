@@ -180,9 +180,7 @@ struct seg {
 	char user[ID_MAX + 1];
 	enum record_mode mode; /* MODE_SINGLE, or MODE_MIXED: user is "0" */
 	int64_t start_ms;
-	uint8_t silent[512]; /* a silent frame, to open the file with */
-	size_t silent_len;
-	uint32_t frame_len, frame_frames;
+	struct track_opening opening; /* of its file */
 
 	/* messages */
 	struct mail begun, granted, ended;

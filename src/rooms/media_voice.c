@@ -106,7 +106,16 @@ static void work(struct media_work *w, int64_t now_us)
 
 void voice_match_decode(struct voice *v)
 {
-	(void)v;
+	bool wanted = false;
+
+	LIST_EACH(&v->parts, l, after)
+	{
+		const struct session *s =
+			CONTAINER_OF(l, struct part, in_voice)->session;
+
+		wanted |= s->has_mixed || s->single.kind != TRACK_OGG_COPY;
+	}
+	input_set_decode(v->input, wanted);
 }
 
 /* ---- opening and closing -------------------------------------------------- */
@@ -135,6 +144,7 @@ static int voice_open(struct voice *v)
 	if (err)
 		goto fail;
 	list_init(&v->parts);
+	voice_match_decode(v);
 	v->work.run = work;
 	media_work_add(m, &v->work, work_before(v->room));
 	list_append(&v->room->voices, &v->in_room);

@@ -1,8 +1,5 @@
 /** rooms/media_writer.c -- a track, and its segments on their way to a file. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <assert.h>
-#include <string.h>
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -60,7 +57,6 @@ static void on_segment_begun(struct segment *segment, void *arg)
 	struct writer *w = arg;
 	struct session *s = w->session;
 	struct seg *seg = mem_zalloc(sizeof(*seg));
-	const uint8_t *silent;
 
 	if (!seg) {
 		log_error("task=%llu user=%s segment lost: out of memory",
@@ -72,11 +68,7 @@ static void on_segment_begun(struct segment *segment, void *arg)
 	seg->start_ms = media_wall_ms(s->media, segment->start_pos);
 	str_copy(seg->user, sizeof(seg->user), w->user);
 	seg->mode = w->mode;
-	silent = track_silent_frame(w->track, &seg->silent_len);
-	assert(seg->silent_len <= sizeof(seg->silent));
-	memcpy(seg->silent, silent, seg->silent_len);
-	seg->frame_len = (uint32_t)seg->silent_len;
-	seg->frame_frames = 1152;
+	seg->opening = *track_opening(w->track);
 	seg->segment = segment;
 	segment->user = seg;
 	list_append(&s->segments, &seg->in_session);

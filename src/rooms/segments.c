@@ -4,7 +4,7 @@
  * The six steps, in this order (docs/ARCHITECTURE.md, life of a segment):
  *
  *	1 SEG_ROW    SeqNo and file name, row `opening`          commit
- *	2 SEG_FILE   .part with a silent frame, fsync            file thread
+ *	2 SEG_FILE   .part with a little silence, fsync          file thread
  *	3 SEG_TELL   row `recording` + event started             commit
  *	4 SEG_SOUND  the media loop gets the file; sound flows
  *	5 SEG_CLOSE  fdatasync, rename, directory fsync          file thread
@@ -209,8 +209,7 @@ static void on_closed(struct record_file *file,
 	} else {
 		seg->row.state = SEG_CLOSED;
 		seg->row.size = result->len;
-		seg->row.frames = (uint64_t)(result->len / seg->frame_len) *
-				  seg->frame_frames;
+		seg->row.frames = result->frames;
 		str_copy(seg->row.sha256, sizeof(seg->row.sha256),
 			 result->sha256);
 	}
@@ -350,8 +349,7 @@ static void on_row_committed(const struct store_result *r, void *arg)
 	struct task *t = task_of(seg);
 	struct record_file_open how = {
 		.name = seg->row.file_name,
-		.first = seg->silent,
-		.first_len = seg->silent_len,
+		.opening = &seg->opening,
 		.loop = t->rooms->loop,
 		.opened = on_opened,
 		.failed = on_file_failed,
@@ -388,6 +386,7 @@ static void fill_row(struct seg *seg)
 		.zone_minutes = t->app->recording.zone_minutes,
 		.seq = tr->next_seq,
 		.again = seg->start_ms / 1000 <= tr->last_start_s,
+		.kind = seg->opening.kind,
 	};
 
 	seg->row = (struct segment_row){

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "record/record.h"
+
 enum { FRAME_LEN = 192, FRAME_FRAMES = 1152 };
 
 /** MPEG-1 layer III, 64 kbit/s, 48 kHz, mono; `fill` tells frames apart. */
@@ -24,6 +26,18 @@ static inline const uint8_t *silent_frame(void)
 
 	make_frame(frame, 0);
 	return frame;
+}
+
+/** What an MP3 file of such frames opens with. */
+static inline const struct track_opening *mp3_opening(void)
+{
+	static struct track_opening o = {.kind = TRACK_MP3,
+					 .placeholder_len =
+						 RECORD_FRAMES_MIN * FRAME_LEN};
+
+	for (int i = 0; i < RECORD_FRAMES_MIN; i++)
+		memcpy(o.bytes + i * FRAME_LEN, silent_frame(), FRAME_LEN);
+	return &o;
 }
 
 #endif

@@ -106,8 +106,7 @@ static void tear_down(struct rig *r)
 static void start_open(struct rig *r)
 {
 	struct record_file_open how = {.name = name,
-				       .first = silent_frame(),
-				       .first_len = FRAME_LEN,
+				       .opening = mp3_opening(),
 				       .loop = r->loop,
 				       .opened = on_opened,
 				       .failed = on_failed,
@@ -161,6 +160,7 @@ static void expect_frames(const struct rig *r, const uint8_t *fills, size_t n)
 	}
 	assert_int_equal(r->heard.close.err, 0);
 	assert_int_equal(r->heard.close.len, n * FRAME_LEN);
+	assert_int_equal(r->heard.close.frames, n * FRAME_FRAMES);
 	assert_int_equal(sig_sha256_hex(got, len, hex), 0);
 	assert_string_equal(r->heard.close.sha256, hex);
 }
@@ -454,8 +454,7 @@ static void many_files_at_once_come_out_whole(void **state)
 		char text[64];
 		uint8_t frame[FRAME_LEN];
 		struct record_file_open how = {.name = text,
-					       .first = silent_frame(),
-					       .first_len = FRAME_LEN,
+					       .opening = mp3_opening(),
 					       .loop = r.loop,
 					       .opened = on_opened,
 					       .failed = on_failed,
@@ -485,8 +484,7 @@ static void record_without_memory(void)
 	struct record_files_config config = {.threads = 2,
 					     .max_queue_bytes = 1 << 20};
 	struct record_file_open how = {.name = name,
-				       .first = silent_frame(),
-				       .first_len = FRAME_LEN,
+				       .opening = mp3_opening(),
 				       .opened = on_opened,
 				       .arg = &r.heard};
 	int err = 0;
@@ -501,6 +499,7 @@ static void record_without_memory(void)
 	if (r.file) {
 		err = record_file_append(r.file, silent_frame(), FRAME_LEN);
 		assert_true(!err || err == EAGAIN);
+		record_file_tell(r.file, FRAME_FRAMES);
 		close_file(&r);
 		assert_int_equal(r.heard.close.err, 0);
 		assert_int_equal(r.heard.close.len, FRAME_LEN);

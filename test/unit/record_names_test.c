@@ -48,6 +48,20 @@ static void the_sample_of_the_page_comes_out_exactly(void **state)
 			    "2023-02-09-16-16-45_446946705284000000_audio.mp3");
 }
 
+static void ogg_files_are_called_so(void **state)
+{
+	struct record_name n = plain("100", "999");
+
+	(void)state;
+	n.kind = TRACK_OGG_COPY;
+	assert_string_equal(name_of(n),
+			    "1400000000_100_999/"
+			    "2023-02-09-16-16-45_446946705284000000_audio.ogg");
+	n.kind = TRACK_OGG_OPUS;
+	n.again = true;
+	assert_string_equal(strrchr(name_of(n), '_'), "_audio.ogg");
+}
+
 static void unsafe_characters_are_percent_encoded(void **state)
 {
 	static const struct {
@@ -178,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_sample_of_the_page_comes_out_exactly),
+		cmocka_unit_test(ogg_files_are_called_so),
 		cmocka_unit_test(unsafe_characters_are_percent_encoded),
 		cmocka_unit_test(a_long_id_is_cut_and_ends_in_its_hash),
 		cmocka_unit_test(names_that_differ_behind_the_cut_differ),
