@@ -40,18 +40,19 @@ static bool is_quiet(const struct ring *ring, const struct timeline *t,
 	return p->stream != t->stream || t->passed;
 }
 
-static void recover(struct ring *ring, const struct stream *stream,
+/* The block is the packet `seq`, if that is missing and there is room. */
+static bool recover(struct ring *ring, const struct stream *stream,
 		    const struct timeline *t, const struct ring_packet *of,
-		    int64_t seq, const struct red_block *b)
+		    int64_t seq, const struct red_block *b, uint32_t frames)
 {
-	const uint32_t frames = sound_packet_frames(b->data, b->len);
 	struct ring_packet *p;
+	bool fits;
 
-	if (frames == 0 || stream_has(stream, seq))
-		return;
+	if (stream_has(stream, seq))
+		return false;
 	p = ring_take(ring);
 	if (!p)
-		return;
+		return false;
 	p->stream = of->stream;
 	p->seq = seq;
 	p->ts = of->ts - b->ts_offset;
@@ -63,10 +64,12 @@ static void recover(struct ring *ring, const struct stream *stream,
 	p->quiet = is_quiet(ring, t, of, p);
 	p->len = (uint32_t)b->len;
 	memcpy(p->payload, b->data, b->len);
-	if (is_free(ring, t, p))
+	fits = is_free(ring, t, p);
+	if (fits)
 		ring_insert(ring, p);
 	else
 		ring_release(ring, p);
+	return fits;
 }
 
 void recover_older(struct ring *ring, const struct stream *stream,
@@ -75,8 +78,13 @@ void recover_older(struct ring *ring, const struct stream *stream,
 {
 	for (size_t i = 1; i <= p->n_older; i++) {
 		const struct red_block *b = &p->red.blocks[p->n_older - i];
+		const uint32_t frames = sound_packet_frames(b->data, b->len);
 
-		if (b->pt == p->pt)
-			recover(ring, stream, t, of, of->seq - (int64_t)i, b);
+		if (b->pt != p->pt || frames == 0 || b->ts_offset < frames)
+			continue;
+		if (!recover(ring, stream, t, of,
+			     of->seq - b->ts_offset / frames, b, frames))
+			(void)recover(ring, stream, t, of, of->seq - (int64_t)i,
+				      b, frames);
 	}
 }

@@ -15,9 +15,10 @@
  * Put the older blocks of a payload into the ring, marked redundant, where
  * their numbers are missing and their turn is to come.
  *
- * The block i places before the last is taken for the packet i numbers before
- * (RFC 2198 says its time only); one whose time lies upon a neighbour's
- * is none of this run and is dropped.  A full ring takes none.
+ * A block says its time, not its number (RFC 2198).  Tried are the number as
+ * many packets before as fit into that time, then as many as there are blocks
+ * from it to the last (a pause lies between).  One whose time lies upon
+ * a neighbour's there is dropped.  A full ring takes none.
  *
  * of   the packet that brought them; in the ring
  */

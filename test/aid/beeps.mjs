@@ -29,8 +29,8 @@ export async function beepsFile(t, channels = 1) {
  * a promise of one.
  * Gives {segments, input_id, sender, pcm}.
  */
-export async function recordOne(server, room, send) {
-  const {port, input_id} = await server.join(room, 'me');
+export async function recordOne(server, room, send, input = {}) {
+  const {port, input_id} = await server.join(room, 'me', input);
   const task = await server.record(room);
   const sender = await send(port);
   const {code} = await sender.done;

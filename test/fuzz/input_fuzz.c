@@ -1,8 +1,10 @@
 /**
  * test/fuzz/input_fuzz.c -- one sender that lies about sequence numbers, time
- * stamps, sound and time of day, against the reorder ring and the timeline.
+ * stamps, copies of what it sent, sound and time of day, against the reorder
+ * ring and the timeline.
  *
- * The input is a list of steps: a byte that says what, and its arguments.
+ * The input is a byte of settings and a list of steps: a byte that says what,
+ * and its arguments.
  * What must hold is what intake.h promises: positions never overlap or go
  * back, are gapless while the mic is on, and never run ahead of wall time by
  * more than a packet and the limit of a jump.
@@ -18,6 +20,10 @@
 enum {
 	STEPS_MAX = 400,
 	AHEAD_MAX = 2 * SOUND_RATE, /* of arrival, by LEAP and a packet */
+	OPUS_PT = 96,
+	RED_PT = 97,
+	LEVEL_EXT = 3,
+	RED_MAX = 15 * 4 + 1 + 16 * 3,
 	START_US = 1000000000
 };
 
@@ -30,7 +36,7 @@ struct steps {
 	uint32_t ts, ssrc;
 	/* what came out */
 	int64_t pos;
-	bool on;
+	bool on, no_pcm;
 };
 
 static void on_chunk(const struct sound_chunk *c, void *arg)
@@ -39,7 +45,8 @@ static void on_chunk(const struct sound_chunk *c, void *arg)
 
 	assert(s->on && c->frames > 0);
 	assert(c->pos == s->pos);
-	assert((c->kind == CHUNK_SILENCE) == (c->pcm == NULL));
+	assert((c->kind == CHUNK_SILENCE || s->no_pcm) == (c->pcm == NULL));
+	assert((c->kind == CHUNK_SOUND) == (c->packet != NULL));
 	s->pos = c->pos + c->frames;
 	assert(s->pos <= sound_pos_of_us(s->now_us) + AHEAD_MAX);
 }
@@ -110,9 +117,56 @@ static void send_rtp(struct steps *s, struct input *in, const struct addr *from,
 	input_packet(in, bytes, sizeof(bytes), from, s->now_us);
 }
 
+/** A packet of RED, its copies `gap` frames apart, with an audio level. */
+static void send_red(struct steps *s, struct input *in, const struct addr *from)
+{
+	static const uint8_t opus[3] = {0xf8, 0xff, 0xfe};
+	const unsigned older = next(s) % 16;
+	const unsigned gap = next(s) % 8 ? 960 : next_number(s, 2);
+	const uint8_t ext[] = {0xbe, 0xde, 0, 1, LEVEL_EXT << 4, next(s), 0, 0};
+	uint8_t bytes[RTP_HEADER_LEN + sizeof(ext) + RED_MAX];
+	struct rtp_packet p = {.pt = RED_PT, .ssrc = s->ssrc};
+	size_t n = RTP_HEADER_LEN + sizeof(ext);
+
+	s->seq = (uint16_t)(s->seq + 1 + next(s) % 4);
+	s->ts += 960 * (1 + next(s) % 4);
+	s->now_us += 20000;
+	p.seq = s->seq;
+	p.ts = s->ts;
+	rtp_write_header(&p, bytes);
+	bytes[0] |= 0x10;
+	memcpy(bytes + RTP_HEADER_LEN, ext, sizeof(ext));
+	for (unsigned k = older; k > 0; k--) {
+		const unsigned offset = k * gap & 0x3fff;
+
+		bytes[n++] = 0x80 | OPUS_PT;
+		bytes[n++] = (uint8_t)(offset >> 6);
+		bytes[n++] = (uint8_t)(offset << 2);
+		bytes[n++] = sizeof(opus);
+	}
+	bytes[n++] = OPUS_PT;
+	for (unsigned k = 0; k <= older; k++, n += sizeof(opus))
+		memcpy(bytes + n, opus, sizeof(opus));
+	input_packet(in, bytes, n, from, s->now_us);
+}
+
+/** What would be sent back is a receiver report. */
+static void send_rtcp(struct steps *s, struct input *in,
+		      const struct addr *from)
+{
+	const uint8_t sr[28] = {0x80, 200, 0, 6, 0, 0, 0, (uint8_t)s->ssrc, 1};
+	uint8_t out[RTCP_REPORT_MAX];
+	struct rtcp back;
+	size_t len;
+
+	input_packet(in, sr, sizeof(sr), from, s->now_us);
+	len = input_report(in, s->now_us, out);
+	assert(len == 0 || !rtcp_parse(out, len, &back));
+}
+
 static void step(struct steps *s, struct input *in, const struct addr *from)
 {
-	switch (next(s) % 8) {
+	switch (next(s) % 12) {
 	case 0:
 		send_raw(s, in, from);
 		break;
@@ -131,6 +185,17 @@ static void step(struct steps *s, struct input *in, const struct addr *from)
 		break;
 	case 5:
 		input_flush(in, sound_pos_of_us(s->now_us));
+		break;
+	case 8:
+	case 9:
+		send_red(s, in, from);
+		break;
+	case 10:
+		send_rtcp(s, in, from);
+		break;
+	case 11:
+		s->no_pcm = next(s) & 1;
+		input_set_decode(in, !s->no_pcm);
 		break;
 	default:
 		s->now_us += 20000;
@@ -158,10 +223,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	};
 	struct addr from;
 	struct input *in;
+	uint8_t settings;
 
 	assert(!addr_parse("192.0.2.7:5004", &from));
-	if (next(&s) & 1)
+	settings = next(&s);
+	if (settings & 1)
 		config.mic_off_us = 2000000;
+	if (settings & 2)
+		config.opus_pt = OPUS_PT;
+	if (settings & 4)
+		config.red_pt = RED_PT;
+	if (settings & 8)
+		config.audio_level_ext = LEVEL_EXT;
 	assert(!input_new(&config, &events, &s, &in));
 	for (int i = 0; i < STEPS_MAX && s.at < s.end; i++)
 		step(&s, in, &from);

@@ -101,9 +101,36 @@ describe('gstreamer', {concurrency: true}, () => {
         assert.equal(m.rtp_lost, relay.dropped);
         assert.equal(m.rtp_duplicate, relay.doubled);
         assert.ok(m.rtp_late < relay.delayed / 2, `${m.rtp_late} late`);
-        assert.ok(m.frames_concealed > 0.8 * relay.dropped * 480);
-        assert.ok(m.frames_concealed <= relay.dropped * 480);
+        // most come out of the packet behind them
+        assert.ok(m.rtp_recovered_fec > relay.dropped / 4, `${m.rtp_recovered_fec}`);
+        assert.equal(m.frames_fec, m.rtp_recovered_fec * 480);
+        const made = m.frames_concealed + m.frames_fec;
+        assert.ok(made > 0.8 * relay.dropped * 480, `${made} frames`);
+        assert.ok(made <= relay.dropped * 480, `${made} frames`);
       }),
+
+      ...[{red_pt: 110, opus_pt: 111}, {}].flatMap((types) => [1, 2].map((distance) =>
+        t.test(`every_20th_packet_lost_costs_nothing_with_red_${distance}_back` +
+          `${types.red_pt ? '' : '_untold'}`, async (t) => {
+          const server = await start();
+          let relay;
+          const r = await recordOne(server, 'room', async (port) => {
+            relay = await startRelay(t, port, (n) => (n % 20 === 5 ? [] : [0]));
+            return gstSend(t, wavSource(beeps), relay.port, 'opusenc',
+              `pt=111 ! rtpredenc pt=110 distance=${distance}`);
+          }, types);
+          checkBeeps(r);
+          const m = await server.metrics();
+          assert.ok(relay.dropped >= 7, `${relay.dropped} of ${relay.sent}`);
+          // untold, what comes before the first whole copy is not known to be RED
+          const early = types.red_pt ? 0 : m.rtp_bad_opus;
+          assert.ok(early <= distance + 1, `${early} packets`);
+          assert.ok(m.rtp_recovered_red >= relay.dropped);
+          assert.ok(m.rtp_recovered_red <= relay.dropped + early);
+          for (const none of ['rtp_lost', 'rtp_bad', 'rtp_late', 'rtp_duplicate',
+            'frames_concealed', 'frames_fec'])
+            assert.equal(m[none], 0, none);
+        }))),
     ]);
     await Promise.all(servers.map((s) => s.stop()));
   });

@@ -226,6 +226,30 @@ static void a_copy_that_lies_upon_another_packet_is_dropped(void **state)
 	tear_down(r);
 }
 
+static void copies_may_be_of_an_earlier_packet_only(void **state)
+{
+	/* of the last but two: a burst of two is no loss at all */
+	static const uint8_t far[] = {0x80 | OPUS_PT, 2880 >> 6,  0,	     1,
+				      OPUS_PT,	      quiet_20ms, quiet_20ms};
+	struct rig *r = set_up_red(OPUS_PT, RED_PT);
+	struct input_stats st;
+
+	(void)state;
+	for (int64_t i = 0; i < 100; i++) {
+		if (i % 20 != 9 && i % 20 != 10)
+			put_payload(r, RED_PT, i, sent_us(r, i), far,
+				    sizeof(far));
+		input_advance(r->in, sent_us(r, i));
+	}
+	input_flush(r->in, INT64_MAX);
+	st = stats_of(r);
+	assert_int_equal(st.recovered_red, 10);
+	assert_int_equal(st.lost + st.late + st.frames_concealed, 0);
+	assert_int_equal(r->ear.n, 1);
+	assert_int_equal(r->ear.end, pos_of(sent_us(r, 100)));
+	tear_down(r);
+}
+
 static void a_pause_before_a_recovered_packet_is_silence(void **state)
 {
 	struct rig *r = set_up_red(OPUS_PT, RED_PT);
@@ -432,6 +456,7 @@ int main(void)
 			copies_of_what_was_before_the_run_are_not_heard),
 		cmocka_unit_test(
 			a_copy_that_lies_upon_another_packet_is_dropped),
+		cmocka_unit_test(copies_may_be_of_an_earlier_packet_only),
 		cmocka_unit_test(a_pause_before_a_recovered_packet_is_silence),
 		cmocka_unit_test(types_that_are_given_are_the_only_ones),
 		cmocka_unit_test(types_that_are_given_need_not_be_dynamic),
