@@ -269,6 +269,9 @@ static void tell_end(struct publish *p)
 	if (st->dropped)
 		buf_printf(&b, "; %llu were lost here",
 			   (unsigned long long)st->dropped);
+	if (st->stood_us)
+		buf_printf(&b, "; was held up here for %lld ms",
+			   (long long)(st->stood_us / CLOCK_US_PER_MS));
 	screen_say(&p->screen, "%s", buf_str(&b));
 	publish_bad_tell(&p->config, st, &net);
 	if (net.len)

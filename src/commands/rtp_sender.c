@@ -262,6 +262,7 @@ static int speak(struct rtp_sender *s, int64_t now_us)
 static void resume(struct rtp_sender *s, int64_t late_us)
 {
 	s->base_us += late_us;
+	s->stats.stood_us += late_us;
 	s->header.ts +=
 		(uint32_t)mic_frames_of_us(late_us, s->config.mic.drift_ppm);
 	s->header.marker = true;

@@ -80,6 +80,7 @@ struct rtp_sender_stats {
 	uint64_t silent;   /* not sent: muted, or in a pause */
 	uint64_t tiny;	   /* sent in a pause */
 	int64_t frozen_us; /* the clock stood */
+	int64_t stood_us;  /* this process was stopped: pauses of its own */
 	uint64_t streams;  /* SSRCs used */
 	struct impair_stats net;
 	int64_t sent_us;       /* sound sent, all rounds together */
