@@ -246,11 +246,12 @@ static int take_number(struct publish_bad *b, const struct bad *o,
 int publish_bad_take(struct publish_bad *b, int val, const char *value,
 		     const char *next, bool *took_next, struct err *e)
 {
-	const struct bad *o = &table[val - PUBLISH_BAD_FIRST];
+	const struct bad *o;
 	struct span span;
 
 	assert(val >= PUBLISH_BAD_FIRST &&
 	       val < PUBLISH_BAD_FIRST + PUBLISH_BAD_N);
+	o = &table[val - PUBLISH_BAD_FIRST];
 	*took_next = false;
 	if (o->kind == FLAG) {
 		number_of(b, o)->given = true;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "wire/rtp.h"
 
 enum {
@@ -70,7 +71,7 @@ size_t rtcp_write_report(const struct rtcp_sender_report *r, const char *name,
 	p = put32(p, r->ssrc);
 	*p++ = SDES_CNAME;
 	*p++ = (uint8_t)name_len;
-	memcpy(p, name, name_len);
+	str_copy((char *)p, sdes_len - HEADER_LEN - 2, name);
 	return SR_LEN + sdes_len;
 }
 
