@@ -103,7 +103,7 @@ static void on_datagram(const struct datagram *d, void *arg)
 	struct rtcp_block block;
 
 	if (s->events.report && s->config.rtcp &&
-	    !rtcp_read_block(d->data, d->len, s->header.ssrc, &block))
+	    !rtcp_sender_read(d->data, d->len, s->header.ssrc, &block))
 		s->events.report(&block, s->arg);
 }
 
@@ -163,14 +163,14 @@ static int report(struct rtp_sender *s, int64_t now_us)
 		.packets = s->stream_packets,
 		.octets = s->stream_octets,
 	};
-	uint8_t datagram[RTCP_REPORT_MAX];
+	uint8_t datagram[RTCP_SENDER_MAX];
 	size_t len;
 	int err;
 
 	if (!s->config.rtcp || now_us < s->report_us)
 		return 0;
 	s->report_us = now_us + RTP_SENDER_REPORT_US;
-	len = rtcp_write_report(&r, "tapeop publish", datagram);
+	len = rtcp_sender_write(&r, "tapeop publish", datagram);
 	err = send_now(s, datagram, len);
 	return err == EAGAIN || err == ENOBUFS ? 0 : err;
 }

@@ -34,7 +34,7 @@
 #include "commands/microphone.h"
 #include "commands/rtp_build.h"
 #include "io/io.h"
-#include "wire/rtcp.h"
+#include "wire/rtcp_sender.h"
 
 enum {
 	RTP_SENDER_LATE_US = 500 * 1000,       /* more is a pause */

@@ -1,12 +1,12 @@
 /**
- * wire/rtcp.h -- reports of senders and receivers (RTCP).
+ * wire/rtcp_sender.h -- a sender's side of RTCP.
  *
  * Nothing here allocates or reads a clock.
  * Source: RFC 3550 section 6.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef WIRE_RTCP_H
-#define WIRE_RTCP_H
+#ifndef WIRE_RTCP_SENDER_H
+#define WIRE_RTCP_SENDER_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,8 +14,8 @@
 #include "base/attr.h"
 
 enum {
-	RTCP_NAME_MAX = 64,   /* bytes of a CNAME */
-	RTCP_REPORT_MAX = 112 /* bytes of a sender's report with its name */
+	RTCP_SENDER_NAME_MAX = 64, /* bytes of a CNAME */
+	RTCP_SENDER_MAX = 112 /* bytes of a sender's report with its name */
 };
 
 /** What a sender says of its stream. */
@@ -40,13 +40,13 @@ struct rtcp_block {
  * Write a sender's report and, as each compound packet must have it, who it
  * comes from.
  *
- * name   1..RTCP_NAME_MAX bytes, the same for the whole session
+ * name   1..RTCP_SENDER_NAME_MAX bytes, the same for the whole session
  *
  * Returns its length.
  */
-MUST_CHECK size_t rtcp_write_report(const struct rtcp_sender_report *r,
+MUST_CHECK size_t rtcp_sender_write(const struct rtcp_sender_report *r,
 				    const char *name,
-				    uint8_t out[RTCP_REPORT_MAX]);
+				    uint8_t out[RTCP_SENDER_MAX]);
 
 /**
  * Find what a compound packet reports of a stream.
@@ -56,7 +56,7 @@ MUST_CHECK size_t rtcp_write_report(const struct rtcp_sender_report *r,
  * Returns 0, ENOENT: nothing; or EBADMSG: not RTCP, or a packet in it is not
  * version 2 or longer than what is there.
  */
-MUST_CHECK int rtcp_read_block(const uint8_t *data, size_t len, uint32_t ssrc,
-			       struct rtcp_block *out);
+MUST_CHECK int rtcp_sender_read(const uint8_t *data, size_t len, uint32_t ssrc,
+				struct rtcp_block *out);
 
 #endif

@@ -1,6 +1,6 @@
-/** test/fuzz/rtcp_fuzz.c -- RTCP from strangers. */
+/** test/fuzz/rtcp_sender_fuzz.c -- RTCP from who should receive us. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "wire/rtcp.h"
+#include "wire/rtcp_sender.h"
 
 #include <assert.h>
 
@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	/* The streams of the corpus. */
 	for (uint32_t ssrc = 5; ssrc <= 9; ssrc++) {
-		if (rtcp_read_block(data, len, ssrc, &b))
+		if (rtcp_sender_read(data, len, ssrc, &b))
 			continue;
 		assert(rtp_is_rtcp(data, len));
 		assert(b.ssrc == ssrc);

@@ -1,6 +1,6 @@
-/** wire/rtcp.c -- reports of senders and receivers (RTCP). */
+/** wire/rtcp_sender.c -- a sender's side of RTCP. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "wire/rtcp.h"
+#include "wire/rtcp_sender.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -47,8 +47,8 @@ static uint8_t *put_header(uint8_t *p, unsigned count, unsigned type,
 				(uint32_t)(len / 4 - 1));
 }
 
-size_t rtcp_write_report(const struct rtcp_sender_report *r, const char *name,
-			 uint8_t out[RTCP_REPORT_MAX])
+size_t rtcp_sender_write(const struct rtcp_sender_report *r, const char *name,
+			 uint8_t out[RTCP_SENDER_MAX])
 {
 	const size_t name_len = strlen(name);
 	/* SSRC, item, its length, the name, at least one 0 */
@@ -56,10 +56,10 @@ size_t rtcp_write_report(const struct rtcp_sender_report *r, const char *name,
 	const uint64_t ms = (uint64_t)r->unix_ms;
 	uint8_t *p = put_header(out, 0, TYPE_SR, SR_LEN);
 
-	static_assert(SR_LEN + HEADER_LEN + 2 + RTCP_NAME_MAX + 4 <=
-			      RTCP_REPORT_MAX,
+	static_assert(SR_LEN + HEADER_LEN + 2 + RTCP_SENDER_NAME_MAX + 4 <=
+			      RTCP_SENDER_MAX,
 		      "room for all");
-	assert(name_len && name_len <= RTCP_NAME_MAX);
+	assert(name_len && name_len <= RTCP_SENDER_NAME_MAX);
 	p = put32(p, r->ssrc);
 	p = put32(p, (uint32_t)(ms / NTP_MS + ntp_of_1970));
 	p = put32(p, (uint32_t)((ms % NTP_MS << 32) / NTP_MS));
@@ -101,8 +101,8 @@ static int find_block(const uint8_t *p, size_t len, uint32_t ssrc,
 	return n ? EBADMSG : ENOENT;
 }
 
-int rtcp_read_block(const uint8_t *data, size_t len, uint32_t ssrc,
-		    struct rtcp_block *out)
+int rtcp_sender_read(const uint8_t *data, size_t len, uint32_t ssrc,
+		     struct rtcp_block *out)
 {
 	if (!rtp_is_rtcp(data, len))
 		return EBADMSG;

@@ -1,6 +1,6 @@
-/** test/unit/wire_rtcp_test.c -- reports of senders and receivers. */
+/** test/unit/wire_rtcp_sender_test.c -- a sender's side of RTCP. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "wire/rtcp.h"
+#include "wire/rtcp_sender.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -29,33 +29,34 @@ static void a_senders_report_is_these_bytes(void **state)
 		0,    0,    1,	  2,			     /* octets */
 		0x81, 202,  0,	  3,	0x11, 0x22, 0x33, 0x44, /* SDES */
 		1,    3,    'a',  'b',	'c',  0,    0,	  0};
-	uint8_t out[RTCP_REPORT_MAX];
+	uint8_t out[RTCP_SENDER_MAX];
 	struct rtcp_block block;
 
 	(void)state;
-	assert_int_equal(rtcp_write_report(&r, "abc", out), sizeof(want));
+	assert_int_equal(rtcp_sender_write(&r, "abc", out), sizeof(want));
 	assert_memory_equal(out, want, sizeof(want));
 	assert_true(rtp_is_rtcp(out, sizeof(want)));
-	assert_int_equal(rtcp_read_block(out, sizeof(want), 0x11223344, &block),
-			 ENOENT);
+	assert_int_equal(
+		rtcp_sender_read(out, sizeof(want), 0x11223344, &block),
+		ENOENT);
 }
 
 static void a_name_of_any_length_is_padded_to_words(void **state)
 {
 	const struct rtcp_sender_report r = {.ssrc = 1};
-	char name[RTCP_NAME_MAX + 1] = "";
+	char name[RTCP_SENDER_NAME_MAX + 1] = "";
 
 	(void)state;
-	for (size_t n = 1; n <= RTCP_NAME_MAX; n++) {
-		uint8_t out[RTCP_REPORT_MAX];
+	for (size_t n = 1; n <= RTCP_SENDER_NAME_MAX; n++) {
+		uint8_t out[RTCP_SENDER_MAX];
 		struct rtcp_block b;
 		size_t len;
 
 		memset(name, 'n', n);
-		len = rtcp_write_report(&r, name, out);
+		len = rtcp_sender_write(&r, name, out);
 		assert_true(len <= sizeof(out) && len % 4 == 0);
 		assert_int_equal(out[len - 1], 0);
-		assert_int_equal(rtcp_read_block(out, len, 1, &b), ENOENT);
+		assert_int_equal(rtcp_sender_read(out, len, 1, &b), ENOENT);
 	}
 }
 
@@ -75,15 +76,17 @@ static void the_block_of_a_stream_is_found(void **state)
 	struct rtcp_block b;
 
 	(void)state;
-	assert_int_equal(rtcp_read_block(compound, sizeof(compound), 7, &b), 0);
+	assert_int_equal(rtcp_sender_read(compound, sizeof(compound), 7, &b),
+			 0);
 	assert_int_equal(b.ssrc, 7);
 	assert_int_equal(b.fraction_lost, 128);
 	assert_int_equal(b.lost, -2);
 	assert_int_equal(b.newest, 0x10002);
 	assert_int_equal(b.jitter, 48);
-	assert_int_equal(rtcp_read_block(compound, sizeof(compound), 5, &b), 0);
+	assert_int_equal(rtcp_sender_read(compound, sizeof(compound), 5, &b),
+			 0);
 	assert_int_equal(b.lost, 1);
-	assert_int_equal(rtcp_read_block(compound, sizeof(compound), 9, &b),
+	assert_int_equal(rtcp_sender_read(compound, sizeof(compound), 9, &b),
 			 ENOENT);
 }
 
@@ -98,7 +101,7 @@ static void every_truncation_is_refused(void **state)
 		assert_non_null(copy);
 		memcpy(copy, compound, n);
 		/* cut between the two it is whole, and says nothing of 7 */
-		assert_int_equal(rtcp_read_block(copy, n, 7, &b),
+		assert_int_equal(rtcp_sender_read(copy, n, 7, &b),
 				 n == 28 ? ENOENT : EBADMSG);
 		free(copy);
 	}
@@ -112,9 +115,9 @@ static void more_blocks_than_fit_are_refused(void **state)
 	(void)state;
 	memcpy(bad, compound, sizeof(bad));
 	bad[28] = 0x83; /* three */
-	assert_int_equal(rtcp_read_block(bad, sizeof(bad), 9, &b), EBADMSG);
+	assert_int_equal(rtcp_sender_read(bad, sizeof(bad), 9, &b), EBADMSG);
 	bad[28] = 0x42; /* version 1 */
-	assert_int_equal(rtcp_read_block(bad, sizeof(bad), 7, &b), EBADMSG);
+	assert_int_equal(rtcp_sender_read(bad, sizeof(bad), 7, &b), EBADMSG);
 }
 
 int main(void)
