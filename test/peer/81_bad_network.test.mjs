@@ -140,4 +140,23 @@ describe('bad_network', {concurrency: true}, () => {
     assert.equal(r.metrics.rtp_lost, 0);
     assert.equal(r.metrics.rtp_stranger, 0);
   });
+
+  test('with_red_nothing_of_a_single_loss_is_made_up', async (t) => {
+    const r = await over(t, {}, '--loss-every', '20', '--red', '1', '--red-pt', '110');
+    checkBeeps(r);
+    assert.equal(network(r).lost, 7);
+    assert.equal(r.metrics.rtp_recovered_red, 7);
+    assert.equal(r.metrics.frames_concealed, 0);
+    assert.equal(r.metrics.rtp_lost, 0);
+  });
+
+  test('with_two_generations_of_red_two_losses_in_a_row_are_whole', async (t) => {
+    const r = await over(t, {}, '--loss', '8', '--burst-loss', '2', '--seed', '9',
+      '--red', '4', '--red-pt', '110', '--audio-level', '1');
+    const {lost} = network(r);
+    assert.ok(lost >= 4, r.out);
+    assert.equal(r.metrics.rtp_recovered_red, lost);
+    assert.equal(r.metrics.frames_concealed, 0);
+    checkBeeps(r);
+  });
 });
