@@ -4,42 +4,16 @@
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "commands/commands.h"
 #include "commands/publish.h"
 #include "commands/rtp_sender.h"
 #include "commands/screen.h"
-#include "wire/event.h"
-
-static const char help[] =
-	"usage: tapeop publish FILE --app ID --room ROOM --user USER "
-	"[options]\n"
-	"       tapeop publish FILE --to ADDRESS:PORT [--loop]\n"
-	"\n"
-	"Let a sound file speak in a room, in real time.  FILE is Ogg Opus\n"
-	"(sent as it is) or WAV (PCM, 16 bit, 8 to 48 kHz, mono or stereo).\n"
-	"\n"
-	"  --app ID       the app's id\n"
-	"  --room ROOM    the room to join; it comes to be with its first "
-	"user\n"
-	"  --user USER    who speaks\n"
-	"  --server URL   the server (env TAPEOP_SERVER, else\n"
-	"                 http://127.0.0.1:8080)\n"
-	"  --token TOKEN  its admin token: env:NAME, file:PATH or the text\n"
-	"                 itself (env:TAPEOP_ADMIN_TOKEN, if that is set)\n"
-	"  --to ADDR      send RTP to this address and port, ask no server\n"
-	"  --via VIA      rtp (whip is not there yet)\n"
-	"  --loop         begin again at the end, until Ctrl-C\n"
-	"  --leave        leave the room at the end (so it is unless --stay)\n"
-	"  --stay         leave the input at the server when it ends\n"
-	"  -h, --help\n";
 
 enum {
 	FILE_MAX = 1 << 30, /* bytes */
@@ -51,15 +25,16 @@ enum {
 	BAR_MAX = 60,
 	NAME_MAX_COLUMNS = 20,
 	LONG_US = 100 * CLOCK_US_PER_S, /* from here on in minutes */
-	TIME_TEXT = 24
+	TIME_TEXT = 24,
+	RTP_MS = 48, /* RTP time */
+	TOLD_MAX = 1024
 };
 
 struct publish {
-	const char *path;
-	const char *name; /* of the file, without its folder */
+	struct publish_wish wish;
 	struct publish_room room;
-	bool has_to, repeat, stay;
 	struct addr to;
+	struct rtp_sender_config config;
 	struct buf file;
 	struct screen screen;
 	struct loop *loop;
@@ -70,130 +45,10 @@ struct publish {
 	int err; /* of the network */
 };
 
-static int usage(const char *why, const char *value)
-{
-	fprintf(stderr, "tapeop publish: %s%s%s; see tapeop publish --help\n",
-		why, value ? ": " : "", value ? value : "");
-	return EXIT_USAGE;
-}
-
 static int failed(const char *what, const char *why)
 {
 	fprintf(stderr, "tapeop publish: %s: %s\n", what, why);
 	return EXIT_FAILED;
-}
-
-/* ---- options --------------------------------------------------------------- */
-
-static int set_app(void *arg, const char *text)
-{
-	struct publish *p = arg;
-
-	return client_app("publish", text, &p->room.app);
-}
-
-static int set_id(const char **to, const char *field, const char *text)
-{
-	struct err e;
-
-	if (event_id_check(text, field, &e))
-		return usage(e.text, NULL);
-	*to = text;
-	return EXIT_DONE;
-}
-
-static int set_room(void *arg, const char *text)
-{
-	struct publish *p = arg;
-
-	return set_id(&p->room.room, "--room", text);
-}
-
-static int set_user(void *arg, const char *text)
-{
-	struct publish *p = arg;
-
-	return set_id(&p->room.user, "--user", text);
-}
-
-static int set_to(void *arg, const char *text)
-{
-	struct publish *p = arg;
-
-	if (addr_parse(text, &p->to) || !addr_port(&p->to))
-		return usage("--to must be an address with a port, like "
-			     "127.0.0.1:41000",
-			     text);
-	p->has_to = true;
-	return EXIT_DONE;
-}
-
-static int set_server(void *arg, const char *url)
-{
-	struct publish *p = arg;
-	struct err e;
-
-	if (http_url_check(url, &e))
-		return usage("--server", e.text);
-	p->room.client.server = url;
-	return EXIT_DONE;
-}
-
-static int set_via(void *arg, const char *text)
-{
-	(void)arg;
-	if (!strcmp(text, "whip"))
-		return usage("--via whip is not there yet; use --via rtp",
-			     NULL);
-	if (strcmp(text, "rtp") != 0)
-		return usage("--via must be rtp", text);
-	return EXIT_DONE;
-}
-
-static int check_options(struct publish *p, int argc, char **argv)
-{
-	const struct publish_room *r = &p->room;
-	const char *slash;
-
-	if (optind >= argc)
-		return usage("FILE is required", NULL);
-	if (optind + 1 < argc)
-		return usage("only one FILE can be sent", argv[optind + 1]);
-	p->path = argv[optind];
-	slash = strrchr(p->path, '/');
-	p->name = slash ? slash + 1 : p->path;
-	if (p->has_to && (r->app || r->room || r->user || r->client.token))
-		return usage("--to asks no server: --app, --room, --user and "
-			     "--token do not go with it",
-			     NULL);
-	if (!p->has_to && (!r->app || !r->room || !r->user))
-		return usage("--app, --room and --user are required (or --to)",
-			     NULL);
-	return -1;
-}
-
-/** Returns -1 to go on, or the exit code. */
-static int read_options(struct publish *p, int argc, char **argv)
-{
-	bool leave = false;
-	const struct client_option options[] = {
-		{.name = "app", .take = set_app},
-		{.name = "room", .take = set_room},
-		{.name = "user", .take = set_user},
-		{.name = "server", .take = set_server},
-		{.name = "token", .value = &p->room.client.token},
-		{.name = "to", .take = set_to},
-		{.name = "via", .take = set_via},
-		{.name = "loop", .flag = &p->repeat},
-		{.name = "leave", .flag = &leave},
-		{.name = "stay", .flag = &p->stay},
-	};
-	int code = client_read_options(argc, argv, help, options,
-				       ARRAY_LEN(options), p);
-
-	if (code < 0 && leave && p->stay)
-		return usage("--leave or --stay, not both", NULL);
-	return code < 0 ? check_options(p, argc, argv) : code;
 }
 
 /* ---- progress ------------------------------------------------------------------ */
@@ -229,7 +84,7 @@ static void draw_progress(struct publish *p, const struct rtp_sender_stats *st)
 {
 	struct screen *sc = &p->screen;
 	const size_t width = screen_width(sc) - 1;
-	size_t name = strlen(p->name);
+	size_t name = strlen(p->wish.name);
 	struct buf numbers, line;
 	size_t rest;
 
@@ -240,7 +95,7 @@ static void draw_progress(struct publish *p, const struct rtp_sender_stats *st)
 		name = NAME_MAX_COLUMNS;
 	rest = width > numbers.len + 2 ? width - numbers.len - 2 : 0;
 	if (rest >= name + 2 + BAR_MIN) {
-		screen_cut(p->name, name, &line);
+		screen_cut(p->wish.name, name, &line);
 		buf_puts(&line, "  ");
 		rest -= name + 2;
 	}
@@ -266,6 +121,17 @@ static void on_ended(int err, void *arg)
 
 	p->err = err;
 	loop_stop(p->loop);
+}
+
+static void on_report(const struct rtcp_block *b, void *arg)
+{
+	struct publish *p = arg;
+
+	screen_say(&p->screen,
+		   "receiver: %.1f %% lost since its last report, %ld in all, "
+		   "jitter %.1f ms",
+		   b->fraction_lost / 2.56, (long)b->lost,
+		   (double)b->jitter / RTP_MS);
 }
 
 static int64_t progress_us(const struct publish *p)
@@ -305,26 +171,32 @@ static void on_signal(int signo, void *arg)
 
 static int read_file(struct publish *p)
 {
-	int err = file_read(p->path, &p->file);
+	int err = file_read(p->wish.path, &p->file);
 
 	if (err == EMSGSIZE)
-		return failed(p->path, "over 1 GiB");
-	return err ? failed(p->path, strerror(err)) : EXIT_DONE;
+		return failed(p->wish.path, "over 1 GiB");
+	return err ? failed(p->wish.path, strerror(err)) : EXIT_DONE;
 }
 
 static int make_sender(struct publish *p)
 {
-	static const struct rtp_sender_events events = {.ended = on_ended};
-	const struct rtp_sender_config c = {
-		.data = p->file.data, .len = p->file.len, .repeat = p->repeat};
-	int err = rtp_sender_new(p->loop, &c, &events, p, &p->sender);
+	static const struct rtp_sender_events events = {.ended = on_ended,
+							.report = on_report};
+	struct rtp_sender_config *c = &p->config;
+	int err;
 
+	*c = (struct rtp_sender_config){.data = p->file.data,
+					.len = p->file.len,
+					.repeat = p->wish.repeat};
+	err = publish_bad_apply(&p->wish.bad, c);
+	if (!err)
+		err = rtp_sender_new(p->loop, c, &events, p, &p->sender);
 	if (err == EBADMSG)
-		return failed(p->path,
+		return failed(p->wish.path,
 			      "neither Ogg Opus nor WAV (PCM, 16 bit, 8 to "
 			      "48 kHz, mono or stereo); ffmpeg -i FILE -c:a "
 			      "libopus NEW.opus makes one");
-	return err ? failed(p->path, strerror(err)) : EXIT_DONE;
+	return err ? failed(p->wish.path, strerror(err)) : EXIT_DONE;
 }
 
 /** Send until the end, an error or a signal. */
@@ -360,14 +232,16 @@ static void tell_begin(struct publish *p)
 	rtp_sender_stats(p->sender, &st);
 	write_time(st.round_us, st.round_us >= LONG_US, length);
 	addr_write(&p->to, to);
-	if (p->has_to)
-		screen_say(&p->screen, "%s, %s%s of %s, is sent to %s", p->name,
-			   length, st.round_us >= LONG_US ? "" : " s",
+	if (p->wish.has_to)
+		screen_say(&p->screen, "%s, %s%s of %s, is sent to %s",
+			   p->wish.name, length,
+			   st.round_us >= LONG_US ? "" : " s",
 			   is_ogg ? "Ogg Opus" : "WAV", to);
 	else
 		screen_say(&p->screen,
 			   "%s, %s%s of %s, is %s in room %s (input %s, %s)",
-			   p->name, length, st.round_us >= LONG_US ? "" : " s",
+			   p->wish.name, length,
+			   st.round_us >= LONG_US ? "" : " s",
 			   is_ogg ? "Ogg Opus" : "WAV", p->room.user,
 			   p->room.room, p->room.input, to);
 }
@@ -377,15 +251,16 @@ static void tell_end(struct publish *p)
 	const struct publish_room *r = &p->room;
 	const struct rtp_sender_stats *st = &p->sent;
 	char length[TIME_TEXT];
-	struct buf b;
+	struct buf b, net;
 
 	buf_init(&b, SCREEN_LINE_MAX);
+	buf_init(&net, TOLD_MAX);
 	buf_printf(&b, "%s%s%s in %llu packets",
 		   p->interrupted ? "interrupted: sent " : "sent ",
 		   write_time(st->sent_us, st->sent_us >= LONG_US, length),
 		   st->sent_us >= LONG_US ? "" : " s",
 		   (unsigned long long)st->packets);
-	if (r->left || (p->stay && !p->has_to))
+	if (r->left || (p->wish.stay && !p->wish.has_to))
 		buf_printf(&b, "; the server took %llu of them",
 			   (unsigned long long)r->taken);
 	if (st->skipped)
@@ -394,12 +269,19 @@ static void tell_end(struct publish *p)
 	if (st->dropped)
 		buf_printf(&b, "; %llu were lost here",
 			   (unsigned long long)st->dropped);
+	if (st->stood_us)
+		buf_printf(&b, "; was held up here for %lld ms",
+			   (long long)(st->stood_us / CLOCK_US_PER_MS));
 	screen_say(&p->screen, "%s", buf_str(&b));
-	if (p->stay && !p->has_to)
+	publish_bad_tell(&p->config, st, &net);
+	if (net.len)
+		screen_say(&p->screen, "%.*s", (int)net.len - 1, buf_str(&net));
+	if (p->wish.stay && !p->wish.has_to)
 		screen_say(&p->screen,
 			   "input %s stays; `tapeop rooms --remove %s --server "
 			   "%s` removes it",
 			   r->input, r->input, r->client.server);
+	buf_fini(&net);
 	buf_fini(&b);
 }
 
@@ -428,7 +310,7 @@ static int leave(struct publish *p)
 	struct err e;
 
 	wait_until_taken(p);
-	if (p->stay || !publish_leave(&p->room, &e))
+	if (p->wish.stay || !publish_leave(&p->room, &e))
 		return EXIT_DONE;
 	fprintf(stderr, "tapeop publish: input %s may still be there: %s\n",
 		p->room.input, e.text);
@@ -441,17 +323,17 @@ static int speak(struct publish *p)
 	struct err e;
 	int code;
 
-	if (!p->has_to && publish_join(&p->room, &p->to, &e)) {
+	if (!p->wish.has_to && publish_join(&p->room, &p->to, &e)) {
 		fprintf(stderr, "tapeop publish: %s\n", e.text);
 		return EXIT_FAILED;
 	}
 	tell_begin(p);
 	code = send_all(p);
-	if (!p->has_to && leave(p))
+	if (!p->wish.has_to && leave(p))
 		code = EXIT_FAILED;
 	tell_end(p);
 	/* With --loop there is no other end. */
-	if (p->interrupted && !p->repeat)
+	if (p->interrupted && !p->wish.repeat)
 		code = EXIT_FAILED;
 	return code;
 }
@@ -478,10 +360,17 @@ static int run(struct publish *p)
 int command_publish(int argc, char **argv)
 {
 	struct publish p = {.room = {.client = {.command = "publish"}}};
-	int code = read_options(&p, argc, argv);
+	const struct publish_wish *w = &p.wish;
+	int code = publish_read_options(&p.wish, argc, argv);
 
 	if (code >= 0)
 		return code;
+	p.to = w->to;
+	p.room.app = w->app;
+	p.room.room = w->room;
+	p.room.user = w->user;
+	p.room.client.server = w->server;
+	p.room.client.token = w->token;
 	buf_init(&p.file, FILE_MAX);
 	screen_init(&p.screen, stdout);
 	code = read_file(&p);

@@ -1,5 +1,5 @@
-/** commands/publish.h -- the room that `tapeop publish` speaks in, by the
- *  server's HTTP API. */
+/** commands/publish.h -- what `tapeop publish` is asked to do, and the room
+ *  that it speaks in, by the server's HTTP API. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef COMMANDS_PUBLISH_H
 #define COMMANDS_PUBLISH_H
@@ -9,7 +9,33 @@
 
 #include "base/attr.h"
 #include "commands/client.h"
+#include "commands/publish_bad.h"
 #include "io/io.h"
+
+/* ---- options ---------------------------------------------------------------- */
+
+/** Text belongs to argv. */
+struct publish_wish {
+	const char *path;
+	const char *name; /* of the file, without its folder */
+	const char *server, *token;
+	uint32_t app;
+	const char *room, *user;
+	bool has_to, repeat, stay, leave;
+	struct addr to;
+	struct publish_bad bad;
+};
+
+/**
+ * Read the options into `w` (all zeros before); what is wrong with them is
+ * said on stderr.
+ *
+ * Returns -1 to go on, or the exit code.
+ */
+MUST_CHECK int publish_read_options(struct publish_wish *w, int argc,
+				    char **argv);
+
+/* ---- the room ---------------------------------------------------------------- */
 
 struct publish_room {
 	/* the wish; none is owned */

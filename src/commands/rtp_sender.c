@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "commands/dice.h"
 #include "sound/sound.h"
 #include "wire/rtp.h"
 
@@ -19,26 +20,46 @@ struct rtp_sender {
 	struct rtp_sender_events events;
 	void *arg;
 	struct sound_source *source;
+	struct sound_decoder *ear; /* NULL: nobody wants levels */
+	struct impair *net;	   /* NULL: a good one */
 	struct udp *udp;
+	struct addr from; /* no_return: the port that is closed */
 	struct timer timer;
 	struct later later;
 	bool freed;
+	struct mic mic;
+	struct rtp_builder build;
+	uint64_t dice;		  /* has_seed: of SSRC and numbers */
 	struct rtp_packet header; /* of the next packet */
+	int64_t start_us;	  /* times of mic and net count from here */
 	int64_t base_us;	  /* when position 0 was or would have been due;
 				     moves with every pause */
 	uint64_t pos;		  /* [frames] of the next packet, all rounds */
 	uint64_t round_pos;	  /* [frames] of it in this round */
 	uint64_t round_frames;	  /* of the file */
-	uint64_t packets, dropped, skipped, round;
+	uint32_t stream_packets;  /* made since the SSRC changed */
+	uint32_t stream_octets;	  /* of their payloads */
+	int64_t report_us;	  /* when the next report is due */
+	struct rtp_sender_stats stats;
 	/* the next packet, which waits for its time; the source's memory */
 	const uint8_t *opus;
 	size_t opus_len; /* 0: the source is at its end */
 	uint32_t frames;
 };
 
+/* What Chromium sends in a pause: first a packet without any sound, then
+ * packets of digital silence (CELT, 20 ms). */
+static const uint8_t tiny[] = {0xf8, 0xff, 0xfe};
+enum { TINY_FIRST_LEN = 1 };
+
 static int64_t us_of_frames(uint64_t frames)
 {
-	return (int64_t)(frames * 1000 / SOUND_FRAMES_PER_MS);
+	return mic_us_of_frames(frames, 0);
+}
+
+static int64_t due_us(const struct rtp_sender *s)
+{
+	return s->base_us + mic_us_of_frames(s->pos, s->config.mic.drift_ppm);
 }
 
 /* ---- the source ------------------------------------------------------------ */
@@ -57,61 +78,223 @@ static int fetch(struct rtp_sender *s)
 	err = sound_source_new(s->config.data, s->config.len, &s->source);
 	if (err)
 		return err;
-	s->round++;
+	s->stats.round++;
 	s->round_pos = 0;
 	return sound_source_next(s->source, &s->opus, &s->opus_len, &s->frames);
 }
 
-/* ---- sending ------------------------------------------------------------------ */
-
-static int send_packet(struct rtp_sender *s)
+/** The level of the next packet [-dBov]; 0 when nobody wants to know. */
+static unsigned listen_to(struct rtp_sender *s)
 {
-	uint8_t datagram[RTP_HEADER_LEN + RTP_SENDER_PACKET_MAX];
-	int err;
+	int16_t pcm[SOUND_PACKET_MAX];
+	uint32_t frames;
 
-	if (s->opus_len > RTP_SENDER_PACKET_MAX) {
-		s->skipped++;
+	if (!s->ear || sound_decode(s->ear, s->opus, s->opus_len, pcm, &frames))
 		return 0;
+	return mic_level(pcm, frames);
+}
+
+/* ---- the wire ----------------------------------------------------------------- */
+
+static void on_datagram(const struct datagram *d, void *arg)
+{
+	/* Reading keeps the socket's queue empty, too. */
+	struct rtp_sender *s = arg;
+	struct rtcp_block block;
+
+	if (s->events.report && s->config.rtcp &&
+	    !rtcp_sender_read(d->data, d->len, s->header.ssrc, &block))
+		s->events.report(&block, s->arg);
+}
+
+static int send_now(struct rtp_sender *s, const void *data, size_t len)
+{
+	int err = 0;
+
+	if (s->config.no_return)
+		err = udp_open(s->loop, &s->from, on_datagram, s, &s->udp);
+	/* Somebody took the port for the moment. */
+	if (err == EADDRINUSE)
+		return EAGAIN;
+	if (!err)
+		err = udp_send(s->udp, &s->to, data, len);
+	if (s->config.no_return) {
+		udp_close(s->udp);
+		s->udp = NULL;
 	}
-	rtp_write_header(&s->header, datagram);
-	memcpy(datagram + RTP_HEADER_LEN, s->opus, s->opus_len);
-	err = udp_send(s->udp, &s->to, datagram, RTP_HEADER_LEN + s->opus_len);
-	s->header.seq++;
-	s->header.marker = false;
+	return err;
+}
+
+static int put_on_wire(struct rtp_sender *s, const void *data, size_t len)
+{
+	int err = send_now(s, data, len);
+
 	/* A full queue loses a packet, as networks do. */
 	if (err && err != EAGAIN && err != ENOBUFS)
 		return err;
 	if (err)
-		s->dropped++;
+		s->stats.dropped++;
 	else
-		s->packets++;
-	if (s->events.packet)
-		s->events.packet(s->opus, s->opus_len, s->arg);
+		s->stats.packets++;
 	return 0;
+}
+
+/** What has come to its end of the way. */
+static int send_arrived(struct rtp_sender *s, int64_t now_us)
+{
+	struct impair_packet p;
+	int err = 0;
+
+	while (s->net && !err && !s->freed &&
+	       impair_take(s->net, now_us - s->start_us, &p))
+		err = put_on_wire(s, p.data, p.len);
+	return err;
+}
+
+static int report(struct rtp_sender *s, int64_t now_us)
+{
+	const int64_t late_us = now_us - due_us(s);
+	const struct rtcp_sender_report r = {
+		.ssrc = s->header.ssrc,
+		.unix_ms = clock_unix_ms(),
+		.ts = s->header.ts +
+		      (uint32_t)mic_frames_of_us(late_us > 0 ? late_us : 0,
+						 s->config.mic.drift_ppm),
+		.packets = s->stream_packets,
+		.octets = s->stream_octets,
+	};
+	uint8_t datagram[RTCP_SENDER_MAX];
+	size_t len;
+	int err;
+
+	if (!s->config.rtcp || now_us < s->report_us)
+		return 0;
+	s->report_us = now_us + RTP_SENDER_REPORT_US;
+	len = rtcp_sender_write(&r, "tapeop publish", datagram);
+	err = send_now(s, datagram, len);
+	return err == EAGAIN || err == ENOBUFS ? 0 : err;
+}
+
+/* ---- sending ------------------------------------------------------------------ */
+
+static int choose_identity(struct rtp_sender *s)
+{
+	struct {
+		uint32_t ssrc, ts;
+		uint16_t seq;
+	} random;
+
+	if (s->config.has_seed) {
+		random.ssrc = (uint32_t)dice_next(&s->dice);
+		random.ts = (uint32_t)dice_next(&s->dice);
+		random.seq = (uint16_t)dice_next(&s->dice);
+	} else if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1) {
+		return EIO;
+	}
+	s->header = (struct rtp_packet){
+		.marker = true,
+		.seq = random.seq,
+		.ts = random.ts,
+		.ssrc = random.ssrc,
+	};
+	s->stream_packets = s->stream_octets = 0;
+	s->stats.streams++;
+	rtp_build_forget(&s->build);
+	return 0;
+}
+
+/** Send this sound, or what stands for it, with the next number. */
+static int send_packet(struct rtp_sender *s, const uint8_t *opus, size_t len,
+		       unsigned level)
+{
+	uint8_t datagram[RTP_BUILD_MAX];
+	const size_t n =
+		rtp_build(&s->build, &s->header, opus, len, level, datagram);
+
+	if (!n) {
+		s->stats.skipped++;
+		return 0;
+	}
+	s->header.seq++;
+	s->header.marker = false;
+	s->stream_packets++;
+	s->stream_octets += (uint32_t)(n - RTP_HEADER_LEN);
+	if (s->config.form.level_id)
+		s->stream_octets -= RTP_BUILD_LEVEL_LEN;
+	if (!s->net)
+		return put_on_wire(s, datagram, n);
+	return impair_put(s->net, due_us(s) - s->start_us,
+			  us_of_frames(s->frames), datagram, n);
+}
+
+/** The next packet's time has come. */
+static int speak(struct rtp_sender *s, int64_t now_us)
+{
+	const int64_t at_us = due_us(s) - s->start_us;
+	const unsigned level = listen_to(s);
+	const bool was_in_pause = s->mic.in_pause;
+	int err = mic_changes(&s->mic, at_us) ? choose_identity(s) : 0;
+
+	if (err)
+		return err;
+	switch (mic_step(&s->mic, at_us, s->frames, level)) {
+	case MIC_SILENT:
+		s->stats.silent++;
+		s->header.marker = true;
+		return 0;
+	case MIC_TINY:
+		s->stats.tiny++;
+		err = send_packet(s, tiny,
+				  was_in_pause ? sizeof(tiny) : TINY_FIRST_LEN,
+				  MIC_LEVEL_NONE);
+		s->header.marker = true;
+		break;
+	case MIC_SEND:
+		err = send_packet(s, s->opus, s->opus_len, level);
+		if (!err && s->events.packet)
+			s->events.packet(s->opus, s->opus_len, s->arg);
+		break;
+	}
+	return err || s->freed ? err : report(s, now_us);
 }
 
 /** We were stopped: go on now, and let the RTP time show the pause. */
 static void resume(struct rtp_sender *s, int64_t late_us)
 {
 	s->base_us += late_us;
-	s->header.ts += (uint32_t)sound_pos_of_us(late_us);
+	s->stats.stood_us += late_us;
+	s->header.ts +=
+		(uint32_t)mic_frames_of_us(late_us, s->config.mic.drift_ppm);
 	s->header.marker = true;
 }
 
-/** Send what is due.  Returns 0 or an errno; `*next_us` is when to come back,
+/** A clock that stands: nothing is due before it goes on. */
+static void freeze(struct rtp_sender *s)
+{
+	const int64_t at_us = due_us(s) - s->start_us;
+	const int64_t stands_us =
+		spans_end(&s->config.mic.freezes, at_us) - at_us;
+
+	s->base_us += stands_us;
+	s->stats.frozen_us += stands_us;
+}
+
+/** Speak what is due.  Returns 0 or an errno; `*next_us` is when to come back,
  *  or when the sound is over (opus_len 0). */
-static int send_due(struct rtp_sender *s, int64_t now_us, int64_t *next_us)
+static int speak_due(struct rtp_sender *s, int64_t now_us, int64_t *next_us)
 {
 	for (;;) {
 		int err;
 
-		*next_us = s->base_us + us_of_frames(s->pos);
+		if (s->opus_len)
+			freeze(s);
+		*next_us = due_us(s);
 		if (*next_us > now_us || s->freed || !s->opus_len)
 			return 0;
 		if (now_us - *next_us > RTP_SENDER_LATE_US)
 			resume(s, now_us - *next_us);
-		err = send_packet(s);
-		if (err)
+		err = speak(s, now_us);
+		if (err || s->freed)
 			return err;
 		s->header.ts += s->frames;
 		s->pos += s->frames;
@@ -126,11 +309,21 @@ static void on_due(struct timer *t, int64_t now_us)
 {
 	struct rtp_sender *s = CONTAINER_OF(t, struct rtp_sender, timer);
 	int64_t next_us;
-	int err = send_due(s, now_us, &next_us);
+	int err = speak_due(s, now_us, &next_us);
+	bool is_more = s->opus_len || next_us > now_us;
 
+	if (!err)
+		err = send_arrived(s, now_us);
 	if (s->freed)
 		return;
-	if (!err && (s->opus_len || next_us > now_us)) {
+	if (s->net && impair_next_us(s->net) != INT64_MAX) {
+		const int64_t arrives_us = s->start_us + impair_next_us(s->net);
+
+		next_us =
+			is_more && next_us < arrives_us ? next_us : arrives_us;
+		is_more = true;
+	}
+	if (!err && is_more) {
 		err = timer_start(t, s->loop, next_us, on_due);
 		if (!err)
 			return;
@@ -140,40 +333,39 @@ static void on_due(struct timer *t, int64_t now_us)
 
 /* ---- life ----------------------------------------------------------------------- */
 
-static void on_datagram(const struct datagram *d, void *arg)
-{
-	/* Nothing is expected; reading keeps the socket's queue empty. */
-	(void)d;
-	(void)arg;
-}
-
 static int open_socket(struct rtp_sender *s)
 {
 	struct addr at;
+	int err;
 
 	if (addr_parse(s->to.sa.sa_family == AF_INET6 ? "[::]:0" : "0.0.0.0:0",
 		       &at))
 		return EINVAL;
-	return udp_open(s->loop, &at, on_datagram, s, &s->udp);
+	err = udp_open(s->loop, &at, on_datagram, s, &s->udp);
+	if (err || !s->config.no_return)
+		return err;
+	udp_addr(s->udp, &s->from);
+	udp_close(s->udp);
+	s->udp = NULL;
+	return 0;
 }
 
-static int choose_identity(struct rtp_sender *s)
+static int make_parts(struct rtp_sender *s)
 {
-	struct {
-		uint32_t ssrc, ts;
-		uint16_t seq;
-	} random;
+	const struct rtp_sender_config *c = &s->config;
+	int err = sound_source_new(c->data, c->len, &s->source);
 
-	if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1)
-		return EIO;
-	s->header = (struct rtp_packet){
-		.marker = true,
-		.pt = RTP_SENDER_TYPE,
-		.seq = random.seq,
-		.ts = random.ts,
-		.ssrc = random.ssrc,
-	};
-	return 0;
+	if (err)
+		return err;
+	s->round_frames = sound_source_frames(s->source);
+	mic_init(&s->mic, &s->config.mic);
+	rtp_build_init(&s->build, &c->form);
+	s->dice = c->net.seed;
+	if (mic_needs_level(&c->mic) || c->form.level_id)
+		err = sound_decoder_new(&s->ear);
+	if (!err && impair_is_wanted(&c->net))
+		err = impair_new(&c->net, &s->net);
+	return err;
 }
 
 int rtp_sender_new(struct loop *loop, const struct rtp_sender_config *config,
@@ -189,11 +381,9 @@ int rtp_sender_new(struct loop *loop, const struct rtp_sender_config *config,
 	s->config = *config;
 	s->events = *events;
 	s->arg = arg;
-	err = sound_source_new(config->data, config->len, &s->source);
-	if (!err) {
-		s->round_frames = sound_source_frames(s->source);
+	err = make_parts(s);
+	if (!err)
 		err = fetch(s);
-	}
 	if (!err && !s->opus_len)
 		err = EBADMSG;
 	if (!err)
@@ -202,6 +392,10 @@ int rtp_sender_new(struct loop *loop, const struct rtp_sender_config *config,
 		rtp_sender_free(s);
 		return err;
 	}
+	if (config->has_seq)
+		s->header.seq = config->seq;
+	if (config->has_ts)
+		s->header.ts = config->ts;
 	*out = s;
 	return 0;
 }
@@ -212,25 +406,23 @@ int rtp_sender_start(struct rtp_sender *s, const struct addr *to,
 	const int64_t now_us = loop_now_us(s->loop);
 	int err;
 
-	assert(!s->udp);
+	assert(!s->start_us);
 	s->to = *to;
-	s->base_us = start_us > now_us ? start_us : now_us;
+	s->start_us = start_us > now_us ? start_us : now_us;
+	s->base_us = s->start_us;
 	err = open_socket(s);
 	return err ? err : timer_start(&s->timer, s->loop, s->base_us, on_due);
 }
 
 void rtp_sender_stats(const struct rtp_sender *s, struct rtp_sender_stats *out)
 {
-	*out = (struct rtp_sender_stats){
-		.packets = s->packets,
-		.dropped = s->dropped,
-		.skipped = s->skipped,
-		.sent_us = us_of_frames(s->pos),
-		.round_sent_us = us_of_frames(s->round_pos),
-		.round_us = us_of_frames(s->round_frames),
-		.round = s->round,
-		.ssrc = s->header.ssrc,
-	};
+	*out = s->stats;
+	out->sent_us = us_of_frames(s->pos);
+	out->round_sent_us = us_of_frames(s->round_pos);
+	out->round_us = us_of_frames(s->round_frames);
+	out->ssrc = s->header.ssrc;
+	if (s->net)
+		impair_stats(s->net, &out->net);
 }
 
 static void free_later(struct later *later)
@@ -238,6 +430,8 @@ static void free_later(struct later *later)
 	struct rtp_sender *s = CONTAINER_OF(later, struct rtp_sender, later);
 
 	sound_source_free(s->source);
+	sound_decoder_free(s->ear);
+	impair_free(s->net);
 	mem_free(s);
 }
 

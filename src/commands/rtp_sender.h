@@ -14,6 +14,12 @@
  *   - SSRC, first sequence number and first time stamp are random (RFC 3550
  *     section 5.1); the clock is 48 kHz whatever the file has (RFC 7587
  *     section 4.1).
+ *   - What a sender may do (clock, pauses, other streams) is decided in
+ *     microphone.h, the form of its packets in rtp_build.h, and what the
+ *     network does to them in impair.h.  All of it counts time from the start,
+ *     by when packets are due, not by when a timer came: with a seed the same
+ *     bytes leave in the same order.
+ *   - RTCP is not harmed by the network.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef COMMANDS_RTP_SENDER_H
@@ -24,36 +30,59 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "commands/impair.h"
+#include "commands/microphone.h"
+#include "commands/rtp_build.h"
 #include "io/io.h"
+#include "wire/rtcp_sender.h"
 
 enum {
-	RTP_SENDER_TYPE = 111,		 /* payload type, dynamic */
-	RTP_SENDER_LATE_US = 500 * 1000, /* more is a pause */
-	RTP_SENDER_PACKET_MAX = 2036	 /* bytes of Opus: servers take 2048 */
+	RTP_SENDER_LATE_US = 500 * 1000,       /* more is a pause */
+	RTP_SENDER_REPORT_US = 5 * 1000 * 1000 /* between two reports */
 };
 
 struct rtp_sender;
 
+/** All zeros but the sound: an ordinary sender on a good network. */
 struct rtp_sender_config {
 	const void *data; /* len bytes of Ogg Opus or WAV; must live as long
 			     as the sender */
 	size_t len;	  /* [bytes] */
 	bool repeat;	  /* begin again at the end, for ever */
+	struct rtp_form form;
+	struct mic_config mic;
+	struct impair_config net;
+	bool has_seed; /* SSRC and numbers come from net.seed, too */
+	bool has_seq, has_ts;
+	uint16_t seq; /* the first one's */
+	uint32_t ts;
+	/** Send from a port that is closed but for the moment of sending:
+	 *  whoever answers is told "port unreachable". */
+	bool no_return;
+	bool rtcp; /* send reports to the same address, and read those back */
 };
 
 struct rtp_sender_events {
-	/** One packet's time has come, and it was sent.  May be NULL. */
+	/** This sound's time has come, and it was sent.  May be NULL. */
 	void (*packet)(const uint8_t *opus, size_t len, void *arg);
-	/** All was sent, and the last packet's time is over (err 0); or the
+	/** All was sent, nothing is on its way here any more, and the last
+	 *  packet's time is over (err 0); or the
 	 *  network refused (errno).  The sender may be freed inside. */
 	void (*ended)(int err, void *arg);
+	/** The receiver reports of our stream.  May be NULL. */
+	void (*report)(const struct rtcp_block *block, void *arg);
 };
 
 struct rtp_sender_stats {
-	uint64_t packets;      /* handed to the network */
-	uint64_t dropped;      /* the queue to the network was full */
-	uint64_t skipped;      /* over RTP_SENDER_PACKET_MAX: no server takes
-				  them */
+	uint64_t packets;  /* handed to the network */
+	uint64_t dropped;  /* the queue to the network was full */
+	uint64_t skipped;  /* over RTP_BUILD_MAX: no server takes them */
+	uint64_t silent;   /* not sent: muted, or in a pause */
+	uint64_t tiny;	   /* sent in a pause */
+	int64_t frozen_us; /* the clock stood */
+	int64_t stood_us;  /* this process was stopped: pauses of its own */
+	uint64_t streams;  /* SSRCs used */
+	struct impair_stats net;
 	int64_t sent_us;       /* sound sent, all rounds together */
 	int64_t round_sent_us; /* sound sent of this round */
 	int64_t round_us;      /* length of the file */

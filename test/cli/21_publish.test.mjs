@@ -28,13 +28,34 @@ async function wav(t, {hz = 440, seconds = 2, rate = 44100, channels = 2, codec 
 async function listen(t) {
   const socket = dgram.createSocket('udp4');
   const packets = [];
-  socket.on('message', (m) => packets.push({
-    version: m[0], marker: m[1] >> 7, type: m[1] & 0x7f, seq: m.readUInt16BE(2),
-    ts: m.readUInt32BE(4), ssrc: m.readUInt32BE(8), payload: m.subarray(12),
-    at: process.hrtime.bigint()}));
+  const reports = [];
+  const got = {packets, reports, socket};
+  socket.on('message', (m, from) => {
+    got.from = from;
+    if (m[1] >= 192 && m[1] <= 223)
+      return reports.push(m);
+    packets.push({
+      version: m[0], marker: m[1] >> 7, type: m[1] & 0x7f, seq: m.readUInt16BE(2),
+      ts: m.readUInt32BE(4), ssrc: m.readUInt32BE(8), payload: m.subarray(12),
+      at_ms: Number(process.hrtime.bigint()) / 1e6});
+  });
   await new Promise((done) => socket.bind(0, '127.0.0.1', done));
   t.after(() => socket.close());
-  return {packets, to: `127.0.0.1:${socket.address().port}`};
+  got.to = `127.0.0.1:${socket.address().port}`;
+  return got;
+}
+
+/** Publish to a socket, to the end: what came, when the command began, and what
+ *  it said.  Once more where this machine stood still: then packets moved. */
+async function heard(t, file, ...more) {
+  for (;;) {
+    const got = await listen(t);
+    got.began_ms = Number(process.hrtime.bigint()) / 1e6;
+    const p = await command(t, ['publish', file, '--to', got.to, ...more]);
+    assert.equal(p.code, 0, p.text);
+    if (!/held up here/.test(p.out))
+      return {...got, out: p.out};
+  }
 }
 
 /** Publish while the room is recorded: the segments, and how publish ended. */
@@ -129,6 +150,7 @@ describe('publish', {concurrency: true}, () => {
     assert.ok(packets.every((k) => k.ssrc === packets[0].ssrc));
     p.child.kill('SIGINT');
     assert.deepEqual(await p.exit, {code: 0, signal: null}, 'with --loop it is the only end');
+    assert.match(p.out, /held up here for \d{4,} ms/);
   });
 
   test('publish_leaves_no_input_behind_when_it_is_interrupted', async (t) => {
@@ -178,6 +200,164 @@ describe('publish', {concurrency: true}, () => {
     await s.stop();
   });
 
+  test('publish_loses_each_20th_and_wraps_its_numbers', async (t) => {
+    const n = oggPackets(speech).length;
+    const {packets, out} = await heard(t, speech, '--loss-every', '20', '--seq', '65530',
+      '--ts', '4294966000', '--pt', '97');
+    const seqs = Array.from({length: n}, (_, i) => i + 1).filter((i) => i % 20)
+      .map((i) => (65529 + i) & 0xffff);
+    assert.deepEqual(packets.map((k) => k.seq), seqs);
+    assert.equal(packets[0].ts, 4294966000);
+    assert.ok(packets[2].ts < 1000, 'the time stamp wraps');
+    assert.ok(packets.every((k) => k.type === 97));
+    const lost = Math.floor(n / 20);
+    assert.match(out, new RegExp(`in ${n - lost} packets`));
+    assert.match(out, new RegExp(`network: of ${n} packets ${lost} lost, 0 reordered, ` +
+      '0 duplicated, 0 stalled\n'));
+  });
+
+  test('publish_makes_the_same_bad_network_with_the_same_seed', async (t) => {
+    const bad = ['--loss', '10%', '--burst-loss', '3', '--reorder', '10', '--duplicate', '10.5'];
+    const [a, b, c] = await Promise.all([['--seed', '5'], ['--seed', '5'], []]
+      .map((more) => heard(t, speech, ...bad, ...more)));
+    const bytes = (got) => got.packets.map((k) => `${k.ssrc} ${k.seq} ${k.payload.toString('hex')}`)
+      .sort();
+    assert.deepEqual(bytes(a), bytes(b));
+    assert.notDeepEqual(bytes(a), bytes(c));
+    const facts = (got) => /of (\d+) packets (\d+) lost, (\d+) reordered, (\d+) duplicated, 0 stalled; --seed (\d+)/
+      .exec(got.out).slice(1).map(Number);
+    const [n, lost, reordered, duplicated, seed] = facts(a);
+    assert.equal(seed, 5);
+    assert.equal(n, oggPackets(speech).length);
+    assert.ok(lost > 0 && reordered > 0 && duplicated > 0, a.out);
+    assert.equal(a.packets.length, n - lost + duplicated);
+    assert.equal(new Set(a.packets.map((k) => k.seq)).size, n - lost);
+    assert.ok(a.packets.some((k, i) => i && ((k.seq - a.packets[i - 1].seq) & 0x8000)),
+      'one was overtaken');
+    // the seed that was told gives the same once more
+    const d = await heard(t, speech, ...bad, '--seed', String(facts(c)[4]));
+    assert.deepEqual(facts(d), facts(c));
+  });
+
+  test('publish_delays_and_stalls_what_it_sends', async (t) => {
+    const got = await heard(t, speech, '--delay', '700ms', '--stall', '2s,1s');
+    got.packets.forEach((k, i) => assert.equal(k.seq, (got.packets[0].seq + i) & 0xffff));
+    // what would leave from 2 s on leaves at 3 s; it may be read later, not earlier
+    const at_ms = (i) => got.packets[i].at_ms - got.began_ms;
+    assert.ok(at_ms(0) >= 700, `${at_ms(0)}`);
+    assert.ok(at_ms(65) >= 3000, `${at_ms(65)}`);
+    const [, stalled] = /(\d+) stalled/.exec(got.out);
+    assert.equal(Number(stalled), 50);
+  });
+
+  test('publish_freezes_mutes_pauses_and_begins_another_stream', async (t) => {
+    const file = await wav(t, {seconds: 3});
+    const [frozen, muted, paused, changed] = await Promise.all([
+      ['--freeze', '500ms,1s'], ['--mute', '500ms,1s'], ['--dtx', '500ms,1s'],
+      ['--ssrc-change', '500ms', '--ssrc-change', '1s'],
+    ].map((more) => heard(t, file, ...more)));
+    const steps = (got) => got.packets.map((k, i, all) => i ? (k.ts - all[i - 1].ts) >>> 0 : 960);
+    for (const got of [frozen, muted, paused])
+      got.packets.forEach((k, i) => assert.equal(k.seq, (got.packets[0].seq + i) & 0xffff));
+    assert.equal(frozen.packets.length, 150);
+    assert.ok(steps(frozen)[25] < 48000, 'its clock stands');
+    assert.ok(frozen.packets[25].at_ms - frozen.began_ms >= 1500, 'and so does it');
+    assert.match(frozen.out, /sender: 0 packets not sent, 0 tiny ones, 1000 ms frozen, 1 SSRCs/);
+    assert.equal(muted.packets.length, 100);
+    assert.ok(steps(muted)[25] >= 51 * 960, 'its clock goes on');
+    assert.equal(muted.packets[25].marker, 1);
+    assert.match(muted.out, /sender: 50 packets not sent/);
+    assert.equal(paused.packets.length, 103);
+    assert.deepEqual(paused.packets.slice(25, 28).map((k) => k.payload.toString('hex')),
+      ['f8', 'f8fffe', 'f8fffe']);
+    assert.ok(steps(paused)[26] >= 20 * 960);
+    assert.equal(changed.packets.length, 150);
+    assert.deepEqual([0, 25, 50].map((i) => changed.packets[i].marker), [1, 1, 1]);
+    const ssrcs = changed.packets.map((k) => k.ssrc);
+    assert.equal(new Set(ssrcs).size, 3);
+    assert.ok(ssrcs[24] !== ssrcs[25] && ssrcs[49] !== ssrcs[50]);
+  });
+
+  test('publish_pauses_by_itself_where_it_is_quiet', async (t) => {
+    const file = path.join(tempDir(t), 'quiet.wav');
+    await tool('ffmpeg', ['-nostdin', '-loglevel', 'error', '-f', 'lavfi', '-i',
+      "aevalsrc='0.5*sin(2*PI*440*t)*(lt(t,1)+gt(t,3))':s=48000:d=4", file]);
+    const {packets, out} = await heard(t, '--dtx', file, '--audio-level', '3');
+    const level = (k) => k.payload.readUInt8(5);
+    const tiny = packets.filter((k) => k.payload.length <= 8 + 3);
+    // 1 s, then 200 ms more, then one each 400 ms of 1.8 s
+    assert.equal(tiny.length, 5, out);
+    assert.ok(packets.length < 50 + 15 + 5 + 52, `${packets.length} packets`);
+    assert.ok(packets.every((k) => k.version === 0x90 &&
+      k.payload.subarray(0, 4).equals(Buffer.from([0xbe, 0xde, 0, 1])) &&
+      k.payload[4] === 0x30));
+    assert.ok(tiny.every((k) => level(k) === 127));
+    assert.ok(level(packets[25]) >= 0x80 + 7 && level(packets[25]) <= 0x80 + 11, 'a sine of -9 dB');
+  });
+
+  test('publish_sends_the_sound_before_once_more', async (t) => {
+    const sent = oggPackets(speech);
+    const {packets} = await heard(t, speech, '--red', '2');
+    assert.equal(packets.length, sent.length);
+    packets.forEach((k, i) => {
+      assert.equal(k.type, 63);
+      const older = [i - 2, i - 1].filter((j) => j >= 0);
+      const heads = older.map((j) => {
+        const b = Buffer.alloc(4);
+        b.writeUInt32BE((0xef000000 | ((k.ts - packets[j].ts) >>> 0) << 10 |
+          sent[j].length) >>> 0);
+        return b;
+      });
+      assert.ok(k.payload.equals(Buffer.concat([...heads, Buffer.from([0x6f]),
+        ...older.map((j) => sent[j]), sent[i]])), `packet ${i}`);
+    });
+  });
+
+  test('publish_reports_and_shows_what_is_reported', async (t) => {
+    const got = await listen(t);
+    const p = background(t, ['publish', speech, '--to', got.to, '--loop', '--rtcp']);
+    const report = await until('a report', () => got.reports[0]);
+    const {ssrc} = await until('a packet', () => got.packets[0]);
+    assert.equal(report.readUInt16BE(0), 0x80c8);
+    assert.equal(report.readUInt32BE(4), ssrc);
+    assert.ok(Math.abs(report.readUInt32BE(8) - 2208988800 - Date.now() / 1000) < 60);
+    assert.equal(report.readUInt32BE(20), 1, 'one packet so far');
+    assert.equal(report.readUInt16BE(28), 0x81ca, 'and who it is');
+    const answer = Buffer.alloc(32);
+    answer.writeUInt32BE(0x81c90007, 0);
+    answer.writeUInt32BE(ssrc, 8);
+    answer.writeUInt32BE(0x80000007, 12); // half of it, 7
+    answer.writeUInt32BE(96, 20);
+    await until('it says so', () => {
+      got.socket.send(answer, got.from.port, '127.0.0.1');
+      return /receiver: 50\.0 % lost since its last report, 7 in all, jitter 2\.0 ms/.test(p.out);
+    });
+    await until('another report', () => got.reports.length > 1);
+    p.child.kill('SIGINT');
+    await p.exit;
+  });
+
+  test('publish_without_a_way_back_has_a_closed_port', async (t) => {
+    const got = await listen(t);
+    const p = background(t, ['publish', speech, '--to', got.to, '--loop', '--no-return']);
+    await until('it sends', () => got.packets.length > 3);
+    const back = dgram.createSocket('udp4');
+    let refused;
+    back.on('error', (e) => (refused = e.code));
+    await new Promise((done) => back.connect(got.from.port, '127.0.0.1', done));
+    await until('its port refuses', () => {
+      back.send('x', () => {});
+      return refused;
+    });
+    back.close();
+    assert.equal(refused, 'ECONNREFUSED');
+    const n = got.packets.length;
+    await until('it goes on', () => got.packets.length > n + 10);
+    got.packets.forEach((k, i) => assert.equal(k.seq, (got.packets[0].seq + i) & 0xffff));
+    p.child.kill('SIGINT');
+    assert.deepEqual(await p.exit, {code: 0, signal: null});
+  });
+
   test('publish_shows_a_bar_on_a_terminal', async (t) => {
     const {to} = await listen(t);
     const file = await wav(t, {seconds: 1});
@@ -220,6 +400,37 @@ describe('publish', {concurrency: true}, () => {
       [2, /--user/, [speech, '--user', '..']],
       [2, /--to must be an address with a port/, [speech, '--to', '127.0.0.1']],
       [2, /--server/, [speech, '--server', 'ftp://x']],
+      [2, /--loss must be a percentage from 0 to 100: 101;/, [speech, ...to, '--loss', '101']],
+      [2, /--loss .*: -1;/, [speech, ...to, '--loss', '-1']],
+      [2, /--loss .*: 1\.;/, [speech, ...to, '--loss', '1.']],
+      [2, /--loss needs a value/, [speech, ...to, '--loss']],
+      [2, /--loss-every must be a whole number from 1 to/, [speech, ...to, '--loss-every', '0']],
+      [2, /--burst-loss needs --loss/, [speech, ...to, '--burst-loss', '3']],
+      [2, /--loss must be at most 75 with --burst-loss 3/,
+        [speech, ...to, '--burst-loss', '3', '--loss', '76']],
+      [2, /--reorder .* from 0 to 100: x;/, [speech, ...to, '--reorder', 'x']],
+      [2, /--duplicate .* from 0 to 100/, [speech, ...to, '--duplicate', '1000']],
+      [2, /--delay must be a time like 120ms from 0s to 10s/, [speech, ...to, '--delay', '11s']],
+      [2, /--jitter .* from 0s to 10s/, [speech, ...to, '--jitter', '1 s']],
+      [2, /--drift .* from -1000 to 1000/, [speech, ...to, '--drift', '-1001']],
+      [2, /--stall must be two times AT,LEN .* LEN 1ms to 60s/, [speech, ...to, '--stall', '3s']],
+      [2, /--stall .*60s/, [speech, ...to, '--stall', '3s,61s']],
+      [2, /--stall at most 16 times/, [speech, ...to, ...Array(17).fill('--stall=1s,1s')]],
+      [2, /--freeze .*1h/, [speech, ...to, '--freeze', '3s,0s']],
+      [2, /--mute .*24h/, [speech, ...to, '--mute', '2d,1s']],
+      [2, /--dtx .*AT,LEN/, [speech, ...to, '--dtx=3']],
+      [2, /--ssrc-change .* from 0s to 24h/, [speech, ...to, '--ssrc-change', '3']],
+      [2, /--seq .* from 0 to 65535/, [speech, ...to, '--seq', '65536']],
+      [2, /--ts .* from 0 to 4294967295/, [speech, ...to, '--ts', '4294967296']],
+      [2, /--red .* from 1 to 8/, [speech, ...to, '--red', '9']],
+      [2, /--red-pt needs --red/, [speech, ...to, '--red-pt', '100']],
+      [2, /--red-pt must not be 64 to 95/, [speech, ...to, '--red', '1', '--red-pt', '64']],
+      [2, /--red-pt must not be the type of Opus, 111/,
+        [speech, ...to, '--red', '1', '--red-pt', '111']],
+      [2, /--pt .* from 96 to 127/, [speech, ...to, '--pt', '0']],
+      [2, /--audio-level .* from 1 to 14/, [speech, ...to, '--audio-level', '15']],
+      [2, /--seed .* from 0 to 4294967295/, [speech, ...to, '--seed', '-1']],
+      [2, /--rtcp does not go with it/, [speech, ...to, '--rtcp', '--no-return']],
     ];
     for (const [code, why, args] of cases) {
       const p = await command(t, ['publish', ...args]);
