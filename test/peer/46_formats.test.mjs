@@ -103,8 +103,10 @@ describe('formats', {concurrency: true}, () => {
         seam.set(a.subarray(a.length - RATE / 4));
         seam.set(b.subarray(0, RATE / 4), RATE / 4);
         assert.ok(level(seam) > 0.05);
-        const {share} = tone(seam, [440]);
-        assert.ok(share > 0.995, `${user} ${i}: ${share} of the seam is the tone`);
+        // drift is followed by up to 0.07 %: 0.3 Hz
+        const near = Array.from({length: 13}, (_, k) => 439.7 + k * 0.05);
+        const {share} = tone(seam, near);
+        assert.ok(share > 0.99, `${user} ${i}: ${share} of the seam is the tone`);
       }
     }
     await server.stop();
