@@ -91,6 +91,7 @@ static void info_of(const struct member *m, struct input_info *out)
 			atomic_load_explicit(&v->packets, memory_order_relaxed),
 		.lost = atomic_load_explicit(&v->lost, memory_order_relaxed),
 		.created_ms = m->row.created_ms,
+		.warning = warn_of(m),
 		.opus_pt = m->row.opus_pt,
 		.red_pt = m->row.red_pt,
 		.audio_level_ext = m->row.audio_level_ext,
@@ -319,6 +320,7 @@ static void on_voice_answered(struct voice *v)
 		return;
 	}
 	m->state = MEMBER_OPEN;
+	m->since_us = clock_now_us();
 	if (m->row_done)
 		log_info("app=%" PRIu32 " room=%s user=%s input=%" PRIu64
 			 " resumed port=%d",
@@ -518,6 +520,7 @@ void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
 	}
 	if (m->mic_disabled == on) {
 		m->mic_disabled = !on;
+		m->since_us = clock_now_us();
 		wish(m);
 		log_info("room=%s user=%s input=%" PRIu64 " mic %s",
 			 m->row.room, m->row.user, id, on ? "on" : "off");

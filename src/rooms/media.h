@@ -95,8 +95,11 @@ struct voice {
 	/* any thread, relaxed */
 	_Atomic uint64_t packets, lost;
 	_Atomic bool mic_on;
+	_Atomic bool has_left;	     /* RTCP BYE, and no packet since */
 	_Atomic int64_t packet_us;   /* monotonic, of the last one, 0: none */
 	_Atomic int64_t heard_us;    /* of the last sound above -60 dBFS */
+	_Atomic int64_t seen_us;     /* all of these are as of then; stored
+					after them, 0: never yet */
 	_Atomic uint64_t sender_ip4; /* address << 16 | port, 0: none */
 
 	/* media thread */
@@ -107,7 +110,8 @@ struct voice {
 	struct rtp_port *port;
 	int64_t taken_us; /* its port was read */
 	int64_t heard_pos;
-	struct link parts; /* of the running sessions */
+	uint64_t byes, packets_then; /* of the stats published last */
+	struct link parts;	     /* of the running sessions */
 };
 
 /** A running task on its media loop, both sides. */
