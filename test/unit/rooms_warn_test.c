@@ -233,7 +233,7 @@ static void measured(struct stage *st, int64_t free_bytes)
 {
 	/* no worker measures for the next hour */
 	warn_on_measured(st->r, free_bytes,
-			 loop_now_us(st->loop) + 3600 * CLOCK_US_PER_S);
+			 loop_now_us(st->loop) + 3600LL * CLOCK_US_PER_S);
 }
 
 static void each_fall_of_the_free_space_is_told_once(void **state)
