@@ -203,10 +203,10 @@ struct seg {
 	struct segment_row row;
 	struct record_file *open_file;
 	struct timer retry;
-	bool file_failed, has_ended, no_file;
+	enum seg_step retried; /* whose commit failed: it may have been made */
+	bool no_file;
 	char reason[32];
 	char reason_text[REASON_MAX];
-	int64_t file_len;
 	bool tells_upload; /* its write tells upload_started, too */
 	struct telling telling;
 };

@@ -147,6 +147,12 @@ bool rooms_is_ready(const struct rooms *r, char *why, size_t cap)
 		str_copy(why, cap, "stopping");
 		return false;
 	}
+	if (store_is_failing(r->store)) {
+		str_copy(why, cap,
+			 "the database takes no writes: the log says why; see "
+			 "to the disk of data_dir");
+		return false;
+	}
 	return !warn_disk_is_low(r, why, cap);
 }
 

@@ -236,11 +236,11 @@ struct store {
 	_Atomic(sqlite3 *) readers[READERS_KEPT]; /* idle ones */
 	struct shown_totals shown;
 	_Atomic int max_pages; /* tests: bound of the database, 0: none */
+	_Atomic bool failing;  /* the last commit failed; logged once */
 
 	/* store thread */
 	struct db db;
-	bool broken;  /* db is closed: an I/O error; open it anew */
-	bool failing; /* the last commit failed; logged once */
+	bool broken; /* db is closed: an I/O error; open it anew */
 	bool has_ballast;
 	int64_t ballast_try_us;
 };

@@ -255,6 +255,12 @@ void store_commit(struct store *s, struct store_write *w, struct loop *loop,
 MUST_CHECK int store_commit_wait(struct store *s, struct store_write *w,
 				 struct store_result *r);
 
+/**
+ * Do commits fail?  While they do and nobody writes, the store tries by itself
+ * every few seconds, so that this ends with its cause.  Thread: any.
+ */
+bool store_is_failing(const struct store *s);
+
 /* ---- reading ------------------------------------------------------------ */
 
 enum store_what {

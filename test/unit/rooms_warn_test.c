@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rooms/private.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -286,6 +287,28 @@ static void a_disk_that_does_not_answer_is_not_ready(void **state)
 	UNTIL(st, rooms_is_ready(st->r, why, sizeof(why))); /* a worker did */
 }
 
+static void commits_that_fail_are_not_ready_until_one_is_made(void **state)
+{
+	struct stage *st = *state;
+	struct answer a;
+	char why[160];
+
+	st->deaf = true;
+	set_fault("store.commit=EIO:2-3");
+	begin(st);
+	join(st, "room", "alice");
+	assert_true(rooms_is_ready(st->r, why, sizeof(why)));
+	start(st, "room", &a);
+	UNTIL(st, a.calls);
+	assert_int_equal(a.err, EIO);
+	assert_false(rooms_is_ready(st->r, why, sizeof(why)));
+	assert_non_null(strstr(why, "takes no writes"));
+	/* nobody writes: the store tries by itself */
+	UNTIL(st, rooms_is_ready(st->r, why, sizeof(why)));
+	finish(st, record(st, "room"));
+	check_empty(st);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +318,7 @@ int main(void)
 		STAGE_TEST(a_warning_is_committed_before_its_task_is_over),
 		STAGE_TEST(each_fall_of_the_free_space_is_told_once),
 		STAGE_TEST(a_disk_that_does_not_answer_is_not_ready),
+		STAGE_TEST(commits_that_fail_are_not_ready_until_one_is_made),
 	};
 
 	return RUN_STAGES(tests);
