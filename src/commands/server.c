@@ -71,7 +71,7 @@ static int start_notify(struct server *s, struct err *e)
 						  e);
 	}
 	if (!err)
-		err = notify_start(s->notify, clock_unix_ms());
+		err = notify_start(s->notify);
 	if (err && !e->code)
 		err_set(e, err, "", "callbacks cannot start: %s",
 			strerror(err));

@@ -132,6 +132,7 @@ static int run_write(struct db *db, struct store_write *w)
 	if (is_of_disk(err) || sqlite3_get_autocommit(db->handle))
 		return err;
 	w->result.changed = 0;
+	w->result.last = 0;
 	w->result.repeated = 0;
 	undo = db_run(db, STMT_UNDO);
 	return undo ? undo : db_run(db, STMT_RELEASE);

@@ -226,7 +226,9 @@ void store_set_delivery(struct store_write *w, const struct delivery_row *d);
 void store_put_attempt(struct store_write *w, const struct attempt_row *a);
 /** Make dead or expired deliveries pending again with a fresh budget, in
  *  their lane's order, due now and as old as now (an expired one would expire
- *  again at once); the result's `changed` counts them. */
+ *  again at once); the result's `changed` counts them.  `limit` of the filter
+ *  bounds how many (0: all), `after` is the id before the first: a mass in
+ *  slices is for one state at a time, each after the `last` one. */
 struct store_filter;
 void store_replay(struct store_write *w, const struct store_filter *f,
 		  int64_t now_ms);
@@ -238,6 +240,7 @@ struct store_result {
 	int err;	   /* 0, EEXIST, ENOENT, ENOSPC, EIO, ENOMEM, ENOBUFS */
 	char text[160];	   /* "" or what failed */
 	uint64_t changed;  /* rows of store_replay, store_prune */
+	uint64_t last;	   /* the biggest id that store_replay changed */
 	unsigned repeated; /* events that were there already */
 };
 typedef void(store_done_fn)(const struct store_result *r, void *arg);

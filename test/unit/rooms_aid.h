@@ -256,7 +256,7 @@ static inline void begin_notify(struct stage *st)
 		notify_new(st->loop, st->a.s, st->workers, &config, &st->n), 0);
 	if (!st->deaf)
 		assert_int_equal(notify_set_endpoint(st->n, &e, &err), 0);
-	assert_int_equal(notify_start(st->n, clock_unix_ms()), 0);
+	assert_int_equal(notify_start(st->n), 0);
 }
 
 /** Start the node; what runs already in the store is resumed. */

@@ -479,6 +479,7 @@ static void replay_makes_dead_and_expired_pending(void **state)
 	store_replay(w, &f, 5555);
 	r = aid_commit(a, w, 0);
 	assert_int_equal(r.changed, 3);
+	assert_int_equal(r.last, 4);
 	store_totals(a->s, &t);
 	assert_int_equal(t.dead, 1);
 	assert_int_equal(t.pending, 5);
