@@ -70,6 +70,19 @@ struct turns {
 	} at[TURNS_MAX];
 };
 
+/** The address of an input's sender: the media loop writes it, any thread
+ *  reads it, and never half of one and half of another. */
+struct shown_sender {
+	_Atomic uint32_t turn; /* odd: being written */
+	_Atomic int family;    /* 0: nobody yet */
+	_Atomic uint32_t port;
+	_Atomic uint64_t words[2]; /* the address in network order */
+};
+/** Thread: one. */
+void sender_show(struct shown_sender *to, const struct addr *a);
+/** false: nobody yet.  Thread: any. */
+bool sender_read(struct shown_sender *from, struct addr *out);
+
 /** One input, both sides. */
 struct voice {
 	/* fixed after init */
@@ -95,12 +108,12 @@ struct voice {
 	/* any thread, relaxed */
 	_Atomic uint64_t packets, lost;
 	_Atomic bool mic_on;
-	_Atomic bool has_left;	     /* RTCP BYE, and no packet since */
-	_Atomic int64_t packet_us;   /* monotonic, of the last one, 0: none */
-	_Atomic int64_t heard_us;    /* of the last sound above -60 dBFS */
-	_Atomic int64_t seen_us;     /* all of these are as of then; stored
+	_Atomic bool has_left;	   /* RTCP BYE, and no packet since */
+	_Atomic int64_t packet_us; /* monotonic, of the last one, 0: none */
+	_Atomic int64_t heard_us;  /* of the last sound above -60 dBFS */
+	_Atomic int64_t seen_us;   /* all of these are as of then; stored
 					after them, 0: never yet */
-	_Atomic uint64_t sender_ip4; /* address << 16 | port, 0: none */
+	struct shown_sender sender;
 
 	/* media thread */
 	struct media_room *room;
@@ -111,7 +124,8 @@ struct voice {
 	int64_t taken_us; /* its port was read */
 	int64_t heard_pos;
 	uint64_t byes, packets_then; /* of the stats published last */
-	struct link parts;	     /* of the running sessions */
+	struct addr sender_then;
+	struct link parts; /* of the running sessions */
 };
 
 /** A running task on its media loop, both sides. */

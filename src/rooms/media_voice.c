@@ -1,6 +1,5 @@
 /** rooms/media_voice.c -- an input on its media loop. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
 #include <errno.h>
 
 #include "base/clock.h"
@@ -90,12 +89,10 @@ static void publish_stats(struct voice *v)
 		atomic_store_explicit(&v->heard_us,
 				      v->heard_pos * 1000 / SOUND_FRAMES_PER_MS,
 				      memory_order_relaxed);
-	if (st.sender.len && st.sender.sa.sa_family == AF_INET)
-		atomic_store_explicit(
-			&v->sender_ip4,
-			(uint64_t)ntohl(st.sender.in4.sin_addr.s_addr) << 16 |
-				ntohs(st.sender.in4.sin_port),
-			memory_order_relaxed);
+	if (st.sender.len && !addr_is_equal(&st.sender, &v->sender_then)) {
+		v->sender_then = st.sender;
+		sender_show(&v->sender, &st.sender);
+	}
 	atomic_store_explicit(&v->seen_us, v->taken_us, memory_order_release);
 }
 

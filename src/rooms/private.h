@@ -48,6 +48,12 @@ struct input_call {
 	void *arg;
 };
 
+/** A caller who switches a microphone, until that is stored. */
+struct mic_call {
+	struct member *member;
+	struct input_call call;
+};
+
 enum member_state {
 	MEMBER_OPENING, /* media loop binds the port; then the row */
 	MEMBER_OPEN,
@@ -63,11 +69,12 @@ struct member {
 	enum member_state state;
 	bool mic_disabled;
 	uint64_t epoch_wanted, epoch_sent;
-	bool mail_out;	 /* the voice's message is at the media loop */
-	bool store_out;	 /* a commit about it is under way */
-	bool close_sent; /* the wish to close was, or is to be, sent */
-	bool row_done;	 /* its row is in the store (or was tried) */
-	bool opened;	 /* the media loop has its port */
+	bool mail_out;	    /* the voice's message is at the media loop */
+	bool store_out;	    /* a commit that it comes or goes is under way */
+	unsigned mic_calls; /* commits that its mic was switched, under way */
+	bool close_sent;    /* the wish to close was, or is to be, sent */
+	bool row_done;	    /* its row is in the store (or was tried) */
+	bool opened;	    /* the media loop has its port */
 	struct voice *voice;
 	struct input_call call; /* add or remove */
 	unsigned ports_tried;

@@ -139,6 +139,8 @@ typedef void(rooms_input_fn)(const struct err *err,
 
 void rooms_input_add(struct rooms *r, const struct input_wish *wish,
 		     rooms_input_fn *done, void *arg);
+/** Switched at once, also when it then cannot be stored (EIO, ENOSPC ..);
+ *  answered after the commit. */
 void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
 			 rooms_input_fn *done, void *arg);
 void rooms_input_remove(struct rooms *r, uint64_t id, rooms_input_fn *done,

@@ -135,6 +135,7 @@ struct input_row {
 	/* what its sender's packets are, 0: not said */
 	int opus_pt, red_pt;
 	int audio_level_ext;
+	bool mic_disabled; /* switched off by the API */
 };
 
 /** An event and the text that dialects are rendered from. */
@@ -210,6 +211,8 @@ void store_set_segment(struct store_write *w, const struct segment_row *s);
 /** An `opening` row without a file; its SeqNo stays used. */
 void store_delete_segment(struct store_write *w, uint64_t id);
 void store_put_input(struct store_write *w, const struct input_row *i);
+/** mic_disabled. */
+void store_set_input(struct store_write *w, const struct input_row *i);
 /** No such row is fine. */
 void store_delete_input(struct store_write *w, uint64_t id);
 /**

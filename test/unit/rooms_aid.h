@@ -513,7 +513,7 @@ static inline struct speaker *talk(struct stage *st, uint16_t port)
 	*s = (struct speaker){.to = st->config.media.address,
 			      .next_us = clock_now_us()};
 	addr_set_port(&s->to, port);
-	s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	s->fd = socket(s->to.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_true(s->fd >= 0);
 	return s;
 }

@@ -256,6 +256,15 @@ static void an_input_is_put_and_deleted(void **state)
 	assert_int_equal(rows.inputs[0].opus_pt, 111);
 	assert_int_equal(rows.inputs[0].red_pt, 110);
 	assert_int_equal(rows.inputs[0].audio_level_ext, 14);
+	assert_false(rows.inputs[0].mic_disabled);
+	store_rows_free(&rows);
+	i.mic_disabled = true;
+	w = aid_write();
+	store_set_input(w, &i);
+	aid_commit(a, w, 0);
+	rows = aid_read(a, FILTER(.what = READ_INPUTS, .user = "u"));
+	assert_true(rows.inputs[0].mic_disabled);
+	assert_int_equal(rows.inputs[0].port, 41000);
 	store_rows_free(&rows);
 	for (int n = 0; n < 2; n++) {
 		w = aid_write();
