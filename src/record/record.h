@@ -243,8 +243,6 @@ MUST_CHECK int track_begin(struct track *t, int64_t pos);
  *  Nothing open: does nothing. */
 MUST_CHECK int track_end_segment(struct track *t, int64_t pos);
 
-bool track_has_open_segment(const struct track *t);
-
 /** What the file of the segment that begins has to open with; inside
  *  `begun`. */
 const struct track_opening *track_opening(const struct track *t);
