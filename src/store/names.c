@@ -17,6 +17,7 @@ static const char *const segment_states[SEG_STATE_N] = {
 	[SEG_RECORDING] = "recording",
 	[SEG_CLOSED] = "closed",
 	[SEG_LOST] = "lost",
+	[SEG_ERASING] = "erasing",
 };
 
 static const char *const delivery_states[DELIVERY_STATE_N] = {

@@ -100,6 +100,7 @@ enum segment_state {
 	SEG_RECORDING,
 	SEG_CLOSED,
 	SEG_LOST,
+	SEG_ERASING, /* its file goes, then its row */
 	SEG_STATE_N
 };
 const char *segment_state_name(enum segment_state s);
