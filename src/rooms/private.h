@@ -156,6 +156,9 @@ struct rooms {
 	struct link apps;
 	struct map rooms, members, tasks;
 	uint64_t last_task_id;
+	struct workers *erasers; /* one: erasures come one after another */
+	unsigned erasures;	 /* under way */
+	_Atomic bool erase_stops;
 	bool stopping;
 	void (*stop_done)(void *arg);
 	void *stop_arg;
@@ -292,6 +295,12 @@ void folders_fini(struct folders *f);
 MUST_CHECK int manifest_put(const struct rooms *r, const struct task_row *t,
 			    const struct segment_row *rows, size_t n,
 			    struct folders *folders);
+
+/* erase.c */
+/** Erase segments whose rows are `erasing`; the rows are put into another
+ *  order.  Blocks; a worker or the start.  Returns 0 or an errno with `e`. */
+MUST_CHECK int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
+			    struct err *e);
 
 /* recovery.c */
 int recovery_run(struct rooms *r, struct err *e);
