@@ -299,6 +299,20 @@ struct record_name {
  */
 void record_name_write(const struct record_name *n, char *out, size_t cap);
 
+/**
+ * `<YYYY-MM-DD-HH-MM-SS>_<TaskID>_manifest.json`: the manifest beside a task's
+ * files, in the folder of each of its tracks.
+ *
+ * start_ms  when the task began
+ * cap       room in `out`: RECORD_NAME_CAP
+ */
+void record_manifest_name(uint64_t task, int64_t start_ms, int zone_minutes,
+			  char *out, size_t cap);
+
+/** `_<TaskID>_manifest.json`: what all names of a task's manifests have in
+ *  them, and no others.  `cap` as above. */
+void record_manifest_mark(uint64_t task, char *out, size_t cap);
+
 /* ---- after a crash ----------------------------------------------------- */
 
 /** What was found of a segment. */
@@ -351,6 +365,9 @@ struct manifest {
 	uint32_t app;
 	const char *room;
 	uint64_t task;
+	const char *mode;     /* "single", "mixed", "both" */
+	const char *format;   /* "mp3", "ogg" */
+	uint32_t sample_rate; /* of MP3 files [Hz] */
 	int64_t start_ms, stop_ms;
 	const struct manifest_segment *segments;
 	size_t n_segments;
