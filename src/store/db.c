@@ -119,13 +119,15 @@ static const char *const texts[STMT_N] = {
 /* synchronous=FULL: a commit is on disk before it is answered.
  * wal_autocheckpoint=0: the store thread does it between commits.
  * No mmap: there a disk error would be SIGBUS.  A small cache: the kernel's is
- * behind it, and one that fills with every recording looks like a leak. */
+ * behind it, and one that fills with every recording looks like a leak.
+ * secure_delete: what is deleted is not left in the file's free pages. */
 static const char *const writer_pragmas = "PRAGMA synchronous=FULL;"
 					  "PRAGMA wal_autocheckpoint=0;"
 					  "PRAGMA journal_size_limit=67108864;"
 					  "PRAGMA cache_size=-2048;"
 					  "PRAGMA temp_store=MEMORY;"
 					  "PRAGMA trusted_schema=OFF;"
+					  "PRAGMA secure_delete=ON;"
 					  "PRAGMA mmap_size=0";
 
 int db_errno(sqlite3 *handle, int code)
