@@ -93,8 +93,10 @@ void record_name_write(const struct record_name *n, char *out, size_t cap)
 	char again[16] = "";
 	int len;
 
+	/* only the mix is "0" */
 	snprintf(dir, sizeof(dir), "%u_%s_%s", n->app, encode(n->room, room),
-		 encode(n->user, user));
+		 !n->is_mix && !strcmp(n->user, "0") ? "%30"
+						     : encode(n->user, user));
 	shorten(dir);
 	write_stamp(n->start_ms, n->zone_minutes, stamp, sizeof(stamp));
 	if (n->again)

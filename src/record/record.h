@@ -243,8 +243,6 @@ MUST_CHECK int track_begin(struct track *t, int64_t pos);
  *  Nothing open: does nothing. */
 MUST_CHECK int track_end_segment(struct track *t, int64_t pos);
 
-bool track_has_open_segment(const struct track *t);
-
 /** What the file of the segment that begins has to open with; inside
  *  `begun`. */
 const struct track_opening *track_opening(const struct track *t);
@@ -277,6 +275,7 @@ struct record_name {
 	uint32_t app;
 	const char *room; /* up to RECORD_NAME_ID_MAX bytes (asserted) */
 	const char *user; /* "0" for the mix; as long at most */
+	bool is_mix;	  /* false: a user, maybe one who is called "0" */
 	uint64_t task;
 	int64_t start_ms;     /* wall time of the segment's start */
 	int zone_minutes;     /* file_time_zone, east of UTC: 480 */
@@ -291,9 +290,8 @@ struct record_name {
  * `<BizID>_<RoomID>_<UserID>/<YYYY-MM-DD-HH-MM-SS>_<TaskID>_audio.mp3`, or `.ogg`.
  * All of the ids but [A-Za-z0-9._-] is percent-encoded, a leading dot too; a
  * component over 200 bytes is cut and ends in '~' and 16 hex digits of its
- * SHA-256.  Never leaves its directory.  Two tracks of one task never share a
- * name, except the mix and a user called "0" who start in one second: EEXIST
- * at open, then `again`.
+ * SHA-256.  Never leaves its directory.  A user called "0" is encoded as well
+ * ("%30"), so that no two tracks of one task share a name.
  *
  * cap   room in `out`; too little is a bug (asserted): RECORD_NAME_CAP
  *

@@ -133,8 +133,10 @@ static void on_round(struct timer *timer, int64_t now_us)
 		return;
 	for (n = map_next(&r->rooms, NULL); n; n = next) {
 		next = map_next(&r->rooms, n);
+		warn_look(CONTAINER_OF(n, struct room, node), now_us);
 		keeper_look(CONTAINER_OF(n, struct room, node));
 	}
+	warn_look_at_machine(r, now_us);
 	for (n = map_next(&r->tasks, NULL); n; n = next) {
 		next = map_next(&r->tasks, n);
 		keep_task(CONTAINER_OF(n, struct task, node), now_us);

@@ -138,26 +138,22 @@ void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
 
 int64_t rooms_free_bytes(const struct rooms *r)
 {
-	int64_t free_bytes;
-
-	return file_free_bytes(r->data_dir, &free_bytes) ? -1 : free_bytes;
+	return r->free_bytes;
 }
 
 bool rooms_is_ready(const struct rooms *r, char *why, size_t cap)
 {
-	int64_t free_bytes = 0;
-
 	if (r->stopping) {
 		str_copy(why, cap, "stopping");
 		return false;
 	}
-	if (file_free_bytes(r->data_dir, &free_bytes) ||
-	    free_bytes < r->disk_low_bytes) {
-		snprintf(why, cap, "disk low: %" PRId64 " MiB free",
-			 free_bytes >> 20);
+	if (store_is_failing(r->store)) {
+		str_copy(why, cap,
+			 "the database takes no writes: the log says why; see "
+			 "to the disk of data_dir");
 		return false;
 	}
-	return true;
+	return !warn_disk_is_low(r, why, cap);
 }
 
 /* ---- starting --------------------------------------------------------------- */
@@ -300,8 +296,10 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 		err = start_media(r, &c->media);
 	if (!err)
 		err = recovery_run(r, e);
-	if (!err)
+	if (!err) {
+		warn_start(r);
 		keeper_start(r);
+	}
 	if (err && !e->code)
 		err_set(e, err, "", "cannot start: %s", strerror(err));
 	*out = r; /* also on failure: rooms_stop and rooms_free end it */
@@ -324,7 +322,7 @@ static void on_stopped(struct timer *t, int64_t now_us)
 void rooms_check_stopped(struct rooms *r)
 {
 	if (!r->stopping || !r->stop_done || r->members.n || r->tasks.n ||
-	    r->erasures)
+	    warn_is_measuring(r) || r->erasures)
 		return;
 	/* not inside the callback of whatever was freed last */
 	if (timer_start(&r->stop_timer, r->loop, loop_now_us(r->loop),

@@ -61,8 +61,9 @@ static const char *const texts[STMT_N] = {
 	[STMT_DELETE_SEGMENT] = "DELETE FROM segment WHERE id=?1 AND state=0",
 	[STMT_PUT_INPUT] = "INSERT INTO input(id, app, room, user, kind, port,"
 			   " source, created_ms, opus_pt, red_pt,"
-			   " audio_level_ext)"
-			   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+			   " audio_level_ext, mic_disabled)"
+			   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
+	[STMT_SET_INPUT] = "UPDATE input SET mic_disabled=?2 WHERE id=?1",
 	[STMT_DELETE_INPUT] = "DELETE FROM input WHERE id=?1",
 	[STMT_PUT_EVENT] =
 		"INSERT INTO event(id, task, task_seq, app, kind, unix_ms,"

@@ -26,6 +26,7 @@ static const struct rule {
 	[OP_DELETE_SEGMENT] = {"delete segment", STMT_DELETE_SEGMENT, true,
 			       IDS_N},
 	[OP_PUT_INPUT] = {"put input", STMT_PUT_INPUT, true, IDS_INPUT},
+	[OP_SET_INPUT] = {"set input", STMT_SET_INPUT, true, IDS_N},
 	[OP_DELETE_INPUT] = {"delete input", STMT_DELETE_INPUT, false, IDS_N},
 	[OP_PUT_EVENT] = {"put event", STMT_PUT_EVENT, false, IDS_EVENT},
 	[OP_PUT_DELIVERY] = {"put delivery", STMT_PUT_DELIVERY, true,
@@ -160,6 +161,21 @@ static int put_attempt(struct run *r, const struct op *op)
 	return db_step(r->db, stmt);
 }
 
+/** Step the statement that returns the ids it changes, in no order. */
+static int count_replayed(struct run *r, sqlite3_stmt *stmt, int64_t *n)
+{
+	int code;
+
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+		uint64_t id = (uint64_t)sqlite3_column_int64(stmt, 0);
+
+		++*n;
+		if (id > r->w->result.last)
+			r->w->result.last = id;
+	}
+	return db_errno(r->db->handle, code);
+}
+
 /** Make deliveries of one state pending again; `left` rows at most. */
 static int replay_state(struct run *r, const struct op *op, int state,
 			int64_t *left)
@@ -167,7 +183,7 @@ static int replay_state(struct run *r, const struct op *op, int state,
 	struct store_filter f = *op->filter;
 	struct buf sql;
 	sqlite3_stmt *stmt = NULL;
-	int64_t n;
+	int64_t n = 0;
 	int err;
 
 	f.state = state;
@@ -180,7 +196,7 @@ static int replay_state(struct run *r, const struct op *op, int state,
 		   DELIVERY_PENDING, (long long)op->values[0].i,
 		   (long long)op->values[0].i);
 	err = filter_where(&f, true, &sql);
-	buf_printf(&sql, " LIMIT %lld)", (long long)*left);
+	buf_printf(&sql, " LIMIT %lld) RETURNING id", (long long)*left);
 	if (!err)
 		err = buf_err(&sql);
 	if (!err)
@@ -189,10 +205,9 @@ static int replay_state(struct run *r, const struct op *op, int state,
 						  -1, &stmt, NULL));
 	if (!err) {
 		filter_bind(&f, stmt);
-		err = db_errno(r->db->handle, sqlite3_step(stmt));
+		err = count_replayed(r, stmt, &n);
 	}
 	if (!err) {
-		n = sqlite3_changes64(r->db->handle);
 		*total_of(&r->w->delta, state) -= n;
 		r->w->delta.pending += n;
 		r->w->result.changed += (uint64_t)n;

@@ -129,6 +129,8 @@ static const char *const steps[] = {
 	" DEFAULT 43200000;"
 	"ALTER TABLE task ADD COLUMN is_auto INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE task ADD COLUMN is_paused INTEGER NOT NULL DEFAULT 0;",
+	/* a mic that the API has switched off */
+	"ALTER TABLE input ADD COLUMN mic_disabled INTEGER NOT NULL DEFAULT 0;",
 };
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };

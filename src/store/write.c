@@ -268,7 +268,7 @@ void store_delete_segment(struct store_write *w, uint64_t id)
 
 void store_put_input(struct store_write *w, const struct input_row *i)
 {
-	struct op *op = op_add(w, OP_PUT_INPUT, 11);
+	struct op *op = op_add(w, OP_PUT_INPUT, 12);
 
 	if (!op)
 		return;
@@ -283,6 +283,17 @@ void store_put_input(struct store_write *w, const struct input_row *i)
 	add_int(op, i->opus_pt);
 	add_int(op, i->red_pt);
 	add_int(op, i->audio_level_ext);
+	add_int(op, i->mic_disabled);
+}
+
+void store_set_input(struct store_write *w, const struct input_row *i)
+{
+	struct op *op = op_add(w, OP_SET_INPUT, 2);
+
+	if (!op)
+		return;
+	add_id(op, i->id);
+	add_int(op, i->mic_disabled);
 }
 
 void store_delete_input(struct store_write *w, uint64_t id)

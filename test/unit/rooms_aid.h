@@ -256,7 +256,7 @@ static inline void begin_notify(struct stage *st)
 		notify_new(st->loop, st->a.s, st->workers, &config, &st->n), 0);
 	if (!st->deaf)
 		assert_int_equal(notify_set_endpoint(st->n, &e, &err), 0);
-	assert_int_equal(notify_start(st->n, clock_unix_ms()), 0);
+	assert_int_equal(notify_start(st->n), 0);
 }
 
 /** Start the node; what runs already in the store is resumed. */
@@ -513,7 +513,7 @@ static inline struct speaker *talk(struct stage *st, uint16_t port)
 	*s = (struct speaker){.to = st->config.media.address,
 			      .next_us = clock_now_us()};
 	addr_set_port(&s->to, port);
-	s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	s->fd = socket(s->to.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_true(s->fd >= 0);
 	return s;
 }
