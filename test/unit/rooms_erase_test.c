@@ -114,9 +114,21 @@ static void a_task_goes_as_a_whole(void **state)
 	assert_int_equal(erase(st, 77, 0, NULL, NULL).err.code, ENOENT);
 }
 
+/** It has names in it, too. */
+static void put_warning(struct stage *st, uint64_t task)
+{
+	struct event_row e = aid_event(&st->a, task, 1000, "w");
+	struct store_write *w = aid_write();
+
+	str_copy(e.kind, sizeof(e.kind), "input_lost");
+	store_put_event(w, &e, NULL, 0);
+	aid_commit(&st->a, w, 0);
+}
+
 static void a_user_goes_and_the_others_stay(void **state)
 {
 	struct stage *st = *state;
+	size_t events;
 	struct erase_result r;
 	struct store_rows rows;
 	uint64_t task;
@@ -132,9 +144,13 @@ static void a_user_goes_and_the_others_stay(void **state)
 	r = erase(st, 0, APP, "den", "alice");
 	assert_int_equal(r.erased, 1);
 	assert_int_equal(segments_in(st, task, "alice", -1), 1);
+	events = events_of(st, task);
+	put_warning(st, task);
 	r = erase(st, 0, APP, NULL, "alice");
 	assert_int_equal(r.err.code, 0);
 	assert_int_equal(r.erased, 1);
+	/* started, completed, uploaded; files_ready; the warning */
+	assert_int_equal(events_of(st, task), events - 4);
 	assert_int_equal(segments_in(st, task, "alice", -1), 0);
 	rows = segments_of(st, task);
 	assert_int_equal(rows.n, 1);
