@@ -370,19 +370,21 @@ int task_resume(struct task *t)
 
 /* ---- start ----------------------------------------------------------------------- */
 
+/** Asked anew: what was measured some seconds ago may be gone. */
 static int check_disk(const struct rooms *r, struct err *e)
 {
-	if (r->free_bytes < 0)
+	int64_t free_bytes;
+
+	if (file_free_bytes(r->data_dir, &free_bytes))
 		return err_set(e, EIO, "data_dir",
 			       "%s: how much is free there cannot be told",
 			       r->data_dir);
-	if (r->free_bytes < r->disk_low_bytes)
-		return err_set(e, ENOSPC, "data_dir",
-			       "disk low: %" PRId64
-			       " MiB free below %s, %" PRId64
-			       " MiB needed; free some space",
-			       r->free_bytes >> 20, r->data_dir,
-			       r->disk_low_bytes >> 20);
+	if (free_bytes < r->disk_low_bytes)
+		return err_set(
+			e, ENOSPC, "data_dir",
+			"disk low: %" PRId64 " MiB free below %s, %" PRId64
+			" MiB needed; free some space",
+			free_bytes >> 20, r->data_dir, r->disk_low_bytes >> 20);
 	return 0;
 }
 

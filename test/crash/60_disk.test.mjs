@@ -114,10 +114,11 @@ test('a_task_is_refused_when_the_disk_is_low_and_taken_when_it_is_not', async (t
     const low = await server.api('POST', `/v1/apps/${APP}/rooms/room/tasks`, {});
     assert.equal(low.status, 507);
     assert.match(low.json.detail, /disk low: \d+ MiB free below .*free some space/);
-    assert.equal((await server.api('GET', '/readyz')).status, 503);
+    const ready = async () => (await server.api('GET', '/readyz')).status;
+    await until('it is not ready', async () => await ready() === 503); // asked every 10 s
     assert.deepEqual((await server.ask(200, 'GET', '/v1/tasks')).tasks, []);
     fs.rmSync(filler);
-    assert.equal((await server.api('GET', '/readyz')).status, 200);
+    await until('it is ready again', async () => await ready() === 200);
 
     const task = await server.record('room');
     await until('a file is closed', async () =>
