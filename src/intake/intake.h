@@ -93,6 +93,7 @@ struct input_stats {
 	int64_t sr_us;	/* when it came, 0: none did */
 	int level_dbfs; /* of the last packet, 0 to LEVEL_QUIET, or
 				   LEVEL_NONE */
+	int drift_ppm;	/* it is played longer (over 0) or shorter by, now */
 	bool mic_on;
 	struct addr sender; /* len 0: none latched yet */
 };

@@ -17,8 +17,7 @@
  *   first arrival to the last.
  *
  *   1. Start: mic on, or another run of numbers (new SSRC, another
- *      sender, restart).  offset = a(h): the packet lies where it arrived.  If
- *      a(h) - min > 120 ms, h was held up (a burst): offset = min.
+ *      sender, restart).  offset = min: h was held up by a(h) - min.
  *   2. Run start: the gap before h is over 100 ms.  If min is off by over
  *      20 ms: offset = min.  So neither drift nor an unlucky start lasts longer
  *      than the run.
@@ -29,6 +28,8 @@
  *      there are still none, over 400 ms is a jump and less is jitter.
  *      With a full ring it is never one: what is behind the ring is not known
  *      (the burst after a stall may be longer than the ring).
+ *      What is left of an error is taken out slowly, by stretching what is
+ *      played (drift.c): the offset moves with it.
  *   5. Nothing goes back: a packet whose place is before `pos` is late, and
  *      dropped, if it ends there too (at a start: if it is over 120 ms early);
  *      otherwise it moves to `pos`, and the offset with it.
@@ -66,7 +67,7 @@ enum {
 
 /* What h and the packets behind it say. */
 struct witness {
-	int64_t first, min, max; /* a of h, smallest, largest */
+	int64_t min, max; /* of a: smallest, largest */
 	int64_t span;
 };
 
@@ -80,7 +81,7 @@ struct plan {
 static struct witness hear(const struct ring *ring, const struct ring_packet *h)
 {
 	const int64_t a = h->arrival - h->ts;
-	struct witness w = {.first = a, .min = a, .max = a};
+	struct witness w = {.min = a, .max = a};
 	int64_t earliest = h->arrival;
 	int64_t latest = earliest;
 	const struct ring_packet *prev = h, *p;
@@ -125,7 +126,7 @@ static struct plan make_plan(const struct timeline *t, const struct ring *ring,
 	bool wanted;
 
 	if (plan.start) {
-		plan.offset = w.first - w.min > JUMP ? w.min : w.first;
+		plan.offset = w.min;
 		return plan;
 	}
 	if (gap > PAUSE)
@@ -162,6 +163,8 @@ static void emit(struct timeline *t, struct sound_chunk c)
 
 static void emit_silence(struct timeline *t, int64_t frames)
 {
+	if (frames > 0)
+		sound_stretch_begin(&t->stretch);
 	while (frames > 0) {
 		const int64_t n = frames < SILENCE_MAX ? frames : SILENCE_MAX;
 
@@ -183,28 +186,47 @@ static void emit_concealed(struct timeline *t, uint32_t frames)
 	}
 	t->stats->frames_concealed += frames;
 	counter_add(COUNT_frames_concealed, frames);
+	if (!t->no_pcm)
+		sound_stretch_pass(&t->stretch, pcm, frames);
 	emit(t, (struct sound_chunk){.kind = CHUNK_CONCEALED,
 				     .pos = t->pos,
 				     .frames = frames,
 				     .pcm = t->no_pcm ? NULL : pcm});
 }
 
-static void emit_undecoded(struct timeline *t, const struct ring_packet *p)
+/* The rate to play h at; the offset is what it is to be. */
+static int32_t find_rate(struct timeline *t, const struct ring_packet *h)
 {
+	const int32_t ppm =
+		drift_take(&t->drift, h->arrival - h->ts, t->offset, h->frames);
+
+	t->stats->drift_ppm = ppm;
+	return ppm;
+}
+
+/* As it came; its place alone follows the drift. */
+static void emit_undecoded(struct timeline *t, const struct ring_packet *p,
+			   int32_t ppm)
+{
+	const int32_t more = drift_frames(&t->drift, ppm, p->frames);
+
+	t->offset += more;
 	emit(t, (struct sound_chunk){.kind = CHUNK_SOUND,
 				     .pos = t->pos,
-				     .frames = p->frames,
+				     .frames = p->frames + (uint32_t)more,
 				     .packet = p->payload,
 				     .packet_len = p->len});
 }
 
 static void emit_packet(struct timeline *t, const struct ring_packet *p)
 {
-	int16_t pcm[SOUND_PACKET_MAX];
+	int16_t pcm[SOUND_PACKET_MAX], longer[SOUND_STRETCH_MAX];
+	const int16_t *sound = pcm;
+	const int32_t ppm = find_rate(t, p);
 	uint32_t frames;
 
 	if (t->no_pcm) {
-		emit_undecoded(t, p);
+		emit_undecoded(t, p, ppm);
 		return;
 	}
 	if (sound_decode(t->decoder, p->payload, p->len, pcm, &frames) != 0) {
@@ -214,10 +236,17 @@ static void emit_packet(struct timeline *t, const struct ring_packet *p)
 		return;
 	}
 	assert(frames == p->frames);
+	if (ppm || t->stretch.is_on) {
+		frames = sound_stretch(&t->stretch, ppm, pcm, frames, longer);
+		t->offset += (int64_t)frames - p->frames;
+		sound = longer;
+	} else {
+		sound_stretch_pass(&t->stretch, pcm, frames);
+	}
 	emit(t, (struct sound_chunk){.kind = CHUNK_SOUND,
 				     .pos = t->pos,
 				     .frames = frames,
-				     .pcm = pcm,
+				     .pcm = sound,
 				     .packet = p->payload,
 				     .packet_len = p->len});
 }
@@ -236,6 +265,7 @@ static void emit_fec(struct timeline *t, const struct ring_packet *h,
 	t->stats->frames_fec += frames;
 	counter_add(COUNT_rtp_recovered_fec, 1);
 	counter_add(COUNT_frames_fec, frames);
+	sound_stretch_pass(&t->stretch, pcm, fec);
 	emit(t, (struct sound_chunk){.kind = CHUNK_CONCEALED,
 				     .pos = t->pos,
 				     .frames = frames,
@@ -354,6 +384,8 @@ bool timeline_play(struct timeline *t, const struct ring *ring,
 		t->events->mic_on(place, t->arg);
 	}
 	fill(t, h, place, plan.start ? 0 : missing);
+	if (plan.start || plan.offset != t->offset)
+		drift_begin(&t->drift);
 	t->offset = plan.offset;
 	emit_packet(t, h);
 	remember(t, h);

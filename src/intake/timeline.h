@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "intake/drift.h"
 #include "intake/intake.h"
 #include "intake/ring.h"
 #include "sound/sound.h"
@@ -30,7 +31,9 @@ struct timeline {
 	uint32_t stream;      /* run of the last packet, 0: none yet */
 	int64_t next_seq;     /* that would follow it */
 	uint32_t last_frames; /* its length */
-	bool passed;	      /* the number before next_seq had no sound */
+	struct drift drift;
+	struct sound_stretch stretch;
+	bool passed; /* the number before next_seq had no sound */
 };
 
 /** Why a packet's turn has come: how sure must a jump be? */

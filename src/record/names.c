@@ -93,8 +93,10 @@ void record_name_write(const struct record_name *n, char *out, size_t cap)
 	char again[16] = "";
 	int len;
 
+	/* only the mix is "0" */
 	snprintf(dir, sizeof(dir), "%u_%s_%s", n->app, encode(n->room, room),
-		 encode(n->user, user));
+		 !n->is_mix && !strcmp(n->user, "0") ? "%30"
+						     : encode(n->user, user));
 	shorten(dir);
 	write_stamp(n->start_ms, n->zone_minutes, stamp, sizeof(stamp));
 	if (n->again)
@@ -102,5 +104,26 @@ void record_name_write(const struct record_name *n, char *out, size_t cap)
 	len = snprintf(out, cap, "%s/%s_%llu%s_audio.%s", dir, stamp,
 		       (unsigned long long)n->task, again,
 		       n->kind == TRACK_MP3 ? "mp3" : "ogg");
+	assert(len > 0 && (size_t)len < cap);
+}
+
+void record_manifest_mark(uint64_t task, char *out, size_t cap)
+{
+	int len = snprintf(out, cap, "_%llu_manifest.json",
+			   (unsigned long long)task);
+
+	assert(len > 0 && (size_t)len < cap);
+}
+
+void record_manifest_name(uint64_t task, int64_t start_ms, int zone_minutes,
+			  char *out, size_t cap)
+{
+	char stamp[40];
+	char mark[64];
+	int len;
+
+	write_stamp(start_ms, zone_minutes, stamp, sizeof(stamp));
+	record_manifest_mark(task, mark, sizeof(mark));
+	len = snprintf(out, cap, "%s%s", stamp, mark);
 	assert(len > 0 && (size_t)len < cap);
 }

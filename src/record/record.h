@@ -275,6 +275,7 @@ struct record_name {
 	uint32_t app;
 	const char *room; /* up to RECORD_NAME_ID_MAX bytes (asserted) */
 	const char *user; /* "0" for the mix; as long at most */
+	bool is_mix;	  /* false: a user, maybe one who is called "0" */
 	uint64_t task;
 	int64_t start_ms;     /* wall time of the segment's start */
 	int zone_minutes;     /* file_time_zone, east of UTC: 480 */
@@ -289,15 +290,28 @@ struct record_name {
  * `<BizID>_<RoomID>_<UserID>/<YYYY-MM-DD-HH-MM-SS>_<TaskID>_audio.mp3`, or `.ogg`.
  * All of the ids but [A-Za-z0-9._-] is percent-encoded, a leading dot too; a
  * component over 200 bytes is cut and ends in '~' and 16 hex digits of its
- * SHA-256.  Never leaves its directory.  Two tracks of one task never share a
- * name, except the mix and a user called "0" who start in one second: EEXIST
- * at open, then `again`.
+ * SHA-256.  Never leaves its directory.  A user called "0" is encoded as well
+ * ("%30"), so that no two tracks of one task share a name.
  *
  * cap   room in `out`; too little is a bug (asserted): RECORD_NAME_CAP
  *
  * Source: sample of the GME page.
  */
 void record_name_write(const struct record_name *n, char *out, size_t cap);
+
+/**
+ * `<YYYY-MM-DD-HH-MM-SS>_<TaskID>_manifest.json`: the manifest beside a task's
+ * files, in the folder of each of its tracks.
+ *
+ * start_ms  when the task began
+ * cap       room in `out`: RECORD_NAME_CAP
+ */
+void record_manifest_name(uint64_t task, int64_t start_ms, int zone_minutes,
+			  char *out, size_t cap);
+
+/** `_<TaskID>_manifest.json`: what all names of a task's manifests have in
+ *  them, and no others.  `cap` as above. */
+void record_manifest_mark(uint64_t task, char *out, size_t cap);
 
 /* ---- after a crash ----------------------------------------------------- */
 
@@ -351,6 +365,9 @@ struct manifest {
 	uint32_t app;
 	const char *room;
 	uint64_t task;
+	const char *mode;     /* "single", "mixed", "both" */
+	const char *format;   /* "mp3", "ogg" */
+	uint32_t sample_rate; /* of MP3 files [Hz] */
 	int64_t start_ms, stop_ms;
 	const struct manifest_segment *segments;
 	size_t n_segments;

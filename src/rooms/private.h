@@ -176,6 +176,9 @@ struct rooms {
 	struct link apps;
 	struct map rooms, members, tasks;
 	uint64_t last_task_id;
+	struct workers *erasers; /* one: erasures come one after another */
+	unsigned erasures;	 /* under way */
+	_Atomic bool erase_stops;
 	bool stopping;
 	void (*stop_done)(void *arg);
 	void *stop_arg;
@@ -230,6 +233,8 @@ struct task_track *task_get_track(struct task *t, const char *user,
 				  enum record_mode mode);
 /** Call t->retry_fn again in a second. */
 void task_retry(struct task *t, void (*fn)(struct task *t));
+void task_retry_in(struct task *t, void (*fn)(struct task *t),
+		   int64_t delay_us);
 
 /** End a running task for this reason; the wish is durable first. */
 void task_stop(struct task *t, enum leave_code why);
@@ -312,6 +317,39 @@ bool finish_is_committing(const struct task *t);
 void finish_forget(struct task *t);
 /** All is closed and confirmed: tell, and forget the task. */
 void finish_task(struct task *t);
+
+/* manifest.c */
+
+/** Folders of tracks, each once; begin with map_init. */
+struct folders {
+	struct map map;
+};
+struct folder {
+	struct map_node node;
+	char *name; /* owned */
+};
+/** Add the one that a file is in.  Returns 0 or ENOMEM. */
+int folders_add(struct folders *f, const char *file_name);
+bool folders_have(const struct folders *f, const char *name);
+void folders_fini(struct folders *f);
+
+/**
+ * Put the manifest of a task into the folders of its tracks.
+ *
+ * rows     all of the task's (n); those that are being erased are left out
+ * folders  out: where it was put
+ *
+ * Blocks; a worker or the start.  Returns 0 or an errno.
+ */
+MUST_CHECK int manifest_put(const struct rooms *r, const struct task_row *t,
+			    const struct segment_row *rows, size_t n,
+			    struct folders *folders);
+
+/* erase.c */
+/** Erase segments whose rows are `erasing`; the rows are put into another
+ *  order.  Blocks; a worker or the start.  Returns 0 or an errno with `e`. */
+MUST_CHECK int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
+			    struct err *e);
 
 /* recovery.c */
 int recovery_run(struct rooms *r, struct err *e);

@@ -256,6 +256,8 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 	};
 	err = workers_new("rooms", WORKERS, &r->workers);
 	if (!err)
+		err = workers_new("erase", 1, &r->erasers);
+	if (!err)
 		err = record_files_new(&files, &r->files);
 	if (!err)
 		err = upload_new(r->loop, &r->upload_config, finish_on_uploaded,
@@ -320,7 +322,7 @@ static void on_stopped(struct timer *t, int64_t now_us)
 void rooms_check_stopped(struct rooms *r)
 {
 	if (!r->stopping || !r->stop_done || r->members.n || r->tasks.n ||
-	    warn_is_measuring(r))
+	    warn_is_measuring(r) || r->erasures)
 		return;
 	/* not inside the callback of whatever was freed last */
 	if (timer_start(&r->stop_timer, r->loop, loop_now_us(r->loop),
@@ -333,6 +335,7 @@ void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
 	struct map_node *next;
 
 	r->stopping = true;
+	r->erase_stops = true;
 	r->stop_done = done;
 	r->stop_arg = arg;
 	for (struct map_node *n = map_next(&r->tasks, NULL); n; n = next) {
@@ -350,7 +353,7 @@ void rooms_free(struct rooms *r)
 {
 	if (!r)
 		return;
-	assert(!r->members.n && !r->tasks.n && !r->rooms.n);
+	assert(!r->members.n && !r->tasks.n && !r->rooms.n && !r->erasures);
 	timer_stop(&r->stop_timer);
 	timer_stop(&r->watch_timer);
 	for (unsigned i = 0; i < r->n_media; i++)
@@ -358,6 +361,7 @@ void rooms_free(struct rooms *r)
 	upload_free(r->upload);
 	record_files_free(r->files);
 	workers_free(r->workers);
+	workers_free(r->erasers);
 	LIST_EACH(&r->apps, l, after)
 	{
 		mem_free(CONTAINER_OF(l, struct rooms_app, link));

@@ -222,6 +222,33 @@ void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
  *  are in the store.  Returns false when it is not. */
 bool rooms_task_info(const struct rooms *r, uint64_t id, struct task_info *out);
 
+/* ---- erasing ---------------------------------------------------------- */
+
+/** Whose recordings; what is not given does not narrow.  A task, or an app and
+ *  a room or user, must be given. */
+struct erase_wish {
+	uint64_t task;
+	uint32_t app;
+	const char *room, *user; /* copied; NULL: not given */
+	const char *client_ip;	 /* who asks, for the log */
+};
+
+struct erase_result {
+	struct err err;	 /* 0; ENOENT (no such task); EBUSY: the task named in
+			    the text is not finished; ECANCELED: the server
+			    stops; or what failed.  Ask again: what was begun
+			    is gone on with, at the latest at the next start */
+	uint64_t erased; /* segments */
+	int64_t bytes;	 /* of their files */
+	bool more;	 /* ask again: this was only a part of them */
+};
+typedef void(rooms_erase_fn)(const struct erase_result *result, void *arg);
+
+/** Erase files, rows and what was told of them of finished tasks; what is
+ *  still to be told stays, and is told.  A part a call. */
+void rooms_erase(struct rooms *r, const struct erase_wish *wish,
+		 rooms_erase_fn *done, void *arg);
+
 /* ---- looking ---------------------------------------------------------- */
 
 struct room_info {

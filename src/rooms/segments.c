@@ -389,6 +389,7 @@ static void fill_row(struct seg *seg)
 		.app = t->row.app,
 		.room = t->row.room,
 		.user = tr->user,
+		.is_mix = tr->mode == MODE_MIXED,
 		.task = t->row.id,
 		.start_ms = seg->start_ms,
 		.zone_minutes = t->app->recording.zone_minutes,

@@ -140,14 +140,19 @@ static void on_retry(struct timer *timer, int64_t now_us)
 	t->retry_fn(t);
 }
 
-void task_retry(struct task *t, void (*fn)(struct task *t))
+void task_retry_in(struct task *t, void (*fn)(struct task *t), int64_t delay_us)
 {
 	struct loop *loop = t->rooms->loop;
 
 	t->retry_fn = fn;
-	if (timer_start(&t->retry, loop, loop_now_us(loop) + RETRY_US,
+	if (timer_start(&t->retry, loop, loop_now_us(loop) + delay_us,
 			on_retry))
 		log_error("task=%" PRIu64 " no memory for a timer", t->row.id);
+}
+
+void task_retry(struct task *t, void (*fn)(struct task *t))
+{
+	task_retry_in(t, fn, RETRY_US);
 }
 
 /* ---- the session: what the media loop is told -------------------------------- */

@@ -98,6 +98,44 @@ MUST_CHECK int sound_decode_fec(struct sound_decoder *d, const void *packet,
  *  section 3.1), 0 when it is none. */
 uint32_t sound_packet_frames(const void *packet, size_t len);
 
+/* ---- stretch -------------------------------------------------------------- */
+
+enum {
+	SOUND_STRETCH_PPM = 1000, /* most, either way */
+	SOUND_STRETCH_KEPT = 3,
+	SOUND_STRETCH_MAX = SOUND_PACKET_MAX + 16 /* frames out of a call */
+};
+
+/**
+ * Makes sound longer or shorter by parts of a million, without a click from
+ * call to call.  Embedded; zeroed or sound_stretch_begin().
+ */
+struct sound_stretch {
+	bool is_on; /* the next frame lies between two samples */
+	int64_t at; /* where, from the next call's first sample, 32.32 */
+	int16_t kept[SOUND_STRETCH_KEPT]; /* the last samples */
+};
+
+/** Forget what went before. */
+void sound_stretch_begin(struct sound_stretch *s);
+
+/** Sound that went by untouched: what comes next goes on from it. */
+void sound_stretch_pass(struct sound_stretch *s, const int16_t *pcm,
+			uint32_t frames);
+
+/**
+ * Stretch `frames` (3..SOUND_PACKET_MAX) to frames * (1 + ppm / 1e6), give or
+ * take the two that wait for the next call.
+ *
+ * ppm   over 0: longer.  0: brings what is under way to a whole sample, and
+ *       then is done: s->is_on is false, and sound need not go through here
+ * out   room for SOUND_STRETCH_MAX frames
+ *
+ * Returns how many frames came out.
+ */
+uint32_t sound_stretch(struct sound_stretch *s, int32_t ppm, const int16_t *pcm,
+		       uint32_t frames, int16_t *out);
+
 /* ---- mix ----------------------------------------------------------------- */
 
 /**

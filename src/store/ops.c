@@ -35,6 +35,10 @@ static const struct rule {
 	[OP_PUT_ATTEMPT] = {"put attempt", STMT_PUT_ATTEMPT, true, IDS_N},
 	[OP_REPLAY] = {"replay", STMT_N, false, IDS_N},
 	[OP_PRUNE] = {"prune", STMT_N, false, IDS_N},
+	[OP_ERASE_EVENTS] = {"erase events", STMT_N, false, IDS_N},
+	[OP_ERASE_SEGMENT] = {"erase segment", STMT_ERASE_SEGMENT, false,
+			      IDS_N},
+	[OP_ERASE_TRACKS] = {"erase tracks", STMT_N, false, IDS_N},
 };
 
 static int64_t *total_of(struct store_totals *t, int64_t state)
@@ -244,9 +248,9 @@ static int prune_step(struct run *r, enum stmt which, int64_t task)
 
 /** What was delivered was delivered for ever; a dead letter that is gone is
  *  no longer one, and leaves `in` with it. */
-static int prune_totals(struct run *r, int64_t task)
+static int prune_totals(struct run *r, enum stmt count, int64_t task)
 {
-	sqlite3_stmt *stmt = db_stmt(r->db, STMT_PRUNE_COUNT);
+	sqlite3_stmt *stmt = db_stmt(r->db, count);
 	int code;
 
 	sqlite3_bind_int64(stmt, 1, task);
@@ -269,7 +273,7 @@ static int prune_task(struct run *r, int64_t task)
 		STMT_PRUNE_ATTEMPTS, STMT_PRUNE_DELIVERIES, STMT_PRUNE_EVENTS,
 		STMT_PRUNE_SEGMENTS, STMT_PRUNE_TRACKS,	    STMT_PRUNE_TASK,
 	};
-	int err = prune_totals(r, task);
+	int err = prune_totals(r, STMT_PRUNE_COUNT, task);
 
 	for (size_t i = 0; !err && i < ARRAY_LEN(steps); i++)
 		err = prune_step(r, steps[i], task);
@@ -302,6 +306,33 @@ static int prune(struct run *r, const struct op *op)
 	return 0;
 }
 
+/** Step statements whose only value is a task's id. */
+static int erase_steps(struct run *r, const enum stmt *steps, size_t n,
+		       int64_t task)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < n; i++)
+		err = prune_step(r, steps[i], task);
+	return err;
+}
+
+static int erase_events(struct run *r, int64_t task)
+{
+	static const enum stmt steps[] = {
+		STMT_ERASE_ATTEMPTS, STMT_ERASE_DELIVERIES, STMT_ERASE_EVENTS};
+	int err = prune_totals(r, STMT_ERASE_COUNT, task);
+
+	return err ? err : erase_steps(r, steps, ARRAY_LEN(steps), task);
+}
+
+static int erase_tracks(struct run *r, int64_t task)
+{
+	static const enum stmt steps[] = {STMT_ERASE_TRACKS, STMT_ERASE_LISTS};
+
+	return erase_steps(r, steps, ARRAY_LEN(steps), task);
+}
+
 static int run_op(struct run *r, const struct op *op)
 {
 	switch (op->kind) {
@@ -319,6 +350,10 @@ static int run_op(struct run *r, const struct op *op)
 		return replay(r, op);
 	case OP_PRUNE:
 		return prune(r, op);
+	case OP_ERASE_EVENTS:
+		return erase_events(r, op->values[0].i);
+	case OP_ERASE_TRACKS:
+		return erase_tracks(r, op->values[0].i);
 	default:
 		return change(r, op, rules[op->kind].stmt,
 			      rules[op->kind].must_change);

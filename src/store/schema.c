@@ -135,9 +135,9 @@ static const char *const steps[] = {
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };
 
-static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && DELIVERY_PENDING == 0 &&
-		      DELIVERY_DELIVERED == 1,
-	      "the partial indices name these states");
+static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && SEG_ERASING == 4 &&
+		      DELIVERY_PENDING == 0 && DELIVERY_DELIVERED == 1,
+	      "partial indices and db.c name these states");
 
 int schema_exec(sqlite3 *handle, const char *sql, struct err *e)
 {

@@ -100,6 +100,7 @@ enum segment_state {
 	SEG_RECORDING,
 	SEG_CLOSED,
 	SEG_LOST,
+	SEG_ERASING, /* its file goes, then its row */
 	SEG_STATE_N
 };
 const char *segment_state_name(enum segment_state s);
@@ -239,6 +240,19 @@ void store_replay(struct store_write *w, const struct store_filter *f,
  *  than before_ms, at most `limit` tasks. */
 void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit);
 
+/**
+ * Erasing, for tasks that are finished, in this order in one write:
+ *   events    of the segments that are `erasing`, and files_ready, which
+ *             names files; of all segments when no other is left.  With
+ *             their deliveries; those of which one is pending stay.
+ *   segment   an `erasing` row; none is fine
+ *   tracks    that have no segment left, and the lists of a task that has
+ *             none
+ */
+void store_erase_events(struct store_write *w, uint64_t task);
+void store_erase_segment(struct store_write *w, uint64_t id);
+void store_erase_tracks(struct store_write *w, uint64_t task);
+
 struct store_result {
 	int err;	   /* 0, EEXIST, ENOENT, ENOSPC, EIO, ENOMEM, ENOBUFS */
 	char text[160];	   /* "" or what failed */
@@ -257,7 +271,7 @@ typedef void(store_done_fn)(const struct store_result *r, void *arg);
 void store_commit(struct store *s, struct store_write *w, struct loop *loop,
 		  store_done_fn *done, void *arg);
 
-/** The same, waiting for it: start-up, commands and tests only. */
+/** The same, waiting for it: start-up, commands, workers and tests only. */
 MUST_CHECK int store_commit_wait(struct store *s, struct store_write *w,
 				 struct store_result *r);
 

@@ -421,3 +421,26 @@ void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit)
 	add_int(op, before_ms);
 	add_int(op, limit);
 }
+
+static void add_by_id(struct store_write *w, enum op_kind kind, uint64_t id)
+{
+	struct op *op = op_add(w, kind, 1);
+
+	if (op)
+		add_id(op, id);
+}
+
+void store_erase_events(struct store_write *w, uint64_t task)
+{
+	add_by_id(w, OP_ERASE_EVENTS, task);
+}
+
+void store_erase_segment(struct store_write *w, uint64_t id)
+{
+	add_by_id(w, OP_ERASE_SEGMENT, id);
+}
+
+void store_erase_tracks(struct store_write *w, uint64_t task)
+{
+	add_by_id(w, OP_ERASE_TRACKS, task);
+}

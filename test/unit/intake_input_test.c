@@ -294,7 +294,8 @@ static void a_burst_after_a_stall_of_5_s_is_put_where_it_was_said(void **state)
 	talk(r, 300, 400);
 	input_flush(r->in, INT64_MAX);
 	assert_int_equal(r->ear.n, 1);
-	assert_int_equal(r->ear.end, pos_of(sent_us(r, 400)));
+	/* a stall is no drift: 1 ms is more than it may seem to be one */
+	assert_true(llabs(r->ear.end - pos_of(sent_us(r, 400))) < MS);
 	assert_int_equal(stats_of(r).jumps + stats_of(r).late, 0);
 	tear_down(r);
 }

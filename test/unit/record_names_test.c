@@ -48,6 +48,20 @@ static void the_sample_of_the_page_comes_out_exactly(void **state)
 			    "2023-02-09-16-16-45_446946705284000000_audio.mp3");
 }
 
+static void only_the_mix_is_called_0(void **state)
+{
+	struct record_name n = plain("100", "0");
+
+	(void)state;
+	assert_string_equal(dir_of("100", "0"), "1400000000_100_%30");
+	assert_string_equal(dir_of("100", "%30"), "1400000000_100_%2530");
+	assert_string_equal(dir_of("100", "00"), "1400000000_100_00");
+	n.is_mix = true;
+	assert_string_equal(name_of(n),
+			    "1400000000_100_0/"
+			    "2023-02-09-16-16-45_446946705284000000_audio.mp3");
+}
+
 static void ogg_files_are_called_so(void **state)
 {
 	struct record_name n = plain("100", "999");
@@ -155,6 +169,7 @@ static void a_taken_name_gets_the_sequence_number(void **state)
 	struct record_name n = plain("100", "0");
 
 	(void)state;
+	n.is_mix = true;
 	n.again = true;
 	n.seq = 3;
 	assert_string_equal(
@@ -192,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_sample_of_the_page_comes_out_exactly),
+		cmocka_unit_test(only_the_mix_is_called_0),
 		cmocka_unit_test(ogg_files_are_called_so),
 		cmocka_unit_test(unsafe_characters_are_percent_encoded),
 		cmocka_unit_test(a_long_id_is_cut_and_ends_in_its_hash),
