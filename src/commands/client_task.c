@@ -56,13 +56,15 @@ void client_show_head(const json_t *task)
 {
 	char started[CLIENT_WORD_MAX], ended[CLIENT_WORD_MAX],
 		length[CLIENT_WORD_MAX];
+	const bool is_paused = json_is_true(json_object_get(task, "paused"));
 	const char *reason = client_text(task, "reason_text");
 	int64_t from = client_number(task, "created_ms");
 	int64_t to = client_number(task, "stopped_ms");
 
-	client_say("task %s: app %" PRId64 ", room %s: %s%s%s",
+	client_say("task %s: app %" PRId64 ", room %s: %s%s%s%s",
 		   client_text(task, "task_id"), client_number(task, "app"),
 		   client_text(task, "room"), client_text(task, "state"),
+		   is_paused ? ", paused: silence is recorded" : "",
 		   reason[0] ? ": " : "", reason);
 	client_time(from, started);
 	client_duration((to ? to : clock_unix_ms()) - from, length);

@@ -26,6 +26,8 @@ static const struct command commands[] = {
 	{"Record", NULL, ""},
 	{"publish", command_publish, "let a sound file speak in a room"},
 	{"start", command_start, "record a room"},
+	{"pause", command_pause, "record silence, whatever is said"},
+	{"resume", command_resume, "record what is said again"},
 	{"stop", command_stop, "end a recording and list its files"},
 	{"status", command_status, "the server, or one recording"},
 	{"rooms", command_rooms, "who is in which room"},

@@ -21,6 +21,8 @@ static const char help[] =
 	"\n"
 	"Example: tapeop rooms --server http://127.0.0.1:8080\n";
 
+enum { TASKS_LINE_MAX = 1024 };
+
 static void input_row(struct client_table *t, const json_t *in)
 {
 	const char *sender = client_text(in, "sender");
@@ -50,14 +52,21 @@ static void show_room(const json_t *room)
 					    "PORT",   "SENDER", "PACKETS",
 					    "LOST",   "INPUT"};
 	struct client_table t = {.n_columns = ARRAY_LEN(heads)};
-	const char *task = client_text(room, "task_id");
 	const json_t *inputs = json_object_get(room, "inputs");
-	json_t *input;
+	struct buf tasks;
+	json_t *input, *id;
 	size_t i;
 
-	client_say("app %" PRId64 ", room %s: %s%s", client_number(room, "app"),
+	buf_init(&tasks, TASKS_LINE_MAX);
+	json_array_foreach(json_object_get(room, "task_ids"), i, id)
+	{
+		buf_printf(&tasks, "%s%s", i ? ", " : "task ",
+			   json_string_value(id));
+	}
+	client_say("app %" PRId64 ", room %s: %s", client_number(room, "app"),
 		   client_text(room, "room"),
-		   task[0] ? "task " : "not recorded", task);
+		   tasks.len ? buf_str(&tasks) : "not recorded");
+	buf_fini(&tasks);
 	for (i = 0; i < ARRAY_LEN(heads) && json_array_size(inputs); i++)
 		client_cell(&t, "%s", heads[i]);
 	json_array_foreach(inputs, i, input)

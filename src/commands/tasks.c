@@ -50,7 +50,10 @@ static void task_row(struct client_table *t, const json_t *task)
 	client_cell(t, "%s", client_text(task, "task_id"));
 	client_cell(t, "%" PRId64, client_number(task, "app"));
 	client_cell(t, "%s", client_text(task, "room"));
-	client_cell(t, "%s", client_text(task, "state"));
+	client_cell(t, "%s%s", client_text(task, "state"),
+		    json_is_true(json_object_get(task, "paused")) && !to
+			    ? ", paused"
+			    : "");
 	client_cell(t, "%s", client_time(from, started));
 	client_cell(
 		t, "%s",

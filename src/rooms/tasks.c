@@ -621,6 +621,9 @@ void rooms_task_change(struct rooms *r, uint64_t id,
 	}
 	if (!wait_for(t, DUE_CHANGE, &call))
 		return;
+	if (change->has_paused)
+		log_info("room=%s task=%" PRIu64 " %s", t->row.room, id,
+			 change->paused ? "paused" : "goes on");
 	if (apply(t, change))
 		log_error("task=%" PRIu64 " forgets its lists at a restart: "
 			  "out of memory",
