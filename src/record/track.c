@@ -81,11 +81,13 @@ void track_end_current(struct track *t)
 
 void track_count_late(const struct track *t, const struct sound_chunk *chunk)
 {
-	const int64_t late = t->in_pos - chunk->pos;
+	int64_t late;
 
-	if (chunk->kind == CHUNK_SOUND && late > 0)
-		counter_add(COUNT_track_late,
-			    late < chunk->frames ? late : chunk->frames);
+	if (chunk->kind != CHUNK_SOUND || chunk->pos >= t->in_pos)
+		return;
+	late = t->in_pos - chunk->pos;
+	counter_add(COUNT_track_late,
+		    late < chunk->frames ? late : chunk->frames);
 }
 
 int track_write_pcm(struct track *t, const struct sound_chunk *chunk,
