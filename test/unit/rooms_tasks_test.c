@@ -237,6 +237,52 @@ static void a_stop_from_before_the_begin_records_nothing(void **state)
 	track_free(p.writer.track);
 }
 
+/** Start and stop one a way, with a little sound in between; whether the stop
+ *  comes before the start is answered is up to `soon`. */
+static void stop_at_once(struct stage *st, bool soon)
+{
+	enum { WAYS = 6 };
+	uint64_t tasks[WAYS];
+
+	for (int i = 0; i < WAYS; i++) {
+		struct task_wish w = wish_of("room");
+		struct answer started, stopped;
+
+		w.mode = (enum record_mode)(i % 3);
+		w.format = i / 3 ? FORMAT_OGG : FORMAT_MP3;
+		start_as(st, &w, &started);
+		if (!soon)
+			UNTIL(st, started.calls);
+		rooms_each_task(st->r, note_task, &tasks[i]);
+		stop(st, tasks[i], &stopped);
+		UNTIL(st, started.calls && stopped.calls);
+		assert_int_equal(started.err, 0);
+		assert_int_equal(stopped.err, 0);
+		turn_for(st, 20 * 1000);
+	}
+	for (int i = 0; i < WAYS; i++) {
+		UNTIL(st, !is_there(st, tasks[i]));
+		check_ended(st, tasks[i], LEAVE_API);
+	}
+}
+
+static const bool splits[] = {true, false};
+
+static void tasks_that_are_stopped_at_once_end_in_every_way(void **state)
+{
+	struct stage *st = *state;
+	const bool *split = st->of;
+
+	st->deaf = true;
+	st->app.recording.mic_off_splits = *split;
+	begin(st);
+	join(st, "room", "alice");
+	join(st, "room", "bob");
+	for (int i = 0; i < 4; i++)
+		stop_at_once(st, i % 2);
+	check_empty(st);
+}
+
 /* ---- several in a room ---- */
 
 static void two_starts_alike_at_once_are_one_task(void **state)
@@ -475,6 +521,11 @@ static void a_task_that_nobody_speaks_to_ends(void **state)
 	check_empty(st);
 }
 
+#define AT_ONCE_TEST(split)                                                   \
+	cmocka_unit_test_prestate_setup_teardown(                             \
+		tasks_that_are_stopped_at_once_end_in_every_way, stage_setup, \
+		stage_teardown, (void *)(uintptr_t)(split))
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,6 +534,8 @@ int main(void)
 		STAGE_TEST(
 			singles_and_mix_go_on_after_a_restart_with_the_next_number),
 		cmocka_unit_test(a_stop_from_before_the_begin_records_nothing),
+		AT_ONCE_TEST(&splits[0]),
+		AT_ONCE_TEST(&splits[1]),
 		STAGE_TEST(two_starts_alike_at_once_are_one_task),
 		STAGE_TEST(
 			a_rate_that_the_format_of_the_app_has_not_is_refused),
