@@ -32,6 +32,7 @@ static const struct command commands[] = {
 	{"status", command_status, "the server, or one recording"},
 	{"rooms", command_rooms, "who is in which room"},
 	{"tasks", command_tasks, "recordings, newest first"},
+	{"erase", command_erase, "erase recordings for good"},
 	{"Tell, and be told", NULL, ""},
 	{"deliveries", command_deliveries, "callbacks and their attempts"},
 	{"replay", command_replay, "send dead callbacks again"},

@@ -27,11 +27,13 @@ static void input_row(struct client_table *t, const json_t *in)
 {
 	const char *sender = client_text(in, "sender");
 	const char *address = client_text(in, "address");
+	const char *warning = client_text(in, "warning");
 	int64_t packets = client_number(in, "packets");
 	int64_t lost = client_number(in, "lost");
 
 	client_cell(t, "  %s", client_text(in, "user"));
 	client_cell(t, "%s", client_text(in, "mic"));
+	client_cell(t, "%s", warning[0] ? warning : "-");
 	client_cell(t, strchr(address, ':') ? "[%s]:%" PRId64 : "%s:%" PRId64,
 		    address, client_number(in, "port"));
 	client_cell(t, "%s", sender[0] ? sender : "nobody yet");
@@ -58,8 +60,9 @@ static void write_tasks(const json_t *room, struct buf *out)
 
 static void show_room(const json_t *room)
 {
-	static const char *const heads[] = {"  USER",  "MIC",  "PORT", "SENDER",
-					    "PACKETS", "LOST", "INPUT"};
+	static const char *const heads[] = {"  USER", "MIC",	"WARNING",
+					    "PORT",   "SENDER", "PACKETS",
+					    "LOST",   "INPUT"};
 	struct client_table t = {.n_columns = ARRAY_LEN(heads)};
 	const json_t *inputs = json_object_get(room, "inputs");
 	struct buf tasks;

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/control.h"
@@ -71,7 +70,7 @@ static int start_notify(struct server *s, struct err *e)
 						  e);
 	}
 	if (!err)
-		err = notify_start(s->notify, clock_unix_ms());
+		err = notify_start(s->notify);
 	if (err && !e->code)
 		err_set(e, err, "", "callbacks cannot start: %s",
 			strerror(err));

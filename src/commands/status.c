@@ -104,6 +104,29 @@ static void show_tasks(const struct overview *o)
 	}
 }
 
+/** Inputs that something is the matter with. */
+static void show_warnings(const struct overview *o)
+{
+	json_t *room;
+	json_t *input;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(o->rooms, "rooms"), i, room)
+	{
+		json_array_foreach(json_object_get(room, "inputs"), j, input)
+		{
+			const char *warning = client_text(input, "warning");
+
+			if (warning[0])
+				client_say("           WARNING %s: %s in room "
+					   "%s (input %s)",
+					   warning, client_text(input, "user"),
+					   client_text(room, "room"),
+					   client_text(input, "input_id"));
+		}
+	}
+}
+
 static void show_disk(const struct overview *o)
 {
 	char space[CLIENT_WORD_MAX], waiting[CLIENT_WORD_MAX];
@@ -126,6 +149,7 @@ static void show_overview(const struct client *c, const struct overview *o)
 		   o->ready ? "ready" : "NOT READY: ", o->ready ? "" : o->why);
 	printf("rooms      %zu, with %" PRId64 " inputs (tapeop rooms)\n",
 	       json_array_size(rooms), metric(o, "inputs"));
+	show_warnings(o);
 	printf("tasks      %zu%s running, %" PRId64
 	       " failed since the start (tapeop tasks)\n",
 	       json_array_size(o->tasks), o->more_tasks ? "+" : "",
@@ -135,6 +159,10 @@ static void show_overview(const struct client *c, const struct overview *o)
 	       " late turns\n",
 	       metric(o, "rtp_packets_total"), metric(o, "rtp_lost_total"),
 	       metric(o, "loop_late_total"));
+	if (metric(o, "work_late_total"))
+		printf("           OVERLOAD: %" PRId64 " times the sound was "
+		       "worked on late\n",
+		       metric(o, "work_late_total"));
 	show_disk(o);
 	printf("callbacks  %" PRId64 " delivered, %" PRId64 " pending, %" PRId64
 	       " dead, %" PRId64 " expired (tapeop deliveries)\n",

@@ -292,6 +292,8 @@ static int build_app(struct builder *b, struct mark *at, struct err *e)
 	r->mic_off_splits = number(b, SET_REC_MIC_OFF) == 0;
 	r->mic_off_after_us = number(b, SET_REC_MIC_OFF_AFTER);
 	r->zone_minutes = (int)number(b, SET_REC_ZONE);
+	r->input_lost_after_us = number(b, SET_REC_INPUT_LOST_AFTER);
+	r->no_audio_after_us = number(b, SET_REC_NO_AUDIO_AFTER);
 	err = give_keys(b, app, at, e);
 	if (!err)
 		c->n_apps++;

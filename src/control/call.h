@@ -111,6 +111,7 @@ void tasks_change(struct call *c);
 void tasks_stop(struct call *c);
 void segments_list(struct call *c);
 void segments_audio(struct call *c);
+void recordings_erase(struct call *c);
 void deliveries_list(struct call *c);
 void deliveries_show(struct call *c);
 void deliveries_replay_one(struct call *c);

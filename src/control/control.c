@@ -46,6 +46,7 @@ static const struct route routes[] = {
 	{"DELETE", "/v1/tasks/{}", tasks_stop, 0},
 	{"GET", "/v1/tasks/{}/segments", segments_list, QUERY},
 	{"GET", "/v1/segments/{}/audio", segments_audio, 0},
+	{"DELETE", "/v1/recordings", recordings_erase, QUERY},
 	{"GET", "/v1/apps/{}/endpoints", endpoints_list, 0},
 	{"GET", "/v1/deliveries", deliveries_list, QUERY},
 	{"GET", "/v1/deliveries/{}", deliveries_show, 0},

@@ -399,7 +399,7 @@ static void on_audio_row(struct store_rows *rows, void *arg)
 	s = rows->segments[0];
 	store_rows_free(rows);
 	if (s.state != SEG_CLOSED) {
-		call_problem(c, s.state == SEG_LOST ? 410 : 409, "segment",
+		call_problem(c, s.state < SEG_CLOSED ? 409 : 410, "segment",
 			     "segment %s is %s: there is no finished file",
 			     c->parts[0], segment_state_name(s.state));
 		return;

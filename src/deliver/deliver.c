@@ -136,6 +136,19 @@ int deliver_set_endpoint(struct deliver *d, const struct deliver_endpoint *conf)
 	return 0;
 }
 
+void engine_come_back(struct deliver *d, uint64_t endpoint)
+{
+	struct endpoint *e = find_endpoint(d, endpoint);
+
+	if (!e || !e->gone)
+		return;
+	e->gone = false;
+	log_info("app=%u endpoint=%s is attempted again", (unsigned)e->conf.app,
+		 e->conf.name);
+	engine_wake(d, e);
+	engine_run(d);
+}
+
 static int64_t to_unix_ms(const struct deliver *d, int64_t us)
 {
 	return engine_unix_ms(d) + (us - engine_now_us(d)) / CLOCK_US_PER_MS;
@@ -277,12 +290,11 @@ static int take_loaded(const struct pending_row *row, void *arg)
 	return engine_take(arg, row, row->attempts_ever);
 }
 
-int deliver_load(struct deliver *d, int64_t unix_ms)
+int deliver_load(struct deliver *d)
 {
 	int err;
 
 	assert(loop_is_mine(d->loop));
-	(void)unix_ms; /* the engine's own clock, so that tests may fix it */
 	err = store_each_pending(d->store, take_loaded, d);
 	if (err)
 		return err;

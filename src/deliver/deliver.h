@@ -94,7 +94,8 @@ enum deliver_verdict {
 	VERDICT_OK,
 	VERDICT_FAILED, /* try again later */
 	VERDICT_GONE,	/* 410: dead at once, the endpoint is switched off
-			   for the rest of this run until re-enabled */
+			   for the rest of this run until it is declared again
+			   or something is replayed to it */
 	VERDICT_REFUSED /* will never work, whatever is done to the endpoint
 			   (cannot be rendered): dead at once */
 };
@@ -141,7 +142,7 @@ MUST_CHECK int deliver_new(struct loop *loop, struct store *store,
 			   struct deliver **out);
 /** Stop; attempts under way are forgotten (their deliver_done must not be
  *  called any more) and made again after the next start.  Replays under way
- *  are carried out by the store, but their `done` is not called.  The loop
+ *  end with the slice that the store has, and their `done` is not called.  The loop
  *  must still run until the store has answered.  NULL is fine. */
 void deliver_free(struct deliver *d);
 
@@ -151,7 +152,7 @@ MUST_CHECK int deliver_set_endpoint(struct deliver *d,
 
 /** Load what is pending in the store; once, after the endpoints are set.
  *  Deliveries of unknown endpoints wait (and expire).  Blocks. */
-MUST_CHECK int deliver_load(struct deliver *d, int64_t unix_ms);
+MUST_CHECK int deliver_load(struct deliver *d);
 
 /** Deliveries that were just committed; facts are copied.  Out of memory:
  *  they stay pending in the store and are found within a minute. */
@@ -163,8 +164,11 @@ void deliver_done(struct deliver *d, struct deliver_attempt *a,
 		  const struct deliver_outcome *outcome);
 
 /**
- * Make dead or expired deliveries pending again with a fresh budget.
- * `done` gets the store's result (changed: how many).
+ * Make dead or expired deliveries pending again with a fresh budget, in
+ * slices, so that no mass of them holds up other writes.  An endpoint that the
+ * filter names and that answered `gone` is attempted again.
+ * `done` gets the last slice's result; changed: how many in all, also when
+ * that one failed.
  */
 void deliver_replay(struct deliver *d, const struct store_filter *f,
 		    store_done_fn *done, void *arg);

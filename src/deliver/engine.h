@@ -72,7 +72,8 @@ struct reload {
 struct replay {
 	struct deliver *d; /* NULL: the engine is gone */
 	struct link link;  /* deliver.replays */
-	struct store_filter filter;
+	struct store_filter wanted, slice;
+	uint64_t changed; /* so far */
 	store_done_fn *done;
 	void *arg;
 };
@@ -138,6 +139,8 @@ void engine_unschedule(struct deliver *d, uint32_t r);
 void engine_lane_on(struct deliver *d, uint32_t lane);
 /** An endpoint may have become able to run. */
 void engine_wake(struct deliver *d, struct endpoint *e);
+/** Attempt an endpoint again that has answered `gone`. */
+void engine_come_back(struct deliver *d, uint64_t endpoint);
 /** Start what can start, and arm the timer. */
 void engine_run(struct deliver *d);
 

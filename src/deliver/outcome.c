@@ -331,8 +331,9 @@ static void decide(struct deliver *d, struct flight *f)
 		f->state = DELIVERY_DEAD;
 		if (!e->gone)
 			log_warn("app=%u endpoint=%s answered 410 Gone: no "
-				 "more attempts until it is declared again or "
-				 "the server restarts; what is pending waits",
+				 "more attempts until something is replayed "
+				 "to it by name or the server restarts; what "
+				 "is pending waits",
 				 (unsigned)e->conf.app, e->conf.name);
 		e->gone = true;
 		break;

@@ -6,6 +6,8 @@
  *         it comes: a delivery that has ended in between still looks
  *         pending in it.  So what leaves memory while a page is read is
  *         noted, and not taken from that page.
+ *         A replay is carried out in slices, each a write, so that no mass
+ *         holds the store thread: the dead ones by id, then the expired ones.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/engine.h"
@@ -16,7 +18,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { PAGE_ROWS = 500, FIRST_LEFT = 64, LEFT_MAX = 100000 };
+enum {
+	PAGE_ROWS = 500,
+	FIRST_LEFT = 64,
+	LEFT_MAX = 100000,
+	REPLAY_ROWS = 1000 /* in one write: others wait meanwhile */
+};
 
 #define SOON_US (30 * (int64_t)1000000)
 
@@ -201,44 +208,97 @@ void engine_reload_stop(struct deliver *d)
 	d->reload = NULL;
 }
 
+/* ---- replay --------------------------------------------------------------- */
+
+static void replay_slice(struct replay *rp);
+
+/** Put the filter of the next slice; false when there is none. */
+static bool next_slice(struct replay *rp, const struct store_result *r)
+{
+	struct store_filter *f = &rp->slice;
+
+	if (r->changed == f->limit) {
+		f->after = r->last;
+	} else if (rp->wanted.state == -1 && f->state == DELIVERY_DEAD) {
+		f->state = DELIVERY_EXPIRED;
+		f->after = rp->wanted.after;
+	} else {
+		return false;
+	}
+	f->limit = REPLAY_ROWS;
+	if (!rp->wanted.limit)
+		return true;
+	if (rp->wanted.limit - rp->changed < f->limit)
+		f->limit = (uint32_t)(rp->wanted.limit - rp->changed);
+	return f->limit > 0;
+}
+
+static void end_replay(struct replay *rp, const struct store_result *r)
+{
+	struct store_result all = *r;
+	struct deliver *d = rp->d;
+
+	all.changed = rp->changed;
+	list_remove(&rp->link);
+	if (rp->changed) {
+		begin(d, &rp->wanted, engine_now_us(d));
+		engine_run(d);
+	}
+	if (rp->done)
+		rp->done(&all, rp->arg);
+	mem_free(rp);
+}
+
 static void on_replayed(const struct store_result *r, void *arg)
 {
 	struct replay *rp = arg;
-	struct deliver *d = rp->d;
 
-	if (d) {
-		list_remove(&rp->link);
-		if (!r->err && r->changed) {
-			begin(d, &rp->filter, engine_now_us(d));
-			engine_run(d);
-		}
-		if (rp->done)
-			rp->done(r, rp->arg);
+	if (!rp->d) {
+		mem_free(rp);
+		return;
 	}
-	mem_free(rp);
+	if (!r->err)
+		rp->changed += r->changed;
+	if (!r->err && next_slice(rp, r))
+		replay_slice(rp);
+	else
+		end_replay(rp, r);
+}
+
+static void replay_slice(struct replay *rp)
+{
+	struct deliver *d = rp->d;
+	struct store_write *w = store_write_new();
+
+	if (w)
+		store_replay(w, &rp->slice, engine_unix_ms(d));
+	store_commit(d->store, w, d->loop, on_replayed, rp);
 }
 
 void deliver_replay(struct deliver *d, const struct store_filter *f,
 		    store_done_fn *done, void *arg)
 {
 	struct replay *rp = mem_zalloc(sizeof(*rp));
-	struct store_write *w = store_write_new();
 
 	assert(loop_is_mine(d->loop));
-	if (!rp || !w) {
+	if (!rp) {
 		const struct store_result r = {.err = ENOMEM};
 
-		mem_free(rp);
-		store_write_free(w);
 		if (done)
 			done(&r, arg);
 		return;
 	}
+	if (f->endpoint)
+		engine_come_back(d, f->endpoint);
 	rp->d = d;
 	rp->done = done;
 	rp->arg = arg;
-	rp->filter = *f;
+	rp->wanted = *f;
+	rp->slice = *f;
+	if (f->state == -1)
+		rp->slice.state = DELIVERY_DEAD;
+	if (!f->limit || f->limit > REPLAY_ROWS)
+		rp->slice.limit = REPLAY_ROWS;
 	list_append(&d->replays, &rp->link);
-	store_replay(w, f, engine_unix_ms(d));
-	store_commit(d->store, w, d->loop, on_replayed, rp);
+	replay_slice(rp);
 }

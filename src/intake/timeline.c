@@ -17,8 +17,7 @@
  *   first arrival to the last.
  *
  *   1. Start: mic on, or another run of numbers (new SSRC, another
- *      sender, restart).  offset = a(h): the packet lies where it arrived.  If
- *      a(h) - min > 120 ms, h was held up (a burst): offset = min.
+ *      sender, restart).  offset = min: h was held up by a(h) - min.
  *   2. Run start: the gap before h is over 100 ms.  If min is off by over
  *      20 ms: offset = min.  So neither drift nor an unlucky start lasts longer
  *      than the run.
@@ -68,7 +67,7 @@ enum {
 
 /* What h and the packets behind it say. */
 struct witness {
-	int64_t first, min, max; /* a of h, smallest, largest */
+	int64_t min, max; /* of a: smallest, largest */
 	int64_t span;
 };
 
@@ -82,7 +81,7 @@ struct plan {
 static struct witness hear(const struct ring *ring, const struct ring_packet *h)
 {
 	const int64_t a = h->arrival - h->ts;
-	struct witness w = {.first = a, .min = a, .max = a};
+	struct witness w = {.min = a, .max = a};
 	int64_t earliest = h->arrival;
 	int64_t latest = earliest;
 	const struct ring_packet *prev = h, *p;
@@ -127,7 +126,7 @@ static struct plan make_plan(const struct timeline *t, const struct ring *ring,
 	bool wanted;
 
 	if (plan.start) {
-		plan.offset = w.first - w.min > JUMP ? w.min : w.first;
+		plan.offset = w.min;
 		return plan;
 	}
 	if (gap > PAUSE)

@@ -210,26 +210,6 @@ MUST_CHECK int thread_start(const char *name, void (*fn)(void *arg), void *arg,
 /** Wait for its end and free it.  NULL is fine. */
 void thread_join(struct thread *t);
 
-/**
- * A bounded queue of bytes-with-a-header from many threads to one loop or
- * thread is `struct chan`: capacity in bytes; when full the newest is
- * refused (chan_put returns false; the caller counts).
- */
-struct chan;
-MUST_CHECK int chan_new(size_t max_bytes, struct chan **out);
-void chan_free(struct chan *c);
-/** Copy `len` bytes in (they take 4 more).  Returns false when full or shut.
- *  Thread: any. */
-bool chan_put(struct chan *c, const void *data, size_t len);
-/**
- * Take the oldest into `b` (cleared first), waiting at most `wait_us` (-1:
- * for ever).  Returns false when there was none, or the channel is shut and
- * empty.  True with buf_err set: it did not fit into `b` and is lost.
- */
-bool chan_take(struct chan *c, struct buf *b, int64_t wait_us);
-/** No more puts succeed; takers get what is left.  Thread: any. */
-void chan_shut(struct chan *c);
-
 /* ---- mutexes for the few that wait: store and file threads ------------ */
 
 /**
@@ -321,8 +301,7 @@ typedef void(udp_fn)(const struct datagram *d, void *arg);
  * at     where to bind; port 0: the kernel chooses.  "[::]" takes IPv4 too;
  *        IPv4 peers are shown, and sent to, as plain IPv4 addresses
  *
- * A datagram over 2048 bytes is dropped and counted (udp_dropped, and the
- * counter udp_too_long).
+ * A datagram over 2048 bytes is dropped and counted (udp_too_long).
  *
  * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of socket/bind.
  * Thread: the loop's.
@@ -340,8 +319,6 @@ void udp_read(struct udp *u);
 /** Send one datagram.  Returns 0 or an errno (EAGAIN: dropped). */
 int udp_send(struct udp *u, const struct addr *to, const void *data,
 	     size_t len);
-/** Datagrams dropped because they were too long. */
-uint64_t udp_dropped(const struct udp *u);
 /** The address it is bound to. */
 void udp_addr(const struct udp *u, struct addr *out);
 /** Close; safe inside its own callback.  NULL is fine. */

@@ -53,7 +53,6 @@ struct udp {
 	struct addr at;
 	udp_fn *fn;
 	void *arg;
-	uint64_t dropped;
 	int64_t last_us; /* arrival of the newest */
 	int fd;
 	bool closed;
@@ -121,7 +120,6 @@ static void deliver(struct udp *u, int n)
 		};
 
 		if (msg->msg_flags & MSG_TRUNC) {
-			u->dropped++;
 			counter_add(COUNT_udp_too_long, 1);
 			continue;
 		}
@@ -237,11 +235,6 @@ int udp_send(struct udp *u, const struct addr *to, const void *data, size_t len)
 	n = sendto(u->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL, &mapped.sa,
 		   mapped.len);
 	return n < 0 ? errno : 0;
-}
-
-uint64_t udp_dropped(const struct udp *u)
-{
-	return u->dropped;
 }
 
 void udp_addr(const struct udp *u, struct addr *out)

@@ -508,9 +508,9 @@ void notify_free(struct notify *n)
 	mem_free(n);
 }
 
-int notify_start(struct notify *n, int64_t unix_ms)
+int notify_start(struct notify *n)
 {
-	return deliver_load(n->deliver, unix_ms);
+	return deliver_load(n->deliver);
 }
 
 struct deliver *notify_deliver(struct notify *n)

@@ -75,7 +75,7 @@ MUST_CHECK int notify_set_endpoint(struct notify *n,
 				   struct err *err);
 
 /** Load pending deliveries and begin; once, after the endpoints. */
-MUST_CHECK int notify_start(struct notify *n, int64_t unix_ms);
+MUST_CHECK int notify_start(struct notify *n);
 
 /** A set of events of one write; NULL when out of memory. */
 MUST_CHECK struct notify_batch *notify_batch_new(void);

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -232,7 +231,7 @@ int forward_new(struct loop *loop, struct store *store, struct workers *workers,
 	if (!err && program)
 		err = set_endpoint(f, ENDPOINT_EXEC, "exec");
 	if (!err)
-		err = deliver_load(f->deliver, clock_unix_ms());
+		err = deliver_load(f->deliver);
 	if (err)
 		goto fail;
 	*out = f;

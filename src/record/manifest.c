@@ -67,8 +67,10 @@ void manifest_write(const struct manifest *m, struct buf *out)
 
 	snprintf(task, sizeof(task), "%llu", (unsigned long long)m->task);
 	/* "o" takes the references over, also when packing fails. */
-	root = json_pack("{s:s, s:I, s:s, s:I, s:I, s:o, s:o}", "task_id", task,
-			 "app", (json_int_t)m->app, "room", m->room, "start_ms",
+	root = json_pack("{s:s, s:I, s:s, s:s, s:s, s:i, s:I, s:I, s:o, s:o}",
+			 "task_id", task, "app", (json_int_t)m->app, "room",
+			 m->room, "mode", m->mode, "format", m->format,
+			 "sample_rate", (int)m->sample_rate, "start_ms",
 			 (json_int_t)m->start_ms, "stop_ms",
 			 (json_int_t)m->stop_ms, "users", users, "segments",
 			 segments);

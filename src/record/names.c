@@ -106,3 +106,24 @@ void record_name_write(const struct record_name *n, char *out, size_t cap)
 		       n->kind == TRACK_MP3 ? "mp3" : "ogg");
 	assert(len > 0 && (size_t)len < cap);
 }
+
+void record_manifest_mark(uint64_t task, char *out, size_t cap)
+{
+	int len = snprintf(out, cap, "_%llu_manifest.json",
+			   (unsigned long long)task);
+
+	assert(len > 0 && (size_t)len < cap);
+}
+
+void record_manifest_name(uint64_t task, int64_t start_ms, int zone_minutes,
+			  char *out, size_t cap)
+{
+	char stamp[40];
+	char mark[64];
+	int len;
+
+	write_stamp(start_ms, zone_minutes, stamp, sizeof(stamp));
+	record_manifest_mark(task, mark, sizeof(mark));
+	len = snprintf(out, cap, "%s%s", stamp, mark);
+	assert(len > 0 && (size_t)len < cap);
+}

@@ -243,8 +243,6 @@ MUST_CHECK int track_begin(struct track *t, int64_t pos);
  *  Nothing open: does nothing. */
 MUST_CHECK int track_end_segment(struct track *t, int64_t pos);
 
-bool track_has_open_segment(const struct track *t);
-
 /** What the file of the segment that begins has to open with; inside
  *  `begun`. */
 const struct track_opening *track_opening(const struct track *t);
@@ -301,6 +299,20 @@ struct record_name {
  */
 void record_name_write(const struct record_name *n, char *out, size_t cap);
 
+/**
+ * `<YYYY-MM-DD-HH-MM-SS>_<TaskID>_manifest.json`: the manifest beside a task's
+ * files, in the folder of each of its tracks.
+ *
+ * start_ms  when the task began
+ * cap       room in `out`: RECORD_NAME_CAP
+ */
+void record_manifest_name(uint64_t task, int64_t start_ms, int zone_minutes,
+			  char *out, size_t cap);
+
+/** `_<TaskID>_manifest.json`: what all names of a task's manifests have in
+ *  them, and no others.  `cap` as above. */
+void record_manifest_mark(uint64_t task, char *out, size_t cap);
+
 /* ---- after a crash ----------------------------------------------------- */
 
 /** What was found of a segment. */
@@ -353,6 +365,9 @@ struct manifest {
 	uint32_t app;
 	const char *room;
 	uint64_t task;
+	const char *mode;     /* "single", "mixed", "both" */
+	const char *format;   /* "mp3", "ogg" */
+	uint32_t sample_rate; /* of MP3 files [Hz] */
 	int64_t start_ms, stop_ms;
 	const struct manifest_segment *segments;
 	size_t n_segments;

@@ -127,11 +127,6 @@ int track_end_segment(struct track *t, int64_t pos)
 	return t->open ? t->ops->end(t, pos) : 0;
 }
 
-bool track_has_open_segment(const struct track *t)
-{
-	return t->open;
-}
-
 const struct track_opening *track_opening(const struct track *t)
 {
 	return &t->opening;

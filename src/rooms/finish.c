@@ -31,7 +31,7 @@ struct confirm {
 	struct job drop; /* removes the spool's copy */
 };
 
-enum { PAGE = 500, MANIFEST_MAX = 4 << 20 };
+enum { PAGE = 500, MANIFEST_RETRY_US = 5 * 1000 * 1000 };
 
 int finish_upload(struct task *t, const struct segment_row *row)
 {
@@ -177,8 +177,10 @@ struct wrap {
 	struct segment_row *rows; /* n, all of the task */
 	size_t n;
 	struct notify_batch *batch;
-	uint64_t first_seq; /* of its events */
-	struct job job;	    /* writes the manifest */
+	uint64_t first_seq;  /* of its events */
+	struct task_row row; /* the task's, for the worker; its lists are not */
+	struct job job;	     /* writes the manifest */
+	int err;	     /* of that */
 };
 
 static void wrap_free(struct wrap *w)
@@ -187,60 +189,25 @@ static void wrap_free(struct wrap *w)
 	mem_free(w);
 }
 
-static void wrap_again(struct wrap *w, const char *why)
+static void wrap_later(struct wrap *w, const char *what, const char *why,
+		       int64_t delay_us)
 {
 	struct task *t = w->task;
 
-	log_error("task=%" PRIu64 " finish failed (%s); again in 1 s",
-		  t->row.id, why);
+	log_error("task=%" PRIu64 " %s failed (%s); again in %d s", t->row.id,
+		  what, why, (int)(delay_us / CLOCK_US_PER_S));
 	wrap_free(w);
 	t->row.finished_ms = 0;
 	t->finishing = false;
-	task_retry(t, task_check);
+	if (t->rooms->stopping)
+		task_check(t); /* found again at the next start */
+	else
+		task_retry_in(t, task_check, delay_us);
 }
 
-static void write_manifest(struct wrap *w)
+static void wrap_again(struct wrap *w, const char *why)
 {
-	struct task *t = w->task;
-	struct manifest m = {
-		.app = t->row.app,
-		.room = t->row.room,
-		.task = t->row.id,
-		.start_ms = t->row.created_ms,
-		.stop_ms = t->row.stopped_ms,
-		.n_segments = w->n,
-	};
-	struct manifest_segment *s = mem_zalloc_n(w->n, sizeof(*s));
-	char name[FILE_NAME_MAX];
-	struct buf text;
-
-	buf_init(&text, MANIFEST_MAX);
-	for (size_t i = 0; s && i < w->n; i++) {
-		s[i] = (struct manifest_segment){
-			.user = w->rows[i].user,
-			.mode = w->rows[i].mode == MODE_MIXED ? MANIFEST_MIXED
-							      : MANIFEST_SINGLE,
-			.seq = w->rows[i].seq,
-			.file = w->rows[i].file_name,
-			.start_ms = w->rows[i].start_ms,
-			.duration_ms = (int64_t)(w->rows[i].frames /
-						 SOUND_FRAMES_PER_MS),
-			.size = w->rows[i].size,
-			.sha256 = w->rows[i].sha256,
-			.state = segment_state_name(w->rows[i].state),
-		};
-	}
-	m.segments = s;
-	if (s)
-		manifest_write(&m, &text);
-	snprintf(name, sizeof(name), "manifests/%" PRIu32 "_%" PRIu64 ".json",
-		 t->row.app, t->row.id);
-	if (!s || buf_err(&text) ||
-	    upload_put_text(&t->rooms->upload_config, name, text.data,
-			    text.len))
-		log_warn("task=%" PRIu64 " manifest not written", t->row.id);
-	buf_fini(&text);
-	mem_free(s);
+	wrap_later(w, "finish", why, RETRY_US);
 }
 
 static void on_finished(const struct store_result *r, void *arg)
@@ -347,13 +314,25 @@ static void commit_finish(struct wrap *w)
 
 static void manifest_run(struct job *job)
 {
-	write_manifest(CONTAINER_OF(job, struct wrap, job));
+	struct wrap *w = CONTAINER_OF(job, struct wrap, job);
+	struct folders folders;
+
+	map_init(&folders.map);
+	w->err = manifest_put(w->task->rooms, &w->row, w->rows, w->n, &folders);
+	folders_fini(&folders);
 }
 
 static void manifest_done(struct job *job)
 {
+	struct wrap *w = CONTAINER_OF(job, struct wrap, job);
+
+	if (w->err) {
+		wrap_later(w, "the manifest", strerror(w->err),
+			   MANIFEST_RETRY_US);
+		return;
+	}
 	crash_point("task.finishing");
-	commit_finish(CONTAINER_OF(job, struct wrap, job));
+	commit_finish(w);
 }
 
 /** The manifest is there before the task is finished; it is an fsync, so a
@@ -362,8 +341,9 @@ static void make_manifest(struct wrap *w)
 {
 	struct rooms *r = w->task->rooms;
 
+	w->row = w->task->row;
 	w->job.run = manifest_run;
-	w->job.key = w->task->row.id;
+	w->job.key = w->row.id;
 	workers_run(r->workers, &w->job, r->loop, manifest_done);
 }
 

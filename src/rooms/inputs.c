@@ -6,6 +6,7 @@
  * round: the row goes first, so a crash does not bring it back.  One that is
  * resumed gets its port again within two seconds, or its row goes:
  * the sender knows no other port.
+ * A microphone is switched at once, and that is answered once it is stored.
  * At most one message to the media loop is under way an input; what is
  * wanted meanwhile is sent when the answer has come (epochs).
  */
@@ -73,9 +74,8 @@ static uint16_t port_take(struct rooms *r)
 
 static void info_of(const struct member *m, struct input_info *out)
 {
-	const struct voice *v = m->voice;
-	uint64_t sender =
-		atomic_load_explicit(&v->sender_ip4, memory_order_relaxed);
+	struct voice *v = m->voice;
+	struct addr sender;
 
 	*out = (struct input_info){
 		.id = m->row.id,
@@ -91,19 +91,14 @@ static void info_of(const struct member *m, struct input_info *out)
 			atomic_load_explicit(&v->packets, memory_order_relaxed),
 		.lost = atomic_load_explicit(&v->lost, memory_order_relaxed),
 		.created_ms = m->row.created_ms,
+		.warning = warn_of(m),
 		.opus_pt = m->row.opus_pt,
 		.red_pt = m->row.red_pt,
 		.audio_level_ext = m->row.audio_level_ext,
 	};
 	str_copy(out->address, sizeof(out->address), m->room->rooms->address);
-	if (sender) {
-		struct addr a = {.len = sizeof(a.in4)};
-
-		a.in4.sin_family = AF_INET;
-		a.in4.sin_addr.s_addr = htonl((uint32_t)(sender >> 16));
-		a.in4.sin_port = htons((uint16_t)sender);
-		addr_write(&a, out->sender);
-	}
+	if (sender_read(&v->sender, &sender))
+		addr_write(&sender, out->sender);
 }
 
 static void refuse(rooms_input_fn *done, void *arg, const struct err *e)
@@ -170,7 +165,7 @@ static void member_free(struct member *m)
 /** Closed on both sides, and nobody will call back: forget it. */
 static void free_if_closed(struct member *m)
 {
-	if (m->close_sent && !m->mail_out && !m->store_out)
+	if (m->close_sent && !m->mail_out && !m->store_out && !m->mic_calls)
 		member_free(m);
 }
 
@@ -253,7 +248,8 @@ static void on_unresumed_deleted(const struct store_result *result, void *arg)
 		log_error("input=%" PRIu64 " is tried again at the next start: "
 			  "%s",
 			  m->row.id, result->text);
-	member_free(m);
+	m->store_out = false;
+	free_if_closed(m);
 }
 
 /** The port of a resumed input is taken: wait a little, then give it up. */
@@ -319,6 +315,7 @@ static void on_voice_answered(struct voice *v)
 		return;
 	}
 	m->state = MEMBER_OPEN;
+	m->since_us = clock_now_us();
 	if (m->row_done)
 		log_info("app=%" PRIu32 " room=%s user=%s input=%" PRIu64
 			 " resumed port=%d",
@@ -367,6 +364,7 @@ static int make_member(struct room *room, const struct input_row *row,
 		return ENOMEM;
 	m->room = room;
 	m->row = *row;
+	m->mic_disabled = row->mic_disabled;
 	m->voice = make_voice(m, source);
 	if (!m->voice)
 		goto fail;
@@ -505,12 +503,50 @@ static struct member *find_member(const struct rooms *r, uint64_t id,
 	return NULL;
 }
 
+static void on_mic_stored(const struct store_result *result, void *arg)
+{
+	struct mic_call *c = arg;
+	struct member *m = c->member;
+	struct input_call call = c->call;
+	struct input_info info;
+	struct err e = {0};
+
+	mem_free(c);
+	m->mic_calls--;
+	info_of(m, &info);
+	if (result->err)
+		err_set(&e, result->err, "store",
+			"the mic is switched, but that could not be stored: "
+			"%s; a restart forgets it",
+			result->text);
+	call.done(&e, result->err ? NULL : &info, call.arg);
+	free_if_closed(m);
+}
+
+/** Have it known after a restart, too, then answer. */
+static int store_mic(struct member *m, rooms_input_fn *done, void *arg)
+{
+	struct rooms *r = m->room->rooms;
+	struct mic_call *c = mem_zalloc(sizeof(*c));
+	struct store_write *w;
+
+	if (!c)
+		return ENOMEM;
+	*c = (struct mic_call){m, {done, arg}};
+	m->mic_calls++;
+	m->row.mic_disabled = m->mic_disabled;
+	w = store_write_new();
+	if (w)
+		store_set_input(w, &m->row);
+	store_commit(r->store, w, r->loop, on_mic_stored, c);
+	return 0;
+}
+
 void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
 			 rooms_input_fn *done, void *arg)
 {
 	struct err e = {0};
 	struct member *m = find_member(r, id, &e);
-	struct input_info info;
 
 	if (!m) {
 		refuse(done, arg, &e);
@@ -518,12 +554,15 @@ void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
 	}
 	if (m->mic_disabled == on) {
 		m->mic_disabled = !on;
+		m->since_us = clock_now_us();
 		wish(m);
 		log_info("room=%s user=%s input=%" PRIu64 " mic %s",
 			 m->row.room, m->row.user, id, on ? "on" : "off");
 	}
-	info_of(m, &info);
-	done(&e, &info, arg);
+	if (store_mic(m, done, arg)) {
+		err_set(&e, ENOMEM, "", "out of memory");
+		refuse(done, arg, &e);
+	}
 }
 
 /** It cannot leave: its row stays. */

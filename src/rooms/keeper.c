@@ -14,6 +14,7 @@
  *   A restart begins to count anew.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 
@@ -33,7 +34,9 @@ static void on_auto_started(const struct err *e, const struct task_info *t,
 {
 	(void)t;
 	(void)arg;
-	if (e->code)
+	if (e->code == EEXIST) /* somebody's task does what ours would */
+		log_debug("a room is not recorded by itself: %s", e->text);
+	else if (e->code)
 		log_error("a room is not recorded by itself: %s; again in 5 s",
 			  e->text);
 }
@@ -176,8 +179,10 @@ static void on_round(struct timer *timer, int64_t now_us)
 		return;
 	for (n = map_next(&r->rooms, NULL); n; n = next) {
 		next = map_next(&r->rooms, n);
+		warn_look(CONTAINER_OF(n, struct room, node), now_us);
 		keeper_look(CONTAINER_OF(n, struct room, node));
 	}
+	warn_look_at_machine(r, now_us);
 	for (n = map_next(&r->tasks, NULL); n; n = next) {
 		next = map_next(&r->tasks, n);
 		keep_task(CONTAINER_OF(n, struct task, node), now_us);

@@ -70,6 +70,19 @@ struct turns {
 	} at[TURNS_MAX];
 };
 
+/** The address of an input's sender: the media loop writes it, any thread
+ *  reads it, and never half of one and half of another. */
+struct shown_sender {
+	_Atomic uint32_t turn; /* odd: being written */
+	_Atomic int family;    /* 0: nobody yet */
+	_Atomic uint32_t port;
+	_Atomic uint64_t words[2]; /* the address in network order */
+};
+/** Thread: one. */
+void sender_show(struct shown_sender *to, const struct addr *a);
+/** false: nobody yet.  Thread: any. */
+bool sender_read(struct shown_sender *from, struct addr *out);
+
 /** One input, both sides. */
 struct voice {
 	/* fixed after init */
@@ -95,9 +108,12 @@ struct voice {
 	/* any thread, relaxed */
 	_Atomic uint64_t packets, lost;
 	_Atomic bool mic_on;
-	_Atomic int64_t packet_us;   /* monotonic, of the last one, 0: none */
-	_Atomic int64_t heard_us;    /* of the last sound above -60 dBFS */
-	_Atomic uint64_t sender_ip4; /* address << 16 | port, 0: none */
+	_Atomic bool has_left;	   /* RTCP BYE, and no packet since */
+	_Atomic int64_t packet_us; /* monotonic, of the last one, 0: none */
+	_Atomic int64_t heard_us;  /* of the last sound above -60 dBFS */
+	_Atomic int64_t seen_us;   /* all of these are as of then; stored
+					after them, 0: never yet */
+	struct shown_sender sender;
 
 	/* media thread */
 	struct media_room *room;
@@ -107,6 +123,8 @@ struct voice {
 	struct rtp_port *port;
 	int64_t taken_us; /* its port was read */
 	int64_t heard_pos;
+	uint64_t byes, packets_then; /* of the stats published last */
+	struct addr sender_then;
 	struct link parts; /* of the running sessions */
 };
 
@@ -199,10 +217,10 @@ struct seg {
 	struct segment_row row;
 	struct record_file *open_file;
 	struct timer retry;
-	bool file_failed, has_ended, no_file;
+	enum seg_step retried; /* whose commit failed: it may have been made */
+	bool no_file;
 	char reason[32];
 	char reason_text[REASON_MAX];
-	int64_t file_len;
 	bool tells_upload; /* its write tells upload_started, too */
 	struct telling telling;
 };

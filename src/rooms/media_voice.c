@@ -1,6 +1,5 @@
 /** rooms/media_voice.c -- an input on its media loop. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
 #include <errno.h>
 
 #include "base/clock.h"
@@ -64,11 +63,24 @@ static const struct input_events input_events = {
 
 /* ---- work -------------------------------------------------------------- */
 
+/** A BYE counts until packets come that are younger than it. */
+static void publish_bye(struct voice *v, const struct input_stats *st)
+{
+	if (st->bye != v->byes)
+		atomic_store_explicit(&v->has_left, true, memory_order_relaxed);
+	else if (st->packets != v->packets_then)
+		atomic_store_explicit(&v->has_left, false,
+				      memory_order_relaxed);
+	v->byes = st->bye;
+	v->packets_then = st->packets;
+}
+
 static void publish_stats(struct voice *v)
 {
 	struct input_stats st;
 
 	input_stats(v->input, &st);
+	publish_bye(v, &st);
 	atomic_store_explicit(&v->packets, st.packets, memory_order_relaxed);
 	atomic_store_explicit(&v->lost, st.lost, memory_order_relaxed);
 	atomic_store_explicit(&v->packet_us, st.last_packet_us,
@@ -77,12 +89,11 @@ static void publish_stats(struct voice *v)
 		atomic_store_explicit(&v->heard_us,
 				      v->heard_pos * 1000 / SOUND_FRAMES_PER_MS,
 				      memory_order_relaxed);
-	if (st.sender.len && st.sender.sa.sa_family == AF_INET)
-		atomic_store_explicit(
-			&v->sender_ip4,
-			(uint64_t)ntohl(st.sender.in4.sin_addr.s_addr) << 16 |
-				ntohs(st.sender.in4.sin_port),
-			memory_order_relaxed);
+	if (st.sender.len && !addr_is_equal(&st.sender, &v->sender_then)) {
+		v->sender_then = st.sender;
+		sender_show(&v->sender, &st.sender);
+	}
+	atomic_store_explicit(&v->seen_us, v->taken_us, memory_order_release);
 }
 
 void voice_take(struct voice *v, int64_t now_us)

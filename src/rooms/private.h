@@ -16,7 +16,8 @@
 
 enum {
 	MEDIA_MAX = 64,
-	RETRY_US = 1000 * 1000 /* between tries of a commit that failed */
+	RETRY_US = 1000 * 1000, /* between tries of a commit that failed */
+	WARNINGS_MAX = 200	/* of a task, not committed yet */
 };
 
 struct rooms_app {
@@ -47,6 +48,12 @@ struct input_call {
 	void *arg;
 };
 
+/** A caller who switches a microphone, until that is stored. */
+struct mic_call {
+	struct member *member;
+	struct input_call call;
+};
+
 enum member_state {
 	MEMBER_OPENING, /* media loop binds the port; then the row */
 	MEMBER_OPEN,
@@ -62,15 +69,21 @@ struct member {
 	enum member_state state;
 	bool mic_disabled;
 	uint64_t epoch_wanted, epoch_sent;
-	bool mail_out;	 /* the voice's message is at the media loop */
-	bool store_out;	 /* a commit about it is under way */
-	bool close_sent; /* the wish to close was, or is to be, sent */
-	bool row_done;	 /* its row is in the store (or was tried) */
-	bool opened;	 /* the media loop has its port */
+	bool mail_out;	    /* the voice's message is at the media loop */
+	bool store_out;	    /* a commit that it comes or goes is under way */
+	unsigned mic_calls; /* commits that its mic was switched, under way */
+	bool close_sent;    /* the wish to close was, or is to be, sent */
+	bool row_done;	    /* its row is in the store (or was tried) */
+	bool opened;	    /* the media loop has its port */
 	struct voice *voice;
 	struct input_call call; /* add or remove */
 	unsigned ports_tried;
 	struct timer retry; /* the port of a resumed one */
+	/* warn.c */
+	int64_t since_us; /* is expected to send since: open, mic switched on */
+	int64_t seen_us;  /* all that came until then was looked at */
+	int64_t lost_us;  /* of its last packet, when nothing comes any more */
+	bool silent;	  /* nothing heard, in the eyes of some task */
 };
 
 struct task_call {
@@ -134,6 +147,13 @@ struct task {
 	struct timer retry;
 	void (*retry_fn)(struct task *t);
 	struct telling telling;
+	/* warn.c */
+	int64_t began_us;     /* looked at for the first time, 0: not yet */
+	struct link warnings; /* to be told, one after another */
+	unsigned n_warnings;  /* at most WARNINGS_MAX */
+	bool warning_out;     /* the commit of the first is under way */
+	struct timer warn_again;
+	struct telling warn_telling;
 };
 
 struct rooms {
@@ -156,10 +176,21 @@ struct rooms {
 	struct link apps;
 	struct map rooms, members, tasks;
 	uint64_t last_task_id;
+	struct workers *erasers; /* one: erasures come one after another */
+	unsigned erasures;	 /* under way */
+	_Atomic bool erase_stops;
 	bool stopping;
 	void (*stop_done)(void *arg);
 	void *stop_arg;
 	struct timer stop_timer, watch_timer;
+	/* warn.c */
+	struct job disk_job;
+	int64_t disk_found;  /* the job's: free bytes, -1: cannot be told */
+	int64_t free_bytes;  /* the last that was found */
+	int64_t measured_us; /* when */
+	bool disk_told;	     /* that it is low */
+	int64_t overload_us; /* told the last time, 0: never */
+	int64_t work_late;   /* the counter, then */
 	void (*story)(const char *line, void *arg);
 	void *story_arg;
 };
@@ -202,6 +233,8 @@ struct task_track *task_get_track(struct task *t, const char *user,
 				  enum record_mode mode);
 /** Call t->retry_fn again in a second. */
 void task_retry(struct task *t, void (*fn)(struct task *t));
+void task_retry_in(struct task *t, void (*fn)(struct task *t),
+		   int64_t delay_us);
 
 /** End a running task for this reason; the wish is durable first. */
 void task_stop(struct task *t, enum leave_code why);
@@ -213,6 +246,24 @@ void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 void keeper_start(struct rooms *r);
 /** Somebody has come or gone. */
 void keeper_look(struct room *room);
+
+/* warn.c: what may be going wrong */
+/** Measure the disk for the first time; blocks. */
+void warn_start(struct rooms *r);
+/** Look at a room's inputs and tell its tasks. */
+void warn_look(struct room *room, int64_t now_us);
+/** Look at the disk, and at how far behind the media loops are. */
+void warn_look_at_machine(struct rooms *r, int64_t now_us);
+/** So many bytes are free (-1: cannot be told). */
+void warn_on_measured(struct rooms *r, int64_t free_bytes, int64_t now_us);
+/** Is the disk being looked at by a worker? */
+bool warn_is_measuring(const struct rooms *r);
+/** Is there a warning of the task that is not committed yet? */
+bool warn_is_committing(const struct task *t);
+/** "", or what is the matter with an input. */
+const char *warn_of(const struct member *m);
+/** Is the disk low, or can that not be told?  Then `why` says so. */
+bool warn_disk_is_low(const struct rooms *r, char *why, size_t cap);
 
 /* lists.c */
 /** Returns 0 or EINVAL with `e` naming the list and what is permitted. */
@@ -245,6 +296,9 @@ void seg_once(const struct segment_row *row, enum event_kind kind, char *out,
 int telling_add(struct telling *tl, struct task *t,
 		const struct segment_row *row, enum event_kind kind,
 		struct store_write *w);
+/** The same for an event that is filled in but for task_seq and id. */
+int telling_put(struct telling *tl, struct task *t, struct event *e,
+		const char *once, struct store_write *w);
 /** The write was committed, or not. */
 void telling_settle(struct telling *tl, const struct task *t,
 		    const struct store_result *r);
@@ -263,6 +317,39 @@ bool finish_is_committing(const struct task *t);
 void finish_forget(struct task *t);
 /** All is closed and confirmed: tell, and forget the task. */
 void finish_task(struct task *t);
+
+/* manifest.c */
+
+/** Folders of tracks, each once; begin with map_init. */
+struct folders {
+	struct map map;
+};
+struct folder {
+	struct map_node node;
+	char *name; /* owned */
+};
+/** Add the one that a file is in.  Returns 0 or ENOMEM. */
+int folders_add(struct folders *f, const char *file_name);
+bool folders_have(const struct folders *f, const char *name);
+void folders_fini(struct folders *f);
+
+/**
+ * Put the manifest of a task into the folders of its tracks.
+ *
+ * rows     all of the task's (n); those that are being erased are left out
+ * folders  out: where it was put
+ *
+ * Blocks; a worker or the start.  Returns 0 or an errno.
+ */
+MUST_CHECK int manifest_put(const struct rooms *r, const struct task_row *t,
+			    const struct segment_row *rows, size_t n,
+			    struct folders *folders);
+
+/* erase.c */
+/** Erase segments whose rows are `erasing`; the rows are put into another
+ *  order.  Blocks; a worker or the start.  Returns 0 or an errno with `e`. */
+MUST_CHECK int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
+			    struct err *e);
 
 /* recovery.c */
 int recovery_run(struct rooms *r, struct err *e);

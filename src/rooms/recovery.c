@@ -12,6 +12,7 @@
  *	recording   there   closed + completed
  *	recording   none    lost + completed (file_missing)
  *	closed      -       uploaded if it is not yet
+ *	erasing     -       deleted, and whatever file there is
  *
  * A task whose app is not configured waits, and so do its files.
  *
@@ -349,6 +350,42 @@ static bool is_known(const char *name, void *arg)
 	       is_stored(rc->rooms, name);
 }
 
+/**
+ * Finish what was being erased.  What cannot be removed keeps its row, and its
+ * file its place, until somebody asks for it again or the next start.
+ */
+static int finish_erasing(struct recovery *rc)
+{
+	struct store_filter f = {
+		.what = READ_SEGMENTS, .state = SEG_ERASING, .limit = PAGE};
+	struct store_rows rows;
+	struct err e = {0};
+	bool more = true;
+	int err = 0;
+
+	while (more && !err) {
+		err = store_read(rc->rooms->store, &f, &rows);
+		if (err)
+			return err;
+		for (size_t i = 0; i < rows.n && !err; i++) {
+			f.after = rows.segments[i].id;
+			err = remember(rc, rows.segments[i].file_name);
+		}
+		if (!err && !e.code && rows.n) {
+			log_info(
+				"erase: finishing what was begun, segments=%zu",
+				rows.n);
+			if (erase_marked(rc->rooms, rows.segments, rows.n, &e))
+				log_error("erase: %s; ask for it again, or "
+					  "start again",
+					  e.text);
+		}
+		more = rows.more;
+		store_rows_free(&rows);
+	}
+	return err;
+}
+
 static int resume_inputs(struct recovery *rc)
 {
 	struct store_filter f = {
@@ -381,6 +418,8 @@ int recovery_run(struct rooms *r, struct err *e)
 	err = read_last_task(r);
 	if (!err)
 		err = recover_tasks(&rc);
+	if (!err)
+		err = finish_erasing(&rc);
 	if (!err)
 		err = record_quarantine(r->spool_dir, r->quarantine_dir,
 					is_known, &rc, &moved);

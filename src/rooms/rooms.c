@@ -138,26 +138,22 @@ void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
 
 int64_t rooms_free_bytes(const struct rooms *r)
 {
-	int64_t free_bytes;
-
-	return file_free_bytes(r->data_dir, &free_bytes) ? -1 : free_bytes;
+	return r->free_bytes;
 }
 
 bool rooms_is_ready(const struct rooms *r, char *why, size_t cap)
 {
-	int64_t free_bytes = 0;
-
 	if (r->stopping) {
 		str_copy(why, cap, "stopping");
 		return false;
 	}
-	if (file_free_bytes(r->data_dir, &free_bytes) ||
-	    free_bytes < r->disk_low_bytes) {
-		snprintf(why, cap, "disk low: %" PRId64 " MiB free",
-			 free_bytes >> 20);
+	if (store_is_failing(r->store)) {
+		str_copy(why, cap,
+			 "the database takes no writes: the log says why; see "
+			 "to the disk of data_dir");
 		return false;
 	}
-	return true;
+	return !warn_disk_is_low(r, why, cap);
 }
 
 /* ---- starting --------------------------------------------------------------- */
@@ -260,6 +256,8 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 	};
 	err = workers_new("rooms", WORKERS, &r->workers);
 	if (!err)
+		err = workers_new("erase", 1, &r->erasers);
+	if (!err)
 		err = record_files_new(&files, &r->files);
 	if (!err)
 		err = upload_new(r->loop, &r->upload_config, finish_on_uploaded,
@@ -298,8 +296,10 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 		err = start_media(r, &c->media);
 	if (!err)
 		err = recovery_run(r, e);
-	if (!err)
+	if (!err) {
+		warn_start(r);
 		keeper_start(r);
+	}
 	if (err && !e->code)
 		err_set(e, err, "", "cannot start: %s", strerror(err));
 	*out = r; /* also on failure: rooms_stop and rooms_free end it */
@@ -321,7 +321,8 @@ static void on_stopped(struct timer *t, int64_t now_us)
 
 void rooms_check_stopped(struct rooms *r)
 {
-	if (!r->stopping || !r->stop_done || r->members.n || r->tasks.n)
+	if (!r->stopping || !r->stop_done || r->members.n || r->tasks.n ||
+	    warn_is_measuring(r) || r->erasures)
 		return;
 	/* not inside the callback of whatever was freed last */
 	if (timer_start(&r->stop_timer, r->loop, loop_now_us(r->loop),
@@ -334,6 +335,7 @@ void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
 	struct map_node *next;
 
 	r->stopping = true;
+	r->erase_stops = true;
 	r->stop_done = done;
 	r->stop_arg = arg;
 	for (struct map_node *n = map_next(&r->tasks, NULL); n; n = next) {
@@ -351,7 +353,7 @@ void rooms_free(struct rooms *r)
 {
 	if (!r)
 		return;
-	assert(!r->members.n && !r->tasks.n && !r->rooms.n);
+	assert(!r->members.n && !r->tasks.n && !r->rooms.n && !r->erasures);
 	timer_stop(&r->stop_timer);
 	timer_stop(&r->watch_timer);
 	for (unsigned i = 0; i < r->n_media; i++)
@@ -359,6 +361,7 @@ void rooms_free(struct rooms *r)
 	upload_free(r->upload);
 	record_files_free(r->files);
 	workers_free(r->workers);
+	workers_free(r->erasers);
 	LIST_EACH(&r->apps, l, after)
 	{
 		mem_free(CONTAINER_OF(l, struct rooms_app, link));

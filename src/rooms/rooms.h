@@ -40,13 +40,15 @@ enum auto_mode { AUTO_OFF, AUTO_SINGLE, AUTO_MIXED, AUTO_BOTH };
 struct recording_config {
 	enum auto_mode auto_mode; /* record every room by itself */
 	enum record_format format;
-	uint32_t sample_rate;	  /* of MP3: 48000, 24000, 16000 */
-	int64_t max_idle_us;	  /* 0: never */
-	int64_t hold_empty_us;	  /* 12 h */
-	int64_t segment_us;	  /* 2 h */
-	bool mic_off_splits;	  /* mic_off: split | silence */
-	int64_t mic_off_after_us; /* 2 s */
-	int zone_minutes;	  /* file_time_zone */
+	uint32_t sample_rate;	     /* of MP3: 48000, 24000, 16000 */
+	int64_t max_idle_us;	     /* 0: never */
+	int64_t hold_empty_us;	     /* 12 h */
+	int64_t segment_us;	     /* 2 h */
+	bool mic_off_splits;	     /* mic_off: split | silence */
+	int64_t mic_off_after_us;    /* 2 s */
+	int zone_minutes;	     /* file_time_zone */
+	int64_t input_lost_after_us; /* 10 s; 0: never */
+	int64_t no_audio_after_us;   /* 60 s; 0: never */
 };
 
 /** apps[] */
@@ -122,6 +124,7 @@ struct input_info {
 	uint16_t port;
 	bool mic_on;		    /* sound is coming in */
 	bool mic_disabled;	    /* switched off by the API */
+	const char *warning;	    /* "", "input_lost", "no_audio" */
 	char sender[ADDR_TEXT_MAX]; /* "" until latched */
 	uint64_t packets, lost;
 	int64_t created_ms;
@@ -136,6 +139,8 @@ typedef void(rooms_input_fn)(const struct err *err,
 
 void rooms_input_add(struct rooms *r, const struct input_wish *wish,
 		     rooms_input_fn *done, void *arg);
+/** Switched at once, also when it then cannot be stored (EIO, ENOSPC ..);
+ *  answered after the commit. */
 void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
 			 rooms_input_fn *done, void *arg);
 void rooms_input_remove(struct rooms *r, uint64_t id, rooms_input_fn *done,
@@ -217,6 +222,33 @@ void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
  *  are in the store.  Returns false when it is not. */
 bool rooms_task_info(const struct rooms *r, uint64_t id, struct task_info *out);
 
+/* ---- erasing ---------------------------------------------------------- */
+
+/** Whose recordings; what is not given does not narrow.  A task, or an app and
+ *  a room or user, must be given. */
+struct erase_wish {
+	uint64_t task;
+	uint32_t app;
+	const char *room, *user; /* copied; NULL: not given */
+	const char *client_ip;	 /* who asks, for the log */
+};
+
+struct erase_result {
+	struct err err;	 /* 0; ENOENT (no such task); EBUSY: the task named in
+			    the text is not finished; ECANCELED: the server
+			    stops; or what failed.  Ask again: what was begun
+			    is gone on with, at the latest at the next start */
+	uint64_t erased; /* segments */
+	int64_t bytes;	 /* of their files */
+	bool more;	 /* ask again: this was only a part of them */
+};
+typedef void(rooms_erase_fn)(const struct erase_result *result, void *arg);
+
+/** Erase files, rows and what was told of them of finished tasks; what is
+ *  still to be told stays, and is told.  A part a call. */
+void rooms_erase(struct rooms *r, const struct erase_wish *wish,
+		 rooms_erase_fn *done, void *arg);
+
 /* ---- looking ---------------------------------------------------------- */
 
 struct room_info {
@@ -242,7 +274,7 @@ int rooms_each_task(const struct rooms *r,
 void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
 			char *out, size_t cap);
 
-/** Free bytes below data_dir; -1: cannot be told. */
+/** Free bytes below data_dir, measured every 10 s; -1: cannot be told. */
 int64_t rooms_free_bytes(const struct rooms *r);
 
 /** Ready to serve: recovery done, store writable, disk not low. */

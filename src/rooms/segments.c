@@ -63,11 +63,20 @@ static void on_retry(struct timer *timer, int64_t now_us)
 		step_done(seg);
 }
 
+/** Is the answer what a commit gives that was made, but not answered so, the
+ *  first time? */
+static bool was_made(const struct seg *seg, const struct store_result *r,
+		     int err)
+{
+	return r->err == err && seg->retried == seg->step;
+}
+
 static void try_again(struct seg *seg, const char *why)
 {
 	const struct store_result failed = {.err = EIO};
 	struct loop *loop = task_of(seg)->rooms->loop;
 
+	seg->retried = seg->step;
 	log_error("task=%" PRIu64 " user=%s seg=%" PRIu32
 		  " commit failed (%s); again in 1 s",
 		  seg->row.task, seg->row.user, seg->row.seq, why);
@@ -229,7 +238,7 @@ static void on_forgotten(const struct store_result *r, void *arg)
 {
 	struct seg *seg = arg;
 
-	if (r->err)
+	if (r->err && !was_made(seg, r, ENOENT))
 		try_again(seg, r->text);
 	else
 		seg_free(seg);
@@ -249,7 +258,6 @@ static void step_forget(struct seg *seg)
 
 void seg_on_ended(struct seg *seg)
 {
-	seg->has_ended = true;
 	if (seg->no_file)
 		step_forget(seg);
 	else if (seg->step == SEG_SOUND)
@@ -357,7 +365,7 @@ static void on_row_committed(const struct store_result *r, void *arg)
 	};
 	struct record_file *file;
 
-	if (r->err) {
+	if (r->err && !was_made(seg, r, EEXIST)) {
 		try_again(seg, r->text);
 		return;
 	}

@@ -140,14 +140,19 @@ static void on_retry(struct timer *timer, int64_t now_us)
 	t->retry_fn(t);
 }
 
-void task_retry(struct task *t, void (*fn)(struct task *t))
+void task_retry_in(struct task *t, void (*fn)(struct task *t), int64_t delay_us)
 {
 	struct loop *loop = t->rooms->loop;
 
 	t->retry_fn = fn;
-	if (timer_start(&t->retry, loop, loop_now_us(loop) + RETRY_US,
+	if (timer_start(&t->retry, loop, loop_now_us(loop) + delay_us,
 			on_retry))
 		log_error("task=%" PRIu64 " no memory for a timer", t->row.id);
+}
+
+void task_retry(struct task *t, void (*fn)(struct task *t))
+{
+	task_retry_in(t, fn, RETRY_US);
 }
 
 /* ---- the session: what the media loop is told -------------------------------- */
@@ -278,6 +283,7 @@ static int make_task(struct rooms *r, struct rooms_app *app,
 	list_init(&t->tracks);
 	list_init(&t->confirms);
 	list_init(&t->calls);
+	list_init(&t->warnings);
 	if (map_add(&r->tasks, &t->node, &t->row.id, sizeof(t->row.id))) {
 		mem_free(t);
 		return ENOMEM;
@@ -306,7 +312,7 @@ void task_free(struct task *t)
 	struct rooms *r = t->rooms;
 
 	assert(!t->segs && !t->session && !t->due && !t->due_sent);
-	assert(list_is_empty(&t->calls));
+	assert(list_is_empty(&t->calls) && !warn_is_committing(t));
 	finish_forget(t);
 	leave_room(t);
 	timer_stop(&t->retry);
@@ -364,20 +370,19 @@ int task_resume(struct task *t)
 
 /* ---- start ----------------------------------------------------------------------- */
 
-static int check_disk(struct rooms *r, struct err *e)
+static int check_disk(const struct rooms *r, struct err *e)
 {
-	int64_t free_bytes;
-	int err = file_free_bytes(r->data_dir, &free_bytes);
-
-	if (err)
-		return err_set(e, EIO, "data_dir", "%s: %s", r->data_dir,
-			       strerror(err));
-	if (free_bytes < r->disk_low_bytes)
-		return err_set(
-			e, ENOSPC, "data_dir",
-			"disk low: %" PRId64 " MiB free below %s, %" PRId64
-			" MiB needed; free some space",
-			free_bytes >> 20, r->data_dir, r->disk_low_bytes >> 20);
+	if (r->free_bytes < 0)
+		return err_set(e, EIO, "data_dir",
+			       "%s: how much is free there cannot be told",
+			       r->data_dir);
+	if (r->free_bytes < r->disk_low_bytes)
+		return err_set(e, ENOSPC, "data_dir",
+			       "disk low: %" PRId64
+			       " MiB free below %s, %" PRId64
+			       " MiB needed; free some space",
+			       r->free_bytes >> 20, r->data_dir,
+			       r->disk_low_bytes >> 20);
 	return 0;
 }
 
@@ -807,7 +812,7 @@ void task_check(struct task *t)
 {
 	commit_due(t);
 	if (!t->drained || t->segs || t->finishing || t->due || t->due_sent ||
-	    finish_is_committing(t))
+	    finish_is_committing(t) || warn_is_committing(t))
 		return;
 	if (t->row.state == TASK_RUNNING) {
 		if (t->rooms->stopping) /* resumed at the next start */

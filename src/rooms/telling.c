@@ -64,6 +64,20 @@ void seg_once(const struct segment_row *row, enum event_kind kind, char *out,
 		 (int)row->mode, row->seq, event_kind_name(kind), row->user);
 }
 
+int telling_put(struct telling *tl, struct task *t, struct event *e,
+		const char *once, struct store_write *w)
+{
+	assert(tl->n < sizeof(tl->seqs) / sizeof(tl->seqs[0]));
+	if (!tl->batch)
+		tl->batch = notify_batch_new();
+	if (!tl->batch)
+		return ENOMEM;
+	if (tl->n == tl->taken)
+		tl->seqs[tl->taken++] = t->row.next_seq++;
+	e->task_seq = tl->seqs[tl->n++];
+	return notify_add(t->rooms->notify, w, tl->batch, e, once);
+}
+
 int telling_add(struct telling *tl, struct task *t,
 		const struct segment_row *row, enum event_kind kind,
 		struct store_write *w)
@@ -71,11 +85,6 @@ int telling_add(struct telling *tl, struct task *t,
 	char once[ONCE_CAP];
 	struct event e;
 
-	assert(tl->n < sizeof(tl->seqs) / sizeof(tl->seqs[0]));
-	if (!tl->batch)
-		tl->batch = notify_batch_new();
-	if (!tl->batch)
-		return ENOMEM;
 	if (row) {
 		seg_event(t, row, kind, &e);
 		seg_once(row, kind, once, sizeof(once));
@@ -83,10 +92,7 @@ int telling_add(struct telling *tl, struct task *t,
 		task_event(t, kind, &e);
 		task_once(t, kind, 0, once, sizeof(once));
 	}
-	if (tl->n == tl->taken)
-		tl->seqs[tl->taken++] = t->row.next_seq++;
-	e.task_seq = tl->seqs[tl->n++];
-	return notify_add(t->rooms->notify, w, tl->batch, &e, once);
+	return telling_put(tl, t, &e, once, w);
 }
 
 void telling_settle(struct telling *tl, const struct task *t,

@@ -12,6 +12,8 @@
  *     anew for the next group, so that what memory believes (totals, ids) is
  *     what the disk says.  A write that was answered EIO is unknown until
  *     then: a crash in between may find it whole in the WAL.
+ *   - While commits fail and nothing is queued, an empty group is tried now
+ *     and then: whoever waits for better times needs not write to see them.
  *   - Checkpoints between commits: when idle, or when the WAL grows.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -27,7 +29,11 @@
 #include "base/log.h"
 #include "base/str.h"
 
-enum { IDLE_US = 1000000, BALLAST_RETRY_US = 10 * 1000000 };
+enum {
+	IDLE_US = 1000000,
+	TRIAL_US = 5 * 1000000, /* between tries when nobody writes */
+	BALLAST_RETRY_US = 10 * 1000000
+};
 
 /* ---- answers ------------------------------------------------------------- */
 
@@ -126,6 +132,7 @@ static int run_write(struct db *db, struct store_write *w)
 	if (is_of_disk(err) || sqlite3_get_autocommit(db->handle))
 		return err;
 	w->result.changed = 0;
+	w->result.last = 0;
 	w->result.repeated = 0;
 	undo = db_run(db, STMT_UNDO);
 	return undo ? undo : db_run(db, STMT_RELEASE);
@@ -181,6 +188,8 @@ static int run_group(struct db *db, struct link *group)
 		err = crash_errno("store.commit");
 	if (!err)
 		err = db_run(db, STMT_COMMIT);
+	if (!err) /* an error that comes too late */
+		err = crash_errno("store.committed");
 	if (err)
 		db->totals = before;
 	else
@@ -226,6 +235,8 @@ static int try_group(struct store *s, struct link *group, char *text,
 
 	if (err)
 		return err;
+	if (list_is_empty(group)) /* a trial has to write something */
+		s->db.ids_changed = true;
 	err = run_group(&s->db, group);
 	if (!err)
 		return 0;
@@ -246,15 +257,17 @@ static int try_group(struct store *s, struct link *group, char *text,
 
 static void tell_log(struct store *s, int err, const char *text)
 {
-	if (err && !s->failing)
+	const bool was_failing = store_is_failing(s);
+
+	if (err && !was_failing)
 		log_error("store: writes fail: %s; what they asked for is "
 			  "refused until the disk of data_dir is well",
 			  text);
-	if (!err && s->failing) {
+	if (!err && was_failing) {
 		log_info("store: writes succeed again");
 		s->ballast_try_us = 0;
 	}
-	s->failing = err != 0;
+	atomic_store_explicit(&s->failing, err != 0, memory_order_relaxed);
 }
 
 static int commit_or_undo(struct store *s, struct link *group, char *text,
@@ -338,6 +351,8 @@ static void mend_ballast(struct store *s)
 
 static int64_t idle_us(const struct store *s)
 {
+	if (store_is_failing(s))
+		return TRIAL_US;
 	if (!s->broken && s->db.wal_pages)
 		return IDLE_US;
 	if (!s->has_ballast && s->ballast_bytes)
@@ -361,6 +376,8 @@ void commit_thread(void *arg)
 				commit_some(s, &all);
 		} else if (shut) {
 			return;
+		} else if (store_is_failing(s)) {
+			commit_group(s, &all);
 		} else if (!s->broken && s->db.wal_pages) {
 			db_checkpoint(&s->db);
 		}

@@ -7,6 +7,20 @@
 
 #include "base/log.h"
 
+/* The events that go with segments of task ?1 that are being erased: `once` is
+ * written by rooms/telling.c. */
+#define ERASED_EVENTS                                                         \
+	"(SELECT id FROM event WHERE (once IN"                                \
+	" (SELECT s.task||'/'||s.mode||'/'||s.seq||'/'||k.kind||'/'||s.user"  \
+	" FROM segment s, (SELECT 'started' AS kind UNION ALL"                \
+	" SELECT 'completed' UNION ALL SELECT 'uploaded') k"                  \
+	" WHERE s.task=?1 AND s.state=4)"                                     \
+	" OR (task=?1 AND kind='files_ready')"                                \
+	" OR (task=?1 AND kind IN ('started', 'completed', 'uploaded')"       \
+	" AND NOT EXISTS(SELECT 1 FROM segment WHERE task=?1 AND state<>4)))" \
+	" AND id NOT IN (SELECT event FROM delivery"                          \
+	" WHERE lane=?1 AND state=0))"
+
 static const char *const texts[STMT_N] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
 	[STMT_COMMIT] = "COMMIT",
@@ -47,8 +61,9 @@ static const char *const texts[STMT_N] = {
 	[STMT_DELETE_SEGMENT] = "DELETE FROM segment WHERE id=?1 AND state=0",
 	[STMT_PUT_INPUT] = "INSERT INTO input(id, app, room, user, kind, port,"
 			   " source, created_ms, opus_pt, red_pt,"
-			   " audio_level_ext)"
-			   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+			   " audio_level_ext, mic_disabled)"
+			   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
+	[STMT_SET_INPUT] = "UPDATE input SET mic_disabled=?2 WHERE id=?1",
 	[STMT_DELETE_INPUT] = "DELETE FROM input WHERE id=?1",
 	[STMT_PUT_EVENT] =
 		"INSERT INTO event(id, task, task_seq, app, kind, unix_ms,"
@@ -83,18 +98,36 @@ static const char *const texts[STMT_N] = {
 	[STMT_PRUNE_SEGMENTS] = "DELETE FROM segment WHERE task=?1",
 	[STMT_PRUNE_TRACKS] = "DELETE FROM track WHERE task=?1",
 	[STMT_PRUNE_TASK] = "DELETE FROM task WHERE id=?1",
+	[STMT_ERASE_COUNT] =
+		"SELECT state, count(*) FROM delivery"
+		" WHERE lane=?1 AND event IN " ERASED_EVENTS " GROUP BY state",
+	[STMT_ERASE_ATTEMPTS] =
+		"DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery"
+		" WHERE lane=?1 AND event IN " ERASED_EVENTS ")",
+	[STMT_ERASE_DELIVERIES] = "DELETE FROM delivery WHERE lane=?1 AND "
+				  "event IN " ERASED_EVENTS,
+	[STMT_ERASE_EVENTS] = "DELETE FROM event WHERE id IN " ERASED_EVENTS,
+	[STMT_ERASE_SEGMENT] = "DELETE FROM segment WHERE id=?1 AND state=4",
+	[STMT_ERASE_TRACKS] =
+		"DELETE FROM track WHERE task=?1 AND NOT EXISTS(SELECT 1"
+		" FROM segment s WHERE s.task=track.task AND s.user=track.user"
+		" AND s.mode=track.mode)",
+	[STMT_ERASE_LISTS] = "UPDATE task SET subscribe='' WHERE id=?1 AND"
+			     " NOT EXISTS(SELECT 1 FROM segment WHERE task=?1)",
 };
 
 /* synchronous=FULL: a commit is on disk before it is answered.
  * wal_autocheckpoint=0: the store thread does it between commits.
  * No mmap: there a disk error would be SIGBUS.  A small cache: the kernel's is
- * behind it, and one that fills with every recording looks like a leak. */
+ * behind it, and one that fills with every recording looks like a leak.
+ * secure_delete: what is deleted is not left in the file's free pages. */
 static const char *const writer_pragmas = "PRAGMA synchronous=FULL;"
 					  "PRAGMA wal_autocheckpoint=0;"
 					  "PRAGMA journal_size_limit=67108864;"
 					  "PRAGMA cache_size=-2048;"
 					  "PRAGMA temp_store=MEMORY;"
 					  "PRAGMA trusted_schema=OFF;"
+					  "PRAGMA secure_delete=ON;"
 					  "PRAGMA mmap_size=0";
 
 int db_errno(sqlite3 *handle, int code)

@@ -60,6 +60,7 @@ enum op_kind {
 	OP_SET_SEGMENT,
 	OP_DELETE_SEGMENT,
 	OP_PUT_INPUT,
+	OP_SET_INPUT,
 	OP_DELETE_INPUT,
 	OP_PUT_EVENT,
 	OP_PUT_DELIVERY, /* follows its event */
@@ -67,6 +68,9 @@ enum op_kind {
 	OP_PUT_ATTEMPT,
 	OP_REPLAY,
 	OP_PRUNE,
+	OP_ERASE_EVENTS,
+	OP_ERASE_SEGMENT,
+	OP_ERASE_TRACKS,
 	OP_N
 };
 
@@ -126,6 +130,7 @@ enum stmt {
 	STMT_SET_SEGMENT,
 	STMT_DELETE_SEGMENT,
 	STMT_PUT_INPUT,
+	STMT_SET_INPUT,
 	STMT_DELETE_INPUT,
 	STMT_PUT_EVENT,
 	STMT_PUT_DELIVERY,
@@ -141,6 +146,13 @@ enum stmt {
 	STMT_PRUNE_SEGMENTS,
 	STMT_PRUNE_TRACKS,
 	STMT_PRUNE_TASK,
+	STMT_ERASE_COUNT,
+	STMT_ERASE_ATTEMPTS,
+	STMT_ERASE_DELIVERIES,
+	STMT_ERASE_EVENTS,
+	STMT_ERASE_SEGMENT,
+	STMT_ERASE_TRACKS,
+	STMT_ERASE_LISTS,
 	STMT_N
 };
 
@@ -236,11 +248,11 @@ struct store {
 	_Atomic(sqlite3 *) readers[READERS_KEPT]; /* idle ones */
 	struct shown_totals shown;
 	_Atomic int max_pages; /* tests: bound of the database, 0: none */
+	_Atomic bool failing;  /* the last commit failed; logged once */
 
 	/* store thread */
 	struct db db;
-	bool broken;  /* db is closed: an I/O error; open it anew */
-	bool failing; /* the last commit failed; logged once */
+	bool broken; /* db is closed: an I/O error; open it anew */
 	bool has_ballast;
 	int64_t ballast_try_us;
 };

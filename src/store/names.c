@@ -13,10 +13,9 @@ static const char *const task_states[TASK_STATE_N] = {
 };
 
 static const char *const segment_states[SEG_STATE_N] = {
-	[SEG_OPENING] = "opening",
-	[SEG_RECORDING] = "recording",
-	[SEG_CLOSED] = "closed",
-	[SEG_LOST] = "lost",
+	[SEG_OPENING] = "opening", [SEG_RECORDING] = "recording",
+	[SEG_CLOSED] = "closed",   [SEG_LOST] = "lost",
+	[SEG_ERASING] = "erasing",
 };
 
 static const char *const delivery_states[DELIVERY_STATE_N] = {

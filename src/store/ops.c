@@ -26,6 +26,7 @@ static const struct rule {
 	[OP_DELETE_SEGMENT] = {"delete segment", STMT_DELETE_SEGMENT, true,
 			       IDS_N},
 	[OP_PUT_INPUT] = {"put input", STMT_PUT_INPUT, true, IDS_INPUT},
+	[OP_SET_INPUT] = {"set input", STMT_SET_INPUT, true, IDS_N},
 	[OP_DELETE_INPUT] = {"delete input", STMT_DELETE_INPUT, false, IDS_N},
 	[OP_PUT_EVENT] = {"put event", STMT_PUT_EVENT, false, IDS_EVENT},
 	[OP_PUT_DELIVERY] = {"put delivery", STMT_PUT_DELIVERY, true,
@@ -34,6 +35,10 @@ static const struct rule {
 	[OP_PUT_ATTEMPT] = {"put attempt", STMT_PUT_ATTEMPT, true, IDS_N},
 	[OP_REPLAY] = {"replay", STMT_N, false, IDS_N},
 	[OP_PRUNE] = {"prune", STMT_N, false, IDS_N},
+	[OP_ERASE_EVENTS] = {"erase events", STMT_N, false, IDS_N},
+	[OP_ERASE_SEGMENT] = {"erase segment", STMT_ERASE_SEGMENT, false,
+			      IDS_N},
+	[OP_ERASE_TRACKS] = {"erase tracks", STMT_N, false, IDS_N},
 };
 
 static int64_t *total_of(struct store_totals *t, int64_t state)
@@ -156,6 +161,21 @@ static int put_attempt(struct run *r, const struct op *op)
 	return db_step(r->db, stmt);
 }
 
+/** Step the statement that returns the ids it changes, in no order. */
+static int count_replayed(struct run *r, sqlite3_stmt *stmt, int64_t *n)
+{
+	int code;
+
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+		uint64_t id = (uint64_t)sqlite3_column_int64(stmt, 0);
+
+		++*n;
+		if (id > r->w->result.last)
+			r->w->result.last = id;
+	}
+	return db_errno(r->db->handle, code);
+}
+
 /** Make deliveries of one state pending again; `left` rows at most. */
 static int replay_state(struct run *r, const struct op *op, int state,
 			int64_t *left)
@@ -163,7 +183,7 @@ static int replay_state(struct run *r, const struct op *op, int state,
 	struct store_filter f = *op->filter;
 	struct buf sql;
 	sqlite3_stmt *stmt = NULL;
-	int64_t n;
+	int64_t n = 0;
 	int err;
 
 	f.state = state;
@@ -176,7 +196,7 @@ static int replay_state(struct run *r, const struct op *op, int state,
 		   DELIVERY_PENDING, (long long)op->values[0].i,
 		   (long long)op->values[0].i);
 	err = filter_where(&f, true, &sql);
-	buf_printf(&sql, " LIMIT %lld)", (long long)*left);
+	buf_printf(&sql, " LIMIT %lld) RETURNING id", (long long)*left);
 	if (!err)
 		err = buf_err(&sql);
 	if (!err)
@@ -185,10 +205,9 @@ static int replay_state(struct run *r, const struct op *op, int state,
 						  -1, &stmt, NULL));
 	if (!err) {
 		filter_bind(&f, stmt);
-		err = db_errno(r->db->handle, sqlite3_step(stmt));
+		err = count_replayed(r, stmt, &n);
 	}
 	if (!err) {
-		n = sqlite3_changes64(r->db->handle);
 		*total_of(&r->w->delta, state) -= n;
 		r->w->delta.pending += n;
 		r->w->result.changed += (uint64_t)n;
@@ -229,9 +248,9 @@ static int prune_step(struct run *r, enum stmt which, int64_t task)
 
 /** What was delivered was delivered for ever; a dead letter that is gone is
  *  no longer one, and leaves `in` with it. */
-static int prune_totals(struct run *r, int64_t task)
+static int prune_totals(struct run *r, enum stmt count, int64_t task)
 {
-	sqlite3_stmt *stmt = db_stmt(r->db, STMT_PRUNE_COUNT);
+	sqlite3_stmt *stmt = db_stmt(r->db, count);
 	int code;
 
 	sqlite3_bind_int64(stmt, 1, task);
@@ -254,7 +273,7 @@ static int prune_task(struct run *r, int64_t task)
 		STMT_PRUNE_ATTEMPTS, STMT_PRUNE_DELIVERIES, STMT_PRUNE_EVENTS,
 		STMT_PRUNE_SEGMENTS, STMT_PRUNE_TRACKS,	    STMT_PRUNE_TASK,
 	};
-	int err = prune_totals(r, task);
+	int err = prune_totals(r, STMT_PRUNE_COUNT, task);
 
 	for (size_t i = 0; !err && i < ARRAY_LEN(steps); i++)
 		err = prune_step(r, steps[i], task);
@@ -287,6 +306,33 @@ static int prune(struct run *r, const struct op *op)
 	return 0;
 }
 
+/** Step statements whose only value is a task's id. */
+static int erase_steps(struct run *r, const enum stmt *steps, size_t n,
+		       int64_t task)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < n; i++)
+		err = prune_step(r, steps[i], task);
+	return err;
+}
+
+static int erase_events(struct run *r, int64_t task)
+{
+	static const enum stmt steps[] = {
+		STMT_ERASE_ATTEMPTS, STMT_ERASE_DELIVERIES, STMT_ERASE_EVENTS};
+	int err = prune_totals(r, STMT_ERASE_COUNT, task);
+
+	return err ? err : erase_steps(r, steps, ARRAY_LEN(steps), task);
+}
+
+static int erase_tracks(struct run *r, int64_t task)
+{
+	static const enum stmt steps[] = {STMT_ERASE_TRACKS, STMT_ERASE_LISTS};
+
+	return erase_steps(r, steps, ARRAY_LEN(steps), task);
+}
+
 static int run_op(struct run *r, const struct op *op)
 {
 	switch (op->kind) {
@@ -304,6 +350,10 @@ static int run_op(struct run *r, const struct op *op)
 		return replay(r, op);
 	case OP_PRUNE:
 		return prune(r, op);
+	case OP_ERASE_EVENTS:
+		return erase_events(r, op->values[0].i);
+	case OP_ERASE_TRACKS:
+		return erase_tracks(r, op->values[0].i);
 	default:
 		return change(r, op, rules[op->kind].stmt,
 			      rules[op->kind].must_change);

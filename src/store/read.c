@@ -166,6 +166,7 @@ static void read_input(struct cursor *c, void *row)
 	i->opus_pt = (int)next_int(c);
 	i->red_pt = (int)next_int(c);
 	i->audio_level_ext = (int)next_int(c);
+	i->mic_disabled = next_int(c) != 0;
 }
 
 static void read_event(struct cursor *c, void *row)
@@ -236,7 +237,8 @@ static const struct kind {
 			   " FROM segment",
 			   sizeof(struct segment_row), read_segment},
 	[READ_INPUTS] = {"SELECT id, app, room, user, kind, port, source,"
-			 " created_ms, opus_pt, red_pt, audio_level_ext"
+			 " created_ms, opus_pt, red_pt, audio_level_ext,"
+			 " mic_disabled"
 			 " FROM input",
 			 sizeof(struct input_row), read_input},
 	[READ_EVENTS] = {"SELECT id, task, task_seq, app, kind, unix_ms, once,"

@@ -129,13 +129,15 @@ static const char *const steps[] = {
 	" DEFAULT 43200000;"
 	"ALTER TABLE task ADD COLUMN is_auto INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE task ADD COLUMN is_paused INTEGER NOT NULL DEFAULT 0;",
+	/* a mic that the API has switched off */
+	"ALTER TABLE input ADD COLUMN mic_disabled INTEGER NOT NULL DEFAULT 0;",
 };
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };
 
-static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && DELIVERY_PENDING == 0 &&
-		      DELIVERY_DELIVERED == 1,
-	      "the partial indices name these states");
+static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && SEG_ERASING == 4 &&
+		      DELIVERY_PENDING == 0 && DELIVERY_DELIVERED == 1,
+	      "partial indices and db.c name these states");
 
 int schema_exec(sqlite3 *handle, const char *sql, struct err *e)
 {

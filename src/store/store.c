@@ -202,6 +202,11 @@ int store_commit_wait(struct store *s, struct store_write *w,
 	return r->err;
 }
 
+bool store_is_failing(const struct store *s)
+{
+	return atomic_load_explicit(&s->failing, memory_order_relaxed);
+}
+
 void store_totals(struct store *s, struct store_totals *out)
 {
 	const struct shown_totals *from = &s->shown;

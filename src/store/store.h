@@ -100,6 +100,7 @@ enum segment_state {
 	SEG_RECORDING,
 	SEG_CLOSED,
 	SEG_LOST,
+	SEG_ERASING, /* its file goes, then its row */
 	SEG_STATE_N
 };
 const char *segment_state_name(enum segment_state s);
@@ -135,6 +136,7 @@ struct input_row {
 	/* what its sender's packets are, 0: not said */
 	int opus_pt, red_pt;
 	int audio_level_ext;
+	bool mic_disabled; /* switched off by the API */
 };
 
 /** An event and the text that dialects are rendered from. */
@@ -210,6 +212,8 @@ void store_set_segment(struct store_write *w, const struct segment_row *s);
 /** An `opening` row without a file; its SeqNo stays used. */
 void store_delete_segment(struct store_write *w, uint64_t id);
 void store_put_input(struct store_write *w, const struct input_row *i);
+/** mic_disabled. */
+void store_set_input(struct store_write *w, const struct input_row *i);
 /** No such row is fine. */
 void store_delete_input(struct store_write *w, uint64_t id);
 /**
@@ -226,7 +230,9 @@ void store_set_delivery(struct store_write *w, const struct delivery_row *d);
 void store_put_attempt(struct store_write *w, const struct attempt_row *a);
 /** Make dead or expired deliveries pending again with a fresh budget, in
  *  their lane's order, due now and as old as now (an expired one would expire
- *  again at once); the result's `changed` counts them. */
+ *  again at once); the result's `changed` counts them.  `limit` of the filter
+ *  bounds how many (0: all), `after` is the id before the first: a mass in
+ *  slices is for one state at a time, each after the `last` one. */
 struct store_filter;
 void store_replay(struct store_write *w, const struct store_filter *f,
 		  int64_t now_ms);
@@ -234,10 +240,24 @@ void store_replay(struct store_write *w, const struct store_filter *f,
  *  than before_ms, at most `limit` tasks. */
 void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit);
 
+/**
+ * Erasing, for tasks that are finished, in this order in one write:
+ *   events    of the segments that are `erasing`, and files_ready, which
+ *             names files; of all segments when no other is left.  With
+ *             their deliveries; those of which one is pending stay.
+ *   segment   an `erasing` row; none is fine
+ *   tracks    that have no segment left, and the lists of a task that has
+ *             none
+ */
+void store_erase_events(struct store_write *w, uint64_t task);
+void store_erase_segment(struct store_write *w, uint64_t id);
+void store_erase_tracks(struct store_write *w, uint64_t task);
+
 struct store_result {
 	int err;	   /* 0, EEXIST, ENOENT, ENOSPC, EIO, ENOMEM, ENOBUFS */
 	char text[160];	   /* "" or what failed */
 	uint64_t changed;  /* rows of store_replay, store_prune */
+	uint64_t last;	   /* the biggest id that store_replay changed */
 	unsigned repeated; /* events that were there already */
 };
 typedef void(store_done_fn)(const struct store_result *r, void *arg);
@@ -251,9 +271,15 @@ typedef void(store_done_fn)(const struct store_result *r, void *arg);
 void store_commit(struct store *s, struct store_write *w, struct loop *loop,
 		  store_done_fn *done, void *arg);
 
-/** The same, waiting for it: start-up, commands and tests only. */
+/** The same, waiting for it: start-up, commands, workers and tests only. */
 MUST_CHECK int store_commit_wait(struct store *s, struct store_write *w,
 				 struct store_result *r);
+
+/**
+ * Do commits fail?  While they do and nobody writes, the store tries by itself
+ * every few seconds, so that this ends with its cause.  Thread: any.
+ */
+bool store_is_failing(const struct store *s);
 
 /* ---- reading ------------------------------------------------------------ */
 

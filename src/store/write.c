@@ -268,7 +268,7 @@ void store_delete_segment(struct store_write *w, uint64_t id)
 
 void store_put_input(struct store_write *w, const struct input_row *i)
 {
-	struct op *op = op_add(w, OP_PUT_INPUT, 11);
+	struct op *op = op_add(w, OP_PUT_INPUT, 12);
 
 	if (!op)
 		return;
@@ -283,6 +283,17 @@ void store_put_input(struct store_write *w, const struct input_row *i)
 	add_int(op, i->opus_pt);
 	add_int(op, i->red_pt);
 	add_int(op, i->audio_level_ext);
+	add_int(op, i->mic_disabled);
+}
+
+void store_set_input(struct store_write *w, const struct input_row *i)
+{
+	struct op *op = op_add(w, OP_SET_INPUT, 2);
+
+	if (!op)
+		return;
+	add_id(op, i->id);
+	add_int(op, i->mic_disabled);
 }
 
 void store_delete_input(struct store_write *w, uint64_t id)
@@ -409,4 +420,27 @@ void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit)
 		return;
 	add_int(op, before_ms);
 	add_int(op, limit);
+}
+
+static void add_by_id(struct store_write *w, enum op_kind kind, uint64_t id)
+{
+	struct op *op = op_add(w, kind, 1);
+
+	if (op)
+		add_id(op, id);
+}
+
+void store_erase_events(struct store_write *w, uint64_t task)
+{
+	add_by_id(w, OP_ERASE_EVENTS, task);
+}
+
+void store_erase_segment(struct store_write *w, uint64_t id)
+{
+	add_by_id(w, OP_ERASE_SEGMENT, id);
+}
+
+void store_erase_tracks(struct store_write *w, uint64_t task)
+{
+	add_by_id(w, OP_ERASE_TRACKS, task);
 }

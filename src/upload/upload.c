@@ -287,23 +287,6 @@ size_t upload_pending(const struct upload *u)
 	return u->pending;
 }
 
-int upload_put_text(const struct upload_config *config, const char *name,
-		    const void *data, size_t len)
-{
-	char path[PATH_CAP];
-	char *slash;
-	int err;
-
-	if (snprintf(path, sizeof(path), "%s/%s", config->dir, name) >=
-	    (int)sizeof(path))
-		return ENAMETOOLONG;
-	slash = strrchr(path, '/');
-	*slash = 0;
-	err = file_mkdirs(path);
-	*slash = '/';
-	return err ? err : file_write_durable(path, data, len);
-}
-
 int upload_drop_spool(const struct upload_config *config, const char *name)
 {
 	char path[PATH_CAP];

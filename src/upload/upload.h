@@ -61,10 +61,39 @@ MUST_CHECK int upload_add(struct upload *u, const struct upload_item *item);
 /** Items that are not confirmed yet. */
 size_t upload_pending(const struct upload *u);
 
-/** Store a small text beside the files (manifest), durable when it returns
- *  0.  Blocks for an fsync. */
+/** A text beside the files (a manifest). */
+struct upload_text {
+	const char *name; /* without a folder */
+	const char *mark; /* part of its name, and of no others than its own
+			     in earlier versions */
+	const void *data;
+	size_t len;
+};
+
+/**
+ * Store a text in each of these folders of the storage, which are made: whole
+ * or not at all, in place of its earlier versions; durable when it returns 0.
+ * The copies are one file where links are known.
+ * Blocks.  May be repeated, also after a crash inside it.
+ * Fault injection (base/crash.h): point upload.text after each folder, fault
+ * upload.text.
+ */
 MUST_CHECK int upload_put_text(const struct upload_config *config,
-			       const char *name, const void *data, size_t len);
+			       const struct upload_text *text,
+			       const char *const *folders, size_t n);
+
+/** Remove the file of a segment, wherever it is; none is success.  Durable
+ *  after upload_drop_folder of its folder.  Blocks.  Fault: upload.erase. */
+MUST_CHECK int upload_erase(const struct upload_config *config,
+			    const char *name);
+
+/**
+ * Make removals from a folder durable, with a text's: what has `mark` in its
+ * name goes (NULL: nothing does).  A folder that is empty then goes, too.
+ * None is success.  Blocks.
+ */
+MUST_CHECK int upload_drop_folder(const struct upload_config *config,
+				  const char *folder, const char *mark);
 
 /** Remove the spool's copy after the commit, and directories that are empty
  *  then.  ENOENT is success. */

@@ -31,6 +31,9 @@ static const char *const kind_names[EVENT_KIND_N] = {
 	[EVENT_UPLOAD_STOPPED] = "upload_stopped",
 	[EVENT_FILES_READY] = "files_ready",
 	[EVENT_TASK_FAILED] = "task_failed",
+	[EVENT_INPUT_LOST] = "input_lost",
+	[EVENT_NO_AUDIO] = "no_audio",
+	[EVENT_DISK_LOW] = "disk_low",
 };
 
 static const char *const mode_names[] = {

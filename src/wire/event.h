@@ -37,8 +37,12 @@ enum event_kind {
 	EVENT_UPLOAD_STARTED, /* "upload_started" 303; status */
 	EVENT_UPLOAD_STOPPED, /* "upload_stopped" 305; status 0, 1, 2 */
 	EVENT_FILES_READY,    /* "files_ready" 310; status, files */
-	/* ours; no seed dialect has a word for it (extended and standard do) */
+	/* ours; no seed dialect has a word for them (extended and standard do) */
 	EVENT_TASK_FAILED, /* "task_failed": reason */
+	/* warnings of a running task; reason_text says what is the matter */
+	EVENT_INPUT_LOST, /* "input_lost": nothing comes from `user` any more */
+	EVENT_NO_AUDIO,	  /* "no_audio": nothing was ever heard of `user` */
+	EVENT_DISK_LOW,	  /* "disk_low": the disk of data_dir gets full */
 	EVENT_KIND_N
 };
 
@@ -69,7 +73,8 @@ struct event {
 	uint64_t task;
 	char room[ID_MAX + 1];
 	char user[ID_MAX + 1]; /* segments: the speaker, "0" for the mix;
-				  tasks: the recorder's name */
+				  tasks: the recorder's name, warnings of an
+				  input: whose it is */
 	char client_ip[48];    /* whoever caused it, "127.0.0.1" if nobody */
 	char platform[16];     /* "RESTAPI", "Web", "Unknown" */
 	enum record_mode mode; /* segments: SINGLE or MIXED */

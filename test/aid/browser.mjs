@@ -35,6 +35,16 @@ async function servePages(t) {
   return `http://127.0.0.1:${server.address().port}/`;
 }
 
+/** A browser that may play sound by itself: an empty page of it. */
+export async function startPage(t) {
+  const browser = await playwright.chromium.launch({
+    executablePath: CHROMIUM,
+    args: ['--no-sandbox', '--autoplay-policy=no-user-gesture-required'],
+  });
+  t.after(() => browser.close());
+  return browser.newPage();
+}
+
 /**
  * A browser whose microphone plays `wav` from the moment it is opened, once or
  * (loop) over and over: its publisher page.

@@ -219,7 +219,8 @@ export function rtpPacket(payload, n, {type = 111, ssrc = 0x5eed} = {}) {
 
 /**
  * Send Opus packets of 20 ms over and over until .stop(), paced by the clock;
- * what a dead server's port answers is ignored.  .reached(n): n are sent.
+ * what a dead server's port answers is ignored.  .reached(n): n are sent;
+ *  .send(bytes): something else from the same address.
  */
 export function sendPackets(t, packets, port, {type = 111, ssrc = 0x5eed} = {}) {
   const socket = dgram.createSocket('udp4');
@@ -237,6 +238,7 @@ export function sendPackets(t, packets, port, {type = 111, ssrc = 0x5eed} = {}) 
   const s = {
     began_ms: Date.now(),
     sent: () => sent,
+    send: (bytes) => new Promise((done) => socket.send(bytes, port, '127.0.0.1', done)),
     reached: (n) => new Promise((done) => waiting.push({n, done})),
     stop: () => {
       clearInterval(timer);

@@ -46,7 +46,7 @@ export function tempDir(t) {
 const range_size = 40;
 
 /** "first-last" of UDP ports that are free now. */
-export async function rtpRange() {
+export async function rtpRange(ports = range_size) {
   for (let i = 0; i < 50; i++) {
     const first = 20000 + Math.floor(Math.random() * 500) * range_size;
     const probe = dgram.createSocket('udp4');
@@ -56,7 +56,7 @@ export async function rtpRange() {
     });
     probe.close();
     if (free)
-      return `${first}-${first + range_size - 1}`;
+      return `${first}-${first + ports - 1}`;
   }
   throw new Error('no free UDP ports');
 }
@@ -133,7 +133,7 @@ export async function startServer(t, options = {}) {
   const {callbacks = [], recording = {}, http = {}, env = {}} = options;
   const server = {
     dir: options.dir ?? tempDir(t),
-    range: options.range ?? (await rtpRange()),
+    range: options.range ?? (await rtpRange(options.ports)),
   };
   server.data = path.join(server.dir, 'data');
   server.storage = path.join(server.dir, 'recordings');

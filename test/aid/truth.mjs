@@ -12,7 +12,7 @@ import {eventKey, signGme} from './endpoint.mjs';
 import {tool} from './sound.mjs';
 import {APP, until} from './tapeop.mjs';
 
-function filesBelow(dir) {
+export function filesBelow(dir) {
   if (!fs.existsSync(dir))
     return [];
   return fs.readdirSync(dir, {recursive: true, withFileTypes: true})
@@ -64,12 +64,21 @@ function checkLive(live, task) {
     [301, 303, 302, 305, 310]);
 }
 
-/** The manifest tells of the same segments as the API. */
-function checkManifest(server, task, segments) {
-  const {segments: listed} = JSON.parse(fs.readFileSync(
-    path.join(server.storage, 'manifests', `${APP}_${task}.json`)));
+const isManifest = (file) => /_\d+_manifest\.json$/.test(file);
+
+/** In the folder of each track lies the manifest, which tells of the same
+ *  segments as the API. */
+export function checkManifest(server, task, segments) {
+  const found = filesBelow(server.storage)
+    .filter((f) => f.endsWith(`_${task}_manifest.json`));
   const facts = (s) => [s.user, s.seq, s.file, s.state, s.size, s.sha256];
-  assert.deepEqual(listed.map(facts), segments.map(facts));
+  assert.deepEqual(found.map((f) => path.dirname(f)),
+    [...new Set(segments.map((s) => path.dirname(s.file)))].sort());
+  for (const file of found) {
+    const manifest = JSON.parse(fs.readFileSync(path.join(server.storage, file)));
+    assert.equal(manifest.task_id, task);
+    assert.deepEqual(manifest.segments.map(facts), segments.map(facts));
+  }
 }
 
 /** started n, completed n, started n+1, ..: each once, in order, for a user. */
@@ -143,11 +152,11 @@ export async function checkTruth(server, endpoint, task,
   await until('the spool is empty', () =>
     filesBelow(path.join(server.data, 'spool')).length === 0);
   assert.equal(filesBelow(path.join(server.data, 'quarantine')).length, quarantined);
-  assert.deepEqual(filesBelow(server.storage).filter((f) => f.includes(`_${task}_`)),
+  assert.deepEqual(filesBelow(server.storage).filter((f) => f.includes(`_${task}_`) && !isManifest(f)),
     closed.map((s) => s.file).sort());
   const stored = filesBelow(server.storage);
   const known = new Set((await sql(server, 'SELECT file_name f FROM segment')).map((r) => r.f));
-  assert.deepEqual(stored.filter((f) => !known.has(f) && !/^manifests\/\w+\.json$/.test(f)),
+  assert.deepEqual(stored.filter((f) => !known.has(f) && !isManifest(f)),
     [], 'no file without a row');
   assert.deepEqual(await sql(server, 'PRAGMA integrity_check'), [{integrity_check: 'ok'}]);
   return {segments, callbacks, seqs};

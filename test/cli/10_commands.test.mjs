@@ -12,13 +12,14 @@ import {command, startServer, tempDir} from '../aid/tapeop.mjs';
 // each with what it needs to reach the server
 const clients = {start: ['--app', '1', '--room', 'r'], stop: ['64'],
   pause: ['64'], resume: ['64'],
-  status: [], rooms: [], tasks: [], deliveries: [], replay: ['1']};
+  status: [], rooms: [], tasks: [], deliveries: [], replay: ['1'],
+  erase: ['--task', '64', '--yes']};
 
 test('every_command_has_help_and_refuses_what_it_does_not_know', async (t) => {
   const names = await commandNames(t);
   for (const name of ['serve', 'receive', 'demo', 'publish', 'start', 'stop',
-    'pause', 'resume', 'status', 'rooms', 'tasks', 'deliveries', 'replay', 'sign', 'verify',
-    'doctor', 'version'])
+    'pause', 'resume', 'status', 'rooms', 'tasks', 'erase', 'deliveries', 'replay',
+    'sign', 'verify', 'doctor', 'version'])
     assert.ok(names.includes(name), name);
   for (const name of names) {
     const help = await command(t, [name, '--help']);
@@ -81,6 +82,9 @@ test('bad_words_are_usage', async (t) => {
     ['replay'], ['replay', 'x'], ['replay', '1', '--dry-run'], ['replay', '1', '2'],
     ['replay', '1', '--state', 'dead'], ['replay', '--endpoint', 'e'],
     ['replay', '--state', 'dead', '--app', 'x'],
+    ['erase'], ['erase', '64'], ['erase', '--task', 'x', '--yes'], ['erase', '--task', '64'],
+    ['erase', '--app', '1', '--yes'], ['erase', '--user', 'a', '--yes'],
+    ['erase', '--app', 'x', '--user', 'a', '--yes'],
     ['status', '--server', 'ftp://x'], ['status', '--server', '127.0.0.1:8080'],
     ['status', '--server', 'http://127.0.0.1/?x'],
     ['status', '--token', 'env:NO_SUCH_NAME'], ['status', '--token', 'file:/no/such'],

@@ -184,6 +184,11 @@ const routes = [
   {method: 'DELETE', path: '/v1/tasks/{task}'},
   {method: 'GET', path: '/v1/tasks/{task}/segments', query: page},
   {method: 'GET', path: '/v1/segments/{segment}/audio'},
+  {method: 'DELETE', path: '/v1/recordings', query: {
+    task: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),
+    app: queryApp.filter(([, status]) => status === 400),
+    room: [...parts.room, ['', 400, /1 to 128 bytes/]],
+    user: [...parts.room, ['', 400, /1 to 128 bytes/]]}},
   {method: 'GET', path: '/v1/apps/{app}/endpoints'},
   {method: 'GET', path: '/v1/deliveries', query: {
     state: states('pending', 'delivered', 'dead', 'expired'),

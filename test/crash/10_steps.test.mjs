@@ -6,8 +6,9 @@ import {test} from 'node:test';
 import {crashPoints, startStage} from '../aid/crash.mjs';
 import {sql} from '../aid/truth.mjs';
 
-/** Reached only after another crash: 20_recovery kills there. */
-const later = (name) => name.startsWith('recovery.');
+/** Reached only after another crash: 20_recovery kills there; or when somebody
+ *  erases: 45_erase does. */
+const later = (name) => /^(recovery|erase)\./.test(name);
 
 // The first time, and once more in the midst of a roll-over; every commit of a
 // task's beginning.

@@ -356,11 +356,11 @@ static void ready_endpoints_take_turns(void **state)
 	deliver_pause(g.d);
 	for (unsigned e = 1; e <= 3; e++)
 		declare(&g, e, "tencent", ORDER_TASK);
-	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	assert_int_equal(deliver_load(g.d), 0);
 	assert_int_equal(g.n_seen, 0);
 	deliver_free(g.d);
 	assert_int_equal(rig_start(&g), 0);
-	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	assert_int_equal(deliver_load(g.d), 0);
 	assert_int_equal(g.n_seen, 0); /* none is declared */
 	for (unsigned e = 1; e <= 3; e++)
 		declare(&g, e, "tencent", ORDER_TASK);
@@ -585,7 +585,7 @@ static void facts_that_cannot_be_read_burn_no_attempt(void **state)
 	rig_restart(&g);
 	declare(&g, 1, "tencent", ORDER_TASK);
 	g.store.fail_reads = EIO;
-	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	assert_int_equal(deliver_load(g.d), 0);
 	fake_answer_all(&g.store);
 	pass(&g, 5 * S);
 	g.store.fail_reads = ENOMEM;
@@ -609,7 +609,7 @@ static void a_delivery_without_its_event_is_dead(void **state)
 	add(&g, 1, 7);
 	rig_restart(&g);
 	declare(&g, 1, "tencent", ORDER_TASK);
-	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	assert_int_equal(deliver_load(g.d), 0);
 	fake_answer_all(&g.store);
 	assert_int_equal(g.ended[DELIVERY_DEAD], 1);
 	rig_fini(&g);
@@ -633,7 +633,7 @@ static void a_restart_repeats_only_what_was_under_way(void **state)
 	pass(&g, 4 * S);
 	rig_restart(&g);
 	declare(&g, 1, "tencent", ORDER_TASK);
-	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	assert_int_equal(deliver_load(g.d), 0);
 	assert_int_equal(pending(&g, 1), 2);
 	pass(&g, 5 * S);
 	assert_int_equal(g.n_open, 0);
@@ -657,7 +657,7 @@ static void a_restart_keeps_what_the_endpoint_asked_for(void **state)
 	pass(&g, 100 * S);
 	rig_restart(&g);
 	declare(&g, 1, "1s,1s", ORDER_TASK);
-	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	assert_int_equal(deliver_load(g.d), 0);
 	pass(&g, 499 * S);
 	assert_int_equal(g.n_open, 0);
 	pass(&g, S);
@@ -677,7 +677,7 @@ static void a_wall_clock_set_back_does_not_stall(void **state)
 	rig_restart(&g);
 	wall_ms -= 365 * 86400000LL;
 	declare(&g, 1, "10s,10s", ORDER_TASK);
-	assert_int_equal(deliver_load(g.d, unix_ms()), 0);
+	assert_int_equal(deliver_load(g.d), 0);
 	pass(&g, 10 * S);
 	assert_int_equal(g.n_open, 1);
 	rig_fini(&g);
@@ -720,6 +720,101 @@ static void replay_gives_dead_letters_a_fresh_budget(void **state)
 	assert_int_equal(g.open[2]->delivery, 1);
 	finish(&g, VERDICT_FAILED);
 	assert_int_equal(fake_row(&g.store, 2)->state, DELIVERY_PENDING);
+	rig_fini(&g);
+}
+
+static void put_settled(struct rig *g, unsigned n, enum delivery_state state)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct delivery_row row;
+		uint64_t id = add_row(g, 1, i, &row);
+
+		fake_row(&g->store, id)->state = state;
+	}
+}
+
+static void a_mass_is_replayed_in_slices(void **state)
+{
+	struct store_filter f = {.endpoint = 1, .state = -1};
+	struct rig g;
+	unsigned commits;
+
+	(void)state;
+	replayed = 0;
+	rig_init(&g);
+	declare(&g, 1, "1s", ORDER_TASK);
+	put_settled(&g, 30, DELIVERY_EXPIRED);
+	put_settled(&g, 2500, DELIVERY_DEAD);
+	deliver_replay(g.d, &f, on_replay, NULL);
+	fake_answer(&g.store, 2);
+	assert_int_equal(replayed, 0); /* it is not done yet */
+	assert_int_equal(fake_row(&g.store, 30)->state, DELIVERY_EXPIRED);
+	assert_int_equal(fake_row(&g.store, 2030)->state, DELIVERY_PENDING);
+	assert_int_equal(fake_row(&g.store, 2031)->state, DELIVERY_DEAD);
+	fake_answer_all(&g.store);
+	assert_int_equal(replayed, 2530);
+	assert_int_equal(pending(&g, 1), 2530);
+	/* A limit is for all of them. */
+	for (unsigned i = 1; i <= g.store.n_rows; i++)
+		fake_row(&g.store, i)->state =
+			i % 2 ? DELIVERY_DEAD : DELIVERY_EXPIRED;
+	rig_restart(&g);
+	declare(&g, 1, "1s", ORDER_TASK);
+	replayed = 0;
+	f.limit = 1500;
+	commits = g.store.commits;
+	deliver_replay(g.d, &f, on_replay, NULL);
+	fake_answer_all(&g.store);
+	assert_int_equal(replayed, 1500);
+	assert_int_equal(g.store.commits - commits, 3);
+	assert_int_equal(pending(&g, 1), 1500);
+	rig_fini(&g);
+}
+
+static void a_slice_that_fails_ends_a_replay_with_what_was_done(void **state)
+{
+	const struct store_filter f = {.endpoint = 1, .state = DELIVERY_DEAD};
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "1s", ORDER_TASK);
+	put_settled(&g, 1001, DELIVERY_DEAD);
+	deliver_replay(g.d, &f, NULL, NULL);
+	fake_answer(&g.store, 1);
+	g.store.fail = EIO;
+	fake_answer(&g.store, 1);
+	g.store.fail = 0;
+	fake_answer_all(&g.store);
+	assert_int_equal(pending(&g, 1), 1000);
+	assert_int_equal(fake_row(&g.store, 1001)->state, DELIVERY_DEAD);
+	rig_fini(&g);
+}
+
+static void a_replay_by_name_brings_back_who_is_gone(void **state)
+{
+	struct store_filter f = {.state = -1};
+	struct deliver_endpoint_stats st;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "1s", ORDER_TASK);
+	add(&g, 1, 1);
+	add(&g, 1, 1);
+	finish(&g, VERDICT_GONE);
+	deliver_replay(g.d, &f, NULL, NULL); /* of all endpoints */
+	fake_answer_all(&g.store);
+	assert_true(deliver_endpoint_stats(g.d, 1, &st));
+	assert_true(st.gone);
+	assert_int_equal(g.n_open, 0);
+	f.endpoint = 1;
+	deliver_replay(g.d, &f, NULL, NULL);
+	fake_answer_all(&g.store);
+	assert_true(deliver_endpoint_stats(g.d, 1, &st));
+	assert_false(st.gone);
+	assert_int_equal(st.pending, 2);
+	assert_int_equal(g.n_open, 1); /* attempted again */
 	rig_fini(&g);
 }
 
@@ -834,6 +929,10 @@ int main(void)
 		cmocka_unit_test(a_restart_keeps_what_the_endpoint_asked_for),
 		cmocka_unit_test(a_wall_clock_set_back_does_not_stall),
 		cmocka_unit_test(replay_gives_dead_letters_a_fresh_budget),
+		cmocka_unit_test(a_mass_is_replayed_in_slices),
+		cmocka_unit_test(
+			a_slice_that_fails_ends_a_replay_with_what_was_done),
+		cmocka_unit_test(a_replay_by_name_brings_back_who_is_gone),
 		cmocka_unit_test(a_stale_page_brings_nothing_back),
 		cmocka_unit_test(no_memory_delays_but_loses_nothing),
 	};

@@ -19,7 +19,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-enum { FAKE_OPS = 4, FAKE_ROWS = 256 };
+enum { FAKE_OPS = 4, FAKE_ROWS = 2600 };
 
 struct fake_row {
 	struct delivery_row d;
@@ -105,6 +105,8 @@ static void fake_carry_out(struct store *s, const struct store_write *w,
 	for (size_t i = 0; w->replay && i < s->n_rows; i++) {
 		struct delivery_row *d = &s->rows[i].d;
 
+		if (w->filter.limit && r->changed == w->filter.limit)
+			break;
 		if (!fake_matches(&w->filter, d) ||
 		    (d->state != DELIVERY_DEAD && d->state != DELIVERY_EXPIRED))
 			continue;
@@ -114,6 +116,7 @@ static void fake_carry_out(struct store *s, const struct store_write *w,
 		d->created_ms = w->now_ms;
 		d->due_ms = w->now_ms;
 		r->changed++;
+		r->last = d->id;
 	}
 }
 

@@ -1,4 +1,4 @@
-/** test/unit/io_workers_test.c -- workers, inbox, chan, thread, signals. */
+/** test/unit/io_workers_test.c -- workers, inbox, thread, signals. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/io.h"
 
@@ -229,101 +229,6 @@ static void an_inbox_keeps_the_order_of_each_thread(void **state)
 	inbox_free(in);
 }
 
-/* ---- chan ---- */
-
-static void a_channel_refuses_the_newest_when_full(void **state)
-{
-	struct chan *c = NULL;
-	struct buf b;
-
-	(void)state;
-	buf_init(&b, 100);
-	assert_int_equal(chan_new(20, &c), 0);
-	assert_false(chan_put(c, "12345678901234567", 17));
-	assert_true(chan_put(c, "1234567890123456", 16));
-	assert_false(chan_put(c, "", 0));
-	assert_true(chan_take(c, &b, 0));
-	assert_string_equal(buf_str(&b), "1234567890123456");
-	assert_false(chan_take(c, &b, 0));
-	assert_int_equal(b.len, 0);
-	/* every phase of going round the end */
-	for (int i = 0; i < 100; i++) {
-		uint8_t text[2][5] = {{1, 2, 3, (uint8_t)i, 5}, {(uint8_t)i}};
-
-		assert_true(chan_put(c, text[0], 5));
-		assert_true(chan_put(c, text[1], 2));
-		assert_true(chan_put(c, NULL, 0));
-		assert_false(chan_put(c, text[1], 2));
-		assert_true(chan_take(c, &b, -1));
-		assert_int_equal(b.len, 5);
-		assert_memory_equal(b.data, text[0], 5);
-		assert_true(chan_take(c, &b, -1));
-		assert_int_equal(b.len, 2);
-		assert_memory_equal(b.data, text[1], 2);
-		assert_true(chan_take(c, &b, -1));
-		assert_int_equal(b.len, 0);
-	}
-	assert_true(chan_put(c, "left", 4));
-	chan_shut(c);
-	assert_false(chan_put(c, "x", 1));
-	assert_true(chan_take(c, &b, -1));
-	assert_string_equal(buf_str(&b), "left");
-	assert_false(chan_take(c, &b, -1));
-	chan_free(c);
-	buf_fini(&b);
-}
-
-static void a_record_over_the_takers_limit_is_told(void **state)
-{
-	struct chan *c = NULL;
-	struct buf b;
-
-	(void)state;
-	buf_init(&b, 3);
-	assert_int_equal(chan_new(100, &c), 0);
-	assert_true(chan_put(c, "long", 4));
-	assert_true(chan_put(c, "abc", 3));
-	assert_true(chan_take(c, &b, 0));
-	assert_int_equal(buf_err(&b), EMSGSIZE);
-	assert_true(chan_take(c, &b, 0));
-	assert_string_equal(buf_str(&b), "abc");
-	chan_free(c);
-	buf_fini(&b);
-}
-
-static void put_numbers(void *arg)
-{
-	for (int i = 0; i < 1000;) {
-		if (chan_put(arg, &i, sizeof(i)))
-			i++;
-		else
-			usleep(50);
-	}
-	chan_shut(arg);
-}
-
-static void a_channel_carries_records_between_threads(void **state)
-{
-	struct chan *c = NULL;
-	struct thread *t = NULL;
-	struct buf b;
-	int next = 0;
-
-	(void)state;
-	buf_init(&b, 100);
-	assert_int_equal(chan_new(101, &c), 0);
-	assert_int_equal(thread_start("put", put_numbers, c, &t), 0);
-	while (chan_take(c, &b, -1)) {
-		assert_int_equal(b.len, sizeof(next));
-		assert_memory_equal(b.data, &next, sizeof(next));
-		next++;
-	}
-	assert_int_equal(next, 1000);
-	thread_join(t);
-	chan_free(c);
-	buf_fini(&b);
-}
-
 /* ---- thread ---- */
 
 static void look_at_mask(void *arg)
@@ -386,16 +291,12 @@ static void use_all(void)
 {
 	struct workers *w = NULL;
 	struct inbox *in = NULL;
-	struct chan *c = NULL;
 	int err = inbox_new(&in);
 
-	if (!err)
-		err = chan_new(100, &c);
 	if (!err)
 		err = workers_new("oom", 2, &w);
 	assert_true(err == 0 || err == ENOMEM);
 	workers_free(w);
-	chan_free(c);
 	inbox_free(in);
 }
 
@@ -415,9 +316,6 @@ int main(void)
 			freeing_runs_what_is_queued_and_a_job_may_free_itself),
 		cmocka_unit_test(a_job_may_be_queued_again_from_its_done),
 		cmocka_unit_test(an_inbox_keeps_the_order_of_each_thread),
-		cmocka_unit_test(a_channel_refuses_the_newest_when_full),
-		cmocka_unit_test(a_record_over_the_takers_limit_is_told),
-		cmocka_unit_test(a_channel_carries_records_between_threads),
 		cmocka_unit_test(a_thread_has_all_signals_blocked),
 		cmocka_unit_test(
 			signals_come_to_the_loop_and_may_be_closed_there),

@@ -330,7 +330,7 @@ static inline void rig_begin(struct rig *g)
 		notify_new(g->loop, g->a.s, g->workers, &g->config, &g->n), 0);
 	for (size_t i = 0; i < g->n_endpoints; i++)
 		rig_declare(g, i);
-	assert_int_equal(notify_start(g->n, wall_by_hand()), 0);
+	assert_int_equal(notify_start(g->n), 0);
 }
 
 static inline struct rig *rig_new(void)

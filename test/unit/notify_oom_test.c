@@ -128,7 +128,7 @@ static void whole_life(void)
 	/* One that could not be declared is not shown, and wants nothing. */
 	for (size_t i = 0; i < 2; i++)
 		assert_int_equal(notify_endpoint_at(n, i, &info), i < declared);
-	assert_int_equal(notify_start(n, wall_by_hand()), 0);
+	assert_int_equal(notify_start(n), 0);
 	for (uint64_t i = 0; i < EVENTS; i++)
 		tell(n, i);
 	for (int i = 0; any_pending() && i < 20000; i++) {

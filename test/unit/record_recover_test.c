@@ -282,6 +282,9 @@ static const struct manifest_segment rows[] = {
 static const struct manifest sample = {.app = 1400000000,
 				       .room = "r\"\xc3\xa9",
 				       .task = UINT64_MAX,
+				       .mode = "both",
+				       .format = "mp3",
+				       .sample_rate = 24000,
 				       .start_ms = 1675930605000,
 				       .stop_ms = 1675930609000,
 				       .segments = rows,
@@ -305,6 +308,13 @@ static void the_manifest_names_users_and_segments(void **state)
 			 1400000000);
 	assert_string_equal(json_string_value(json_object_get(root, "room")),
 			    sample.room);
+	assert_string_equal(json_string_value(json_object_get(root, "mode")),
+			    "both");
+	assert_string_equal(json_string_value(json_object_get(root, "format")),
+			    "mp3");
+	assert_int_equal(
+		json_integer_value(json_object_get(root, "sample_rate")),
+		24000);
 	assert_int_equal(json_array_size(json_object_get(root, "users")), 1);
 	assert_int_equal(json_array_size(json_object_get(root, "segments")), 3);
 	first = json_array_get(json_object_get(root, "segments"), 0);

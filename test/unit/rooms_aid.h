@@ -256,7 +256,7 @@ static inline void begin_notify(struct stage *st)
 		notify_new(st->loop, st->a.s, st->workers, &config, &st->n), 0);
 	if (!st->deaf)
 		assert_int_equal(notify_set_endpoint(st->n, &e, &err), 0);
-	assert_int_equal(notify_start(st->n, clock_unix_ms()), 0);
+	assert_int_equal(notify_start(st->n), 0);
 }
 
 /** Start the node; what runs already in the store is resumed. */
@@ -513,7 +513,7 @@ static inline struct speaker *talk(struct stage *st, uint16_t port)
 	*s = (struct speaker){.to = st->config.media.address,
 			      .next_us = clock_now_us()};
 	addr_set_port(&s->to, port);
-	s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	s->fd = socket(s->to.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_true(s->fd >= 0);
 	return s;
 }
@@ -790,17 +790,29 @@ static inline void check_told(struct stage *st, uint64_t task,
 	assert_int_equal(n, 2 * segs->n + truth->closed);
 }
 
-static inline void check_manifest(struct stage *st, uint64_t task, size_t n)
+/** The manifest lies in the folder of each track. */
+static inline void check_manifest(struct stage *st, uint64_t task,
+				  const struct store_rows *segs)
 {
-	char name[128];
-	json_t *m;
+	struct task_row row = task_of_store(st, task);
+	char base[RECORD_NAME_CAP], path[2048];
 
-	snprintf(name, sizeof(name), "storage/manifests/%u_%" PRIu64 ".json",
-		 (unsigned)APP, task);
-	m = json_load_file(tempdir_path(st->a.dir, name), 0, NULL);
-	assert_non_null(m);
-	assert_int_equal(json_array_size(json_object_get(m, "segments")), n);
-	json_decref(m);
+	record_manifest_name(task, row.created_ms,
+			     st->app.recording.zone_minutes, base,
+			     sizeof(base));
+	for (size_t i = 0; i < segs->n; i++) {
+		const char *file = segs->segments[i].file_name;
+		json_t *m;
+
+		snprintf(path, sizeof(path), "%s/%.*s/%s", st->storage,
+			 (int)strcspn(file, "/"), file, base);
+		m = json_load_file(path, 0, NULL);
+		assert_non_null(m);
+		assert_int_equal(
+			json_array_size(json_object_get(m, "segments")),
+			segs->n);
+		json_decref(m);
+	}
 }
 
 static inline void check_names(const struct store_rows *segs)
@@ -842,7 +854,7 @@ static inline struct truth check_truth(struct stage *st, uint64_t task)
 	assert_int_equal(totals.in, totals.delivered);
 	if (!st->deaf)
 		check_told(st, task, &segs, &truth);
-	check_manifest(st, task, segs.n);
+	check_manifest(st, task, &segs);
 	store_rows_free(&segs);
 	return truth;
 }

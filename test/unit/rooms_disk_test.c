@@ -124,6 +124,19 @@ static const struct fault commits[] = {
 	{"store.commit=EIO:8-8", NULL, 0},
 };
 
+/* These are made, and only the answer is that they failed. */
+static const struct fault made[] = {
+	{"store.committed=EIO:3-3", NULL, 0},
+	{"store.committed=EIO:4-4", NULL, 0},
+	{"store.committed=EIO:5-5", NULL, 0},
+	{"store.committed=EIO:6-7", NULL, 0},
+	{"store.committed=EIO:3-9", NULL, 0},
+};
+
+/* .. among them that the row of no file goes. */
+static const struct fault made_and_forget = {
+	"file.open=ENOSPC,store.committed=EIO:3-8", NULL, 0};
+
 static void commits_that_fail_for_a_while_lose_and_double_nothing(void **state)
 {
 	struct stage *st = *state;
@@ -405,6 +418,16 @@ int main(void)
 		COMMITS(4),
 		COMMITS(5),
 		COMMITS(6),
+#define MADE(i)                                                           \
+	FAULT_TEST(commits_that_fail_for_a_while_lose_and_double_nothing, \
+		   &made[i])
+		MADE(0),
+		MADE(1),
+		MADE(2),
+		MADE(3),
+		MADE(4),
+		FAULT_TEST(the_row_of_a_file_that_never_was_goes_for_certain,
+			   &made_and_forget),
 		FAULT_TEST(
 			commits_that_fail_with_an_endpoint_lose_nothing_either,
 			&many_commits),

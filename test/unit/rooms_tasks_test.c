@@ -442,6 +442,38 @@ static void auto_that_was_stopped_by_hand_waits_for_an_empty_room(void **state)
 	check_truth(st, next);
 }
 
+static unsigned complaints;
+
+static void count_complaints(enum log_level level, const char *line, void *arg)
+{
+	complaints += level <= LOG_WARN;
+	stage_quiet(level, line, arg);
+}
+
+/** One that was started by hand before auto was configured. */
+static void auto_leaves_a_room_to_a_task_that_does_the_same(void **state)
+{
+	struct stage *st = *state;
+	uint64_t task, own;
+
+	begin(st);
+	join(st, "room", "alice");
+	task = record(st, "room");
+	end(st);
+	st->app.recording.auto_mode = AUTO_SINGLE;
+	complaints = 0;
+	log_set_sink(count_complaints, NULL);
+	begin(st); /* tries at once */
+	assert_int_equal(running_task(st), task);
+	finish(st, task);
+	assert_int_equal(complaints, 0);
+	UNTIL(st, running_task(st)); /* now it is its turn */
+	own = running_task(st);
+	assert_true(own > task && info_of(st, own).is_auto);
+	finish(st, own);
+	check_truth(st, own);
+}
+
 static void auto_tries_again_when_a_start_could_not_be_stored(void **state)
 {
 	struct stage *st = *state;
@@ -543,6 +575,7 @@ int main(void)
 		STAGE_TEST(auto_begins_with_the_first_and_ends_with_the_last),
 		STAGE_TEST(
 			auto_that_was_stopped_by_hand_waits_for_an_empty_room),
+		STAGE_TEST(auto_leaves_a_room_to_a_task_that_does_the_same),
 		STAGE_TEST(auto_tries_again_when_a_start_could_not_be_stored),
 		STAGE_TEST(a_task_of_an_empty_room_is_held_also_over_a_restart),
 		STAGE_TEST(a_task_that_nobody_speaks_to_ends),

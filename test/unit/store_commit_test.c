@@ -435,6 +435,7 @@ static void make_older(struct aid *a)
 	exec_in(a, "ALTER TABLE input DROP COLUMN opus_pt;"
 		   "ALTER TABLE input DROP COLUMN red_pt;"
 		   "ALTER TABLE input DROP COLUMN audio_level_ext;"
+		   "ALTER TABLE input DROP COLUMN mic_disabled;"
 		   "INSERT INTO input VALUES(7, 1, 'r', 'u', 'rtp', 41000,"
 		   " '', 3);"
 		   "ALTER TABLE task DROP COLUMN format;"
@@ -487,6 +488,7 @@ static void an_older_database_is_brought_up_once(void **state)
 	assert_int_equal(i.port, 41000);
 	assert_int_equal(i.created_ms, 3);
 	assert_int_equal(i.opus_pt + i.red_pt + i.audio_level_ext, 0);
+	assert_false(i.mic_disabled);
 	check_older_task(&a);
 	i.id = store_next_id(a.s, IDS_INPUT);
 	i.red_pt = 110;

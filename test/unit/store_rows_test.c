@@ -256,6 +256,15 @@ static void an_input_is_put_and_deleted(void **state)
 	assert_int_equal(rows.inputs[0].opus_pt, 111);
 	assert_int_equal(rows.inputs[0].red_pt, 110);
 	assert_int_equal(rows.inputs[0].audio_level_ext, 14);
+	assert_false(rows.inputs[0].mic_disabled);
+	store_rows_free(&rows);
+	i.mic_disabled = true;
+	w = aid_write();
+	store_set_input(w, &i);
+	aid_commit(a, w, 0);
+	rows = aid_read(a, FILTER(.what = READ_INPUTS, .user = "u"));
+	assert_true(rows.inputs[0].mic_disabled);
+	assert_int_equal(rows.inputs[0].port, 41000);
 	store_rows_free(&rows);
 	for (int n = 0; n < 2; n++) {
 		w = aid_write();
@@ -479,6 +488,7 @@ static void replay_makes_dead_and_expired_pending(void **state)
 	store_replay(w, &f, 5555);
 	r = aid_commit(a, w, 0);
 	assert_int_equal(r.changed, 3);
+	assert_int_equal(r.last, 4);
 	store_totals(a->s, &t);
 	assert_int_equal(t.dead, 1);
 	assert_int_equal(t.pending, 5);

@@ -327,20 +327,52 @@ static void dropping_the_spool_removes_empty_directories_only(void **state)
 
 static void a_text_is_put_beside_the_files(void **state)
 {
+	static const char *const folders[] = {"d", "e"};
+	struct upload_text t = {.name = "1_7_manifest.json",
+				.mark = "_7_manifest.json",
+				.data = "{}",
+				.len = 2};
 	struct rig r;
-	char got[16];
+	char got[16], path[64];
 
 	(void)state;
 	set_up_files(&r);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(
-			upload_put_text(&r.config, "d/manifest.json", "{}", 2),
-			0);
-		assert_int_equal(
-			get_file(tempdir_path(r.store, "d/manifest.json"), got,
-				 sizeof(got)),
-			2);
+		assert_int_equal(upload_put_text(&r.config, &t, folders, 2), 0);
+		for (size_t k = 0; k < 2; k++) {
+			snprintf(path, sizeof(path), "%s/%s", folders[k],
+				 t.name);
+			assert_int_equal(get_file(tempdir_path(r.store, path),
+						  got, sizeof(got)),
+					 2);
+			assert_memory_equal(got, t.data, 2);
+		}
+		t.name = "2_7_manifest.json"; /* in place of the first */
+		t.data = "[]";
 	}
+	assert_false(
+		file_is_there(tempdir_path(r.store, "d/1_7_manifest.json")));
+	assert_int_equal(upload_drop_folder(&r.config, "d", t.mark), 0);
+	assert_false(file_is_there(tempdir_path(r.store, "d")));
+	assert_true(
+		file_is_there(tempdir_path(r.store, "e/2_7_manifest.json")));
+	assert_int_equal(upload_drop_folder(&r.config, "e", "_8_"), 0);
+	assert_true(
+		file_is_there(tempdir_path(r.store, "e/2_7_manifest.json")));
+	assert_int_equal(upload_drop_folder(&r.config, "none", t.mark), 0);
+	tear_down(&r);
+}
+
+static void a_file_is_erased_wherever_it_is(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	set_up_files(&r);
+	assert_true(file_is_there(tempdir_path(r.spool, name)));
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(upload_erase(&r.config, name), 0);
+	assert_false(file_is_there(tempdir_path(r.spool, name)));
 	tear_down(&r);
 }
 
@@ -425,6 +457,7 @@ int main(void)
 			dropping_the_spool_removes_empty_directories_only),
 		cmocka_unit_test(without_memory_it_says_so_or_tries_again),
 		cmocka_unit_test(a_text_is_put_beside_the_files),
+		cmocka_unit_test(a_file_is_erased_wherever_it_is),
 	};
 
 	log_set_level(LOG_ERROR);

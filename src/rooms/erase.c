@@ -1,0 +1,498 @@
+/**
+ * rooms/erase.c -- recordings that must go, and what is known of them.
+ *
+ *	1 rows `erasing`                                       commit
+ *	2 files of the storage and the spool                   unlink
+ *	3 the manifest without them; folders                   fsync
+ *	4 events that are told, rows, empty tracks             commit
+ *
+ * So at no time is there a file that no row knows, or a row that is closed
+ * without its file.  What is `erasing` is finished at the next start; doing any
+ * of it twice is harmless.
+ *
+ * All of it blocks, and runs on a thread of its own, a part a call: PART
+ * segments, so that whoever asks is answered soon and a stop waits no longer.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "rooms/private.h"
+
+enum { PART = 500, PAGE = 1000 };
+
+struct erasure {
+	struct rooms *rooms;
+	struct job job;
+	uint64_t task;
+	uint32_t app;
+	char room[ID_MAX + 1], user[ID_MAX + 1]; /* "": any */
+	char client_ip[48];
+	rooms_erase_fn *done;
+	void *arg;
+	struct erase_result result; /* worker */
+};
+
+static int fail(struct err *e, int err, const char *what, const char *name)
+{
+	return err_set(e, err, "", "%s %.100s: %s", what, name, strerror(err));
+}
+
+static int commit(struct rooms *r, struct store_write *w, struct err *e)
+{
+	struct store_result result;
+
+	if (!store_commit_wait(r->store, w, &result))
+		return 0;
+	return err_set(e, result.err, "", "erasing cannot be stored: %.150s",
+		       result.text);
+}
+
+/* ---- steps 2 to 4, for one task -------------------------------------------- */
+
+/** Rows of a task that grow page by page. */
+struct task_rows {
+	struct segment_row *rows;
+	size_t n;
+};
+
+static int keep_page(struct task_rows *all, const struct store_rows *page)
+{
+	struct segment_row *grown;
+
+	if (!page->n)
+		return 0;
+	grown = mem_realloc(all->rows, (all->n + page->n) * sizeof(*grown));
+	if (!grown)
+		return ENOMEM;
+	memcpy(grown + all->n, page->segments, page->n * sizeof(*grown));
+	all->rows = grown;
+	all->n += page->n;
+	return 0;
+}
+
+/** All rows of a task; the caller frees them, also on an error. */
+static int read_rows(struct rooms *r, uint64_t task, struct task_rows *all)
+{
+	struct store_filter f = {.what = READ_SEGMENTS,
+				 .task = task,
+				 .state = -1,
+				 .limit = PAGE};
+	struct store_rows page;
+	bool more = true;
+	int err = 0;
+
+	while (more && !err) {
+		err = store_read(r->store, &f, &page);
+		if (err)
+			return err;
+		err = keep_page(all, &page);
+		if (all->n)
+			f.after = all->rows[all->n - 1].id;
+		more = page.more;
+		store_rows_free(&page);
+	}
+	return err;
+}
+
+/** The manifest without what is being erased; `left` are the folders that have
+ *  it.  A task without a row has no files. */
+static int put_manifest(struct rooms *r, uint64_t task, struct folders *left)
+{
+	struct store_filter f = {
+		.what = READ_TASKS, .id = task, .state = -1, .limit = 1};
+	struct task_rows all = {0};
+	struct store_rows rows;
+	int err = store_read(r->store, &f, &rows);
+
+	if (err)
+		return err;
+	if (rows.n)
+		err = read_rows(r, task, &all);
+	if (rows.n && !err)
+		err = manifest_put(r, &rows.tasks[0], all.rows, all.n, left);
+	mem_free(all.rows);
+	store_rows_free(&rows);
+	return err;
+}
+
+/** The manifest as earlier versions wrote it. */
+static int drop_old_manifest(struct rooms *r, const struct segment_row *row)
+{
+	char name[64];
+	int err;
+
+	snprintf(name, sizeof(name), "manifests/%" PRIu32 "_%" PRIu64 ".json",
+		 row->app, row->task);
+	err = upload_erase(&r->upload_config, name);
+	if (!err)
+		err = upload_drop_folder(&r->upload_config, "manifests", NULL);
+	return err;
+}
+
+/** Manifests that nobody needs go, as do empty folders. */
+static int drop_folders(struct rooms *r, uint64_t task,
+			const struct folders *touched,
+			const struct folders *left)
+{
+	char mark[RECORD_NAME_CAP];
+	int err = 0;
+
+	record_manifest_mark(task, mark, sizeof(mark));
+	for (struct map_node *n = map_next(&touched->map, NULL); n && !err;
+	     n = map_next(&touched->map, n)) {
+		const char *name = CONTAINER_OF(n, struct folder, node)->name;
+
+		err = upload_drop_folder(&r->upload_config, name,
+					 folders_have(left, name) ? NULL
+								  : mark);
+	}
+	return err;
+}
+
+static int erase_files(struct rooms *r, const struct segment_row *rows,
+		       size_t n, struct folders *touched, struct err *e)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *name = rows[i].file_name;
+
+		if (r->erase_stops)
+			return err_set(e, ECANCELED, "",
+				       "the server is stopping; it goes on "
+				       "when it is started again");
+		err = upload_erase(&r->upload_config, name);
+		if (err)
+			return fail(e, err, "cannot remove", name);
+		crash_point("erase.file");
+		err = folders_add(touched, name);
+		if (err)
+			return fail(e, err, "cannot erase", name);
+	}
+	return 0;
+}
+
+static int erase_rows(struct rooms *r, const struct segment_row *rows, size_t n,
+		      struct err *e)
+{
+	struct store_write *w = store_write_new();
+
+	if (w) {
+		store_erase_events(w, rows[0].task);
+		for (size_t i = 0; i < n; i++)
+			store_erase_segment(w, rows[i].id);
+		store_erase_tracks(w, rows[0].task);
+	}
+	return commit(r, w, e);
+}
+
+/** Segments of one task. */
+static int erase_group(struct rooms *r, const struct segment_row *rows,
+		       size_t n, struct err *e)
+{
+	struct folders touched;
+	struct folders left;
+	int err;
+
+	map_init(&touched.map);
+	map_init(&left.map);
+	err = erase_files(r, rows, n, &touched, e);
+	if (!err) {
+		err = put_manifest(r, rows[0].task, &left);
+		if (!err)
+			err = drop_folders(r, rows[0].task, &touched, &left);
+		if (!err)
+			err = drop_old_manifest(r, &rows[0]);
+		if (err)
+			fail(e, err, "cannot tidy the folder of",
+			     rows[0].file_name);
+	}
+	folders_fini(&touched);
+	folders_fini(&left);
+	if (err)
+		return err;
+	crash_point("erase.files");
+	err = erase_rows(r, rows, n, e);
+	if (!err)
+		crash_point("erase.done");
+	return err;
+}
+
+static int by_task(const void *a, const void *b)
+{
+	const struct segment_row *x = a;
+	const struct segment_row *y = b;
+
+	return (x->task > y->task) - (x->task < y->task);
+}
+
+int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
+		 struct err *e)
+{
+	size_t end;
+	int err = 0;
+
+	if (n)
+		qsort(rows, n, sizeof(*rows), by_task);
+	for (size_t at = 0; at < n && !err; at = end) {
+		end = at + 1;
+		while (end < n && rows[end].task == rows[at].task)
+			end++;
+		err = erase_group(r, rows + at, end - at, e);
+	}
+	return err;
+}
+
+/* ---- may it be? ------------------------------------------------------------ */
+
+static const char *text_or_null(const char *text)
+{
+	return text[0] ? text : NULL;
+}
+
+static struct store_filter filter_of(const struct erasure *x,
+				     enum store_what what)
+{
+	return (struct store_filter){.what = what,
+				     .task = x->task,
+				     .app = x->app,
+				     .room = text_or_null(x->room),
+				     .state = -1};
+}
+
+/** Has the user a segment in this task? */
+static int has_user(const struct erasure *x, uint64_t task, bool *has)
+{
+	struct store_filter f = {.what = READ_SEGMENTS,
+				 .task = task,
+				 .user = x->user,
+				 .state = -1,
+				 .limit = 1};
+	struct store_rows rows;
+	int err;
+
+	*has = !x->user[0];
+	if (*has)
+		return 0;
+	err = store_read(x->rooms->store, &f, &rows);
+	if (err)
+		return err;
+	*has = rows.n > 0;
+	store_rows_free(&rows);
+	return 0;
+}
+
+static int refuse(struct erasure *x, const struct task_row *t)
+{
+	const char *state = task_state_name(t->state);
+
+	if (t->state == TASK_RUNNING)
+		return err_set(&x->result.err, EBUSY, "task",
+			       "task %" PRIu64 " is %s: stop it first "
+			       "(`tapeop stop %" PRIu64 "`)",
+			       t->id, state, t->id);
+	return err_set(&x->result.err, EBUSY, "task",
+		       "task %" PRIu64 " is %s, but not finished: its files "
+		       "are still being stored; try again soon",
+		       t->id, state);
+}
+
+/** Refused while a task that it is about is not finished. */
+static int check_finished(struct erasure *x)
+{
+	struct store_filter f = filter_of(x, READ_TASKS);
+	struct store_rows rows;
+	bool more = true;
+	bool has = false;
+	int err = 0;
+
+	f.unfinished = true;
+	f.limit = PAGE;
+	while (more && !err) {
+		err = store_read(x->rooms->store, &f, &rows);
+		if (err)
+			return err;
+		for (size_t i = 0; i < rows.n && !err; i++) {
+			f.after = rows.tasks[i].id;
+			err = has_user(x, rows.tasks[i].id, &has);
+			if (!err && has)
+				err = refuse(x, &rows.tasks[i]);
+		}
+		more = rows.more;
+		store_rows_free(&rows);
+	}
+	return err;
+}
+
+/** Nothing was found: is there such a task?  What is left of what it told, for
+ *  it was pending then, goes. */
+static int erase_rest(struct erasure *x)
+{
+	struct store_filter f = {
+		.what = READ_TASKS, .id = x->task, .state = -1, .limit = 1};
+	struct store_write *w;
+	struct store_rows rows;
+	bool is_there;
+	int err = store_read(x->rooms->store, &f, &rows);
+
+	if (err)
+		return err;
+	is_there = rows.n > 0;
+	store_rows_free(&rows);
+	if (!is_there)
+		return err_set(&x->result.err, ENOENT, "task",
+			       "there is no task %" PRIu64, x->task);
+	if (x->app || x->room[0] || x->user[0])
+		return 0;
+	w = store_write_new();
+	if (w) {
+		store_erase_events(w, x->task);
+		store_erase_tracks(w, x->task);
+	}
+	return commit(x->rooms, w, &x->result.err);
+}
+
+/* ---- the worker ------------------------------------------------------------ */
+
+static int mark(struct erasure *x, struct store_rows *rows)
+{
+	struct store_write *w = store_write_new();
+
+	for (size_t i = 0; w && i < rows->n; i++) {
+		struct segment_row *row = &rows->segments[i];
+
+		if (row->state == SEG_ERASING)
+			continue;
+		row->state = SEG_ERASING;
+		store_set_segment(w, row);
+	}
+	return commit(x->rooms, w, &x->result.err);
+}
+
+static void count(struct erasure *x, const struct store_rows *rows)
+{
+	x->result.erased = rows->n;
+	x->result.more = rows->more;
+	for (size_t i = 0; i < rows->n; i++)
+		x->result.bytes += rows->segments[i].size;
+}
+
+static int erase(struct erasure *x)
+{
+	struct store_filter f = filter_of(x, READ_SEGMENTS);
+	struct store_rows rows;
+	int err;
+
+	f.user = text_or_null(x->user);
+	f.limit = PART;
+	err = store_read(x->rooms->store, &f, &rows);
+	if (err)
+		return err;
+	/* Behind the reading: what began since has no row in it. */
+	err = check_finished(x);
+	if (!err && !rows.n && x->task)
+		err = erase_rest(x);
+	if (!err && rows.n)
+		err = mark(x, &rows);
+	if (!err && rows.n) {
+		crash_point("erase.marked");
+		err = erase_marked(x->rooms, rows.segments, rows.n,
+				   &x->result.err);
+	}
+	if (!err)
+		count(x, &rows);
+	store_rows_free(&rows);
+	return err;
+}
+
+static void run(struct job *job)
+{
+	struct erasure *x = CONTAINER_OF(job, struct erasure, job);
+	struct err *e = &x->result.err;
+	int err = erase(x);
+
+	if (err && !e->code)
+		err_set(e, err, "", "erasing failed: %s", strerror(err));
+}
+
+/* ---- the control loop ------------------------------------------------------ */
+
+/** Who had what erased stays to be read. */
+static void audit(const struct erasure *x)
+{
+	const struct erase_result *res = &x->result;
+	char whose[2 * ID_MAX + 96];
+	size_t n = 0;
+
+	whose[0] = 0;
+	if (x->task)
+		n = (size_t)snprintf(whose, sizeof(whose), " task=%" PRIu64,
+				     x->task);
+	if (x->app)
+		n += (size_t)snprintf(whose + n, sizeof(whose) - n,
+				      " app=%" PRIu32, x->app);
+	if (x->room[0])
+		n += (size_t)snprintf(whose + n, sizeof(whose) - n, " room=%s",
+				      x->room);
+	if (x->user[0])
+		snprintf(whose + n, sizeof(whose) - n, " user=%s", x->user);
+	if (res->err.code)
+		log_warn("erase client=%s%s refused or failed: %s",
+			 x->client_ip, whose, res->err.text);
+	else
+		log_info("erase client=%s%s segments=%" PRIu64 " bytes=%" PRId64
+			 " more=%d",
+			 x->client_ip, whose, res->erased, res->bytes,
+			 res->more);
+}
+
+static void on_erased(struct job *job)
+{
+	struct erasure *x = CONTAINER_OF(job, struct erasure, job);
+	struct rooms *r = x->rooms;
+
+	audit(x);
+	x->done(&x->result, x->arg);
+	mem_free(x);
+	r->erasures--;
+	rooms_check_stopped(r);
+}
+
+static void copy_text(char *to, size_t cap, const char *from)
+{
+	str_copy(to, cap, from ? from : "");
+}
+
+void rooms_erase(struct rooms *r, const struct erase_wish *wish,
+		 rooms_erase_fn *done, void *arg)
+{
+	struct erase_result failed = {0};
+	struct erasure *x = r->stopping ? NULL : mem_zalloc(sizeof(*x));
+
+	if (!x) {
+		err_set(&failed.err, r->stopping ? ECANCELED : ENOMEM, "",
+			r->stopping ? "the server is stopping"
+				    : "out of memory");
+		done(&failed, arg);
+		return;
+	}
+	x->rooms = r;
+	x->task = wish->task;
+	x->app = wish->app;
+	copy_text(x->room, sizeof(x->room), wish->room);
+	copy_text(x->user, sizeof(x->user), wish->user);
+	copy_text(x->client_ip, sizeof(x->client_ip), wish->client_ip);
+	x->done = done;
+	x->arg = arg;
+	x->job.run = run;
+	r->erasures++;
+	workers_run(r->erasers, &x->job, r->loop, on_erased);
+}
