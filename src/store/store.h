@@ -242,9 +242,10 @@ void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit);
 
 /**
  * Erasing, for tasks that are finished, in this order in one write:
- *   events    of the segments that are `erasing`, and files_ready, which
- *             names files; of all segments when no other is left.  With
- *             their deliveries; those of which one is pending stay.
+ *   events    of the segments that are `erasing`, or of all when no other
+ *             is left, and those of the task that name files or people:
+ *             files_ready, input_lost, no_audio.  With their deliveries;
+ *             those of which one is pending stay.
  *   segment   an `erasing` row; none is fine
  *   tracks    that have no segment left, and the lists of a task that has
  *             none
