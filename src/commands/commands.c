@@ -29,6 +29,8 @@ static const struct command commands[] = {
 	{"pause", command_pause, "record silence, whatever is said"},
 	{"resume", command_resume, "record what is said again"},
 	{"stop", command_stop, "end a recording and list its files"},
+	{"pause", command_pause, "record silence for a while"},
+	{"resume", command_resume, "record again what is said"},
 	{"status", command_status, "the server, or one recording"},
 	{"rooms", command_rooms, "who is in which room"},
 	{"tasks", command_tasks, "recordings, newest first"},

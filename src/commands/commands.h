@@ -18,6 +18,8 @@ int command_start(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_resume(int argc, char **argv);
 int command_stop(int argc, char **argv);
+int command_pause(int argc, char **argv);
+int command_resume(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_rooms(int argc, char **argv);
 int command_tasks(int argc, char **argv);

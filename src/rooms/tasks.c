@@ -306,6 +306,21 @@ static bool is_like(const struct task *t, const struct task_wish *w)
 	       lists_are(t, &w->subscribe);
 }
 
+/** MP3 has more than one rate, Ogg Opus has not. */
+static int check_rate(const struct rooms_app *app, const struct task_wish *w,
+		      struct err *e)
+{
+	struct task_row row = {0};
+
+	shape_row(app, w, &row);
+	if (w->sample_rate && w->sample_rate != row.sample_rate)
+		return err_set(e, EINVAL, "sample_rate",
+			       "sample_rate: of format mp3 only; ogg, as the "
+			       "app is set up, has %d",
+			       SOUND_RATE);
+	return 0;
+}
+
 static int check_others(const struct room *room, const struct task_wish *w,
 			struct err *e)
 {
@@ -341,7 +356,8 @@ static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
 			       w->app);
 	if (event_id_check(w->room, "room", e))
 		return e->code;
-	if (lists_check(&w->subscribe, e))
+	if (lists_check(&w->subscribe, e) ||
+	    check_rate(rooms_find_app(r, w->app), w, e))
 		return e->code;
 	room = rooms_find_room(r, w->app, w->room);
 	if (!room || !room_is_used(room))

@@ -304,6 +304,7 @@ struct store_filter {
 	const char *room, *user;
 	int state;		/* task, segment or delivery state, -1: any */
 	bool unfinished;	/* tasks: finished_ms is 0 */
+	bool is_auto;		/* tasks: those that started by themselves */
 	bool not_uploaded;	/* segments: closed, uploaded_ms is 0 */
 	int64_t from_ms, to_ms; /* created, 0: open */
 	uint64_t after; /* rows after this id (before it, if newest_first) */
