@@ -314,7 +314,8 @@ MUST_CHECK int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn,
  * system call gives a batch instead of one datagram.
  */
 void udp_unwatch(struct udp *u);
-/** Hand out what has come, 256 datagrams at most. */
+/** Hand out what has come: all that a socket's buffer holds, and 4096 datagrams
+ *  at most. */
 void udp_read(struct udp *u);
 /** Send one datagram.  Returns 0 or an errno (EAGAIN: dropped). */
 int udp_send(struct udp *u, const struct addr *to, const void *data,

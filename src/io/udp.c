@@ -29,9 +29,9 @@
 
 enum {
 	BATCH_N = 32,
-	BATCHES_MAX = 4,      /* a turn of the loop, */
-	BATCHES_READ_MAX = 8, /* and where it is read some times a second */
-	DATAGRAM_MAX = 2048,  /* above any path MTU that voice meets */
+	BATCHES_MAX = 4,	/* a turn of the loop, */
+	BATCHES_READ_MAX = 128, /* and where it is read some times a second */
+	DATAGRAM_MAX = 2048,	/* above any path MTU that voice meets */
 	CONTROL_MAX = CMSG_SPACE(sizeof(struct timespec)),
 	RCVBUF_BYTES = 1024 * 1024,
 	STAMP_AGE_MAX_US = 5 * CLOCK_US_PER_S,

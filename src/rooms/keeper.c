@@ -11,7 +11,7 @@
  *     stopped.  A start that fails (disk low) is tried again in a while.
  *   - hold_empty: a task whose room is empty ends after that time.
  *   - max_idle: so does one of which nobody has the microphone on.
- *   A restart begins to count anew.
+ *   A restart begins to count anew.  Neither is for the tasks of `auto`.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -24,6 +24,7 @@
 
 enum {
 	PERIOD_US = 1000 * 1000,
+	LOOK_US = 1000 * 1000, /* the media loop tells what was heard so late */
 	AUTO_RETRY_US = 5 * 1000 * 1000 /* between starts that fail */
 };
 
@@ -54,8 +55,9 @@ static void start_auto(struct room *room, int64_t now_us)
 		.room = room->id,
 		.mode = modes[room->app->recording.auto_mode],
 		.format = -1,
-		.max_idle_ms = -1,
-		.hold_empty_ms = -1,
+		/* as long as somebody is there, and no longer */
+		.max_idle_ms = 0,
+		.hold_empty_ms = 0,
 	};
 
 	if (now_us < room->auto_retry_us)
@@ -123,16 +125,31 @@ static void remember_stop(struct room *room)
 
 /* ---- tasks that nobody needs ---------------------------------------------------- */
 
+/**
+ * Has this one the microphone on?  With `mic_off: silence` an input's mic never
+ * goes off by itself: then it is off when nothing is heard.
+ */
+static bool is_speaking(const struct member *m, int64_t now_us)
+{
+	const struct recording_config *rec = &m->room->app->recording;
+
+	if (rec->mic_off_splits)
+		return atomic_load_explicit(&m->voice->mic_on,
+					    memory_order_relaxed);
+	return atomic_load_explicit(&m->voice->heard_us,
+				    memory_order_relaxed) >=
+	       now_us - rec->mic_off_after_us - LOOK_US;
+}
+
 /** Has somebody whom it records the microphone on? */
-static bool is_spoken_to(const struct task *t)
+static bool is_spoken_to(const struct task *t, int64_t now_us)
 {
 	LIST_EACH(&t->room->members, l, after)
 	{
 		struct member *m = CONTAINER_OF(l, struct member, in_room);
 
 		if (!m->close_sent && lists_want(t, m->row.user) &&
-		    atomic_load_explicit(&m->voice->mic_on,
-					 memory_order_relaxed))
+		    is_speaking(m, now_us))
 			return true;
 	}
 	return false;
@@ -157,7 +174,7 @@ static void keep_task(struct task *t, int64_t now_us)
 	if (!t->room || t->starting || t->row.state != TASK_RUNNING)
 		return;
 	empty = lasts(!room_is_used(t->room), &t->empty_us, now_us);
-	idle = lasts(!is_spoken_to(t), &t->idle_us, now_us);
+	idle = lasts(!is_spoken_to(t, now_us), &t->idle_us, now_us);
 	if (empty >= 0 && empty >= hold_us) {
 		log_info("room=%s task=%" PRIu64 " ends: nobody is in the room",
 			 t->row.room, t->row.id);

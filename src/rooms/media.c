@@ -121,7 +121,7 @@ void media_work_add(struct media *m, struct media_work *w,
 {
 	if (after) {
 		w->due_us = after->due_us;
-		list_prepend(after->link.next, &w->link);
+		list_append(after->link.next, &w->link); /* before that */
 		return;
 	}
 	w->due_us = loop_now_us(m->loop) + WORK_US;
@@ -236,9 +236,4 @@ void media_free(struct media *m)
 	map_fini(&m->rooms);
 	loop_free(m->loop);
 	mem_free(m);
-}
-
-struct loop *media_loop(const struct media *m)
-{
-	return m->loop;
 }

@@ -230,7 +230,6 @@ MUST_CHECK int media_new(unsigned index, struct loop *control,
 			 struct media **out);
 /** End the thread; all voices and sessions are gone.  NULL is fine. */
 void media_free(struct media *m);
-struct loop *media_loop(const struct media *m);
 
 /** Send the voice's wish; `answered` comes back.  Control loop. */
 void media_voice(struct voice *v);

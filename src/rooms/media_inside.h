@@ -23,9 +23,10 @@ enum {
 	 * mic on: a stall of over 2 s (this, less the reorder window and a
 	 * round of work) is put in its place. */
 	HOLD_US = 3 * 1000 * 1000,
-	/* An end is carried out so much later [frames]: over the reorder
-	 * window, so that what was under way then is in. */
-	END_WAIT = SOUND_RATE / 2
+	/* An end is carried out so much later [frames]: over twice the reorder
+	 * window, which a packet may wait for witnesses (intake/timeline.c), so
+	 * that what was under way then is in. */
+	END_WAIT = SOUND_RATE
 };
 
 struct media {
@@ -85,8 +86,10 @@ void mixer_free(struct mixer *x);
 /** The first part has come: its file begins at `pos`. */
 void mixer_open(struct mixer *x, int64_t pos);
 void mixer_put(struct mixer *x, const struct sound_chunk *c);
-/** The last part is gone: its file ends at `pos`. */
-void mixer_close(struct mixer *x, int64_t pos);
+/** A part is gone that ended at `pos`. */
+void mixer_leave(struct mixer *x, int64_t pos);
+/** The last part is gone: its file ends where the last of them ended. */
+void mixer_close(struct mixer *x);
 
 /* ---- media_part.c: a voice in a session ------------------------------------- */
 

@@ -21,6 +21,7 @@ struct mixer {
 	struct writer writer;
 	struct sound_mix *mix;
 	bool is_open;
+	int64_t end; /* of the parts that are gone, the last */
 	struct media_work work;
 };
 
@@ -66,7 +67,7 @@ static int64_t find_floor(const struct mixer *x, int64_t now_us)
 {
 	const int64_t hold = sound_pos_of_us(now_us - HOLD_US);
 	int64_t floor = sound_pos_of_us(now_us);
-	int64_t end = 0; /* of the last of them */
+	int64_t end = x->end;
 
 	LIST_EACH(&x->session->parts, l, after)
 	{
@@ -103,6 +104,7 @@ void mixer_open(struct mixer *x, int64_t pos)
 	if (pos < sound_mix_pos(x->mix))
 		pos = sound_mix_pos(x->mix);
 	x->is_open = true;
+	x->end = pos;
 	x->work.run = work;
 	sound_mix_finish(x->mix, sound_mix_pos(x->mix), pos, on_mixed, x);
 	writer_begin(&x->writer, pos);
@@ -114,8 +116,16 @@ void mixer_put(struct mixer *x, const struct sound_chunk *c)
 	counter_add(COUNT_mix_late, sound_mix_add(x->mix, c));
 }
 
-void mixer_close(struct mixer *x, int64_t pos)
+void mixer_leave(struct mixer *x, int64_t pos)
 {
+	if (pos > x->end)
+		x->end = pos;
+}
+
+void mixer_close(struct mixer *x)
+{
+	int64_t pos = x->end;
+
 	if (!x->is_open)
 		return;
 	x->is_open = false;

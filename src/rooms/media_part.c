@@ -50,8 +50,10 @@ void part_free(struct part *p)
 	list_remove(&p->in_session);
 	if (p->has_writer)
 		writer_fini(&p->writer, p->end_pos);
+	if (s->mixer)
+		mixer_leave(s->mixer, p->end_pos);
 	if (s->mixer && list_is_empty(&s->parts))
-		mixer_close(s->mixer, p->end_pos);
+		mixer_close(s->mixer);
 	mem_free(p);
 	voice_match_decode(v);
 }

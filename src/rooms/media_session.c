@@ -78,8 +78,8 @@ static void turn(struct turns *t, int64_t pos, bool on)
 {
 	if (is_paused_now(t) == on)
 		return;
-	if (t->n == TURNS_MAX) {
-		t->before = t->at[0].on;
+	if (t->n == TURNS_MAX) { /* in doubt it is paused */
+		t->before |= t->at[0].on;
 		t->n--;
 		memmove(t->at, t->at + 1, t->n * sizeof(t->at[0]));
 	}

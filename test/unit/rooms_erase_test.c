@@ -117,10 +117,14 @@ static void a_task_goes_as_a_whole(void **state)
 /** It has names in it, too. */
 static void put_warning(struct stage *st, uint64_t task)
 {
+	static const char facts[] =
+		"{\"kind\":\"input_lost\",\"user\":\"alice\"}";
 	struct event_row e = aid_event(&st->a, task, 1000, "w");
 	struct store_write *w = aid_write();
 
 	str_copy(e.kind, sizeof(e.kind), "input_lost");
+	e.facts = facts;
+	e.facts_len = sizeof(facts) - 1;
 	store_put_event(w, &e, NULL, 0);
 	aid_commit(&st->a, w, 0);
 }

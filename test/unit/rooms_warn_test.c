@@ -255,8 +255,10 @@ static void each_fall_of_the_free_space_is_told_once(void **state)
 	assert_non_null(strstr(why, "disk low"));
 	add(st, "other", "bob", &a);
 	UNTIL(st, a.calls);
+	st->r->disk_low_bytes = INT64_MAX; /* a start asks the disk itself */
 	start(st, "other", &a);
 	assert_int_equal(a.err, ENOSPC);
+	st->r->disk_low_bytes = LOW;
 	measured(st, LOW - 2);
 	measured(st, LOW + 1); /* not yet plenty */
 	measured(st, LOW - 1);
