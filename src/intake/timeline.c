@@ -20,7 +20,8 @@
  *      sender, restart).  offset = min: h was held up by a(h) - min.
  *   2. Run start: the gap before h is over 100 ms.  If min is off by over
  *      20 ms: offset = min.  So neither drift nor an unlucky start lasts longer
- *      than the run.
+ *      than the run.  If not, but the packets of the last seconds say that it is
+ *      off by some ms (drift.c), these are taken out.
  *   3. In a run: if min - offset > 120 ms (a frozen clock: later than RTP says)
  *      or max - offset < -120 ms (RTP time leapt): offset = min.
  *   4. A shift of over 120 ms needs witnesses: span of 200 ms, or of 100 ms
@@ -118,6 +119,14 @@ static bool is_confirmed(const struct witness *w, int64_t shift)
 	       (much > BIG && w->span >= WITNESS_BIG);
 }
 
+/* Rule 2: what can be taken out in a pause. */
+static int64_t small_error(const struct timeline *t)
+{
+	const int64_t error = drift_error(&t->drift, t->offset);
+
+	return error > SLACK ? SLACK : error < -SLACK ? -SLACK : error;
+}
+
 static struct plan make_plan(const struct timeline *t, const struct ring *ring,
 			     const struct ring_packet *h, enum timeline_why why)
 {
@@ -145,6 +154,8 @@ static struct plan make_plan(const struct timeline *t, const struct ring *ring,
 	plan.anew = wanted;
 	if (wanted)
 		plan.offset += shift;
+	else if (gap > PAUSE)
+		plan.offset += small_error(t);
 	return plan;
 }
 
