@@ -52,17 +52,40 @@ static void show_lists(const json_t *task)
 	}
 }
 
+/** "both, ogg", "single, mp3 of 16 kHz"; by itself; paused. */
+static void show_way(const json_t *task)
+{
+	const char *format = client_text(task, "format");
+	int64_t rate = client_number(task, "sample_rate");
+	bool is_mp3 = !strcmp(format, "mp3");
+	char khz[CLIENT_WORD_MAX] = "";
+
+	if (!format[0]) /* an older server does not say */
+		return;
+	if (is_mp3)
+		snprintf(khz, sizeof(khz), " of %" PRId64 " kHz", rate / 1000);
+	client_say("  %s, %s%s%s%s", client_text(task, "mode"), format, khz,
+		   json_is_true(json_object_get(task, "auto"))
+			   ? ", started by itself"
+			   : "",
+		   json_is_true(json_object_get(task, "paused"))
+			   ? ", paused: silence is recorded"
+			   : "");
+}
+
 void client_show_head(const json_t *task)
 {
 	char started[CLIENT_WORD_MAX], ended[CLIENT_WORD_MAX],
 		length[CLIENT_WORD_MAX];
+	const bool is_paused = json_is_true(json_object_get(task, "paused"));
 	const char *reason = client_text(task, "reason_text");
 	int64_t from = client_number(task, "created_ms");
 	int64_t to = client_number(task, "stopped_ms");
 
-	client_say("task %s: app %" PRId64 ", room %s: %s%s%s",
+	client_say("task %s: app %" PRId64 ", room %s: %s%s%s%s",
 		   client_text(task, "task_id"), client_number(task, "app"),
 		   client_text(task, "room"), client_text(task, "state"),
+		   is_paused ? ", paused: silence is recorded" : "",
 		   reason[0] ? ": " : "", reason);
 	client_time(from, started);
 	client_duration((to ? to : clock_unix_ms()) - from, length);
@@ -71,6 +94,7 @@ void client_show_head(const json_t *task)
 		       client_time(to, ended), length);
 	else
 		printf("  started %s, for %s now\n", started, length);
+	show_way(task);
 	show_lists(task);
 }
 

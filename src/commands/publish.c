@@ -323,6 +323,9 @@ static int speak(struct publish *p)
 	struct err e;
 	int code;
 
+	p->room.level_id = p->config.form.level_id;
+	p->room.red_pt = p->config.form.red ? p->config.form.red_pt : 0;
+	p->room.opus_pt = p->config.form.pt;
 	if (!p->wish.has_to && publish_join(&p->room, &p->to, &e)) {
 		fprintf(stderr, "tapeop publish: %s\n", e.text);
 		return EXIT_FAILED;

@@ -42,6 +42,7 @@ struct publish_room {
 	struct client client; /* opened and closed by the owner */
 	uint32_t app;
 	const char *room, *user;
+	uint8_t red_pt, opus_pt, level_id; /* 0: not said */
 	/* the rest is private to publish_room.c, and to be looked at */
 	char input[24]; /* id, after publish_join */
 	bool left;	/* by publish_leave, before anybody else removed it */

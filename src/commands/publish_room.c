@@ -30,6 +30,23 @@ static int take_input(struct publish_room *r, const json_t *answer,
 	return 0;
 }
 
+/** What the server need not find out by itself. */
+static int say_types(const struct publish_room *r, json_t *wish)
+{
+	int bad = 0;
+
+	if (r->red_pt) {
+		bad |= json_object_set_new(wish, "red_pt",
+					   json_integer(r->red_pt));
+		bad |= json_object_set_new(wish, "opus_pt",
+					   json_integer(r->opus_pt));
+	}
+	if (r->level_id)
+		bad |= json_object_set_new(wish, "audio_level_ext",
+					   json_integer(r->level_id));
+	return bad;
+}
+
 int publish_join(struct publish_room *r, struct addr *to, struct err *e)
 {
 	json_t *wish = json_pack("{s:s, s:s}", "user", r->user, "kind", "rtp");
@@ -41,7 +58,7 @@ int publish_join(struct publish_room *r, struct addr *to, struct err *e)
 	buf_printf(&path, "/v1/apps/%u/rooms/", (unsigned)r->app);
 	client_write_part(r->room, &path);
 	buf_puts(&path, "/inputs");
-	if (!wish || buf_err(&path))
+	if (!wish || say_types(r, wish) || buf_err(&path))
 		err = err_set(e, ENOMEM, "", "out of memory");
 	else
 		err = client_call(&r->client, "POST", buf_str(&path), wish,

@@ -21,6 +21,8 @@ static const char help[] =
 	"\n"
 	"Example: tapeop rooms --server http://127.0.0.1:8080\n";
 
+enum { TASKS_TEXT_MAX = 4096 };
+
 static void input_row(struct client_table *t, const json_t *in)
 {
 	const char *sender = client_text(in, "sender");
@@ -44,20 +46,34 @@ static void input_row(struct client_table *t, const json_t *in)
 	client_cell(t, "%s", client_text(in, "input_id"));
 }
 
+/** "task 1", "tasks 1, 2", "not recorded" */
+static void write_tasks(const json_t *room, struct buf *out)
+{
+	const json_t *ids = json_object_get(room, "task_ids");
+	size_t n = json_array_size(ids);
+
+	buf_puts(out, n > 1 ? "tasks" : n ? "task" : "not recorded");
+	for (size_t i = 0; i < n; i++)
+		buf_printf(out, "%s %s", i ? "," : "",
+			   json_string_value(json_array_get(ids, i)));
+}
+
 static void show_room(const json_t *room)
 {
 	static const char *const heads[] = {"  USER", "MIC",	"WARNING",
 					    "PORT",   "SENDER", "PACKETS",
 					    "LOST",   "INPUT"};
 	struct client_table t = {.n_columns = ARRAY_LEN(heads)};
-	const char *task = client_text(room, "task_id");
 	const json_t *inputs = json_object_get(room, "inputs");
+	struct buf tasks;
 	json_t *input;
 	size_t i;
 
-	client_say("app %" PRId64 ", room %s: %s%s", client_number(room, "app"),
-		   client_text(room, "room"),
-		   task[0] ? "task " : "not recorded", task);
+	buf_init(&tasks, TASKS_TEXT_MAX);
+	write_tasks(room, &tasks);
+	client_say("app %" PRId64 ", room %s: %s", client_number(room, "app"),
+		   client_text(room, "room"), buf_str(&tasks));
+	buf_fini(&tasks);
 	for (i = 0; i < ARRAY_LEN(heads) && json_array_size(inputs); i++)
 		client_cell(&t, "%s", heads[i]);
 	json_array_foreach(inputs, i, input)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/str.h"
@@ -44,13 +45,19 @@ static void task_row(struct client_table *t, const json_t *task)
 {
 	char started[CLIENT_WORD_MAX], length[CLIENT_WORD_MAX];
 	const char *reason = client_text(task, "reason_text");
+	const char *state = client_text(task, "state");
+	bool running = !strcmp(state, "running");
 	int64_t from = client_number(task, "created_ms");
 	int64_t to = client_number(task, "stopped_ms");
 
 	client_cell(t, "%s", client_text(task, "task_id"));
 	client_cell(t, "%" PRId64, client_number(task, "app"));
 	client_cell(t, "%s", client_text(task, "room"));
-	client_cell(t, "%s", client_text(task, "state"));
+	client_cell(t, "%s", client_text(task, "mode"));
+	client_cell(t, "%s",
+		    running && json_is_true(json_object_get(task, "paused"))
+			    ? "paused"
+			    : state);
 	client_cell(t, "%s", client_time(from, started));
 	client_cell(
 		t, "%s",
@@ -60,8 +67,9 @@ static void task_row(struct client_table *t, const json_t *task)
 
 static void show(const json_t *list, bool more, size_t limit)
 {
-	static const char *const heads[] = {
-		"TASK", "APP", "ROOM", "STATE", "STARTED", "LENGTH", "REASON"};
+	static const char *const heads[] = {"TASK",   "APP",   "ROOM",
+					    "MODE",   "STATE", "STARTED",
+					    "LENGTH", "REASON"};
 	struct client_table t = {.n_columns = ARRAY_LEN(heads)};
 	json_t *task;
 	size_t i;

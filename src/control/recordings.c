@@ -10,7 +10,9 @@ static void on_erased(const struct erase_result *r, void *arg)
 {
 	struct call *c = arg;
 
-	if (r->err.code)
+	if (!c->request)
+		call_free(c); /* the client has gone, maybe the API, too */
+	else if (r->err.code)
 		call_error(c, &r->err);
 	else if (!r->erased && c->filter.app &&
 		 !rooms_has_app(c->control->rooms, c->filter.app))

@@ -381,6 +381,14 @@ void segments_list(struct call *c)
 
 /* ---- audio ------------------------------------------------------------------------------ */
 
+/** RFC 3003, RFC 5334. */
+static const char *audio_type(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot && !strcmp(dot, ".ogg") ? "audio/ogg" : "audio/mpeg";
+}
+
 static void on_audio_row(struct store_rows *rows, void *arg)
 {
 	struct call *c = arg;
@@ -411,7 +419,7 @@ static void on_audio_row(struct store_rows *rows, void *arg)
 			     strerror(errno));
 		return;
 	}
-	http_reply_file(c->request, fd, "audio/mpeg");
+	http_reply_file(c->request, fd, audio_type(s.file_name));
 	call_free(c);
 }
 

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/counters.h"
 #include "base/mem.h"
 
 static int make(const struct track_config *config, struct track **out)
@@ -78,6 +79,17 @@ void track_end_current(struct track *t)
 	t->events.ended(s, t->arg); /* may have freed it */
 }
 
+void track_count_late(const struct track *t, const struct sound_chunk *chunk)
+{
+	int64_t late;
+
+	if (chunk->kind != CHUNK_SOUND || chunk->pos >= t->in_pos)
+		return;
+	late = t->in_pos - chunk->pos;
+	counter_add(COUNT_track_late,
+		    late < chunk->frames ? late : chunk->frames);
+}
+
 int track_write_pcm(struct track *t, const struct sound_chunk *chunk,
 		    int (*feed)(struct track *t, const int16_t *pcm,
 				uint64_t frames))
@@ -86,6 +98,7 @@ int track_write_pcm(struct track *t, const struct sound_chunk *chunk,
 	uint64_t frames = chunk->frames;
 	int err;
 
+	track_count_late(t, chunk);
 	if (chunk->pos < t->in_pos) {
 		if (chunk->pos + (int64_t)frames <= t->in_pos)
 			return 0;

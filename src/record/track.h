@@ -50,6 +50,9 @@ void track_end_current(struct track *t);
 
 /** ops->write of a kind that encodes: what was not written yet of the chunk
  *  goes to `feed`, silence before it too. */
+/** Count what of a chunk of sound lies where something was written already. */
+void track_count_late(const struct track *t, const struct sound_chunk *chunk);
+
 MUST_CHECK int track_write_pcm(struct track *t, const struct sound_chunk *chunk,
 			       int (*feed)(struct track *t, const int16_t *pcm,
 					   uint64_t frames));

@@ -185,8 +185,10 @@ static int copy_write(struct track *base, const struct sound_chunk *chunk)
 	struct track_copy *c = copy_of(base);
 	int err = 0;
 
-	if (chunk->pos + chunk->frames <= base->in_pos)
+	if (chunk->pos + chunk->frames <= base->in_pos) {
+		track_count_late(base, chunk);
 		return 0;
+	}
 	if (!base->open) {
 		c->begins = chunk->packet && chunk->packet_len > 0;
 		if (c->begins) {

@@ -7,12 +7,14 @@
  * DESIGN
  *   - `auto`: the first who comes starts a task, the last who goes ends it.
  *     One that was stopped by hand is not started again until the room was
- *     empty.  A start that fails (disk low) is tried again in a while.
+ *     empty; also not by a restart, if somebody is there who was when it was
+ *     stopped.  A start that fails (disk low) is tried again in a while.
  *   - hold_empty: a task whose room is empty ends after that time.
  *   - max_idle: so does one of which nobody has the microphone on.
  *   A restart begins to count anew.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 
@@ -32,7 +34,9 @@ static void on_auto_started(const struct err *e, const struct task_info *t,
 {
 	(void)t;
 	(void)arg;
-	if (e->code)
+	if (e->code == EEXIST) /* somebody's task does what ours would */
+		log_debug("a room is not recorded by itself: %s", e->text);
+	else if (e->code)
 		log_error("a room is not recorded by itself: %s; again in 5 s",
 			  e->text);
 }
@@ -73,6 +77,48 @@ void keeper_look(struct room *room)
 	if (room->app->recording.auto_mode != AUTO_OFF && !room->auto_over &&
 	    !room->auto_task)
 		start_auto(room, clock_now_us());
+}
+
+/** Has somebody been in the room since then? */
+static bool has_member_since(const struct room *room, int64_t unix_ms)
+{
+	LIST_EACH(&room->members, l, after)
+	{
+		if (CONTAINER_OF(l, struct member, in_room)->row.created_ms <=
+		    unix_ms)
+			return true;
+	}
+	return false;
+}
+
+/** Start-up: was its task stopped by hand, and the room not empty since? */
+static void remember_stop(struct room *room)
+{
+	const struct store_filter f = {
+		.what = READ_TASKS,
+		.app = room->app->id,
+		.room = room->id,
+		.state = -1,
+		.is_auto = true,
+		.newest_first = true,
+		.limit = 1,
+	};
+	struct store_rows rows;
+	const struct task_row *t;
+
+	if (store_read(room->rooms->store, &f, &rows)) {
+		log_warn("room=%s is recorded by itself, even if that was "
+			 "stopped by hand: the database cannot be read",
+			 room->id);
+		return;
+	}
+	t = rows.n ? &rows.tasks[0] : NULL;
+	if (t && t->leave_code == LEAVE_API &&
+	    (t->state == TASK_STOPPING ||
+	     (t->state == TASK_STOPPED &&
+	      has_member_since(room, t->stopped_ms))))
+		room->auto_over = true;
+	store_rows_free(&rows);
 }
 
 /* ---- tasks that nobody needs ---------------------------------------------------- */
@@ -147,5 +193,14 @@ static void on_round(struct timer *timer, int64_t now_us)
 
 void keeper_start(struct rooms *r)
 {
+	struct map_node *n = map_next(&r->rooms, NULL);
+
+	for (; n; n = map_next(&r->rooms, n)) {
+		struct room *room = CONTAINER_OF(n, struct room, node);
+
+		if (room->app->recording.auto_mode != AUTO_OFF &&
+		    !room->auto_task)
+			remember_stop(room);
+	}
 	on_round(&r->watch_timer, loop_now_us(r->loop));
 }

@@ -15,7 +15,9 @@
  *   goes on in the next turn, so sockets are always served.
  *
  *   What a crash may cost: the reorder window (0.4 s) + WORK_US + the file
- *   thread's second = 1.8 s.
+ *   thread's second = 1.7 s; of a mix
+ *   a round of work more, or up to HOLD_US + the second while somebody has the
+ *   mic on and sends nothing.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rooms/media.h"

@@ -18,10 +18,11 @@
 enum {
 	/* A voice or a mix is worked on so often: what has come in meanwhile
 	 * is decoded and encoded in one go. */
-	WORK_US = 400 * 1000,
-	/* How far silence is held back for a sender who is quiet: a stall
-	 * shorter than this is put in its place. */
-	HOLD_US = 2 * 1000 * 1000,
+	WORK_US = 300 * 1000,
+	/* How far silence is held back for a sender who is quiet but has the
+	 * mic on: a stall of over 2 s (this, less the reorder window and a
+	 * round of work) is put in its place. */
+	HOLD_US = 3 * 1000 * 1000,
 	/* An end is carried out so much later [frames]: over the reorder
 	 * window, so that what was under way then is in. */
 	END_WAIT = SOUND_RATE / 2

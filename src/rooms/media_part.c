@@ -33,6 +33,9 @@ fail:
 
 void part_end(struct part *p, int64_t pos)
 {
+	/* the wish to stop may be older than the begin, if that came late */
+	if (pos < p->from_pos)
+		pos = p->from_pos;
 	if (pos < p->end_pos)
 		p->end_pos = pos;
 	p->session->is_ending = true;
@@ -60,7 +63,7 @@ static bool trim(struct sound_chunk *c, int64_t from, int64_t to)
 {
 	int64_t end = c->pos + c->frames;
 
-	if (end <= from || c->pos >= to)
+	if (from >= to || end <= from || c->pos >= to)
 		return false;
 	if (from <= c->pos && end <= to)
 		return true;

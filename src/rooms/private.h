@@ -226,8 +226,6 @@ int task_resume(struct task *t);
 void task_fail(struct task *t, const char *reason, const char *text);
 /** A segment or an upload of it has ended: is the next step due? */
 void task_check(struct task *t);
-/** Stop its sound, without the wish in the store (the server stops). */
-void task_suspend(struct task *t);
 void task_free(struct task *t);
 struct task_track *task_get_track(struct task *t, const char *user,
 				  enum record_mode mode);
@@ -241,6 +239,14 @@ void task_stop(struct task *t, enum leave_code why);
 /** Start one; as rooms_task_start, which checks the wish. */
 void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 		rooms_task_fn *done, void *arg);
+
+/* task_session.c */
+/** Make a session, not begun yet.  Returns 0 or ENOMEM. */
+int task_make_session(struct task *t);
+/** What is wanted of it has changed. */
+void task_wish_session(struct task *t);
+/** Stop its sound, without the wish in the store. */
+void task_suspend(struct task *t);
 
 /* keeper.c: tasks that begin and end by themselves */
 void keeper_start(struct rooms *r);

@@ -274,7 +274,7 @@ int rooms_each_task(const struct rooms *r,
 void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
 			char *out, size_t cap);
 
-/** Free bytes below data_dir, measured every 10 s; -1: cannot be told. */
+/** Free bytes below data_dir, measured every 10 s or more often; -1: cannot be told. */
 int64_t rooms_free_bytes(const struct rooms *r);
 
 /** Ready to serve: recovery done, store writable, disk not low. */

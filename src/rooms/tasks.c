@@ -30,9 +30,8 @@
 #include "rooms/private.h"
 
 enum {
-	TASK_ID_SHIFT = 6,  /* low bits zero: survives a trip through double */
-	TASK_ID_COUNT = 12, /* bits of a counter behind the milliseconds */
-	MAX_WAITING = 1 << 20
+	TASK_ID_SHIFT = 6, /* low bits zero: survives a trip through double */
+	TASK_ID_COUNT = 12 /* bits of a counter behind the milliseconds */
 };
 
 /* 2020-01-01, so that 41 bits of milliseconds last until 2089. */
@@ -155,119 +154,6 @@ void task_retry(struct task *t, void (*fn)(struct task *t))
 	task_retry_in(t, fn, RETRY_US);
 }
 
-/* ---- the session: what the media loop is told -------------------------------- */
-
-static void sync_session(struct task *t)
-{
-	struct session *s = t->session;
-
-	if (!s || t->starting || t->mail_out ||
-	    t->epoch_sent == t->epoch_wanted)
-		return;
-	s->wish.epoch = t->epoch_wanted;
-	s->wish.stop = t->stop_wanted;
-	s->wish.stop_pos = t->stop_pos;
-	s->wish.paused = t->row.is_paused;
-	s->wish.allow = t->subscribe.allow;
-	s->wish.n_users = t->subscribe.n;
-	memcpy(s->wish.users, t->users, sizeof(t->users));
-	t->epoch_sent = t->epoch_wanted;
-	t->mail_out = true;
-	media_session(s);
-}
-
-static void wish(struct task *t)
-{
-	t->epoch_wanted++;
-	sync_session(t);
-}
-
-static void stop_sound(struct task *t)
-{
-	if (t->stop_wanted || !t->session)
-		return;
-	t->stop_wanted = true;
-	t->stop_pos = sound_pos_of_us(clock_now_us());
-	wish(t);
-}
-
-void task_suspend(struct task *t)
-{
-	stop_sound(t);
-}
-
-static void on_session_answered(struct session *s)
-{
-	struct task *t = s->owner;
-	bool was_stop = s->wish.stop; /* a new wish is written over it */
-	int err = s->err;
-
-	t->mail_out = false;
-	s->err = 0;
-	if (was_stop)
-		t->drained = true; /* or it did not even begin */
-	else if (err)
-		task_fail(t, "no_memory", "out of memory");
-	if (!t->drained) {
-		sync_session(t);
-		return;
-	}
-	mem_free(s);
-	t->session = NULL;
-	task_check(t);
-}
-
-/** Bits a second that go with a rate. */
-static uint32_t bit_s_of(uint32_t sample_rate)
-{
-	switch (sample_rate) {
-	case 16000:
-		return 32000;
-	case 24000:
-		return 48000;
-	default:
-		return 64000;
-	}
-}
-
-static struct track_config track_of(const struct task *t, enum record_mode mode)
-{
-	const struct recording_config *rec = &t->app->recording;
-	const bool is_mix = mode == MODE_MIXED;
-	const enum track_kind ogg = is_mix ? TRACK_OGG_OPUS : TRACK_OGG_COPY;
-
-	return (struct track_config){
-		.kind = t->row.format == FORMAT_OGG ? ogg : TRACK_MP3,
-		.mp3 = {.sample_rate = t->row.sample_rate,
-			.bit_s = bit_s_of(t->row.sample_rate)},
-		.segment_frames = (uint64_t)sound_pos_of_us(rec->segment_us),
-		.max_waiting = MAX_WAITING,
-	};
-}
-
-static int make_session(struct task *t)
-{
-	struct session *s = mem_zalloc(sizeof(*s));
-
-	if (!s)
-		return ENOMEM;
-	s->task = t->row.id;
-	s->room_key = t->room->key;
-	s->has_single = t->row.mode != MODE_MIXED;
-	s->has_mixed = t->row.mode != MODE_SINGLE;
-	s->single = track_of(t, MODE_SINGLE);
-	s->mixed = track_of(t, MODE_MIXED);
-	s->media = t->room->media;
-	s->control = t->rooms->loop;
-	s->answered = on_session_answered;
-	s->seg_begun = seg_on_begun;
-	s->seg_ended = seg_on_ended;
-	s->owner = t;
-	s->wish.from_pos = sound_pos_of_us(clock_now_us());
-	t->session = s;
-	return 0;
-}
-
 /* ---- making and freeing -------------------------------------------------------- */
 
 static int make_task(struct rooms *r, struct rooms_app *app,
@@ -336,7 +222,7 @@ static int enter_room(struct task *t, struct room *room)
 	if (t->row.is_auto)
 		room->auto_task = t;
 	counter_add(COUNT_tasks_running, 1);
-	err = make_session(t);
+	err = task_make_session(t);
 	if (err)
 		leave_room(t);
 	return err;
@@ -362,7 +248,7 @@ int task_resume(struct task *t)
 	if (err)
 		return err;
 	t->drained = false;
-	wish(t);
+	task_wish_session(t);
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " resumed", t->row.app,
 		 t->row.room, t->row.id);
 	return 0;
@@ -370,19 +256,21 @@ int task_resume(struct task *t)
 
 /* ---- start ----------------------------------------------------------------------- */
 
+/** Asked anew: what was measured some seconds ago may be gone. */
 static int check_disk(const struct rooms *r, struct err *e)
 {
-	if (r->free_bytes < 0)
+	int64_t free_bytes;
+
+	if (file_free_bytes(r->data_dir, &free_bytes))
 		return err_set(e, EIO, "data_dir",
 			       "%s: how much is free there cannot be told",
 			       r->data_dir);
-	if (r->free_bytes < r->disk_low_bytes)
-		return err_set(e, ENOSPC, "data_dir",
-			       "disk low: %" PRId64
-			       " MiB free below %s, %" PRId64
-			       " MiB needed; free some space",
-			       r->free_bytes >> 20, r->data_dir,
-			       r->disk_low_bytes >> 20);
+	if (free_bytes < r->disk_low_bytes)
+		return err_set(
+			e, ENOSPC, "data_dir",
+			"disk low: %" PRId64 " MiB free below %s, %" PRId64
+			" MiB needed; free some space",
+			free_bytes >> 20, r->data_dir, r->disk_low_bytes >> 20);
 	return 0;
 }
 
@@ -416,6 +304,21 @@ static bool is_like(const struct task *t, const struct task_wish *w)
 	       row.format == t->row.format &&
 	       row.sample_rate == t->row.sample_rate &&
 	       lists_are(t, &w->subscribe);
+}
+
+/** MP3 has more than one rate, Ogg Opus has not. */
+static int check_rate(const struct rooms_app *app, const struct task_wish *w,
+		      struct err *e)
+{
+	struct task_row row = {0};
+
+	shape_row(app, w, &row);
+	if (w->sample_rate && w->sample_rate != row.sample_rate)
+		return err_set(e, EINVAL, "sample_rate",
+			       "sample_rate: of format mp3 only; ogg, as the "
+			       "app is set up, has %d",
+			       SOUND_RATE);
+	return 0;
 }
 
 static int check_others(const struct room *room, const struct task_wish *w,
@@ -453,7 +356,8 @@ static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
 			       w->app);
 	if (event_id_check(w->room, "room", e))
 		return e->code;
-	if (lists_check(&w->subscribe, e))
+	if (lists_check(&w->subscribe, e) ||
+	    check_rate(rooms_find_app(r, w->app), w, e))
 		return e->code;
 	room = rooms_find_room(r, w->app, w->room);
 	if (!room || !room_is_used(room))
@@ -528,7 +432,7 @@ static void on_due_committed(const struct store_result *result, void *arg)
 	}
 	if (sent & DUE_STOPPING) {
 		crash_point("task.stopping");
-		stop_sound(t);
+		task_suspend(t);
 	}
 	answer_calls(t, sent, &e);
 	task_check(t);
@@ -610,7 +514,7 @@ static void on_start_committed(const struct store_result *result, void *arg)
 		 t->row.room, t->row.id);
 	rooms_tell(t->rooms, "task %" PRIu64 " records room %s", t->row.id,
 		   t->row.room);
-	wish(t);
+	task_wish_session(t);
 	if (t->stop_after_start)
 		begin_stop(t, t->row.leave_code);
 	answer(&t->call, t, &e);
@@ -733,11 +637,14 @@ void rooms_task_change(struct rooms *r, uint64_t id,
 	}
 	if (!wait_for(t, DUE_CHANGE, &call))
 		return;
+	if (change->has_paused)
+		log_info("room=%s task=%" PRIu64 " %s", t->row.room, id,
+			 change->paused ? "paused" : "goes on");
 	if (apply(t, change))
 		log_error("task=%" PRIu64 " forgets its lists at a restart: "
 			  "out of memory",
 			  id);
-	wish(t);
+	task_wish_session(t);
 	make_due(t, DUE_CHANGE);
 }
 
@@ -776,7 +683,7 @@ void task_stop(struct task *t, enum leave_code why)
 
 void task_fail(struct task *t, const char *reason, const char *text)
 {
-	stop_sound(t);
+	task_suspend(t);
 	/* a file that fails while the task stops is a failure all the same */
 	if (t->row.state != TASK_RUNNING && t->row.state != TASK_STOPPING)
 		return;

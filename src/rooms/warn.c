@@ -34,6 +34,7 @@
 enum {
 	ONCE_CAP = 128,
 	MEASURE_US = 10 * 1000 * 1000,
+	MEASURE_LOW_US = 900 * 1000, /* every round: whoever waits for space */
 	NO_ANSWER_US = 60 * 1000 * 1000,
 	OVERLOAD_US = 60 * 1000 * 1000 /* between two lines */
 };
@@ -437,7 +438,10 @@ static void look_at_load(struct rooms *r, int64_t now_us)
 
 void warn_look_at_machine(struct rooms *r, int64_t now_us)
 {
+	const bool is_low = r->free_bytes < r->disk_low_bytes;
+	const int64_t wait_us = is_low ? MEASURE_LOW_US : MEASURE_US;
+
 	look_at_load(r, now_us);
-	if (now_us - r->measured_us >= MEASURE_US && !r->disk_job.queued)
+	if (now_us - r->measured_us >= wait_us && !r->disk_job.queued)
 		workers_run(r->workers, &r->disk_job, r->loop, on_measured);
 }

@@ -113,16 +113,18 @@ static const int32_t *block_at(const struct sound_mix *m, int64_t number)
 static int32_t *get_block(struct sound_mix *m, int64_t number)
 {
 	int32_t **slot = slot_of(m, number);
+	int32_t *block = *slot;
 
-	if (*slot)
-		return *slot;
+	if (block)
+		return block;
 	if (m->n_spare) {
-		*slot = m->spare[--m->n_spare];
-		memset(*slot, 0, BLOCK * sizeof(**slot));
+		block = m->spare[--m->n_spare];
+		memset(block, 0, BLOCK * sizeof(*block));
 	} else {
-		*slot = mem_zalloc_n(BLOCK, sizeof(**slot));
+		block = mem_zalloc_n(BLOCK, sizeof(*block));
 	}
-	return *slot;
+	*slot = block;
+	return block;
 }
 
 static void drop_block(struct sound_mix *m, int64_t number)

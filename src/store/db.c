@@ -8,7 +8,7 @@
 #include "base/log.h"
 
 /* The events that go with segments of task ?1 that are being erased: `once` is
- * written by rooms/telling.c. */
+ * written by rooms/telling.c.  Warnings of their users go, too. */
 #define ERASED_EVENTS                                                         \
 	"(SELECT id FROM event WHERE (once IN"                                \
 	" (SELECT s.task||'/'||s.mode||'/'||s.seq||'/'||k.kind||'/'||s.user"  \
@@ -16,6 +16,10 @@
 	" SELECT 'completed' UNION ALL SELECT 'uploaded') k"                  \
 	" WHERE s.task=?1 AND s.state=4)"                                     \
 	" OR (task=?1 AND kind='files_ready')"                                \
+	" OR (task=?1 AND kind IN ('input_lost', 'no_audio')"                 \
+	" AND (json_extract(facts, '$.user') IN (SELECT user FROM segment"    \
+	" WHERE task=?1 AND state=4)"                                         \
+	" OR NOT EXISTS(SELECT 1 FROM segment WHERE task=?1 AND state<>4)))"  \
 	" OR (task=?1 AND kind IN ('started', 'completed', 'uploaded')"       \
 	" AND NOT EXISTS(SELECT 1 FROM segment WHERE task=?1 AND state<>4)))" \
 	" AND id NOT IN (SELECT event FROM delivery"                          \

@@ -125,6 +125,10 @@ int filter_where(const struct store_filter *f, bool page, struct buf *sql)
 		w.err = EINVAL;
 	else if (f->unfinished)
 		condition(&w, "finished_ms=0");
+	if (f->is_auto && f->what != READ_TASKS)
+		w.err = EINVAL;
+	else if (f->is_auto)
+		condition(&w, "is_auto=1");
 	if (f->not_uploaded && f->what != READ_SEGMENTS)
 		w.err = EINVAL;
 	else if (f->not_uploaded)

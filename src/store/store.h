@@ -242,9 +242,10 @@ void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit);
 
 /**
  * Erasing, for tasks that are finished, in this order in one write:
- *   events    of the segments that are `erasing`, and files_ready, which
- *             names files; of all segments when no other is left.  With
- *             their deliveries; those of which one is pending stay.
+ *   events    of the segments that are `erasing`, or of all when no other
+ *             is left, and those of the task that name files or people:
+ *             files_ready, input_lost, no_audio.  With their deliveries;
+ *             those of which one is pending stay.
  *   segment   an `erasing` row; none is fine
  *   tracks    that have no segment left, and the lists of a task that has
  *             none
@@ -303,6 +304,7 @@ struct store_filter {
 	const char *room, *user;
 	int state;		/* task, segment or delivery state, -1: any */
 	bool unfinished;	/* tasks: finished_ms is 0 */
+	bool is_auto;		/* tasks: those that started by themselves */
 	bool not_uploaded;	/* segments: closed, uploaded_ms is 0 */
 	int64_t from_ms, to_ms; /* created, 0: open */
 	uint64_t after; /* rows after this id (before it, if newest_first) */

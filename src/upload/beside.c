@@ -96,7 +96,7 @@ static int put_in(const struct upload_text *text, const char *folder,
 	if (!err)
 		err = file_sync_dir(folder);
 	if (!*first)
-		strcpy(first, path);
+		snprintf(first, PATH_CAP, "%s", path);
 	return err;
 }
 

@@ -11,14 +11,15 @@ import {command, startServer, tempDir} from '../aid/tapeop.mjs';
 
 // each with what it needs to reach the server
 const clients = {start: ['--app', '1', '--room', 'r'], stop: ['64'],
+  pause: ['64'], resume: ['64'],
   status: [], rooms: [], tasks: [], deliveries: [], replay: ['1'],
   erase: ['--task', '64', '--yes']};
 
 test('every_command_has_help_and_refuses_what_it_does_not_know', async (t) => {
   const names = await commandNames(t);
   for (const name of ['serve', 'receive', 'demo', 'publish', 'start', 'stop',
-    'status', 'rooms', 'tasks', 'erase', 'deliveries', 'replay', 'sign', 'verify',
-    'doctor', 'version'])
+    'pause', 'resume', 'status', 'rooms', 'tasks', 'erase', 'deliveries', 'replay',
+    'sign', 'verify', 'doctor', 'version'])
     assert.ok(names.includes(name), name);
   for (const name of names) {
     const help = await command(t, [name, '--help']);
@@ -74,6 +75,7 @@ test('bad_words_are_usage', async (t) => {
     ['start', '--app', '1', '--room', 'r', '--subscribe', 'a', '--unsubscribe', 'b'],
     ['stop'], ['stop', 'x'], ['stop', '-1'], ['stop', '1', '2'],
     ['stop', '1', '--timeout', '0'], ['stop', '99999999999999999999'],
+    ['pause'], ['pause', 'x'], ['pause', '1', '2'], ['resume'], ['resume', '-1'],
     ['status', 'x'], ['status', '1', '2'], ['rooms', 'x'],
     ['tasks', '--limit', '0'], ['tasks', '--limit', '1000001'], ['tasks', 'x'],
     ['deliveries', 'x'], ['deliveries', '1', '2'], ['deliveries', '--limit', 'many'],
@@ -113,6 +115,8 @@ test('wrong_values_are_named_by_the_server', async (t) => {
       ...start('1400000000', 'r', '--subscribe', 'u,'.repeat(20) + 'u')],
     [/^tapeop stop: task: there is no task 64/, 'stop', '64'],
     [/^tapeop stop: task: a number from 1/, 'stop', '0'],
+    [/^tapeop pause: task: there is no running task 64/, 'pause', '64'],
+    [/^tapeop resume: task: a number from 1/, 'resume', '0'],
     [/^tapeop status: task: there is no task 64/, 'status', '64'],
     [/^tapeop tasks: state: must be one of: running,/, 'tasks', '--state', 'asleep'],
     [/^tapeop tasks: app: there is no app 2;/, 'tasks', '--app', '2'],

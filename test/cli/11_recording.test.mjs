@@ -32,11 +32,12 @@ test('a_recording_is_started_seen_and_stopped', async (t) => {
 
   await until('a file is recorded', async () =>
     (await server.segments(task))[0]?.state === 'recording');
+  const recorded_ms = Date.now();
   await until('the sender is known', async () =>
     /127\.0\.0\.1:\d+ +[1-9]/.test(await cli('rooms')));
   const rooms = await cli('rooms');
   assert.match(rooms, new RegExp(`^app ${app}, room ${room}: task ${task}\n`));
-  assert.match(rooms, /zoë +on +127\.0\.0\.1:\d+ +127\.0\.0\.1:\d+ +\d+ +\d/);
+  assert.match(rooms, /zoë +on +- +127\.0\.0\.1:\d+ +127\.0\.0\.1:\d+ +\d+ +\d/);
   const [seen] = (await cli.json('rooms')).rooms;
   assert.equal(seen.task_id, task);
   assert.equal(seen.inputs[0].user, 'zoë');
@@ -55,13 +56,14 @@ test('a_recording_is_started_seen_and_stopped', async (t) => {
   const shown = await cli('status', task);
   assert.match(shown, new RegExp(`^task ${task}: app ${app}, room ${room}: running\n`));
   assert.match(shown, /\n {2}started \S+ \S+, for 0:\d\d\.\d\d now\n/);
+  assert.match(shown, /\n {2}single, mp3 of 48 kHz\n/);
   assert.match(shown, /\n {2}records all but bot, robot\n/);
   assert.match(shown, /zoë +0 +recording/);
   assert.match(await cli('tasks', '--state', 'running'),
-    new RegExp(`${task} +${app} +${room} +running +\\S+ \\S+ +0:\\d\\d`));
+    new RegExp(`${task} +${app} +${room} +single +running +\\S+ \\S+ +0:\\d\\d`));
   assert.match(await cli('tasks', '--state', 'failed'), /no tasks/);
 
-  await until('a second was sent', () => sending.sent() > 50);
+  await until('a second is recorded', () => Date.now() - recorded_ms > 1000);
   const stopped = await cli('stop', task);
   sending.stop();
   assert.match(stopped, new RegExp(`^task ${task}: stopped\n`));
@@ -87,6 +89,35 @@ test('a_recording_is_started_seen_and_stopped', async (t) => {
   const {tasks, more} = await cli.json('tasks', '--app', app, '--room', room);
   assert.deepEqual(tasks.map((x) => x.task_id), [task]);
   assert.equal(more, false);
+});
+
+test('a_task_is_paused_and_resumed_beside_another', async (t) => {
+  const server = await startServer(t, {recording: {format: 'ogg'}});
+  const cli = commandsAt(t, server.url);
+
+  await server.join('room', 'alice');
+  const start = async (...more) =>
+    (await cli('start', '--app', app, '--room', 'room', ...more)).trim();
+  const ogg = await start('--mode', 'both');
+  const mp3 = await start('--format', 'mp3', '--sample-rate', '16000');
+  await cli.fails(1, /sample_rate: of format mp3 only; ogg, as the app is set up, has 48000/,
+    'start', '--app', app, '--room', 'room', '--sample-rate', '24000');
+  assert.match(await cli('rooms'),
+    new RegExp(`^app ${app}, room room: tasks ${ogg}, ${mp3}\n`));
+  assert.match(await cli('status', ogg), /\n {2}both, ogg\n/);
+
+  const paused = /\n {2}single, mp3 of 16 kHz, paused: silence is recorded\n/;
+  for (let i = 0; i < 2; i++) // twice is fine
+    assert.match(await cli('pause', mp3), paused);
+  assert.match(await cli('status', mp3), paused);
+  assert.match(await cli('tasks'), new RegExp(`${mp3} +${app} +room +single +paused `));
+  assert.match(await cli('tasks'), new RegExp(`${ogg} +${app} +room +both +running `));
+  assert.equal((await cli.json('resume', mp3)).paused, false);
+  assert.match(await cli('resume', mp3), /\n {2}single, mp3 of 16 kHz\n/);
+  for (const task of [ogg, mp3])
+    await cli('stop', task);
+  await cli.fails(1, /there is no running task|is stopp/, 'pause', mp3);
+  await server.stop();
 });
 
 test('ids_may_be_any_text', async (t) => {

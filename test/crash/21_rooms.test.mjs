@@ -50,6 +50,40 @@ test('two_tasks_of_two_rooms_are_both_resumed', {concurrency: 4}, (t) =>
     await server.stop();
   }))));
 
+// singles and mixes of one room go through the steps of a segment side by side
+test('two_tasks_of_one_room_with_their_mixes_are_both_resumed', {concurrency: 3}, (t) =>
+  Promise.all(['segment.opening:4', 'segment.opened:4', 'segment.recording:4',
+    'segment.renamed:4', 'segment.closed:4', 'segment.uploaded:4'].map((where) =>
+    t.test(where, async (t) => {
+      const stage = await startStage(t);
+      const {server} = stage;
+      const tasks = [await server.record('room', {mode: 'both'}),
+        await server.record('room', {mode: 'mixed'})];
+      const users = [['0', 'alice', 'bob'], ['0']];
+      const all = async () => Promise.all(tasks.map(server.segments));
+      const bothRecorded = async () => (await all())
+        .every((s, i) => recording(s).join() === users[i].join());
+      await until('all are recorded', bothRecorded);
+      await server.kill();
+      const proc = server.startToDie({TAPEOP_CRASH_AT: where});
+      await until('it is dead', () => proc.ended);
+      assert.equal(proc.ended.signal, 'SIGKILL', proc.text);
+      await server.start();
+      assert.deepEqual((await stage.running()).sort(), [...tasks].sort());
+      const before = await all();
+      await until('all are recorded further', async () => (await all()).every((s, i) =>
+        new Set(s.slice(before[i].length).map((x) => x.user)).size === users[i].length));
+      for (const task of tasks)
+        await server.finish(task);
+      for (const [i, task] of tasks.entries()) {
+        const {segments} = await stage.truth(task);
+        assert.deepEqual([...new Set(segments.map((x) => x.user))].sort(), users[i]);
+        for (const x of segments)
+          assert.equal(x.mode, x.user === '0' ? 'mixed' : 'single');
+      }
+      await server.stop();
+    }))));
+
 test('who_left_while_the_server_was_dead_is_told_of_and_recorded_no_more', async (t) => {
   const stage = await startStage(t, {recording: {segment: '1h'}});
   const {server} = stage;

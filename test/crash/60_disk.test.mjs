@@ -9,7 +9,7 @@ import {test} from 'node:test';
 import {startStage} from '../aid/crash.mjs';
 import {decode, level} from '../aid/sound.mjs';
 import {APP, until} from '../aid/tapeop.mjs';
-import {checkTruth, firstCallbacks} from '../aid/truth.mjs';
+import {checkTruth, firstCallbacks, sql} from '../aid/truth.mjs';
 
 // What fails (from the N-th call on), and what comes of it.
 const faults = [
@@ -103,6 +103,7 @@ test('a_task_is_refused_when_the_disk_is_low_and_taken_when_it_is_not', async (t
     const config = JSON.parse(fs.readFileSync(server.config));
     config.data_dir = server.data = path.join(mount, 'data');
     config.storage.local.dir = server.storage = path.join(mount, 'recordings');
+    config.apps[0].recording.segment = '6s';
     fs.writeFileSync(server.config, JSON.stringify(config));
     await server.start();
     const {port} = await server.join('room', 'carol');
@@ -111,32 +112,46 @@ test('a_task_is_refused_when_the_disk_is_low_and_taken_when_it_is_not', async (t
 
     const filler = path.join(mount, 'filler');
     fs.writeFileSync(filler, Buffer.alloc(100 << 20));
+    const ready = (status) => until(`readyz is ${status}`, async () =>
+      (await server.api('GET', '/readyz')).status === status); // measured every 10 s
+    await ready(503);
     const low = await server.api('POST', `/v1/apps/${APP}/rooms/room/tasks`, {});
     assert.equal(low.status, 507);
     assert.match(low.json.detail, /disk low: \d+ MiB free below .*free some space/);
-    assert.equal((await server.api('GET', '/readyz')).status, 503);
     assert.deepEqual((await server.ask(200, 'GET', '/v1/tasks')).tasks, []);
     fs.rmSync(filler);
-    assert.equal((await server.api('GET', '/readyz')).status, 200);
+    await ready(200);
 
     const task = await server.record('room');
-    await until('a file is closed', async () =>
-      (await server.segments(task)).some((s) => s.state === 'closed'));
-    const fd = fs.openSync(filler, 'w'); // now it runs full, for real
-    try {
-      for (;;)
-        fs.writeSync(fd, Buffer.alloc(1 << 20));
-    } catch (e) {
-      assert.equal(e.code, 'ENOSPC');
-    }
-    fs.closeSync(fd);
+    const closed = async (n) => until(`${n} files are closed`, async () => {
+      const segments = await server.segments(task);
+      return segments.filter((s) => s.state === 'closed').length >= n &&
+        segments.at(-1).state === 'recording' && segments;
+    });
+    await closed(1);
+    fs.writeFileSync(filler, Buffer.alloc(100 << 20));
+    await until('the task is told that the disk is low', async () =>
+      (await sql(server, `SELECT 1 FROM event WHERE task=${task} AND kind='disk_low'`)).length);
+    const fill = () => { // for real; the database gives its ballast up meanwhile
+      const fd = fs.openSync(filler, 'a');
+      try {
+        for (;;)
+          fs.writeSync(fd, Buffer.alloc(64 << 10));
+      } catch (e) {
+        assert.equal(e.code, 'ENOSPC');
+      }
+      fs.closeSync(fd);
+    };
+    await closed((await closed(1)).length); // a file that has just begun meets the full disk
     const failed = await until('the task has failed', async () => {
+      fill();
       const now = await server.task(task);
       return now.state === 'failed' && now;
     });
     assert.equal(failed.reason, 'disk_full');
     assert.equal((await server.api('GET', '/healthz')).status, 200);
     fs.rmSync(filler);
+    await ready(200);
     await until('the task is finished', async () => (await server.task(task)).finished_ms);
     await server.drained();
     const segments = await server.segments(task);

@@ -5,7 +5,7 @@ import {describe, test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 
 import {RATE, decode, ffmpegSend, level, tone} from '../aid/sound.mjs';
-import {startServer, until} from '../aid/tapeop.mjs';
+import {APP, command, startServer, until} from '../aid/tapeop.mjs';
 
 const TONES = [330, 440, 550, 660, 770];
 
@@ -142,6 +142,35 @@ describe('mix', {concurrency: true}, () => {
     assert.equal(tone(await decode(server.file(segments[1])), TONES).hz, 660);
     await server.stop();
   });
+
+  for (const mic_off of ['split', 'silence'])
+    test(`a_stall_of_the_network_is_put_in_its_place_${mic_off}`, async (t) => {
+      const server = await startServer(t, {recording: {mic_off}});
+      await server.join('room', 'listener');
+      const tasks = [await server.record('room', {mode: 'both'}),
+        await server.record('room', {mode: 'both', format: 'ogg'})];
+      const said = await command(t, ['publish', 'assets/demo/alice.opus', '--app', String(APP),
+        '--room', 'room', '--user', 'alice', '--server', server.url, '--stall', '1500ms,1800ms']);
+      assert.equal(said.code, 0, said.text);
+      const was_held_up = /held up here/.test(said.text);
+      const of = [];
+      for (const task of tasks)
+        of.push(...await server.finish(task));
+      const m = await server.metrics();
+      if (was_held_up) { // a longer stall than was asked for
+        t.diagnostic('the machine stood still: nothing is known');
+        return;
+      }
+      assert.equal(m.mix_late + m.track_late, 0, `${m.mix_late} and ${m.track_late} frames are late`);
+      for (const format of ['mp3', 'ogg']) {
+        const mine = of.filter((s) => s.file.endsWith(format));
+        const [mix] = ofUser(mine, '0');
+        const {share} = await residue(server, mix, ofUser(mine, 'alice'));
+        // a copy is not what is mixed: its decoder begins cold
+        assert.ok(format === 'ogg' || share < 0.02, `${share} of the mix is not alice`);
+      }
+      await server.stop();
+    });
 
   test('three_who_speak_among_three_hundred', async (t) => {
     // more ports than a test has to itself: those that others have are left out

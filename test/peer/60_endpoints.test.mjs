@@ -5,7 +5,7 @@ import {describe, test} from 'node:test';
 
 import {LIVE_OK, endpointAnswers, startEndpoint} from '../aid/endpoint.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {startServer, until} from '../aid/tapeop.mjs';
+import {command, startServer, until} from '../aid/tapeop.mjs';
 
 const speech = oggPackets('assets/demo/bob.opus');
 
@@ -257,7 +257,7 @@ describe('endpoints', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('what_is_gone_is_left_alone_until_the_server_starts_again', async (t) => {
+  test('what_is_gone_is_left_alone_until_it_is_named_or_the_server_starts_again', async (t) => {
     const gone = await startEndpoint(t, endpointAnswers(410));
     const server = await startServer(t, {callbacks: [{name: 'gone', url: gone.url,
       dialect: 'live'}]});
@@ -269,14 +269,24 @@ describe('endpoints', {concurrency: true}, () => {
     await tell(server, 'another room');
     await until('that waits', async () => (await server.metrics()).deliveries_pending === 1);
     gone.answer = endpointAnswers(200);
-    assert.deepEqual(await server.ask(200, 'POST', '/v1/deliveries/replay', {endpoint: 'gone'}),
-      {replayed: 1});
+    assert.deepEqual(await server.ask(200, 'POST', '/v1/deliveries/replay', {}), {replayed: 1});
     assert.equal(gone.requests.length, 1);
     await server.stop();
     await server.start();
-    const m = await server.drained();
-    assert.equal(m.deliveries_delivered, 2);
+    assert.equal((await server.drained()).deliveries_delivered, 2);
     assert.equal(gone.requests.length, 3);
+
+    gone.answer = endpointAnswers(410);
+    await tell(server, 'a third room');
+    await delivery(server, 'gone', 'dead');
+    gone.answer = endpointAnswers(200);
+    const replay = await command(t, ['replay', '--server', server.url, '--state', 'dead',
+      '--endpoint', 'gone']);
+    assert.equal(replay.code, 0, replay.text);
+    assert.equal((await server.drained()).deliveries_delivered, 3);
+    const [{gone: now}] =
+      (await server.ask(200, 'GET', '/v1/apps/1400000000/endpoints')).endpoints;
+    assert.equal(now, false);
     await server.stop();
   });
 

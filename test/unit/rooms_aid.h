@@ -731,6 +731,7 @@ static inline void check_events(struct stage *st, uint64_t task,
 		assert_true(e[i].duration_ms >= 0);
 		while (k < segs->n &&
 		       (strcmp(segs->segments[k].user, e[i].user) != 0 ||
+			segs->segments[k].mode != e[i].mode ||
 			segs->segments[k].seq != e[i].seq))
 			k++;
 		assert_true(k < segs->n);
@@ -740,7 +741,8 @@ static inline void check_events(struct stage *st, uint64_t task,
 		seen[k]++;
 		for (size_t j = 0; e[i].kind == EVENT_STARTED && j < segs->n;
 		     j++) /* those before it are completed */
-			if (!strcmp(segs->segments[j].user, e[i].user))
+			if (!strcmp(segs->segments[j].user, e[i].user) &&
+			    segs->segments[j].mode == e[i].mode)
 				assert_true(segs->segments[j].seq < e[i].seq
 						    ? seen[j] >= 2
 						    : seen[j] == (j == k));
@@ -822,7 +824,7 @@ static inline void check_names(const struct store_rows *segs)
 
 			assert_string_not_equal(a->file_name, b->file_name);
 			assert_true(strcmp(a->user, b->user) != 0 ||
-				    a->seq > b->seq);
+				    a->mode != b->mode || a->seq > b->seq);
 		}
 }
 

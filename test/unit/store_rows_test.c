@@ -525,6 +525,50 @@ static void replay_makes_dead_and_expired_pending(void **state)
 	assert_int_equal(t.pending, 7);
 }
 
+static void put_warning(struct aid *a, uint64_t task, const char *kind,
+			const char *facts)
+{
+	struct event_row e = aid_event(a, task, 0, NULL);
+	struct store_write *w = aid_write();
+
+	str_copy(e.kind, sizeof(e.kind), kind);
+	e.facts = facts;
+	e.facts_len = strlen(facts);
+	store_put_event(w, &e, NULL, 0);
+	aid_commit(a, w, 0);
+}
+
+static void warnings_of_who_is_erased_go_with_the_files(void **state)
+{
+	static const char *const users[] = {"alice", "bob"};
+	struct aid *a = *state;
+	struct store_rows rows;
+	struct store_write *w;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct segment_row s = aid_segment(a, 64, users[i], 0);
+
+		w = aid_write();
+		store_put_segment(w, &s);
+		s.state = i ? SEG_CLOSED : SEG_ERASING;
+		store_set_segment(w, &s);
+		aid_commit(a, w, 0);
+	}
+	put_warning(a, 64, "input_lost", "{\"user\":\"alice\"}");
+	put_warning(a, 64, "no_audio", "{\"user\":\"bob\"}");
+	put_warning(a, 64, "disk_low", "{\"user\":\"tapeop\"}");
+	put_warning(a, 128, "input_lost", "{\"user\":\"alice\"}");
+	w = aid_write();
+	store_erase_events(w, 64);
+	aid_commit(a, w, 0);
+	rows = aid_read(a, FILTER(.what = READ_EVENTS));
+	assert_int_equal(rows.n, 3);
+	assert_string_equal(rows.events[0].kind, "no_audio");
+	assert_string_equal(rows.events[1].kind, "disk_low");
+	assert_int_equal(rows.events[2].task, 128);
+	store_rows_free(&rows);
+}
+
 static int add_id(const struct pending_row *row, void *arg)
 {
 	uint64_t *sum = arg;
@@ -732,6 +776,7 @@ int main(void)
 		TEST(the_last_twenty_attempts_are_kept),
 		TEST(pages_go_both_ways),
 		TEST(replay_makes_dead_and_expired_pending),
+		TEST(warnings_of_who_is_erased_go_with_the_files),
 		TEST(pending_deliveries_are_walked_in_order),
 		TEST(prune_deletes_what_is_finished_and_old),
 		TEST(ids_are_unique_after_reopening),
