@@ -169,8 +169,10 @@ void input_set_decode(struct input *in, bool on)
 {
 	struct timeline *t = &in->timeline;
 
-	if (on && t->no_pcm && t->decoder)
+	if (on && t->no_pcm && t->decoder) {
 		sound_decoder_reset(t->decoder);
+		sound_stretch_begin(&t->stretch);
+	}
 	t->no_pcm = !on;
 }
 

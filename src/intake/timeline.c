@@ -20,7 +20,8 @@
  *      sender, restart).  offset = min: h was held up by a(h) - min.
  *   2. Run start: the gap before h is over 100 ms.  If min is off by over
  *      20 ms: offset = min.  So neither drift nor an unlucky start lasts longer
- *      than the run.
+ *      than the run.  If not, but the packets of the last seconds say that it is
+ *      off by some ms (drift.c), these are taken out.
  *   3. In a run: if min - offset > 120 ms (a frozen clock: later than RTP says)
  *      or max - offset < -120 ms (RTP time leapt): offset = min.
  *   4. A shift of over 120 ms needs witnesses: span of 200 ms, or of 100 ms
@@ -28,11 +29,13 @@
  *      there are still none, over 400 ms is a jump and less is jitter.
  *      With a full ring it is never one: what is behind the ring is not known
  *      (the burst after a stall may be longer than the ring).
- *      What is left of an error is taken out slowly, by stretching what is
- *      played (drift.c): the offset moves with it.
  *   5. Nothing goes back: a packet whose place is before `pos` is late, and
  *      dropped, if it ends there too (at a start: if it is over 120 ms early);
  *      otherwise it moves to `pos`, and the offset with it.
+ *   6. In a run, what is left of an error is taken out slowly, by stretching
+ *      what is decoded (drift.c says by how much): the offset moves with it.
+ *      What is made up for a loss keeps its length, but goes the same way, so
+ *      that sound stays one wave from packet to packet.
  *
  *   A stall of the network, with a burst behind it, changes nothing: the last
  *   packet of the burst has a small a, so min stays.
@@ -75,6 +78,7 @@ struct witness {
 struct plan {
 	bool hold;  /* not yet */
 	bool start; /* rule 1 */
+	bool anew;  /* rules 1 to 4: what was known of drift is void */
 	int64_t offset;
 };
 
@@ -115,6 +119,14 @@ static bool is_confirmed(const struct witness *w, int64_t shift)
 	       (much > BIG && w->span >= WITNESS_BIG);
 }
 
+/* Rule 2: what can be taken out in a pause. */
+static int64_t small_error(const struct timeline *t)
+{
+	const int64_t error = drift_error(&t->drift, t->offset);
+
+	return error > SLACK ? SLACK : error < -SLACK ? -SLACK : error;
+}
+
 static struct plan make_plan(const struct timeline *t, const struct ring *ring,
 			     const struct ring_packet *h, enum timeline_why why)
 {
@@ -126,6 +138,7 @@ static struct plan make_plan(const struct timeline *t, const struct ring *ring,
 	bool wanted;
 
 	if (plan.start) {
+		plan.anew = true;
 		plan.offset = w.min;
 		return plan;
 	}
@@ -138,8 +151,11 @@ static struct plan make_plan(const struct timeline *t, const struct ring *ring,
 		wanted = why == TIMELINE_OVERDUE &&
 			 (shift > BIG || shift < -BIG);
 	}
+	plan.anew = wanted;
 	if (wanted)
 		plan.offset += shift;
+	else if (gap > PAUSE)
+		plan.offset += small_error(t);
 	return plan;
 }
 
@@ -178,7 +194,8 @@ static void emit_silence(struct timeline *t, int64_t frames)
 /* Make up `frames`, or be silent if the decoder cannot. */
 static void emit_concealed(struct timeline *t, uint32_t frames)
 {
-	int16_t pcm[SOUND_PACKET_MAX];
+	int16_t pcm[SOUND_PACKET_MAX], moved[SOUND_PACKET_MAX];
+	const int16_t *sound = NULL;
 
 	if (!t->no_pcm && sound_conceal(t->decoder, frames, pcm) != 0) {
 		emit_silence(t, frames);
@@ -187,11 +204,11 @@ static void emit_concealed(struct timeline *t, uint32_t frames)
 	t->stats->frames_concealed += frames;
 	counter_add(COUNT_frames_concealed, frames);
 	if (!t->no_pcm)
-		sound_stretch_pass(&t->stretch, pcm, frames);
+		sound = sound_stretch_hold(&t->stretch, pcm, frames, moved);
 	emit(t, (struct sound_chunk){.kind = CHUNK_CONCEALED,
 				     .pos = t->pos,
 				     .frames = frames,
-				     .pcm = t->no_pcm ? NULL : pcm});
+				     .pcm = sound});
 }
 
 /* The rate to play h at; the offset is what it is to be. */
@@ -221,7 +238,7 @@ static void emit_undecoded(struct timeline *t, const struct ring_packet *p,
 static void emit_packet(struct timeline *t, const struct ring_packet *p)
 {
 	int16_t pcm[SOUND_PACKET_MAX], longer[SOUND_STRETCH_MAX];
-	const int16_t *sound = pcm;
+	const int16_t *sound;
 	const int32_t ppm = find_rate(t, p);
 	uint32_t frames;
 
@@ -241,7 +258,7 @@ static void emit_packet(struct timeline *t, const struct ring_packet *p)
 		t->offset += (int64_t)frames - p->frames;
 		sound = longer;
 	} else {
-		sound_stretch_pass(&t->stretch, pcm, frames);
+		sound = sound_stretch_hold(&t->stretch, pcm, frames, longer);
 	}
 	emit(t, (struct sound_chunk){.kind = CHUNK_SOUND,
 				     .pos = t->pos,
@@ -255,7 +272,8 @@ static void emit_packet(struct timeline *t, const struct ring_packet *p)
 static void emit_fec(struct timeline *t, const struct ring_packet *h,
 		     uint32_t fec, uint32_t frames)
 {
-	int16_t pcm[SOUND_PACKET_MAX];
+	int16_t pcm[SOUND_PACKET_MAX], moved[SOUND_PACKET_MAX];
+	const int16_t *sound;
 
 	if (sound_decode_fec(t->decoder, h->payload, h->len, fec, pcm) != 0) {
 		emit_silence(t, frames);
@@ -265,11 +283,12 @@ static void emit_fec(struct timeline *t, const struct ring_packet *h,
 	t->stats->frames_fec += frames;
 	counter_add(COUNT_rtp_recovered_fec, 1);
 	counter_add(COUNT_frames_fec, frames);
-	sound_stretch_pass(&t->stretch, pcm, fec);
+	sound = sound_stretch_hold(&t->stretch, pcm + (fec - frames), frames,
+				   moved);
 	emit(t, (struct sound_chunk){.kind = CHUNK_CONCEALED,
 				     .pos = t->pos,
 				     .frames = frames,
-				     .pcm = pcm + (fec - frames)});
+				     .pcm = sound});
 }
 
 static void count_recovered(struct timeline *t, const struct ring_packet *h)
@@ -384,7 +403,7 @@ bool timeline_play(struct timeline *t, const struct ring *ring,
 		t->events->mic_on(place, t->arg);
 	}
 	fill(t, h, place, plan.start ? 0 : missing);
-	if (plan.start || plan.offset != t->offset)
+	if (plan.anew)
 		drift_begin(&t->drift);
 	t->offset = plan.offset;
 	emit_packet(t, h);

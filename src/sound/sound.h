@@ -119,9 +119,18 @@ struct sound_stretch {
 /** Forget what went before. */
 void sound_stretch_begin(struct sound_stretch *s);
 
-/** Sound that went by untouched: what comes next goes on from it. */
-void sound_stretch_pass(struct sound_stretch *s, const int16_t *pcm,
-			uint32_t frames);
+/**
+ * Take sound whose length is to stay: while nothing is stretched, it goes by
+ * untouched; else it goes the way of the sound before, which waits for it.
+ *
+ * frames   1..SOUND_PACKET_MAX
+ * out      room for as many
+ *
+ * Returns where the frames are: pcm or out.
+ */
+MUST_CHECK const int16_t *sound_stretch_hold(struct sound_stretch *s,
+					     const int16_t *pcm,
+					     uint32_t frames, int16_t *out);
 
 /**
  * Stretch `frames` (3..SOUND_PACKET_MAX) to frames * (1 + ppm / 1e6), give or
