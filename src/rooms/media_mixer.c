@@ -65,14 +65,16 @@ static void on_mixed(const struct sound_chunk *c, void *arg)
 /** Nobody will add to what lies before. */
 static int64_t find_floor(const struct mixer *x, int64_t now_us)
 {
-	const int64_t hold = sound_pos_of_us(now_us - HOLD_US);
 	int64_t floor = sound_pos_of_us(now_us);
 	int64_t end = x->end;
 
 	LIST_EACH(&x->session->parts, l, after)
 	{
 		struct part *p = CONTAINER_OF(l, struct part, in_session);
-		int64_t pos = input_floor(p->voice->input, p->voice->taken_us);
+		/* as of when its port was read: before that nobody knows */
+		const int64_t taken_us = p->voice->taken_us;
+		const int64_t hold = sound_pos_of_us(taken_us - HOLD_US);
+		int64_t pos = input_floor(p->voice->input, taken_us);
 
 		if (pos < p->from_pos) /* it adds nothing before */
 			pos = p->from_pos;

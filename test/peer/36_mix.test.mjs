@@ -143,6 +143,48 @@ describe('mix', {concurrency: true}, () => {
     await server.stop();
   });
 
+  test('a_mix_ends_with_the_last_who_ends', async (t) => {
+    const server = await startServer(t);
+    const inputs = await Promise.all(['a', 'b'].map((u) => server.join('room', u)));
+    const task = await server.record('room', {mode: 'both'});
+    const all = inputs.map(({port}, i) => sine(t, TONES[i], 5, port));
+    await until('all are recorded', async () => (await server.segments(task))
+      .filter((s) => s.state === 'recording').length === 3);
+    await sleep(1500);
+    // b ends first, but what b said then is waited for; a is done at once
+    await server.ask(200, 'PATCH', `/v1/tasks/${task}`, {unsubscribe: ['b']});
+    await sleep(300);
+    await server.ask(200, 'DELETE', `/v1/inputs/${inputs[0].input_id}`);
+    await Promise.all(all.map((s) => s.done));
+    const segments = await server.finish(task);
+    const [mix] = ofUser(segments, '0');
+    const [a] = ofUser(segments, 'a');
+    assert.ok(Math.abs(endOf(mix) - endOf(a)) < 60,
+      `the mix ends ${endOf(a) - endOf(mix)} ms before a does`);
+    await server.stop();
+  });
+
+  test('a_server_that_stood_still_mixes_what_came_meanwhile', async (t) => {
+    const server = await startServer(t);
+    const inputs = await Promise.all(['a', 'b'].map((u) => server.join('room', u)));
+    const task = await server.record('room', {mode: 'both'});
+    const all = inputs.map(({port}, i) => sine(t, TONES[i], 9, port));
+    await until('all are recorded', async () => (await server.segments(task))
+      .filter((s) => s.state === 'recording').length === 3);
+    await sleep(1500);
+    server.proc.child.kill('SIGSTOP');
+    await sleep(3500);
+    server.proc.child.kill('SIGCONT');
+    await Promise.all(all.map((s) => s.done));
+    const segments = await server.finish(task);
+    assert.equal(segments.length, 3, 'nobody was taken for one whose mic is off');
+    const singles = segments.filter((s) => s.mode === 'single');
+    const {share} = await residue(server, ofUser(segments, '0')[0], singles);
+    // two seconds of one voice missing would be a tenth of all there is
+    assert.ok(share < 0.05, `${share} of the power is not in the singles`);
+    await server.stop();
+  });
+
   for (const mic_off of ['split', 'silence'])
     test(`a_stall_of_the_network_is_put_in_its_place_${mic_off}`, async (t) => {
       const server = await startServer(t, {recording: {mic_off}});
