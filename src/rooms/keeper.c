@@ -169,12 +169,13 @@ static void keep_task(struct task *t, int64_t now_us)
 {
 	const int64_t hold_us = t->row.hold_empty_ms * CLOCK_US_PER_MS;
 	const int64_t idle_us = t->row.max_idle_ms * CLOCK_US_PER_MS;
-	int64_t empty, idle;
+	int64_t empty, idle = -1;
 
 	if (!t->room || t->starting || t->row.state != TASK_RUNNING)
 		return;
 	empty = lasts(!room_is_used(t->room), &t->empty_us, now_us);
-	idle = lasts(!is_spoken_to(t, now_us), &t->idle_us, now_us);
+	if (idle_us)
+		idle = lasts(!is_spoken_to(t, now_us), &t->idle_us, now_us);
 	if (empty >= 0 && empty >= hold_us) {
 		log_info("room=%s task=%" PRIu64 " ends: nobody is in the room",
 			 t->row.room, t->row.id);

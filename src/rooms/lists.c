@@ -26,13 +26,20 @@ int lists_check(const struct subscription *s, struct err *e)
 	return 0;
 }
 
-static bool is_listed(const struct task *t, const char *user)
+static bool is_listed(const char (*users)[ID_MAX + 1], size_t n,
+		      const char *user)
 {
-	for (size_t i = 0; i < t->subscribe.n; i++) {
-		if (!strcmp(t->users[i], user))
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(users[i], user))
 			return true;
 	}
 	return false;
+}
+
+bool lists_permit(bool allow, const char (*users)[ID_MAX + 1], size_t n,
+		  const char *user)
+{
+	return !n || is_listed(users, n, user) == allow;
 }
 
 void lists_set(struct task *t, const struct subscription *s)
@@ -91,7 +98,7 @@ bool lists_are(const struct task *t, const struct subscription *s)
 	if (t->subscribe.n != s->n || (s->n && t->subscribe.allow != s->allow))
 		return false;
 	for (size_t i = 0; i < s->n; i++) {
-		if (!is_listed(t, s->users[i]))
+		if (!is_listed(t->users, t->subscribe.n, s->users[i]))
 			return false;
 	}
 	return true;
@@ -99,5 +106,5 @@ bool lists_are(const struct task *t, const struct subscription *s)
 
 bool lists_want(const struct task *t, const char *user)
 {
-	return !t->subscribe.n || is_listed(t, user) == t->subscribe.allow;
+	return lists_permit(t->subscribe.allow, t->users, t->subscribe.n, user);
 }

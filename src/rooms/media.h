@@ -45,6 +45,11 @@ void room_key_make(uint32_t app, const char *room, struct room_key *out);
 /** The same on every start, unlike map_hash. */
 uint64_t room_key_hash(const struct room_key *key);
 
+/** Is this user recorded?  n 0: everybody is; else those on the list, or all
+ *  but those.  Thread: any. */
+bool lists_permit(bool allow, const char (*users)[ID_MAX + 1], size_t n,
+		  const char *user);
+
 struct media;
 struct seg;
 struct task_track;

@@ -22,13 +22,7 @@ static void answer(struct session *s)
 
 static bool wants(const struct session *s, const char *user)
 {
-	if (!s->n_users)
-		return true;
-	for (size_t i = 0; i < s->n_users; i++) {
-		if (!strcmp(s->users[i], user))
-			return s->allow;
-	}
-	return !s->allow;
+	return lists_permit(s->allow, s->users, s->n_users, user);
 }
 
 /** The part that has no end yet; those that end are as good as gone. */
