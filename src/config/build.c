@@ -203,6 +203,7 @@ static int build_endpoint(struct builder *b, struct config_app *app,
 		.expire_us = number(b, SET_CB_EXPIRE),
 		.allow_private = number(b, SET_CB_PRIVATE),
 		.max_in_flight = (unsigned)number(b, SET_CB_IN_FLIGHT),
+		.enabled = number(b, SET_CB_ENABLED),
 	};
 	int err = check_name(b, app, at, e);
 
