@@ -77,6 +77,7 @@ struct deliver_endpoint {
 	enum deliver_order order;
 	int64_t expire_us;
 	unsigned max_in_flight; /* 1..64 */
+	bool is_off;		/* no attempts: what is pending waits */
 };
 
 /** One attempt to make.  Valid until deliver_outcome. */
@@ -122,8 +123,8 @@ struct deliver_config {
 struct deliver_events {
 	/** Make an attempt; call deliver_done exactly once, then or later. */
 	void (*attempt)(struct deliver_attempt *a, void *arg);
-	/** A delivery has ended, and that is committed; for logs.  May be
-	    NULL. */
+	/** A delivery has ended, and that is committed; for logs.  Not called
+	    for those that end with their endpoint's removal.  May be NULL. */
 	void (*ended)(uint64_t delivery, enum delivery_state state, void *arg);
 	/** An attempt has ended and this is what follows: `state`, and when it
 	    is pending the wait until the next attempt; for logs.  Called
@@ -150,8 +151,19 @@ void deliver_free(struct deliver *d);
 MUST_CHECK int deliver_set_endpoint(struct deliver *d,
 				    const struct deliver_endpoint *e);
 
+/**
+ * Take an endpoint out, and remember that in the store: no more attempts;
+ * what is pending for it expires, in slices, its last_error says why.
+ * Attempts under way end as they end; what they do not deliver expires
+ * then.  Whoever declares it again begins anew: only what comes after that is
+ * delivered.
+ * Returns 0, or ENOENT when it is not declared.
+ */
+MUST_CHECK int deliver_remove_endpoint(struct deliver *d, uint64_t id);
+
 /** Load what is pending in the store; once, after the endpoints are set.
- *  Deliveries of unknown endpoints wait (and expire).  Blocks. */
+ *  Deliveries of unknown endpoints wait (and expire); those of endpoints that
+ *  were removed expire now.  Blocks. */
 MUST_CHECK int deliver_load(struct deliver *d);
 
 /** Deliveries that were just committed; facts are copied.  Out of memory:
