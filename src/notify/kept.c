@@ -120,22 +120,25 @@ static int check_new(const struct notify *n, const struct kept_op *op,
 	return 0;
 }
 
-/** The one that is to be changed or taken out. */
-static int find_kept(const struct notify *n, uint64_t id, struct sender **out,
-		     struct err *e)
+/** The one that is to be changed or taken out; NULL with `e`: it may not. */
+static struct sender *find_kept(const struct notify *n, uint64_t id,
+				struct err *e)
 {
 	struct sender *s = notify_find(n, id);
 
-	if (!s || !notify_is_declared(s))
-		return err_set(e, ENOENT, "endpoint",
-			       "there is no endpoint %" PRIu64, id);
-	if (!s->settings)
-		return err_set(e, EEXIST, "endpoint",
-			       "the configuration file declares the endpoint "
-			       "%s: change it there",
-			       s->name);
-	*out = s;
-	return check_busy(n, id, s->name, e);
+	if (!s || !notify_is_declared(s)) {
+		err_set(e, ENOENT, "endpoint", "there is no endpoint %" PRIu64,
+			id);
+		return NULL;
+	}
+	if (!s->settings) {
+		err_set(e, EEXIST, "endpoint",
+			"the configuration file declares the endpoint %s: "
+			"change it there",
+			s->name);
+		return NULL;
+	}
+	return check_busy(n, id, s->name, e) ? NULL : s;
 }
 
 /* ---- operations -------------------------------------------------------------- */
@@ -318,14 +321,15 @@ static int check_same_name(const struct sender *s, const json_t *changes,
 int notify_change_endpoint(struct notify *n, uint64_t id, const json_t *changes,
 			   notify_kept_fn *done, void *arg, struct err *e)
 {
+	const struct sender *s = find_kept(n, id, e);
 	struct kept_op *op;
-	struct sender *s;
 	json_t *old, *object;
-	int err = find_kept(n, id, &s, e);
+	int err;
 
 	assert(loop_is_mine(n->loop));
-	if (!err)
-		err = check_same_name(s, changes, e);
+	if (!s)
+		return e->code;
+	err = check_same_name(s, changes, e);
 	if (err)
 		return err;
 	op = new_op(n, done, arg);
@@ -345,14 +349,13 @@ int notify_drop_endpoint(struct notify *n, uint64_t id, notify_kept_fn *done,
 			 void *arg, struct err *e)
 {
 	struct removal_row row = {.endpoint = id};
+	struct sender *s = find_kept(n, id, e);
 	struct store_write *w;
 	struct kept_op *op;
-	struct sender *s;
-	int err = find_kept(n, id, &s, e);
 
 	assert(loop_is_mine(n->loop));
-	if (err)
-		return err;
+	if (!s)
+		return e->code;
 	op = new_op(n, done, arg);
 	if (!op)
 		return no_memory(e);
@@ -373,15 +376,30 @@ int notify_drop_endpoint(struct notify *n, uint64_t id, notify_kept_fn *done,
 
 /* ---- at the start -------------------------------------------------------------- */
 
+/** Declare what was read; its text is taken over when that succeeds. */
+static int declare_read(struct notify *n, const struct notify_endpoint *ep,
+			char *text, struct err *e)
+{
+	struct sender *s;
+	int err = notify_set_endpoint(n, ep, e);
+
+	if (err)
+		return err;
+	s = notify_find(n, notify_endpoint_id(ep->app, ep->name));
+	mem_free_secret(s->settings);
+	s->settings = text;
+	return 0;
+}
+
 /** Read a text and declare what it says.  Returns 0 or an errno with `e`. */
 static int declare(struct notify *n, uint32_t app, const char *text,
 		   struct err *e)
 {
+	const struct notify_reader *r = &n->reader;
 	struct notify_read read = {0};
 	json_t *object = json_loads(text, 0, NULL);
 	char *copy = mem_strdup(text);
-	struct sender *s;
-	int err;
+	int err = 0;
 
 	*e = (struct err){0};
 	if (!copy)
@@ -389,19 +407,13 @@ static int declare(struct notify *n, uint32_t app, const char *text,
 	else if (!object)
 		err = err_set(e, EBADMSG, "", "its settings are not JSON");
 	else
-		err = n->reader.read(app, object, &read, e, n->reader.arg);
-	if (!err)
-		err = notify_set_endpoint(n, read.endpoint, e);
-	if (!err) {
-		s = notify_find(n,
-				notify_endpoint_id(app, read.endpoint->name));
-		mem_free_secret(s->settings);
-		s->settings = copy;
-		copy = NULL;
+		err = r->read(app, object, &read, e, r->arg);
+	if (read.owner) {
+		err = declare_read(n, read.endpoint, copy, e);
+		r->free(read.owner);
 	}
-	if (read.owner)
-		n->reader.free(read.owner);
-	mem_free_secret(copy);
+	if (err)
+		mem_free_secret(copy);
 	json_decref(object);
 	return err;
 }
