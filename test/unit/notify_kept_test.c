@@ -1,4 +1,4 @@
-/** test/unit/notify_endpoints_test.c -- endpoints that are switched off and
+/** test/unit/notify_kept_test.c -- endpoints that are switched off and
  *  taken out while others go on. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "notify/notify.h"
