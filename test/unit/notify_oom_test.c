@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "deliver_fake_store.h"
+#include "notify_reader_aid.h"
 #include "oom.h"
 
 #define S ((int64_t)CLOCK_US_PER_S)
@@ -96,6 +97,68 @@ static void tell(struct notify *n, uint64_t seq)
 	}
 }
 
+/** What came of what was asked last: -1 nothing yet. */
+static int kept_code, tested;
+
+static void on_kept(uint64_t id, const struct err *e, void *arg)
+{
+	(void)id;
+	(void)arg;
+	assert_int_equal(kept_code, -1);
+	kept_code = e->code;
+}
+
+static void on_tested(const struct notify_test *t, void *arg)
+{
+	(void)arg;
+	assert_false(t->delivered); /* nobody listens there */
+	tested++;
+}
+
+/** Make one, change it, test it, take it out; what cannot be had leaves all as
+ *  it was. */
+static void keep_one(struct notify *n)
+{
+	json_t *settings = json_pack("{s:s, s:s}", "name", "kept", "url",
+				     "http://127.0.0.1:1/");
+	json_t *changes =
+		json_pack("{s:n, s:s}", "key", "url", "http://127.0.0.1:1/x");
+	uint64_t id = notify_endpoint_id(APP, "kept");
+	struct notify_endpoint_info info;
+	struct err e = {0};
+
+	kept_code = -1;
+	if (!notify_make_endpoint(n, APP, settings, on_kept, NULL, &e)) {
+		assert_int_equal(kept_code, -1);
+		fake_answer_all(&store);
+	} else {
+		assert_int_equal(e.code, ENOMEM);
+		kept_code = e.code;
+	}
+	assert_int_equal(notify_endpoint_info(n, id, &info), !kept_code);
+	if (kept_code)
+		goto out;
+	kept_code = -1;
+	if (!notify_change_endpoint(n, id, changes, on_kept, NULL, &e))
+		fake_answer_all(&store);
+	assert_true(notify_endpoint_info(n, id, &info));
+	if (!kept_code)
+		assert_string_equal(info.url, "http://127.0.0.1:1/x");
+	tested = 0;
+	if (!notify_test_endpoint(n, id, on_tested, NULL, &e)) {
+		for (int i = 0; !tested && i < 20000; i++)
+			loop_turn(loop, 100);
+		assert_int_equal(tested, 1);
+	}
+	kept_code = -1;
+	if (!notify_drop_endpoint(n, id, on_kept, NULL, &e))
+		fake_answer_all(&store);
+	assert_int_equal(notify_endpoint_info(n, id, &info), kept_code != 0);
+out:
+	json_decref(settings);
+	json_decref(changes);
+}
+
 static bool any_pending(void)
 {
 	for (size_t i = 0; i < store.n_rows; i++)
@@ -109,12 +172,14 @@ static void whole_life(void)
 	const struct notify_config config = {
 		.deliver = {.now_us = clock_by_hand,
 			    .unix_ms = wall_by_hand,
-			    .no_jitter = true}};
+			    .no_jitter = true},
+		.reader = aid_reader};
 	struct notify_endpoint_info info;
 	struct notify *n = NULL;
 	size_t declared = 0;
 
 	store.n_rows = 0;
+	store.removal.up_to = 0;
 	if (notify_new(loop, (struct store *)&store, workers, &config, &n))
 		return;
 	declared += !declare(n, "gme", DIALECT_GME);
@@ -123,6 +188,7 @@ static void whole_life(void)
 	for (size_t i = 0; i < 2; i++)
 		assert_int_equal(notify_endpoint_at(n, i, &info), i < declared);
 	assert_int_equal(notify_start(n), 0);
+	keep_one(n);
 	for (uint64_t i = 0; i < EVENTS; i++)
 		tell(n, i);
 	for (int i = 0; any_pending() && i < 20000; i++) {

@@ -757,6 +757,69 @@ static void a_query_is_answered_on_the_loop(void **state)
 	loop_free(loop);
 }
 
+/** What was walked: "7 new {..}; ". */
+static char walked[256];
+
+static int on_endpoint(const struct endpoint_row *e, void *arg)
+{
+	size_t len = strlen(walked);
+
+	(void)arg;
+	snprintf(walked + len, sizeof(walked) - len, "%u %u %s %s; ",
+		 (unsigned)e->id, (unsigned)e->app, e->name, e->settings);
+	return e->id == 99 ? EINTR : 0;
+}
+
+static int on_removal(const struct removal_row *r, void *arg)
+{
+	size_t len = strlen(walked);
+
+	(void)arg;
+	snprintf(walked + len, sizeof(walked) - len, "%u %u %s %u; ",
+		 (unsigned)r->endpoint, (unsigned)r->app, r->name,
+		 (unsigned)r->up_to);
+	return 0;
+}
+
+static void endpoints_and_removals_are_put_changed_and_walked(void **state)
+{
+	struct aid *a = *state;
+	struct endpoint_row e = {
+		.id = 7, .app = 1, .name = "new", .settings = "{}"};
+	struct removal_row r = {
+		.endpoint = 7, .app = 1, .name = "new", .up_to = 5};
+	struct store_write *w = aid_write();
+
+	store_put_endpoint(w, &e);
+	e.settings = "{\"a\":1}";
+	store_put_endpoint(w, &e);
+	e.id = 3;
+	store_put_endpoint(w, &e);
+	store_put_removal(w, &r);
+	r.up_to = 9;
+	store_put_removal(w, &r);
+	aid_commit(a, w, 0);
+	store_close(a->s);
+	aid_open(a);
+	walked[0] = 0;
+	assert_int_equal(store_each_endpoint(a->s, on_endpoint, NULL), 0);
+	assert_int_equal(store_each_removal(a->s, on_removal, NULL), 0);
+	assert_string_equal(walked, "3 1 new {\"a\":1}; 7 1 new {\"a\":1}; "
+				    "7 1 new 9; ");
+	w = aid_write();
+	e.id = 99;
+	store_put_endpoint(w, &e);
+	store_delete_endpoint(w, 3);
+	store_delete_endpoint(w, 4); /* none is fine */
+	store_delete_removal(w, 7);
+	store_delete_removal(w, 7);
+	aid_commit(a, w, 0);
+	walked[0] = 0;
+	assert_int_equal(store_each_endpoint(a->s, on_endpoint, NULL), EINTR);
+	assert_int_equal(store_each_removal(a->s, on_removal, NULL), 0);
+	assert_string_equal(walked, "7 1 new {\"a\":1}; 99 1 new {\"a\":1}; ");
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, aid_setup, aid_teardown)
 
@@ -783,6 +846,7 @@ int main(void)
 		TEST(a_filter_that_does_not_apply_is_refused),
 		TEST(a_page_that_takes_too_long_is_ended),
 		TEST(a_query_is_answered_on_the_loop),
+		TEST(endpoints_and_removals_are_put_changed_and_walked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

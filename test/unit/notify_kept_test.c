@@ -1,0 +1,472 @@
+/** test/unit/notify_kept_test.c -- endpoints that are switched off and
+ *  taken out while others go on. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "notify/notify.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "base/crash.h"
+#include "notify_aid.h"
+#include "notify_reader_aid.h"
+
+static uint64_t id_of(const struct rig *g, size_t i)
+{
+	return notify_endpoint_id(g->endpoints[i].app, g->endpoints[i].name);
+}
+
+static void a_removed_endpoint_is_told_nothing_more(void **state)
+{
+	struct rig *g = *state;
+	struct notify_endpoint_info info;
+	struct delivery_row row;
+
+	endpoint_to(g, "old", 0, "/");
+	endpoint_to(g, "other", 1, "/");
+	SCRIPT(g, 0, {.status = 200}, {.status = 500});
+	rig_begin(g);
+	for (unsigned i = 0; i < 4; i++)
+		tell(g, 64, i);
+	UNTIL(g, g->n_seen == 7); /* one is delivered, one failed twice */
+	rig_settle(g);
+	assert_balance(g, 5, 3, 0, 0);
+	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), 0);
+	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), ENOENT);
+	assert_int_equal(notify_remove_endpoint(g->n, 12345), ENOENT);
+	tell(g, 64, 4);
+	clock_pass(g, 60 * S);
+	assert_int_equal(g->n_seen, 8);
+	assert_int_equal(g->seen[7].target, 1);
+	assert_balance(g, 6, 0, 0, 3);
+	row = row_of(g, 7);
+	assert_int_equal(row.state, DELIVERY_EXPIRED);
+	assert_string_equal(row.last_error, "the endpoint was removed");
+	assert_true(notify_endpoint_at(g->n, 0, &info));
+	assert_string_equal(info.name, "other");
+	assert_false(notify_endpoint_at(g->n, 1, &info));
+	assert_string_equal(notify_endpoint_name(g->n, row.endpoint), "old");
+	/* A restart remembers it, by name. */
+	g->endpoints[0] = g->endpoints[1];
+	g->n_endpoints = 1;
+	rig_again(g);
+	assert_string_equal(notify_endpoint_name(g->n, row.endpoint), "old");
+	assert_balance(g, 6, 0, 0, 3);
+}
+
+static void an_attempt_under_way_ends_after_the_removal(void **state)
+{
+	struct rig *g = *state;
+
+	endpoint_to(g, "old", 0, "/");
+	SCRIPT(g, 0, {.status = 0});
+	rig_begin(g);
+	tell(g, 64, 0);
+	tell(g, 128, 0);
+	UNTIL(g, g->n_seen == 2);
+	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), 0);
+	release(&g->targets[0], 200);
+	rig_settle(g);
+	assert_balance(g, 2, 0, 0, 0);
+}
+
+static void a_crash_in_the_middle_of_a_removal_changes_nothing(void **state)
+{
+	struct rig *g = *state;
+
+	endpoint_to(g, "old", 0, "/");
+	SCRIPT(g, 0, {.status = 500});
+	rig_begin(g);
+	for (unsigned i = 0; i < 50; i++)
+		tell(g, 64, i);
+	UNTIL(g, g->n_seen == 2);
+	rig_settle(g);
+	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), 0);
+	g->n_endpoints = 0;
+	rig_again(g); /* the row is there, nothing has expired */
+	clock_pass(g, 5 * S);
+	assert_balance(g, 0, 0, 0, 50);
+	assert_int_equal(g->n_seen, 2);
+}
+
+static void a_removed_name_may_be_used_again_at_once(void **state)
+{
+	struct rig *g = *state;
+
+	endpoint_to(g, "name", 0, "/");
+	SCRIPT(g, 0, {.status = 500});
+	rig_begin(g);
+	for (unsigned i = 0; i < 3; i++)
+		tell(g, 64, i);
+	UNTIL(g, g->n_seen == 2);
+	rig_settle(g);
+	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), 0);
+	snprintf(g->urls[0], sizeof(g->urls[0]), "http://127.0.0.1:%u/new",
+		 (unsigned)addr_port(&g->targets[1].addr));
+	rig_declare(g, 0);
+	tell(g, 64, 3);
+	clock_pass(g, 60 * S);
+	assert_int_equal(g->n_seen, 3);
+	assert_string_equal(g->seen[2].path, "/new");
+	assert_string_equal(g->seen[2].sequence, "3");
+	assert_balance(g, 1, 0, 0, 3);
+	rig_again(g);
+	tell(g, 64, 4);
+	clock_pass(g, S);
+	assert_balance(g, 2, 0, 0, 3);
+}
+
+static void switched_off_nothing_is_made_and_what_waits_waits(void **state)
+{
+	struct rig *g = *state;
+	struct notify_endpoint_info info;
+
+	endpoint_to(g, "backend", 0, "/");
+	SCRIPT(g, 0, {.status = 500}, {.status = 500}, {.status = 200});
+	rig_begin(g);
+	tell(g, 64, 0);
+	UNTIL(g, g->n_seen == 2);
+	rig_settle(g);
+	g->endpoints[0].enabled = false;
+	rig_declare(g, 0);
+	assert_true(notify_endpoint_at(g->n, 0, &info));
+	assert_false(info.enabled);
+	tell(g, 64, 1); /* is not told later either */
+	clock_pass(g, 600 * S);
+	assert_int_equal(g->n_seen, 2);
+	assert_balance(g, 0, 1, 0, 0);
+	assert_int_equal(row_of(g, 1).attempts, 2);
+	rig_again(g);
+	clock_pass(g, 600 * S);
+	assert_int_equal(g->n_seen, 2);
+	g->endpoints[0].enabled = true;
+	rig_declare(g, 0);
+	tell(g, 64, 2);
+	UNTIL(g, g->n_seen == 4);
+	rig_settle(g);
+	assert_string_equal(g->seen[2].sequence, "0");
+	assert_string_equal(g->seen[3].sequence, "2");
+	assert_balance(g, 2, 0, 0, 0);
+}
+
+/* ---- made at run time ---- */
+
+static struct err kept; /* what came of what was asked last; code -1: nothing */
+static uint64_t kept_id;
+
+static void on_kept(uint64_t id, const struct err *e, void *arg)
+{
+	(void)arg;
+	assert_int_equal(kept.code, -1);
+	kept = *e;
+	kept_id = id;
+}
+
+static void ask_begins(void)
+{
+	kept = (struct err){.code = -1};
+}
+
+static json_t *settings_of(struct rig *g, const char *name, unsigned target)
+{
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/kept",
+		 (unsigned)addr_port(&g->targets[target].addr));
+	return json_pack("{s:s, s:s, s:s}", "name", name, "url", url, "key",
+			 "a-key");
+}
+
+/** Ask to make one; the answer has not come.  Returns what it returned. */
+static int make(struct rig *g, const char *name, unsigned target)
+{
+	json_t *settings = settings_of(g, name, target);
+	struct err e = {0};
+	int err;
+
+	ask_begins();
+	err = notify_make_endpoint(g->n, APP, settings, on_kept, NULL, &e);
+	json_decref(settings);
+	if (err)
+		assert_int_equal(e.code, err);
+	return err;
+}
+
+static int change(struct rig *g, uint64_t id, json_t *changes)
+{
+	struct err e = {0};
+	int err;
+
+	ask_begins();
+	err = notify_change_endpoint(g->n, id, changes, on_kept, NULL, &e);
+	json_decref(changes);
+	if (err)
+		assert_int_equal(e.code, err);
+	return err;
+}
+
+static int drop(struct rig *g, uint64_t id)
+{
+	struct err e = {0};
+
+	ask_begins();
+	return notify_drop_endpoint(g->n, id, on_kept, NULL, &e);
+}
+
+static void rig_begin_kept(struct rig *g)
+{
+	g->config.reader = aid_reader;
+	assert_int_equal(
+		notify_new(g->loop, g->a.s, g->workers, &g->config, &g->n), 0);
+	for (size_t i = 0; i < g->n_endpoints; i++)
+		rig_declare(g, i);
+	assert_int_equal(notify_load_kept(g->n), 0);
+	assert_int_equal(notify_start(g->n), 0);
+}
+
+static void rig_again_kept(struct rig *g)
+{
+	rig_end(g);
+	aid_open(&g->a);
+	rig_begin_kept(g);
+}
+
+static void what_is_made_is_told_changed_and_there_after_a_restart(void **state)
+{
+	struct rig *g = *state;
+	struct notify_endpoint_info info;
+	uint64_t id = notify_endpoint_id(APP, "new");
+
+	rig_begin_kept(g);
+	assert_int_equal(make(g, "new", 0), 0);
+	assert_false(notify_endpoint_info(g->n, id, &info)); /* not yet */
+	UNTIL(g, kept.code != -1);
+	assert_int_equal(kept.code, 0);
+	assert_int_equal(kept_id, id);
+	assert_true(notify_endpoint_info(g->n, id, &info));
+	assert_true(info.is_kept);
+	assert_string_equal(info.shown, "{\"has_key\":true}");
+	tell(g, 64, 0);
+	UNTIL(g, g->n_seen == 1);
+	assert_int_equal(change(g, id, json_pack("{s:b}", "enabled", 0)), 0);
+	UNTIL(g, kept.code != -1);
+	tell(g, 64, 1);
+	rig_settle(g);
+	rig_again_kept(g);
+	assert_true(notify_endpoint_info(g->n, id, &info));
+	assert_false(info.enabled);
+	assert_int_equal(change(g, id, json_pack("{s:n}", "enabled")), 0);
+	UNTIL(g, kept.code != -1);
+	tell(g, 64, 2);
+	UNTIL(g, g->n_seen == 2);
+	assert_string_equal(g->seen[1].sequence, "2");
+	rig_settle(g);
+	notify_reread_kept(g->n);
+	assert_true(notify_endpoint_info(g->n, id, &info));
+	assert_true(info.is_kept && info.enabled);
+	assert_int_equal(drop(g, id), 0);
+	UNTIL(g, kept.code != -1);
+	assert_false(notify_endpoint_info(g->n, id, &info));
+	rig_again_kept(g);
+	assert_false(notify_endpoint_info(g->n, id, &info));
+	tell(g, 64, 3);
+	rig_settle(g);
+	assert_balance(g, 2, 0, 0, 0);
+}
+
+static void one_name_has_one_change_at_a_time(void **state)
+{
+	struct rig *g = *state;
+	uint64_t id = notify_endpoint_id(APP, "new");
+
+	endpoint_to(g, "file", 0, "/");
+	rig_begin_kept(g);
+	assert_int_equal(make(g, "new", 0), 0);
+	assert_int_equal(make(g, "new", 1), EBUSY);
+	kept.code = -1;
+	UNTIL(g, kept.code != -1);
+	assert_int_equal(make(g, "new", 1), EEXIST);
+	assert_int_equal(make(g, "file", 1), EEXIST);
+	assert_int_equal(change(g, id_of(g, 0), json_object()), EEXIST);
+	assert_int_equal(drop(g, id_of(g, 0)), EEXIST);
+	assert_int_equal(drop(g, 5), ENOENT);
+	assert_int_equal(change(g, 5, json_object()), ENOENT);
+	assert_int_equal(change(g, id, json_pack("{s:s}", "name", "x")),
+			 EINVAL);
+	assert_int_equal(change(g, id, json_pack("{s:n}", "url")), EINVAL);
+	assert_int_equal(drop(g, id), 0);
+	assert_int_equal(drop(g, id), EBUSY);
+	kept.code = -1;
+	UNTIL(g, kept.code != -1);
+	assert_int_equal(make(g, "new", 1), 0);
+	UNTIL(g, kept.code != -1);
+}
+
+static void what_cannot_be_stored_is_not_in_force(void **state)
+{
+	struct rig *g = *state;
+	struct notify_endpoint_info info;
+	uint64_t id = notify_endpoint_id(APP, "new");
+
+	rig_begin_kept(g);
+	assert_int_equal(make(g, "new", 0), 0);
+	UNTIL(g, kept.code != -1);
+	setenv("TAPEOP_FAULT", "store.commit=ENOSPC", 1);
+	crash_reload();
+	assert_int_equal(drop(g, id), 0);
+	UNTIL(g, kept.code != -1);
+	assert_int_equal(kept.code, ENOSPC);
+	assert_int_equal(change(g, id, json_pack("{s:b}", "enabled", 0)), 0);
+	UNTIL(g, kept.code != -1);
+	assert_int_equal(kept.code, ENOSPC);
+	assert_int_equal(make(g, "other", 0), 0);
+	UNTIL(g, kept.code != -1);
+	assert_int_equal(kept.code, ENOSPC);
+	assert_false(notify_endpoint_info(
+		g->n, notify_endpoint_id(APP, "other"), &info));
+	unsetenv("TAPEOP_FAULT");
+	crash_reload();
+	rig_settle(g);
+	assert_true(notify_endpoint_info(g->n, id, &info));
+	assert_true(info.enabled);
+	tell(g, 64, 0);
+	UNTIL(g, g->n_seen == 1);
+}
+
+static void a_stop_answers_what_is_being_committed(void **state)
+{
+	struct rig *g = *state;
+	struct notify_endpoint_info info;
+
+	rig_begin_kept(g);
+	assert_int_equal(make(g, "new", 0), 0);
+	rig_again_kept(g); /* the commit is carried out by the closing store */
+	assert_int_equal(kept.code, ECANCELED);
+	assert_true(notify_endpoint_info(g->n, notify_endpoint_id(APP, "new"),
+					 &info));
+}
+
+static void the_file_wins_and_what_cannot_be_read_is_left_out(void **state)
+{
+	struct rig *g = *state;
+	struct notify_endpoint_info info;
+	struct store_write *w;
+	struct store_result r;
+
+	rig_begin_kept(g);
+	assert_int_equal(make(g, "both", 0), 0);
+	UNTIL(g, kept.code != -1);
+	w = store_write_new();
+	store_put_endpoint(
+		w, &(struct endpoint_row){.id = 7,
+					  .app = APP,
+					  .name = "bad",
+					  .settings = "{\"name\":\"bad\"}"});
+	store_put_endpoint(w, &(struct endpoint_row){.id = 8,
+						     .app = APP,
+						     .name = "worse",
+						     .settings = "nonsense"});
+	store_put_endpoint(w, &(struct endpoint_row){
+				      .id = 9,
+				      .app = 404,
+				      .name = "gone",
+				      .settings = "{\"name\":\"gone\","
+						  "\"url\":\"http://x/\"}"});
+	assert_int_equal(store_commit_wait(g->a.s, w, &r), 0);
+	endpoint_to(g, "both", 1, "/file");
+	rig_again_kept(g);
+	assert_true(notify_endpoint_at(g->n, 0, &info));
+	assert_string_equal(info.name, "both");
+	assert_false(info.is_kept);
+	assert_false(notify_endpoint_at(g->n, 1, &info));
+	tell(g, 64, 0);
+	UNTIL(g, g->n_seen == 1);
+	assert_int_equal(g->seen[0].target, 1);
+	/* When the file lets go of it, it is back. */
+	g->n_endpoints = 0;
+	rig_again_kept(g);
+	assert_true(notify_endpoint_at(g->n, 0, &info));
+	assert_true(info.is_kept);
+}
+
+/* ---- test events ---- */
+
+static struct notify_test tested;
+static char tested_url[256], tested_answer[64];
+static unsigned n_tested;
+
+static void on_tested(const struct notify_test *t, void *arg)
+{
+	(void)arg;
+	n_tested++;
+	tested = *t;
+	snprintf(tested_url, sizeof(tested_url), "%s", t->url);
+	snprintf(tested_answer, sizeof(tested_answer), "%.*s",
+		 (int)t->answer_len, (const char *)t->answer);
+}
+
+static void a_test_event_is_beside_the_outbox(void **state)
+{
+	struct rig *g = *state;
+	struct err e = {0};
+
+	n_tested = 0;
+	endpoint_to(g, "off", 0, "/x?own=secret")->enabled = false;
+	SCRIPT(g, 0, {.status = 500, .body = "broken"}, {.status = 200});
+	rig_begin(g);
+	assert_int_equal(notify_test_endpoint(g->n, 5, on_tested, NULL, &e),
+			 ENOENT);
+	assert_int_equal(
+		notify_test_endpoint(g->n, id_of(g, 0), on_tested, NULL, &e),
+		0);
+	UNTIL(g, n_tested == 1);
+	assert_false(tested.delivered);
+	assert_int_equal(tested.status, 500);
+	assert_string_equal(tested_answer, "broken");
+	assert_null(strstr(tested_url, "secret"));
+	assert_non_null(strstr(tested_url, "/x?..."));
+	assert_string_equal(g->seen[0].attempt, "1");
+	assert_non_null(strstr(g->seen[0].body, "tapeop-test"));
+	assert_int_equal(
+		notify_test_endpoint(g->n, id_of(g, 0), on_tested, NULL, &e),
+		0);
+	UNTIL(g, n_tested == 2);
+	assert_true(tested.delivered);
+	assert_int_equal(stats_of(g, 0).failures_in_row, 0);
+	assert_balance(g, 0, 0, 0, 0);
+	/* So many at once, and no more; a stop ends them. */
+	SCRIPT(g, 0, {.status = 0});
+	for (unsigned i = 0; i < NOTIFY_TESTS_MAX; i++)
+		assert_int_equal(notify_test_endpoint(g->n, id_of(g, 0),
+						      on_tested, NULL, &e),
+				 0);
+	assert_int_equal(
+		notify_test_endpoint(g->n, id_of(g, 0), on_tested, NULL, &e),
+		EBUSY);
+	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), 0);
+	rig_end(g);
+	assert_int_equal(n_tested, 2 + NOTIFY_TESTS_MAX);
+	assert_false(tested.delivered);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RIG_TEST(a_removed_endpoint_is_told_nothing_more),
+		RIG_TEST(an_attempt_under_way_ends_after_the_removal),
+		RIG_TEST(a_crash_in_the_middle_of_a_removal_changes_nothing),
+		RIG_TEST(a_removed_name_may_be_used_again_at_once),
+		RIG_TEST(switched_off_nothing_is_made_and_what_waits_waits),
+		RIG_TEST(
+			what_is_made_is_told_changed_and_there_after_a_restart),
+		RIG_TEST(one_name_has_one_change_at_a_time),
+		RIG_TEST(what_cannot_be_stored_is_not_in_force),
+		RIG_TEST(a_stop_answers_what_is_being_committed),
+		RIG_TEST(the_file_wins_and_what_cannot_be_read_is_left_out),
+		RIG_TEST(a_test_event_is_beside_the_outbox),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
