@@ -21,8 +21,9 @@ struct sender {
 	uint32_t app;
 	char name[64];
 	char *url;
-	char *url_shown; /* without query and fragment */
-	char *key;	 /* secret */
+	char *url_shown;    /* without query and fragment */
+	char *key;	    /* secret */
+	char *previous_key; /* secret; "": none */
 	enum dialect dialect;
 	enum signature_encoding encoding;
 	enum notify_verdict verdict;
@@ -30,6 +31,7 @@ struct sender {
 	int64_t timeout_us;
 	bool allow_private;
 	bool enabled;
+	bool extended;
 };
 
 /** The endpoints of an app. */
