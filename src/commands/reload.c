@@ -91,15 +91,22 @@ static int undo_change(const struct config_change *c, void *arg)
 
 /* ---- what cannot fail --------------------------------------------------------- */
 
+struct making {
+	const struct reload_parts *p;
+	bool apps; /* some have changed */
+};
+
 static int make_change(const struct config_change *c, void *arg)
 {
-	const struct reload_parts *p = arg;
+	struct making *m = arg;
+	const struct reload_parts *p = m->p;
 	const struct notify_endpoint *ep = c->endpoint;
 
 	switch (c->what) {
 	case CONFIG_APP_NEW:
 	case CONFIG_APP_CHANGED:
 		rooms_set_app(p->rooms, &c->app->app);
+		m->apps = true;
 		break;
 	case CONFIG_ENDPOINT_NEW:
 	case CONFIG_ENDPOINT_CHANGED:
@@ -186,7 +193,7 @@ void reload_warn_of(const struct notify_endpoint *e)
 int reload_apply(const struct reload_parts *p, struct config *next,
 		 struct err *e)
 {
-	struct reload_parts parts = *p;
+	struct making m = {.p = p};
 	struct attempt a = {.p = p, .next = next, .e = e};
 	const enum log_level was = p->config->log_level;
 	int err = config_reserve(p->config, next, e);
@@ -203,8 +210,10 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 	say_applied(p->config, next);
 	log_set_level(next->log_level);
 	say_later(p->config, next);
-	(void)config_each_change(p->config, next, make_change, &parts);
+	(void)config_each_change(p->config, next, make_change, &m);
 	config_take(p->config, next);
+	if (m.apps) /* whose keys endpoints of the API may sign with */
+		notify_reread_kept(p->notify);
 	return 0;
 }
 

@@ -47,12 +47,16 @@ static bool is_same_endpoint(const struct notify_endpoint *a,
 	       a->max_in_flight == b->max_in_flight;
 }
 
-static bool is_same_app(const struct app_config *a, const struct app_config *b)
+static bool is_same_app(const struct config_app *a, const struct config_app *b)
 {
-	const struct recording_config *x = &a->recording, *y = &b->recording;
+	const struct recording_config *x = &a->app.recording;
+	const struct recording_config *y = &b->app.recording;
 
-	return is_same_text(a->name, b->name) && x->auto_mode == y->auto_mode &&
-	       x->format == y->format && x->sample_rate == y->sample_rate &&
+	return is_same_text(a->app.name, b->app.name) &&
+	       is_same_text(a->secret_key, b->secret_key) &&
+	       is_same_text(a->previous_secret_key, b->previous_secret_key) &&
+	       x->auto_mode == y->auto_mode && x->format == y->format &&
+	       x->sample_rate == y->sample_rate &&
 	       x->max_idle_us == y->max_idle_us &&
 	       x->hold_empty_us == y->hold_empty_us &&
 	       x->segment_us == y->segment_us &&
@@ -150,7 +154,7 @@ static int walk_apps(const struct walk *w, const struct config *old,
 
 		if (!was)
 			stop = meet(w, CONFIG_APP_NEW, app, NULL);
-		else if (!is_same_app(&was->app, &app->app))
+		else if (!is_same_app(was, app))
 			stop = meet(w, CONFIG_APP_CHANGED, app, NULL);
 		if (!stop)
 			stop = walk_endpoints(w, was, app);

@@ -30,6 +30,7 @@ try {
 	struct http_transfer *transfer;
 	enum notify_verdict verdict; /* as when it was sent */
 	bool may_be_the_key;	     /* the next one has another */
+	struct probe *probe;	     /* of a test event; else NULL */
 	enum event_kind kind;
 	bool has_kind;
 };
@@ -53,6 +54,11 @@ static void end(struct try *t, const struct deliver_outcome *o)
 	struct notify *n = t->notify;
 
 	t->transfer = NULL;
+	if (t->probe) {
+		notify_probe_ended(t->probe, t->sender, o);
+		free_try(t);
+		return;
+	}
 	/* The log line needs the try: notify_judged runs inside. */
 	deliver_done(n->deliver, t->attempt, o);
 	free_try(t);
@@ -130,6 +136,8 @@ static void on_answer(const struct http_result *r, void *arg)
 	/* It knows the previous key only?  That does not make it sick. */
 	o.excused = t->may_be_the_key && r->status && r->status < 500 &&
 		    r->status != 429;
+	if (t->probe)
+		notify_probe_answered(t->probe, r);
 	if (r->status == 429 || r->status == 503)
 		o.retry_after_us = r->retry_after_us;
 	end(t, &o);
@@ -185,6 +193,8 @@ static void send_it(struct try *t, const struct callback_request *request)
 	if (gather_fields(&f, &request->fields, t->attempt)) {
 		call.fields = f.at;
 		call.n_fields = f.n;
+		if (t->probe)
+			notify_probe_sends(t->probe, &call);
 		err = http_client_send(t->notify->client, &call, on_answer, t,
 				       &e, &t->transfer);
 	}
@@ -280,6 +290,24 @@ void notify_attempt(struct deliver_attempt *a, void *arg)
 	t->has_kind = true;
 	render(t, &e);
 	event_fini(&e);
+}
+
+int notify_try_probe(struct probe *p, struct sender *s, struct event *e)
+{
+	struct try *t = mem_zalloc(sizeof(*t));
+
+	if (!t)
+		return ENOMEM;
+	t->notify = p->notify;
+	t->attempt = &p->attempt;
+	t->sender = s;
+	t->verdict = s->verdict;
+	t->probe = p;
+	t->kind = e->kind;
+	t->has_kind = true;
+	list_append(&p->notify->tries, &t->link);
+	render(t, e);
+	return 0;
 }
 
 void notify_cancel_all(struct notify *n)

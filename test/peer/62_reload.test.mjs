@@ -154,7 +154,8 @@ describe('reload', {concurrency: true}, () => {
     const task = await server.record('room');
     await gme.got('started', (r) => r.body.EventType === 1);
     write(file, 'second');
-    assert.deepEqual(await hup(server), [`info reload: app ${APP} endpoint gme changed`]);
+    assert.deepEqual(await hup(server), [`info reload: app ${APP} endpoint gme changed, ` +
+      `app ${APP} changed`]);
     assert.deepEqual(await hup(server), ['info reload: nothing has changed']);
     await server.finish(task);
     await server.drained();
@@ -164,6 +165,21 @@ describe('reload', {concurrency: true}, () => {
     assert.ok(rest.length >= 2);
     for (const r of rest)
       assert.equal(r.headers.signature, signGme(r.raw, {key: 'second'}));
+
+    // An endpoint that was made by the API stays, and signs with the new key, too.
+    const made = await startEndpoint(t);
+    await server.ask(201, 'POST', `/v1/apps/${APP}/endpoints`, {name: 'made', url: made.url,
+      dialect: 'gme', allow_private: true});
+    write(file, 'third');
+    await hup(server);
+    const again = sendPackets(t, speech, (await server.join('room2', 'alice')).port);
+    await again.reached(30);
+    const second = await server.record('room2');
+    await made.got('started', (r) => r.body.EventType === 1);
+    await server.finish(second);
+    again.stop();
+    for (const r of made.requests)
+      assert.equal(r.headers.signature, signGme(r.raw, {key: 'third'}));
 
     // A file that is gone changes nothing.
     fs.unlinkSync(file);

@@ -32,6 +32,7 @@ static struct world {
 
 static unsigned calls, fail_at; /* the n-th that can fail; 0: none */
 static bool removed;
+static unsigned rereads;
 
 static bool fails(void)
 {
@@ -94,6 +95,12 @@ int control_set_tokens(struct control *c, const char *token,
 	str_copy(world.previous, sizeof(world.previous),
 		 previous ? previous : "");
 	return 0;
+}
+
+void notify_reread_kept(struct notify *n)
+{
+	(void)n;
+	rereads++;
 }
 
 void rooms_set_app(struct rooms *r, const struct app_config *app)
@@ -210,6 +217,7 @@ static void all_of_it_is_true_afterwards(void **state)
 	assert_string_equal(key_of(1, "d", false), "");
 	assert_string_equal(key_of(2, "a", false), "x"); /* gone: it stays */
 	assert_string_equal(key_of(3, "a", false), "x");
+	assert_int_equal(rereads, 1);
 	assert_int_equal(world.n_apps, 3);
 	assert_int_equal(world.apps[0].recording.format, FORMAT_OGG);
 	assert_int_equal(running->n_apps, 3);
@@ -235,6 +243,7 @@ static void all_of_it_is_true_afterwards(void **state)
 	config_free(next);
 	assert_int_equal(calls, 0);
 	assert_false(removed);
+	assert_int_equal(rereads, 1);
 	assert_string_equal(said, "info reload: nothing has changed\n"
 				  "warn reload: data_dir, media.rtp_ports, app "
 				  "2 (gone) changed: they take effect at the "

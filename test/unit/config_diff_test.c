@@ -354,7 +354,8 @@ static void a_secret_of_a_file_is_compared_by_what_it_is(void **state)
 	(void)state;
 	/* c has the key that it had */
 	assert_changes(running, next,
-		       "endpoint-changed 1/a; endpoint-changed 1/b; ");
+		       "endpoint-changed 1/a; endpoint-changed 1/b; "
+		       "app-changed 1; ");
 	assert_string_equal(config_find_endpoint(next, 1, "a")->previous_key,
 			    "k");
 	assert_string_equal(config_find_endpoint(next, 1, "b")->previous_key,
