@@ -227,6 +227,29 @@ static void check_mode(struct doctor *d, const char *path)
 	doctor_say(d, state, "secrets", "%s %s", path, text);
 }
 
+static void check_token(struct doctor *d, const char *what, const char *token)
+{
+	if (strlen(token) < TOKEN_SHORT)
+		doctor_say(d, DOCTOR_WARN, what,
+			   "is short: make one with `openssl rand -hex 32`");
+	else
+		doctor_say(d, DOCTOR_OK, what, "is set");
+}
+
+static void check_keys(struct doctor *d, const struct notify_endpoint *e)
+{
+	if (e->dialect == DIALECT_TRTC && !*e->key)
+		doctor_say(d, DOCTOR_WARN, "callback keys",
+			   "app %" PRIu32 ", %s: without key its callbacks "
+			   "carry no Sign, and anybody can forge them",
+			   e->app, e->name);
+	if (*e->previous_key)
+		doctor_say(d, DOCTOR_OK, "callback keys",
+			   "app %" PRIu32 ", %s: signs with the previous key "
+			   "too; remove it when its receivers know the new one",
+			   e->app, e->name);
+}
+
 void doctor_check_secrets(struct doctor *d)
 {
 	const struct config *c = d->config;
@@ -238,9 +261,14 @@ void doctor_check_secrets(struct doctor *d)
 	if (!c->admin_token)
 		doctor_say(d, DOCTOR_OK, "http.admin_token",
 			   "none: only programs on this machine may ask");
-	else if (strlen(c->admin_token) < TOKEN_SHORT)
-		doctor_say(d, DOCTOR_WARN, "http.admin_token",
-			   "is short: make one with `openssl rand -hex 32`");
 	else
-		doctor_say(d, DOCTOR_OK, "http.admin_token", "is set");
+		check_token(d, "http.admin_token", c->admin_token);
+	if (c->previous_admin_token)
+		check_token(d, "previous_admin_token", c->previous_admin_token);
+	for (size_t i = 0; i < c->n_apps; i++) {
+		const struct config_app *app = &c->apps[i];
+
+		for (size_t k = 0; k < app->n_endpoints; k++)
+			check_keys(d, &app->endpoints[k]);
+	}
 }

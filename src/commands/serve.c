@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,10 @@ static const char help[] =
 	"                      default and what it does\n"
 	"  -h, --help\n"
 	"\n"
+	"SIGHUP reads the settings and the file: secrets again.  A fault in "
+	"them\n"
+	"changes nothing and is named in the log.\n"
+	"\n"
 	"SIGTERM or SIGINT ends it cleanly: open segments are closed and\n"
 	"stored, and tasks that were running go on at the next start.  When "
 	"the\n"
@@ -42,11 +47,35 @@ enum {
 
 struct serve {
 	struct loop *loop;
+	const char *path; /* of the settings */
 	struct server *server;
 	struct timer give_up;
-	bool stopping;
+	bool stopping, reloading;
 	int64_t stopping_us;
 };
+
+/** Tell a supervisor that we are ready.  Source: sd_notify(3). */
+static void tell_supervisor(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (!path || strlen(path) >= sizeof(to.sun_path))
+		return;
+	memcpy(to.sun_path, path, strlen(path));
+	if (to.sun_path[0] == '@')
+		to.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL,
+		   (const struct sockaddr *)&to,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+			       strlen(path))) < 0)
+		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
+	close(fd);
+}
 
 static void on_stopped(void *arg)
 {
@@ -69,12 +98,51 @@ static void on_give_up(struct timer *t, int64_t now_us)
 	_exit(EXIT_FAILED);
 }
 
+/* ---- reading the settings again ------------------------------------------- */
+
+static void on_reloaded(const char *why, void *arg)
+{
+	struct serve *s = arg;
+	char state[512];
+
+	s->reloading = false;
+	/* READY ends RELOADING, whatever came of it. */
+	snprintf(state, sizeof(state), "READY=1\nSTATUS=%.480s",
+		 why ? why : "");
+	tell_supervisor(state);
+}
+
+static void reload(struct serve *s)
+{
+	char state[64];
+
+	if (s->stopping || !s->server) {
+		log_warn("reload: the server %s; nothing was changed",
+			 s->stopping ? "stops" : "does not run yet");
+		return;
+	}
+	if (!s->reloading) {
+		snprintf(state, sizeof(state),
+			 "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+			 clock_now_us());
+		tell_supervisor(state);
+	}
+	s->reloading = true;
+	server_reload(s->server, s->path, on_reloaded, s);
+}
+
+/* ---- stopping ------------------------------------------------------------- */
+
 /** The first signal stops; another one, 5 s later or more, does not wait. */
 static void on_signal(int signo, void *arg)
 {
 	struct serve *s = arg;
 	int64_t now_us = loop_now_us(s->loop);
 
+	if (signo == SIGHUP) {
+		reload(s);
+		return;
+	}
 	if (s->stopping) {
 		if (now_us - s->stopping_us > STOP_PATIENCE_US)
 			on_give_up(&s->give_up, now_us);
@@ -101,29 +169,6 @@ static void raise_file_limit(void)
 			 (unsigned long long)limit.rlim_cur, strerror(errno));
 }
 
-/** Tell a supervisor that we are ready.  Source: sd_notify(3). */
-static void tell_supervisor(const char *state)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
-	int fd;
-
-	if (!path || strlen(path) >= sizeof(to.sun_path))
-		return;
-	memcpy(to.sun_path, path, strlen(path));
-	if (to.sun_path[0] == '@')
-		to.sun_path[0] = 0;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL,
-		   (const struct sockaddr *)&to,
-		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-			       strlen(path))) < 0)
-		log_warn("NOTIFY_SOCKET: %s", strerror(errno));
-	close(fd);
-}
-
 static void log_listening(const struct serve *s, const struct config *config)
 {
 	char text[ADDR_TEXT_MAX];
@@ -135,10 +180,10 @@ static void log_listening(const struct serve *s, const struct config *config)
 	}
 }
 
-static int run(const struct config *config)
+static int run(const char *path, struct config *config)
 {
-	static const int signos[] = {SIGTERM, SIGINT};
-	struct serve s = {0};
+	static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
+	struct serve s = {.path = path};
 	struct signals *signals = NULL;
 	struct err e = {0};
 	int err;
@@ -193,7 +238,7 @@ static int load_and_run(const char *path, bool check)
 	if (check)
 		printf("%s: ok\n", path);
 	else
-		code = run(config);
+		code = run(path, config);
 	config_free(config);
 	return code;
 }

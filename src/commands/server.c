@@ -25,7 +25,8 @@ enum {
 
 struct server {
 	struct loop *loop;
-	const struct config *config;
+	struct config *config;
+	struct reload reload;
 	struct store *store;
 	struct workers *workers;
 	struct notify *notify;
@@ -88,9 +89,11 @@ static int start_notify(struct server *s, struct err *e)
 	for (size_t i = 0; !err && i < s->config->n_apps; i++) {
 		const struct config_app *app = &s->config->apps[i];
 
-		for (size_t k = 0; !err && k < app->n_endpoints; k++)
+		for (size_t k = 0; !err && k < app->n_endpoints; k++) {
 			err = notify_set_endpoint(s->notify, &app->endpoints[k],
 						  e);
+			reload_warn_of(&app->endpoints[k]);
+		}
 	}
 	if (!err)
 		err = notify_load_kept(s->notify);
@@ -135,6 +138,7 @@ static int start_control(struct server *s, struct err *e)
 		.listen = s->config->listen,
 		.n_listen = s->config->n_listen,
 		.admin_token = s->config->admin_token,
+		.previous_admin_token = s->config->previous_admin_token,
 		.max_body = MAX_BODY,
 		.storage = s->config->storage_dir,
 	};
@@ -150,7 +154,7 @@ static void on_failed_start_stopped(void *arg)
 	*stopped = true;
 }
 
-int server_start(struct loop *loop, const struct config *config,
+int server_start(struct loop *loop, struct config *config,
 		 const struct server_hooks *hooks, struct server **out,
 		 struct err *e)
 {
@@ -171,6 +175,11 @@ int server_start(struct loop *loop, const struct config *config,
 	if (!err)
 		err = start_control(s, e);
 	if (!err) {
+		s->reload = (struct reload){
+			.loop = loop,
+			.workers = s->workers,
+			.parts = {config, s->notify, s->rooms, s->control},
+		};
 		*out = s;
 		return 0;
 	}
@@ -184,6 +193,12 @@ int server_start(struct loop *loop, const struct config *config,
 void server_addr(const struct server *s, size_t i, struct addr *out)
 {
 	control_addr(s->control, i, out);
+}
+
+void server_reload(struct server *s, const char *path, reload_fn *done,
+		   void *arg)
+{
+	reload_start(&s->reload, path, done, arg);
 }
 
 struct store *server_store(const struct server *s)
@@ -224,6 +239,7 @@ void server_stop(struct server *s, void (*done)(void *arg), void *arg)
 {
 	s->done = done;
 	s->arg = arg;
+	s->reload.parts.rooms = NULL;
 	control_close(s->control);
 	s->control = NULL;
 	if (s->rooms)

@@ -12,6 +12,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "commands/reload.h"
 #include "config/config.h"
 #include "io/io.h"
 
@@ -28,16 +29,20 @@ struct server_hooks {
 
 /**
  * Start a node on `loop`, which the caller runs.  `config` must live as
- * long as the server.
+ * long as the server, which changes it when it is reloaded.
  * Returns 0, or an errno with `e` saying what to do; then nothing runs.
  */
-MUST_CHECK int server_start(struct loop *loop, const struct config *config,
+MUST_CHECK int server_start(struct loop *loop, struct config *config,
 			    const struct server_hooks *hooks,
 			    struct server **out, struct err *e);
 
 /** Address of HTTP listener `i`. */
 void server_addr(const struct server *s, size_t i, struct addr *out);
 struct store *server_store(const struct server *s);
+
+/** Read the file again and change what it changes (commands/reload.h). */
+void server_reload(struct server *s, const char *path, reload_fn *done,
+		   void *arg);
 
 /** Begin to stop; `done` is called on the loop when all is durable. */
 void server_stop(struct server *s, void (*done)(void *arg), void *arg);

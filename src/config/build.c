@@ -24,6 +24,8 @@ static_assert(SIGNATURE_BASE64 == 0 && SIGNATURE_HEX == 1, "encoding");
 static_assert(ORDER_TASK == 0 && ORDER_STRICT == 1 && ORDER_NONE == 2, "order");
 static_assert(NOTIFY_BY_STATUS == 0 && NOTIFY_BY_BODY == 1, "verdict");
 
+enum { FIXED_MAX = 8192 }; /* a value's text */
+
 static int no_memory(struct err *e)
 {
 	return err_set(e, ENOMEM, "", "out of memory");
@@ -180,16 +182,33 @@ static int check_encoding(const struct builder *b,
 	return 0;
 }
 
-static int check_key(const struct builder *b, const struct notify_endpoint *ep,
-		     struct mark *at, struct err *e)
+/** A key that is not set is looked at when the app's is known. */
+static int check_key(const struct builder *b, enum setting_id id,
+		     const struct notify_endpoint *ep, struct mark *at,
+		     struct err *e)
 {
+	const char *key = b->values[id].text;
 	struct err why;
-	int err = callback_key_check(ep->dialect, b->values[SET_CB_KEY].text,
-				     &why);
 
-	*at = place(b, SET_CB_KEY);
-	return err ? err_set(e, err, "key", "%s", why.text + strlen("key: "))
-		   : 0;
+	*at = place(b, id);
+	if (callback_key_check(ep->dialect, key, &why))
+		return err_set(e, EINVAL, settings[id].key, "%s",
+			       why.text + strlen("key: "));
+	if (ep->dialect == DIALECT_STANDARD && !callback_key_signs(key))
+		return err_set(e, EINVAL, settings[id].key,
+			       "whpk_ verifies only: must be the whsk_ that "
+			       "belongs to it");
+	return 0;
+}
+
+static int check_keys(const struct builder *b, const struct notify_endpoint *ep,
+		      struct mark *at, struct err *e)
+{
+	int err = check_key(b, SET_CB_KEY, ep, at, e);
+
+	if (!err && *b->values[SET_CB_PREVIOUS_KEY].text)
+		err = check_key(b, SET_CB_PREVIOUS_KEY, ep, at, e);
+	return err;
 }
 
 static int build_endpoint(struct builder *b, struct config_app *app,
@@ -204,6 +223,7 @@ static int build_endpoint(struct builder *b, struct config_app *app,
 		.allow_private = number(b, SET_CB_PRIVATE),
 		.max_in_flight = (unsigned)number(b, SET_CB_IN_FLIGHT),
 		.enabled = number(b, SET_CB_ENABLED),
+		.extended = number(b, SET_CB_EXTENDED),
 	};
 	int err = check_name(b, app, at, e);
 
@@ -214,7 +234,7 @@ static int build_endpoint(struct builder *b, struct config_app *app,
 	if (!err)
 		err = check_encoding(b, &ep, at, e);
 	if (!err)
-		err = check_key(b, &ep, at, e);
+		err = check_keys(b, &ep, at, e);
 	if (!err)
 		err = deliver_retry_parse(b->values[SET_CB_RETRY].text,
 					  &ep.retry, e);
@@ -230,6 +250,7 @@ static int build_endpoint(struct builder *b, struct config_app *app,
 	ep.name = take(b, SET_CB_NAME);
 	ep.url = take(b, SET_CB_URL);
 	ep.key = take(b, SET_CB_KEY);
+	ep.previous_key = take(b, SET_CB_PREVIOUS_KEY);
 	b->endpoint_at[app->n_endpoints] = b->item_at[GROUP_ID_CALLBACK];
 	app->endpoints[app->n_endpoints++] = ep;
 	return 0;
@@ -260,27 +281,43 @@ static int make_room(struct builder *b)
 	return app->endpoints ? 0 : ENOMEM;
 }
 
-/** gme signs every callback: with its own key, or with that of the app. */
+/** gme signs every callback: with its own key, or with those of the app. */
+static int give_app_keys(struct notify_endpoint *ep,
+			 const struct config_app *app)
+{
+	config_free_text(ep->key);
+	ep->key = mem_strdup(app->secret_key);
+	if (!ep->key)
+		return ENOMEM;
+	if (*ep->previous_key || !app->previous_secret_key)
+		return 0;
+	config_free_text(ep->previous_key);
+	ep->previous_key = mem_strdup(app->previous_secret_key);
+	return ep->previous_key ? 0 : ENOMEM;
+}
+
 static int give_keys(struct builder *b, struct config_app *app, struct mark *at,
 		     struct err *e)
 {
 	for (size_t i = 0; i < app->n_endpoints; i++) {
 		struct notify_endpoint *ep = &app->endpoints[i];
+		const bool is_gme = ep->dialect == DIALECT_GME;
 		char field[48];
 
 		ep->app = app->app.id;
-		if (ep->dialect != DIALECT_GME || *ep->key)
+		*at = b->endpoint_at[i];
+		snprintf(field, sizeof(field), "callbacks[%zu].key", i);
+		if (*ep->key)
 			continue;
-		if (!app->secret_key) {
-			*at = b->endpoint_at[i];
-			snprintf(field, sizeof(field), "callbacks[%zu].key", i);
+		if (is_gme && !app->secret_key)
 			return err_set(e, EINVAL, field,
 				       "the dialect gme needs a key: set it, "
 				       "or secret_key of the app");
-		}
-		config_free_text(ep->key);
-		ep->key = mem_strdup(app->secret_key);
-		if (!ep->key)
+		if (!is_gme && *ep->previous_key)
+			return err_set(e, EINVAL, field,
+				       "is required, because previous_key is "
+				       "set");
+		if (is_gme && give_app_keys(ep, app))
 			return no_memory(e);
 	}
 	return 0;
@@ -303,7 +340,14 @@ static int build_app(struct builder *b, struct mark *at, struct err *e)
 			       "is taken by apps[%zu]: must be unique", i);
 	}
 	app->app.name = take(b, SET_APP_NAME);
+	if (b->values[SET_APP_PREVIOUS_SECRET_KEY].given &&
+	    !b->values[SET_APP_SECRET_KEY].given) {
+		*at = place(b, SET_APP_PREVIOUS_SECRET_KEY);
+		return err_set(e, EINVAL, "previous_secret_key",
+			       "is what secret_key was: set that, too");
+	}
 	app->secret_key = take(b, SET_APP_SECRET_KEY);
+	app->previous_secret_key = take(b, SET_APP_PREVIOUS_SECRET_KEY);
 	r->auto_mode = (enum auto_mode)number(b, SET_REC_AUTO);
 	r->format = (enum record_format)number(b, SET_REC_FORMAT);
 	r->sample_rate = rates[number(b, SET_REC_SAMPLE_RATE)];
@@ -343,7 +387,13 @@ static int build_http(struct builder *b, struct mark *at, struct err *e)
 			       "which is not a loopback address",
 			       addr_write(&listen->addrs[i], text));
 	}
+	*at = place(b, SET_HTTP_PREVIOUS_TOKEN);
+	if (b->values[SET_HTTP_PREVIOUS_TOKEN].given &&
+	    !b->values[SET_HTTP_ADMIN_TOKEN].given)
+		return err_set(e, EINVAL, "http.previous_admin_token",
+			       "is what admin_token was: set that, too");
 	c->admin_token = take(b, SET_HTTP_ADMIN_TOKEN);
+	c->previous_admin_token = take(b, SET_HTTP_PREVIOUS_TOKEN);
 	return 0;
 }
 
@@ -388,10 +438,34 @@ static char *storage_dir(struct builder *b)
 	return text;
 }
 
+/** Keep what only a start can change, for whoever reads the file again. */
+static int note_fixed(struct builder *b)
+{
+	struct config *c = b->config;
+
+	c->fixed = mem_zalloc_n(SETTING_N, sizeof(*c->fixed));
+	if (!c->fixed)
+		return ENOMEM;
+	for (unsigned i = 0; i < SETTING_N; i++) {
+		const struct setting *s = &settings[i];
+		struct buf text;
+
+		if (!setting_is_fixed(s))
+			continue;
+		buf_init(&text, FIXED_MAX);
+		value_write(s, &b->values[i], &text);
+		c->fixed[i] = buf_err(&text) ? NULL : buf_take(&text);
+		buf_fini_secret(&text);
+		if (!c->fixed[i])
+			return ENOMEM;
+	}
+	return 0;
+}
+
 static int build_root(struct builder *b, struct mark *at, struct err *e)
 {
 	struct config *c = b->config;
-	int err = build_http(b, at, e);
+	int err = note_fixed(b) ? no_memory(e) : build_http(b, at, e);
 
 	if (!err)
 		err = build_media(b, at, e);

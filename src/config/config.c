@@ -70,11 +70,13 @@ static void free_app(struct config_app *a)
 		config_free_text(a->endpoints[i].name);
 		config_free_text(a->endpoints[i].url);
 		config_free_text(a->endpoints[i].key);
+		config_free_text(a->endpoints[i].previous_key);
 		config_free_text(a->endpoints[i].shown);
 	}
 	mem_free(a->endpoints);
 	config_free_text(a->app.name);
 	mem_free_secret(a->secret_key);
+	mem_free_secret(a->previous_secret_key);
 }
 
 void config_free(struct config *c)
@@ -88,7 +90,11 @@ void config_free(struct config *c)
 	for (size_t i = 0; i < c->n_secret_files; i++)
 		mem_free(c->secret_files[i]);
 	mem_free(c->secret_files);
+	for (size_t i = 0; c->fixed && i < SETTING_N; i++)
+		mem_free_secret(c->fixed[i]);
+	mem_free(c->fixed);
 	mem_free_secret(c->admin_token);
+	mem_free_secret(c->previous_admin_token);
 	mem_free(c->storage_dir);
 	mem_free(c->data_dir);
 	mem_free(c);

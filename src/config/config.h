@@ -26,7 +26,7 @@
 
 enum {
 	CONFIG_LISTEN_MAX = 4,
-	CONFIG_APPS_MAX = 100,
+	CONFIG_APPS_MAX = ROOMS_APPS_MAX,
 	CONFIG_ENDPOINTS_MAX = 20, /* of one app */
 	CONFIG_FILE_MAX = 1024 * 1024
 };
@@ -35,6 +35,7 @@ enum {
 struct config_app {
 	struct app_config app;		   /* name is owned by the config */
 	char *secret_key;		   /* or NULL */
+	char *previous_secret_key;	   /* or NULL */
 	struct notify_endpoint *endpoints; /* n_endpoints; strings owned */
 	size_t n_endpoints;
 };
@@ -44,7 +45,8 @@ struct config {
 	enum log_level log_level;
 	struct addr listen[CONFIG_LISTEN_MAX];
 	size_t n_listen;
-	char *admin_token; /* NULL: only loopback may ask */
+	char *admin_token;	    /* NULL: only loopback may ask */
+	char *previous_admin_token; /* taken as well, or NULL */
 	struct media_config media;
 	char *storage_dir; /* storage.local.dir */
 	struct config_app *apps;
@@ -53,6 +55,7 @@ struct config {
 	char **secret_files; /* paths; n_secret_files, owned */
 	size_t n_secret_files;
 	size_t n_secret_literals; /* that stand in the file itself */
+	char **fixed; /* private: by setting, what only a start can change */
 };
 
 /**
@@ -84,6 +87,57 @@ MUST_CHECK int config_read_endpoint(const struct config *c, uint32_t app,
 
 /** Wipes secrets.  NULL is fine. */
 void config_free(struct config *c);
+
+/* ---- reading it again --------------------------------------------------- */
+
+enum config_what {
+	CONFIG_LOG_LEVEL,
+	CONFIG_ENDPOINT_NEW,
+	CONFIG_ENDPOINT_CHANGED,
+	CONFIG_ADMIN_TOKEN, /* or the one before it */
+	CONFIG_APP_NEW,
+	CONFIG_APP_CHANGED,   /* name, keys, recording */
+	CONFIG_ENDPOINT_GONE, /* app, endpoint: the old ones */
+	CONFIG_WHAT_N
+};
+
+struct config_change {
+	enum config_what what;
+	const struct config_app *app;		/* NULL: not of an app */
+	const struct notify_endpoint *endpoint; /* NULL: not of one */
+};
+
+/**
+ * Call `fn` for each change from `old` to `next` that a running server can
+ * make, in the order of config_what, so that what cannot be taken back comes
+ * last.  Stops on non-zero, and returns that.
+ *
+ * An app that is not in `next` is no change, nor are its endpoints: it stays
+ * as it is until the next start.
+ */
+int config_each_change(const struct config *old, const struct config *next,
+		       int (*fn)(const struct config_change *c, void *arg),
+		       void *arg);
+
+/** NULL: none. */
+const struct notify_endpoint *config_find_endpoint(const struct config *c,
+						   uint32_t app,
+						   const char *name);
+
+/** Write what differs and only a start can change: "media.rtp_ports,
+ *  data_dir, app 7 (gone)"; nothing when there is no such thing. */
+void config_write_later(const struct config *running, const struct config *next,
+			struct buf *out);
+
+/** May `next` be made true?  Apps that are gone count until the next start.
+ *  Returns 0, or ENOSPC, ENOMEM with `e`.  It may make room in `next`. */
+MUST_CHECK int config_reserve(const struct config *running, struct config *next,
+			      struct err *e);
+
+/** What `next` says is true now, except for what only a start can change:
+ *  `running` has it, and `next` what was true before.  After
+ *  config_reserve. */
+void config_take(struct config *running, struct config *next);
 
 /** Write the sample file with every setting, its default and its text, from
  *  the table (etc/tapeop.yaml is this). */

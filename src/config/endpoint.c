@@ -189,6 +189,7 @@ static int read_settings(struct builder *b, const json_t *object, struct err *e)
 static int be_app(struct builder *b, const struct config_app *app)
 {
 	struct value *key = &b->values[SET_APP_SECRET_KEY];
+	struct value *previous = &b->values[SET_APP_PREVIOUS_SECRET_KEY];
 	int err = builder_begin(b, GROUP_ID_APP, (struct mark){0});
 
 	b->values[SET_APP_ID].number = app->app.id;
@@ -196,7 +197,11 @@ static int be_app(struct builder *b, const struct config_app *app)
 		return err;
 	key->given = true;
 	key->text = mem_strdup(app->secret_key);
-	return key->text ? 0 : ENOMEM;
+	if (!key->text || !app->previous_secret_key)
+		return key->text ? 0 : ENOMEM;
+	previous->given = true;
+	previous->text = mem_strdup(app->previous_secret_key);
+	return previous->text ? 0 : ENOMEM;
 }
 
 /** What give_keys says has the item's place before the name. */

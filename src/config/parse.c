@@ -53,7 +53,7 @@ static int vfail(struct parse *p, int code, struct mark at, const char *key,
 {
 	const size_t len = strlen(p->name);
 	const bool cut = len > NAME_SHOWN;
-	char field[128], text[256];
+	char field[128], text[384];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	snprintf(field, sizeof(field), "%s%s%s", p->path,
@@ -213,7 +213,7 @@ static int fail_shape(struct parse *p, const struct setting *s)
 {
 	struct buf b;
 
-	buf_init(&b, 256);
+	buf_init(&b, 320);
 	setting_write_permitted(s, &b);
 	fail(p, here(p), s->key, "is a %s: must be %s",
 	     p->event.type == YAML_MAPPING_START_EVENT ? "group of settings"

@@ -85,6 +85,8 @@ static void write_comment(const struct margin *m, const struct setting *s,
 		buf_printf(&words, " Needs: %s.", s->needs);
 	if (s->flags & SETTING_LATER)
 		buf_puts(&words, " (Not there yet.)");
+	else if (s->flags & SETTING_RELOAD)
+		buf_puts(&words, " (reload)");
 	write_words(m, buf_str(&words), out);
 	if (buf_err(&words) && !out->err)
 		out->err = buf_err(&words);
@@ -143,22 +145,14 @@ void config_write_sample(struct buf *out)
 		      "# file:PATH. Times have a unit: 500ms, 5s, 90m, 2h, "
 		      "7d. A setting that is not\n"
 		      "# known or out of range stops the start and is named "
-		      "with its line. All settings\n"
-		      "# with their defaults: docs/settings.md.\n\n");
+		      "with its line. (reload):\n"
+		      "# SIGHUP reads it again, and file: secrets too. All "
+		      "settings with their\n"
+		      "# defaults: docs/settings.md.\n\n");
 	write_group(GROUP_ID_ROOT, m, out);
 }
 
 /* ---- the page ----------------------------------------------------------- */
-
-static void write_path(enum group_id group, struct buf *out)
-{
-	const struct group *g = &groups[group];
-
-	if (group == GROUP_ID_ROOT)
-		return;
-	write_path(g->parent, out);
-	buf_printf(out, "%s%s", g->key, g->kind == GROUP_LIST ? "[]." : ".");
-}
 
 /** A cell of a table: '|' ends it. */
 static void write_cell(const char *text, struct buf *out)
@@ -177,8 +171,8 @@ static void write_row(const struct setting *s, struct buf *out)
 	buf_init(&permitted, 512);
 	setting_write_permitted(s, &permitted);
 	buf_puts(out, "| `");
-	write_path(s->group, out);
-	buf_printf(out, "%s` | ", s->key);
+	setting_write_path(s, out);
+	buf_puts(out, "` | ");
 	if (s->flags & SETTING_REQUIRED)
 		buf_puts(out, "required");
 	else if (s->def)
@@ -192,7 +186,7 @@ static void write_row(const struct setting *s, struct buf *out)
 		write_cell(s->needs, out);
 		buf_putc(out, '.');
 	}
-	buf_puts(out, " |\n");
+	buf_printf(out, " | %s |\n", s->flags & SETTING_RELOAD ? "yes" : "");
 	if (buf_err(&permitted) && !out->err)
 		out->err = buf_err(&permitted);
 	buf_fini(&permitted);
@@ -200,8 +194,9 @@ static void write_row(const struct setting *s, struct buf *out)
 
 static void write_table(bool later, struct buf *out)
 {
-	buf_puts(out, "| setting | default | permitted | what it does |\n"
-		      "|---|---|---|---|\n");
+	buf_puts(out, "| setting | default | permitted | what it does | "
+		      "reload |\n"
+		      "|---|---|---|---|---|\n");
 	for (unsigned i = 0; i < SETTING_N; i++) {
 		if (!(settings[i].flags & SETTING_LATER) == !later)
 			write_row(&settings[i], out);
@@ -225,8 +220,14 @@ void config_write_markdown(struct buf *out)
 		 "tags and a second document\n"
 		 "are refused. A secret is the text itself, `env:NAME` or "
 		 "`file:PATH` (one newline at\n"
-		 "its end is dropped), and is never logged. A changed file is "
-		 "read at the next start.\n\n");
+		 "its end is dropped), and is never logged.\n\n"
+		 "SIGHUP (`systemctl reload`) reads the file and the `file:` "
+		 "secrets again: what is\n"
+		 "marked in the column *reload* takes effect then, the rest "
+		 "at the next start\n"
+		 "([Changing settings](operations.md#changing-settings)). "
+		 "Settings of `recording` are for\n"
+		 "tasks and inputs that begin later.\n\n");
 	buf_printf(
 		out, "At most %d apps, %d endpoints an app, %d KiB in all.\n\n",
 		CONFIG_APPS_MAX, CONFIG_ENDPOINTS_MAX, CONFIG_FILE_MAX / 1024);

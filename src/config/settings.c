@@ -66,6 +66,37 @@ enum group_id group_find(enum group_id parent, const char *key)
 	return GROUP_N;
 }
 
+static void write_group(enum group_id group, struct buf *out)
+{
+	const struct group *g = &groups[group];
+
+	if (group == GROUP_ID_ROOT)
+		return;
+	write_group(g->parent, out);
+	buf_printf(out, "%s%s", g->key, g->kind == GROUP_LIST ? "[]." : ".");
+}
+
+void setting_write_path(const struct setting *s, struct buf *out)
+{
+	write_group(s->group, out);
+	buf_puts(out, s->key);
+}
+
+static bool is_in_a_list(enum group_id group)
+{
+	for (; group != GROUP_ID_ROOT; group = groups[group].parent) {
+		if (groups[group].kind == GROUP_LIST)
+			return true;
+	}
+	return false;
+}
+
+bool setting_is_fixed(const struct setting *s)
+{
+	return !(s->flags & (SETTING_RELOAD | SETTING_LATER)) &&
+	       !is_in_a_list(s->group);
+}
+
 void setting_write_duration(int64_t us, struct buf *out)
 {
 	static const struct {

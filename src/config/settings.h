@@ -28,6 +28,7 @@ enum setting_type {
 	TYPE_ZONE /* "+08:00" */
 };
 
+/* RELOAD: a change takes effect when the file is read again. */
 enum { SETTING_REQUIRED = 1, SETTING_LATER = 2, SETTING_RELOAD = 4 };
 
 enum group_id {
@@ -78,6 +79,12 @@ extern const struct setting settings[SETTING_N];
 /** The setting or group of that name in a group; SETTING_N, GROUP_N: none. */
 enum setting_id setting_find(enum group_id group, const char *key);
 enum group_id group_find(enum group_id parent, const char *key);
+
+/** Write where it stands: "apps[].callbacks[].url". */
+void setting_write_path(const struct setting *s, struct buf *out);
+
+/** Does only a start change it?  It is no setting of a list then. */
+bool setting_is_fixed(const struct setting *s);
 
 /**
  * Write what this setting permits, behind "must be" or "permitted:":

@@ -13,7 +13,7 @@
 #include "base/secret.h"
 #include "base/str.h"
 
-enum { PERMITTED_MAX = 240, ZONE_MIN = -12 * 60, ZONE_MAX = 14 * 60 };
+enum { PERMITTED_MAX = 320, ZONE_MIN = -12 * 60, ZONE_MAX = 14 * 60 };
 
 /** "is not a number: must be a whole number from 0 to 64". */
 static int refuse(const struct setting *s, const char *why, struct err *e)
@@ -340,6 +340,31 @@ int value_set_default(const struct setting *s, struct value *v)
 	err = read_by_type(s, &in, v, &e);
 	assert(!err || err == ENOMEM);
 	return err;
+}
+
+void value_write(const struct setting *s, const struct value *v,
+		 struct buf *out)
+{
+	char text[ADDR_TEXT_MAX];
+
+	switch (s->type) {
+	case TYPE_STRING:
+	case TYPE_SECRET:
+	case TYPE_RETRY:
+		buf_puts(out, v->text ? v->text : "");
+		break;
+	case TYPE_ADDRS:
+		for (size_t i = 0; i < v->n; i++)
+			buf_printf(out, "%s ", addr_write(&v->addrs[i], text));
+		break;
+	case TYPE_EVENTS:
+		for (unsigned i = 0; i < EVENT_KIND_N; i++)
+			buf_putc(out, v->all || v->kinds[i] ? '1' : '0');
+		break;
+	default:
+		buf_printf(out, "%" PRId64 "-%" PRId64, v->number, v->number2);
+		break;
+	}
 }
 
 /** Has a setting that is not there yet another value than its default? */

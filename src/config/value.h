@@ -36,6 +36,10 @@ struct value {
 	bool all; /* EVENTS: "all" is one of the items */
 };
 
+/** Write it so that two are the same when they mean the same. */
+void value_write(const struct setting *s, const struct value *v,
+		 struct buf *out);
+
 /** Wipe and forget. */
 void value_clear(struct value *v);
 

@@ -1,9 +1,9 @@
 /**
  * control/auth.c -- who may ask.
  *
- * With a token: whoever sends it.  Without: only what comes from loopback,
- * names a loopback host, carries no foreign Origin (a web page) and no
- * forwarding header (a proxy that would let the world in).
+ * With a token: whoever sends it, or the one before it.  Without: only what
+ * comes from loopback, names a loopback host, carries no foreign Origin (a web
+ * page) and no forwarding header (a proxy that would let the world in).
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
@@ -17,19 +17,24 @@ static bool has_token(const struct call *c)
 {
 	const char *field = http_header(c->request, "Authorization");
 	uint8_t hash[SIG_SHA256_LEN];
+	bool is_one = false;
 
 	if (!field || strncasecmp(field, "Bearer ", 7))
 		return false;
 	if (sig_sha256(field + 7, strlen(field + 7), hash))
 		return false;
-	return sig_is_equal(hash, c->control->token_hash, sizeof(hash));
+	/* all of them, so that time does not tell which one it is */
+	for (unsigned i = 0; i < c->control->n_tokens; i++)
+		is_one |= sig_is_equal(hash, c->control->token_hash[i],
+				       sizeof(hash));
+	return is_one;
 }
 
 bool auth_permits(struct call *c)
 {
 	const char *why;
 
-	if (c->control->has_token) {
+	if (c->control->n_tokens) {
 		if (has_token(c))
 			return true;
 		counter_add(COUNT_http_refused, 1);

@@ -21,8 +21,8 @@ struct control {
 	struct notify *notify;
 	struct store *store;
 	struct http_server *server;
-	uint8_t token_hash[32]; /* SHA-256 of the admin token */
-	bool has_token;
+	uint8_t token_hash[2][32]; /* SHA-256 of the admin tokens */
+	unsigned n_tokens;	   /* 0: whoever is local may ask */
 	char *storage; /* the folder, absolute if it was there at the start */
 };
 

@@ -241,12 +241,11 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->rooms = rooms;
 	c->notify = notify;
 	c->store = store;
-	c->has_token = config->admin_token != NULL;
 	c->storage = absolute(config->storage);
 	err = c->storage ? 0 : ENOMEM;
-	if (!err && c->has_token)
-		err = sig_sha256(config->admin_token,
-				 strlen(config->admin_token), c->token_hash);
+	if (!err)
+		err = control_set_tokens(c, config->admin_token,
+					 config->previous_admin_token);
 	memcpy(http.listen, config->listen,
 	       config->n_listen * sizeof(http.listen[0]));
 	if (!err)
@@ -260,6 +259,29 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		return err;
 	}
 	*out = c;
+	return 0;
+}
+
+int control_set_tokens(struct control *c, const char *token,
+		       const char *previous)
+{
+	const char *const tokens[] = {token, previous};
+	uint8_t hash[ARRAY_LEN(tokens)][SIG_SHA256_LEN];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
+		int err;
+
+		if (!tokens[i])
+			continue;
+		err = sig_sha256(tokens[i], strlen(tokens[i]), hash[n++]);
+		if (err)
+			return err;
+	}
+	assert(token || !previous);
+	memset(c->token_hash, 0, sizeof(c->token_hash));
+	memcpy(c->token_hash, hash, n * sizeof(hash[0]));
+	c->n_tokens = n;
 	return 0;
 }
 

@@ -29,9 +29,10 @@
 struct control_config {
 	const struct addr *listen; /* n_listen */
 	size_t n_listen;
-	const char *admin_token; /* NULL: loopback rule */
-	size_t max_body;	 /* 1 MiB */
-	const char *storage;	 /* where finished files go, for people */
+	const char *admin_token;	  /* NULL: loopback rule */
+	const char *previous_admin_token; /* taken as well; NULL: none */
+	size_t max_body;		  /* 1 MiB */
+	const char *storage; /* where finished files go, for people */
 };
 
 struct control;
@@ -43,6 +44,13 @@ MUST_CHECK int control_open(struct loop *loop, struct rooms *rooms,
 			    const struct control_config *config,
 			    struct control **out, struct err *e);
 void control_close(struct control *c);
+/**
+ * From now on these are taken (NULL: none; no token: loopback rule).  Calls
+ * that were let in go on.
+ * Returns 0 or ENOMEM; then nothing has changed.
+ */
+MUST_CHECK int control_set_tokens(struct control *c, const char *token,
+				  const char *previous);
 /** Address of listener `i`. */
 void control_addr(const struct control *c, size_t i, struct addr *out);
 

@@ -107,6 +107,7 @@ struct deliver_outcome {
 	char error[128];	/* "" or one line */
 	int64_t retry_after_us; /* -1: none; at most 10 h is honoured */
 	int64_t duration_us;
+	bool excused; /* FAILED, and the breaker does not count it */
 };
 
 struct deliver_config {

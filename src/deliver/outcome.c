@@ -378,7 +378,10 @@ void deliver_done(struct deliver *d, struct deliver_attempt *a,
 	if (d->events.judged)
 		d->events.judged(a, outcome, f->state,
 				 f->due_us - engine_now_us(d), d->arg);
-	land(d, f, results[outcome->verdict]);
+	land(d, f,
+	     outcome->excused && outcome->verdict == VERDICT_FAILED
+		     ? BREAKER_NEITHER
+		     : results[outcome->verdict]);
 	drop_facts(f);
 	crash_point("delivery.answered");
 	d->n_saving++;

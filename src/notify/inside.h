@@ -23,8 +23,9 @@ struct sender {
 	uint32_t app;
 	char name[64];
 	char *url;
-	char *url_shown; /* without query and fragment */
-	char *key;	 /* secret */
+	char *url_shown;    /* without query and fragment */
+	char *key;	    /* secret */
+	char *previous_key; /* secret; "": none */
 	enum dialect dialect;
 	enum signature_encoding encoding;
 	enum notify_verdict verdict;
@@ -32,6 +33,7 @@ struct sender {
 	int64_t timeout_us;
 	bool allow_private;
 	bool enabled;
+	bool extended;
 	bool leaving;	/* its removal is being committed: no new deliveries */
 	char *shown;	/* its settings as JSON, without secrets; or NULL */
 	char *settings; /* secret; of one that is kept, else NULL */

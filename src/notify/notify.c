@@ -109,6 +109,7 @@ static void free_texts(struct sender *s)
 	mem_free(s->url);
 	mem_free(s->url_shown);
 	mem_free_secret(s->key);
+	mem_free_secret(s->previous_key);
 	mem_free_secret(s->settings);
 	mem_free(s->shown);
 	s->settings = NULL;
@@ -117,6 +118,7 @@ static void free_texts(struct sender *s)
 	s->url = NULL;
 	s->url_shown = NULL;
 	s->key = NULL;
+	s->previous_key = NULL;
 }
 
 bool notify_is_declared(const struct sender *s)
@@ -206,6 +208,7 @@ static void settle_sender(struct sender *s, const struct notify_endpoint *e,
 	s->url = texts->url;
 	s->url_shown = texts->url_shown;
 	s->key = texts->key;
+	s->previous_key = texts->previous_key;
 	s->shown = texts->shown;
 	s->dialect = e->dialect;
 	s->encoding = e->encoding;
@@ -215,6 +218,7 @@ static void settle_sender(struct sender *s, const struct notify_endpoint *e,
 				      : TIMEOUT_S * (int64_t)CLOCK_US_PER_S;
 	s->allow_private = e->allow_private;
 	s->enabled = e->enabled;
+	s->extended = e->extended;
 }
 
 int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
@@ -241,10 +245,11 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 	texts.url = mem_strdup(e->url);
 	texts.url_shown = mem_strndup(e->url, strcspn(e->url, "?#"));
 	texts.key = mem_strdup(e->key ? e->key : "");
+	texts.previous_key = mem_strdup(e->previous_key ? e->previous_key : "");
 	texts.shown = mem_strdup(e->shown);
 	s = need_sender(n, e->app, e->name);
-	if (!texts.url || !texts.url_shown || !texts.key || !s ||
-	    (e->shown && !texts.shown)) {
+	if (!texts.url || !texts.url_shown || !texts.key ||
+	    !texts.previous_key || !s || (e->shown && !texts.shown)) {
 		free_texts(&texts);
 		return ENOMEM;
 	}

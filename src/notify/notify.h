@@ -8,6 +8,9 @@
  *	store_commit(s, w, loop, done, ...);
  *	in done: notify_settled(n, batch, result)
  *
+ * While an endpoint has a previous_key, `standard` signs with both; the others
+ * with `key` on odd attempts and with `previous_key` on even ones.
+ *
  * Every dialect gets these headers besides its own:
  *	Tapeop-Event-Id  the same on every attempt
  *	Tapeop-Sequence  of the event in its task, from 0
@@ -39,6 +42,8 @@ struct notify_endpoint {
 	const char *url;
 	enum dialect dialect;
 	const char *key; /* secret; gme: SecretKey, live: token or "" */
+	const char *previous_key; /* secret, while receivers change from it
+				     to key; NULL or "": none */
 	enum signature_encoding encoding;
 	bool kinds[EVENT_KIND_N]; /* switches */
 	int64_t timeout_us;	  /* 0: 5 s */
@@ -49,6 +54,7 @@ struct notify_endpoint {
 	bool allow_private;
 	unsigned max_in_flight; /* 1..64; 0: 16 */
 	bool enabled;		/* off: no new deliveries, pending ones wait */
+	bool extended;		/* see callback_style */
 	const char *shown; /* its settings as JSON, without secrets; NULL */
 };
 

@@ -133,7 +133,7 @@ static bool is_speaking(const struct member *m, int64_t now_us)
 {
 	const struct recording_config *rec = &m->room->app->recording;
 
-	if (rec->mic_off_splits)
+	if (!m->voice->silence_mode)
 		return atomic_load_explicit(&m->voice->mic_on,
 					    memory_order_relaxed);
 	return atomic_load_explicit(&m->voice->heard_us,

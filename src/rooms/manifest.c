@@ -6,6 +6,7 @@
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,6 +132,7 @@ int manifest_put(const struct rooms *r, const struct task_row *t,
 	char name[RECORD_NAME_CAP], mark[RECORD_NAME_CAP];
 	struct upload_text text = {.name = name, .mark = mark};
 	struct buf json;
+	int zone_minutes = 0;
 	int err = 0;
 
 	for (size_t i = 0; !err && i < n; i++) {
@@ -141,8 +143,10 @@ int manifest_put(const struct rooms *r, const struct task_row *t,
 		return err;
 	buf_init(&json, MANIFEST_MAX);
 	err = write_text(t, rows, n, &json);
-	record_manifest_name(t->id, t->created_ms,
-			     app ? app->recording.zone_minutes : 0, name,
+	if (app)
+		zone_minutes = atomic_load_explicit(&app->zone_minutes,
+						    memory_order_relaxed);
+	record_manifest_name(t->id, t->created_ms, zone_minutes, name,
 			     sizeof(name));
 	record_manifest_mark(t->id, mark, sizeof(mark));
 	text.data = json.data;

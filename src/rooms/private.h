@@ -20,11 +20,12 @@ enum {
 	WARNINGS_MAX = 200	/* of a task, not committed yet */
 };
 
+/** Never goes, and its id never changes: workers look for it, too. */
 struct rooms_app {
-	struct link link;
 	uint32_t id;
 	char name[64];
-	struct recording_config recording;
+	struct recording_config recording; /* control loop */
+	_Atomic int zone_minutes;	   /* of it, for workers */
 };
 
 struct room {
@@ -123,6 +124,7 @@ struct task {
 	struct room *room; /* NULL when recording is over */
 	struct link in_room;
 	struct rooms_app *app;
+	struct recording_config recording; /* of the app, when it began */
 	struct task_row row;
 	struct subscription subscribe; /* users point into users[] */
 	char users[SUBSCRIBE_MAX][ID_MAX + 1];
@@ -172,8 +174,9 @@ struct rooms {
 	struct addr bind_at; /* port 0 */
 	char address[ADDR_TEXT_MAX];
 	uint16_t port_first, port_last, port_next;
-	uint8_t *ports_used; /* a bit a port from port_first */
-	struct link apps;
+	uint8_t *ports_used;	 /* a bit a port from port_first */
+	struct rooms_app *apps;	 /* ROOMS_APPS_MAX */
+	_Atomic unsigned n_apps; /* only grows */
 	struct map rooms, members, tasks;
 	uint64_t last_task_id;
 	struct workers *erasers; /* one: erasures come one after another */
@@ -196,6 +199,7 @@ struct rooms {
 };
 
 /* rooms.c */
+/** Thread: any. */
 struct rooms_app *rooms_find_app(const struct rooms *r, uint32_t id);
 struct room *rooms_find_room(const struct rooms *r, uint32_t app,
 			     const char *id);

@@ -26,12 +26,13 @@ enum {
 
 struct rooms_app *rooms_find_app(const struct rooms *r, uint32_t id)
 {
-	LIST_EACH(&r->apps, l, after)
-	{
-		struct rooms_app *app = CONTAINER_OF(l, struct rooms_app, link);
+	/* What was counted is complete. */
+	const unsigned n =
+		atomic_load_explicit(&r->n_apps, memory_order_acquire);
 
-		if (app->id == id)
-			return app;
+	for (unsigned i = 0; i < n; i++) {
+		if (r->apps[i].id == id)
+			return &r->apps[i];
 	}
 	return NULL;
 }
@@ -158,20 +159,26 @@ bool rooms_is_ready(const struct rooms *r, char *why, size_t cap)
 
 /* ---- starting --------------------------------------------------------------- */
 
-static int add_apps(struct rooms *r, const struct app_config *apps, size_t n)
+void rooms_set_app(struct rooms *r, const struct app_config *config)
 {
-	for (size_t i = 0; i < n; i++) {
-		struct rooms_app *app = mem_zalloc(sizeof(*app));
+	const unsigned n =
+		atomic_load_explicit(&r->n_apps, memory_order_relaxed);
+	struct rooms_app *app = rooms_find_app(r, config->id);
+	const bool is_new = !app;
 
-		if (!app)
-			return ENOMEM;
-		app->id = apps[i].id;
-		str_copy(app->name, sizeof(app->name),
-			 apps[i].name ? apps[i].name : "");
-		app->recording = apps[i].recording;
-		list_append(&r->apps, &app->link);
+	if (is_new) {
+		assert(n < ROOMS_APPS_MAX);
+		app = &r->apps[n];
+		app->id = config->id;
 	}
-	return 0;
+	str_copy(app->name, sizeof(app->name),
+		 config->name ? config->name : "");
+	app->recording = config->recording;
+	atomic_store_explicit(&app->zone_minutes,
+			      config->recording.zone_minutes,
+			      memory_order_relaxed);
+	if (is_new)
+		atomic_store_explicit(&r->n_apps, n + 1, memory_order_release);
 }
 
 static int make_dirs(struct rooms *r, const struct rooms_config *c,
@@ -281,13 +288,15 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 	r->story = c->story;
 	r->story_arg = c->story_arg;
 	r->disk_low_bytes = c->disk_low_bytes;
-	list_init(&r->apps);
 	map_init(&r->rooms);
 	map_init(&r->members);
 	map_init(&r->tasks);
-	err = make_dirs(r, c, e);
+	r->apps = mem_zalloc_n(ROOMS_APPS_MAX, sizeof(*r->apps));
+	err = r->apps ? 0 : ENOMEM;
+	for (size_t i = 0; i < n_apps && !err; i++)
+		rooms_set_app(r, &apps[i]);
 	if (!err)
-		err = add_apps(r, apps, n_apps);
+		err = make_dirs(r, c, e);
 	if (!err)
 		err = start_ports(r, &c->media);
 	if (!err)
@@ -362,13 +371,10 @@ void rooms_free(struct rooms *r)
 	record_files_free(r->files);
 	workers_free(r->workers);
 	workers_free(r->erasers);
-	LIST_EACH(&r->apps, l, after)
-	{
-		mem_free(CONTAINER_OF(l, struct rooms_app, link));
-	}
 	map_fini(&r->rooms);
 	map_fini(&r->members);
 	map_fini(&r->tasks);
+	mem_free(r->apps);
 	mem_free(r->ports_used);
 	mem_free(r);
 }

@@ -34,6 +34,8 @@
 
 struct rooms;
 
+enum { ROOMS_APPS_MAX = 100 };
+
 enum auto_mode { AUTO_OFF, AUTO_SINGLE, AUTO_MIXED, AUTO_BOTH };
 
 /** apps[].recording */
@@ -99,6 +101,13 @@ MUST_CHECK int rooms_new(struct loop *loop, struct store *store,
  */
 void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg);
 void rooms_free(struct rooms *r);
+
+/**
+ * Add an app, or change how it is recorded: tasks and inputs that begin from
+ * now on.  It stays until the end; at most ROOMS_APPS_MAX, more are a bug.
+ * What an earlier run left of a new one waits for the next start.
+ */
+void rooms_set_app(struct rooms *r, const struct app_config *config);
 
 /** Is this app known? */
 bool rooms_has_app(const struct rooms *r, uint32_t app);

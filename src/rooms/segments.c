@@ -392,7 +392,7 @@ static void fill_row(struct seg *seg)
 		.is_mix = tr->mode == MODE_MIXED,
 		.task = t->row.id,
 		.start_ms = seg->start_ms,
-		.zone_minutes = t->app->recording.zone_minutes,
+		.zone_minutes = t->recording.zone_minutes,
 		.seq = tr->next_seq,
 		.again = seg->start_ms / 1000 <= tr->last_start_s,
 		.kind = seg->opening.kind,

@@ -84,7 +84,7 @@ static uint32_t bit_s_of(uint32_t sample_rate)
 
 static struct track_config track_of(const struct task *t, enum record_mode mode)
 {
-	const struct recording_config *rec = &t->app->recording;
+	const struct recording_config *rec = &t->recording;
 	const bool is_mix = mode == MODE_MIXED;
 	const enum track_kind ogg = is_mix ? TRACK_OGG_OPUS : TRACK_OGG_COPY;
 

@@ -205,6 +205,27 @@ test('secrets_that_everybody_can_read_are_warned_about', async (t) => {
   assert.doesNotMatch(all.out, /nobody shows|long enough/);
 });
 
+test('keys_that_are_missing_or_on_their_way_out_are_named', async (t) => {
+  const at = await sheet(t);
+
+  assert.deepEqual(await at.checks('callback keys'), []);
+  assert.deepEqual(await at.checks('previous_admin_token'), []);
+  at.change((c) => {
+    c.http.admin_token = 'a token that is long enough';
+    c.http.previous_admin_token = 'short';
+    c.apps[0].callbacks = [
+      {name: 'a', url: 'http://127.0.0.1:1/', dialect: 'trtc', allow_private: true},
+      {name: 'b', url: 'http://127.0.0.1:1/', dialect: 'trtc', key: 'hush', previous_key: 'hush-2',
+        allow_private: true}];
+  });
+  assert.deepEqual(await at.checks('callback keys'), [
+    `warn app ${APP}, a: without key its callbacks carry no Sign, and anybody can forge them`,
+    `ok app ${APP}, b: signs with the previous key too; remove it when its receivers know the ` +
+      'new one']);
+  assert.match((await at.checks('previous_admin_token'))[0], /^warn is short/);
+  assert.doesNotMatch((await at.doctor()).out, /hush/);
+});
+
 test('a_configuration_that_cannot_be_read_is_one_line', async (t) => {
   const at = await sheet(t);
 

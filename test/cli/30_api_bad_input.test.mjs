@@ -107,6 +107,7 @@ const settings = {
     `http://example.com/${long(3000)}`, 'http://example.com:99999/'),
   dialect: noNull(choice('gme', 'live', 'trtc', 'standard')),
   key: setting(/text|control|itself|has more than/, 'env:PATH', 'file:/etc/passwd', long(4097)),
+  previous_key: setting(/text|control|itself|has more than/, 'env:PATH', 'file:/etc/passwd', long(4097)),
   signature_encoding: noNull(choice('base64', 'hex')),
   events: [...notText.filter((json) => !/null|"a"/.test(json)), '"nothing"', '""', '"STARTED"',
     '["started","started"]', '["started",5]', '["started",null]', '[["started"]]',
@@ -122,7 +123,7 @@ const settings = {
   max_in_flight: noNull(integer(1n, 64n)).map(([json]) =>
     [json, /from 1 to 64 \[attempts\]$/]),
   enabled: noNull(bool()),
-  extended: [...noNull(bool()), ['true', /not there yet/]],
+  extended: noNull(bool()),
 };
 const endpointName = setting(/text of 1 to 63 bytes|letters, digits/, '', long(64), 'a b', 'a/b',
   '../../etc', '\u{1F399}', '.');

@@ -30,7 +30,8 @@ const settings = page.split('## Not there yet').flatMap((part, i) =>
 
 /** A value that is good, where the table has no default. */
 const good = {
-  'http.admin_token': 'abc', 'storage.local.dir': './files', 'apps[].id': '1',
+  'http.admin_token': 'abc', 'http.previous_admin_token': 'abc',
+  'apps[].previous_secret_key': 'abc', 'storage.local.dir': './files', 'apps[].id': '1',
   'apps[].secret_key': 'abc', 'apps[].callbacks[].name': 'a',
   'apps[].callbacks[].url': 'http://h/', 'apps[].callbacks[].events': 'all',
   'apps[].callbacks[].verdict': 'status',

@@ -236,6 +236,28 @@ static const struct bad {
 	 "7:24: apps[0].callbacks[0].allow_private: ", "true or false", NULL},
 	{CB "        max_in_flight: 0\n",
 	 "7:24: apps[0].callbacks[0].max_in_flight: ", "from 1 to 64", NULL},
+	{CB "        enabled: \"true\"\n",
+	 "7:18: apps[0].callbacks[0].enabled: ", "true or false", NULL},
+	{CB "        extended: 1\n",
+	 "7:19: apps[0].callbacks[0].extended: ", "true or false", NULL},
+	/* rotation */
+	{"http: {previous_admin_token: a}\n",
+	 "1:30: http.previous_admin_token: ", "set that, too", NULL},
+	{"http: {admin_token: a, previous_admin_token: "
+	 "env:TAPEOP_TEST_EMPTY}\n",
+	 "1:46: http.previous_admin_token: ", "empty", NULL},
+	{APP "    previous_secret_key: abc\n",
+	 "3:26: apps[0].previous_secret_key: ", "set that, too", NULL},
+	{APP "    callbacks: [{name: a, url: http://h/, dialect: live, "
+	     "previous_key: x}]\n",
+	 "3:17: apps[0].callbacks[0].key: ", "is required",
+	 "previous_key is set"},
+	{APP "    callbacks: [{name: a, url: http://h/, dialect: standard, "
+	     "key: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, previous_key: x}]\n",
+	 "3:121: apps[0].callbacks[0].previous_key: ", "whsec_", NULL},
+	{APP "    callbacks: [{name: a, url: http://h/, dialect: standard, "
+	     "key: whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=}]\n",
+	 "3:67: apps[0].callbacks[0].key: ", "verifies only", "whsk_"},
 	{APP "    recording: {auto: all}\n", "3:23: apps[0].recording.auto: ",
 	 "not known", "off, single, mixed, both"},
 	{APP "    recording: {format: wav}\n",
@@ -248,8 +270,6 @@ static const struct bad {
 	{APP "    recording: {hold_empty: 241h}\n",
 	 "3:29: apps[0].recording.hold_empty: ", "out of range", "to 10d"},
 	/* what is not there yet */
-	{CB "        extended: true\n", "7:19: apps[0].callbacks[0].extended: ",
-	 "not there yet", "permitted: false"},
 	{"storage: {kind: s3}\n", "1:17: storage.kind: ", "not there yet",
 	 "permitted: local"},
 	{"storage: {s3: {bucket: b}}\n",

@@ -1,0 +1,269 @@
+/** commands/reload.c -- a changed configuration, while the server runs. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands/reload.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+
+enum {
+	LINE_MAX_LEN = 800, /* of what was applied, in the log */
+	ITEM_MAX = 160
+};
+
+/* ---- what can fail, and be taken back ---------------------------------------- */
+
+struct attempt {
+	const struct reload_parts *p;
+	const struct config *next;
+	unsigned n; /* done so far; on the way back: to be undone */
+	struct err *e;
+};
+
+static int set_endpoint(const struct reload_parts *p,
+			const struct notify_endpoint *ep, struct err *e)
+{
+	int err;
+
+	*e = (struct err){0};
+	err = notify_set_endpoint(p->notify, ep, e);
+	return err && !e->code ? err_set(e, err, "", "%s", strerror(err)) : err;
+}
+
+static void remove_endpoint(const struct reload_parts *p,
+			    const struct notify_endpoint *ep)
+{
+	int err = notify_remove_endpoint(p->notify,
+					 notify_endpoint_id(ep->app, ep->name));
+
+	assert(!err || err == ENOENT); /* whoever was faster */
+}
+
+static int try_change(const struct config_change *c, void *arg)
+{
+	struct attempt *a = arg;
+	int err = 0;
+
+	switch (c->what) {
+	case CONFIG_ENDPOINT_NEW:
+	case CONFIG_ENDPOINT_CHANGED:
+		err = set_endpoint(a->p, c->endpoint, a->e);
+		break;
+	case CONFIG_ADMIN_TOKEN:
+		err = control_set_tokens(a->p->control, a->next->admin_token,
+					 a->next->previous_admin_token);
+		if (err)
+			err_set(a->e, err, "", "%s", strerror(err));
+		break;
+	default:
+		return 0;
+	}
+	a->n += !err;
+	return err;
+}
+
+/** The tokens are tried last, so only endpoints are taken back. */
+static int undo_change(const struct config_change *c, void *arg)
+{
+	struct attempt *a = arg;
+	const struct notify_endpoint *ep = c->endpoint;
+	const struct notify_endpoint *was;
+	struct err e;
+
+	if (c->what != CONFIG_ENDPOINT_NEW &&
+	    c->what != CONFIG_ENDPOINT_CHANGED)
+		return 0;
+	if (!a->n--)
+		return ECANCELED;
+	was = config_find_endpoint(a->p->config, ep->app, ep->name);
+	if (!was)
+		remove_endpoint(a->p, ep);
+	else if (set_endpoint(a->p, was, &e))
+		log_error("reload: app=%" PRIu32 " endpoint=%s is as in the "
+			  "new file: %s; reload again",
+			  ep->app, ep->name, e.text);
+	return 0;
+}
+
+/* ---- what cannot fail --------------------------------------------------------- */
+
+struct making {
+	const struct reload_parts *p;
+	bool apps; /* some have changed */
+};
+
+static int make_change(const struct config_change *c, void *arg)
+{
+	struct making *m = arg;
+	const struct reload_parts *p = m->p;
+	const struct notify_endpoint *ep = c->endpoint;
+
+	switch (c->what) {
+	case CONFIG_APP_NEW:
+	case CONFIG_APP_CHANGED:
+		rooms_set_app(p->rooms, &c->app->app);
+		m->apps = true;
+		break;
+	case CONFIG_ENDPOINT_NEW:
+	case CONFIG_ENDPOINT_CHANGED:
+		reload_warn_of(ep);
+		break;
+	case CONFIG_ENDPOINT_GONE:
+		remove_endpoint(p, ep);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+/* ---- saying so ------------------------------------------------------------------ */
+
+struct line {
+	struct buf text;
+	unsigned left_out;
+};
+
+static int write_change(const struct config_change *c, void *arg)
+{
+	static const char *const whats[CONFIG_WHAT_N] = {
+		[CONFIG_LOG_LEVEL] = "log_level",
+		[CONFIG_ADMIN_TOKEN] = "http.admin_token",
+		[CONFIG_ENDPOINT_NEW] = " new",
+		[CONFIG_ENDPOINT_CHANGED] = " changed",
+		[CONFIG_APP_NEW] = " new",
+		[CONFIG_APP_CHANGED] = " changed",
+		[CONFIG_ENDPOINT_GONE] = " removed",
+	};
+	struct line *l = arg;
+
+	if (l->text.len + ITEM_MAX > LINE_MAX_LEN) {
+		l->left_out++;
+		return 0;
+	}
+	buf_puts(&l->text, l->text.len ? ", " : "");
+	if (c->app)
+		buf_printf(&l->text, "app %" PRIu32, c->app->app.id);
+	if (c->endpoint)
+		buf_printf(&l->text, " endpoint %s", c->endpoint->name);
+	buf_puts(&l->text, whats[c->what]);
+	return 0;
+}
+
+static void say_applied(const struct config *old, const struct config *next)
+{
+	struct line l = {.left_out = 0};
+
+	buf_init(&l.text, LINE_MAX_LEN);
+	(void)config_each_change(old, next, write_change, &l);
+	if (l.left_out)
+		log_info("reload: %s and %u more", buf_str(&l.text),
+			 l.left_out);
+	else
+		log_info("reload: %s",
+			 l.text.len ? buf_str(&l.text) : "nothing has changed");
+	buf_fini(&l.text);
+}
+
+static void say_later(const struct config *running, const struct config *next)
+{
+	struct buf text;
+
+	buf_init(&text, LINE_MAX_LEN);
+	config_write_later(running, next, &text);
+	if (text.len)
+		log_warn("reload: %s changed: they take effect at the next "
+			 "start",
+			 buf_str(&text));
+	buf_fini(&text);
+}
+
+void reload_warn_of(const struct notify_endpoint *e)
+{
+	if (e->dialect == DIALECT_TRTC && !*e->key)
+		log_warn("app=%" PRIu32 " endpoint=%s has no key: its "
+			 "callbacks carry no Sign, and anybody can forge them",
+			 e->app, e->name);
+}
+
+int reload_apply(const struct reload_parts *p, struct config *next,
+		 struct err *e)
+{
+	struct making m = {.p = p};
+	struct attempt a = {.p = p, .next = next, .e = e};
+	const enum log_level was = p->config->log_level;
+	int err = config_reserve(p->config, next, e);
+
+	if (err)
+		return err;
+	err = config_each_change(p->config, next, try_change, &a);
+	if (err) {
+		(void)config_each_change(p->config, next, undo_change, &a);
+		return err;
+	}
+	/* The line is shown by either level. */
+	log_set_level(was > next->log_level ? was : next->log_level);
+	say_applied(p->config, next);
+	log_set_level(next->log_level);
+	say_later(p->config, next);
+	(void)config_each_change(p->config, next, make_change, &m);
+	config_take(p->config, next);
+	if (m.apps) /* whose keys endpoints of the API may sign with */
+		notify_reread_kept(p->notify);
+	return 0;
+}
+
+/* ---- reading ---------------------------------------------------------------------- */
+
+static void run_load(struct job *job)
+{
+	struct reload *r = CONTAINER_OF(job, struct reload, job);
+
+	r->err = config_load(r->path, &r->next, &r->e);
+}
+
+static void on_loaded(struct job *job)
+{
+	struct reload *r = CONTAINER_OF(job, struct reload, job);
+	struct config *next = r->next;
+	char why[sizeof(r->e.text) + 64];
+
+	r->next = NULL;
+	r->busy = false;
+	if (r->again && r->parts.rooms) {
+		config_free(next);
+		reload_start(r, r->path, r->done, r->arg);
+		return;
+	}
+	if (!r->parts.rooms) {
+		config_free(next);
+		return;
+	}
+	if (!r->err)
+		r->err = reload_apply(&r->parts, next, &r->e);
+	config_free(next);
+	snprintf(why, sizeof(why), "reload: %s; nothing was changed",
+		 r->e.text);
+	if (r->err)
+		log_error("%s", why);
+	r->done(r->err ? why : NULL, r->arg);
+}
+
+void reload_start(struct reload *r, const char *path, reload_fn *done,
+		  void *arg)
+{
+	r->done = done;
+	r->arg = arg;
+	r->again = r->busy;
+	if (r->busy)
+		return;
+	r->busy = true;
+	r->path = path;
+	r->e = (struct err){0};
+	r->job.run = run_load;
+	workers_run(r->workers, &r->job, r->loop, on_loaded);
+}
