@@ -111,6 +111,16 @@ static void loosen_all(struct deliver *d, const struct endpoint *e)
 	}
 }
 
+/** The smaller one of both, 0: no limit. */
+static void settle_rate(struct deliver *d, struct endpoint *e)
+{
+	uint32_t own = e->conf.per_minute, allowed = e->allowed_per_minute;
+
+	rate_set(&e->rate, !own || (allowed && allowed < own) ? allowed : own,
+		 engine_now_us(d));
+	list_remove(&e->limited); /* its token may come sooner */
+}
+
 int deliver_set_endpoint(struct deliver *d, const struct deliver_endpoint *conf)
 {
 	struct endpoint *e = need_endpoint(d, conf->id);
@@ -129,11 +139,39 @@ int deliver_set_endpoint(struct deliver *d, const struct deliver_endpoint *conf)
 		counter_add(COUNT_breaker_open, -1);
 	e->breaker = (struct breaker){0};
 	list_remove(&e->open);
+	settle_rate(d, e);
 	if (before != ORDER_NONE && conf->order == ORDER_NONE)
 		loosen_all(d, e);
 	engine_wake(d, e);
 	engine_run(d);
 	return 0;
+}
+
+void deliver_set_rate(struct deliver *d, uint64_t endpoint, uint32_t per_minute)
+{
+	struct endpoint *e = find_endpoint(d, endpoint);
+
+	assert(loop_is_mine(d->loop));
+	assert(e && e->declared);
+	e->allowed_per_minute = per_minute;
+	settle_rate(d, e);
+	if (e->in_flight)
+		rate_empty(&e->rate, engine_now_us(d));
+	engine_wake(d, e);
+	engine_run(d);
+}
+
+void deliver_hold(struct deliver *d, uint64_t endpoint, bool held)
+{
+	struct endpoint *e = find_endpoint(d, endpoint);
+
+	assert(loop_is_mine(d->loop));
+	assert(e && e->declared);
+	e->held = held;
+	if (held)
+		return;
+	engine_wake(d, e);
+	engine_run(d);
 }
 
 void engine_come_back(struct deliver *d, uint64_t endpoint)
@@ -164,6 +202,9 @@ bool deliver_endpoint_stats(const struct deliver *d, uint64_t endpoint,
 	*out = (struct deliver_endpoint_stats){
 		.breaker = e->breaker.state,
 		.gone = e->gone,
+		.held = e->held,
+		.limited = e->ready_head && link_is_on_list(&e->limited),
+		.per_minute = e->rate.per_minute,
 		.in_flight = e->in_flight,
 		.failures_in_row = e->breaker.failures,
 		.pending = e->pending,
@@ -328,6 +369,7 @@ int deliver_new(struct loop *loop, struct store *store,
 	map_init(&d->by_id);
 	list_init(&d->run);
 	list_init(&d->open);
+	list_init(&d->limited);
 	list_init(&d->flights);
 	list_init(&d->replays);
 	/* The map's hash is seeded at start: no two processes alike. */

@@ -16,6 +16,7 @@
 #include "deliver/deliver.h"
 #include "deliver/facts.h"
 #include "deliver/lane.h"
+#include "deliver/rate.h"
 #include "deliver/schedule.h"
 
 /** After a lack of memory or a failed read: try again. */
@@ -27,9 +28,14 @@ struct endpoint {
 	uint32_t number;      /* place in deliver.endpoints, from 1 */
 	bool declared;	      /* else its deliveries wait */
 	bool gone;	      /* answered 410 */
+	bool held;	      /* deliver_hold */
 	struct breaker breaker;
-	struct link run;  /* deliver.run, when something is ready */
-	struct link open; /* deliver.open, while the breaker is open */
+	uint32_t allowed_per_minute; /* deliver_set_rate, 0: no limit */
+	struct rate rate;	     /* of conf and that the smaller one */
+	int64_t token_us;	     /* when it has one, on deliver.limited */
+	struct link run;	     /* deliver.run, when something is ready */
+	struct link open;    /* deliver.open, while the breaker is open */
+	struct link limited; /* deliver.limited, while it has no token */
 	uint32_t ready_head, ready_tail;
 	unsigned in_flight;
 	uint64_t pending;
@@ -92,8 +98,9 @@ struct deliver {
 	uint32_t n_endpoints, cap_endpoints;
 	struct map by_id;
 
-	struct link run;  /* endpoints in turn */
-	struct link open; /* endpoints whose breaker is open */
+	struct link run;     /* endpoints in turn */
+	struct link open;    /* endpoints whose breaker is open */
+	struct link limited; /* that wait for a token, by token_us */
 	size_t n_run;
 	bool running; /* in engine_run */
 	bool paused;
@@ -153,8 +160,9 @@ struct flight *engine_new_flight(struct deliver *d, uint32_t r);
 MUST_CHECK bool engine_expire(struct deliver *d, uint32_t r);
 /** Commit (again) the outcome of the record's flight. */
 void engine_resave(struct deliver *d, uint32_t r);
-/** An attempt could not begin: no outcome, try again in a while. */
-void engine_put_off(struct deliver *d, struct flight *f);
+/** An attempt did not begin: no outcome, and its token is given back; it is
+ *  due again after `wait_us`. */
+void engine_put_off(struct deliver *d, struct flight *f, int64_t wait_us);
 /** How many outcomes may wait for their commit. */
 bool engine_may_save(const struct deliver *d);
 
