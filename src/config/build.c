@@ -17,7 +17,9 @@
 
 /* The places of the names in settings.def are these numbers. */
 static_assert(LOG_ERROR == 0 && LOG_DEBUG == 3, "log_level");
-static_assert(DIALECT_GME == 0 && DIALECT_LIVE == 1, "dialect");
+static_assert(DIALECT_GME == 0 && DIALECT_LIVE == 1 && DIALECT_TRTC == 2 &&
+		      DIALECT_STANDARD == 3,
+	      "dialect");
 static_assert(SIGNATURE_BASE64 == 0 && SIGNATURE_HEX == 1, "encoding");
 static_assert(ORDER_TASK == 0 && ORDER_STRICT == 1 && ORDER_NONE == 2, "order");
 static_assert(NOTIFY_BY_STATUS == 0 && NOTIFY_BY_BODY == 1, "verdict");
@@ -152,7 +154,8 @@ static int read_kinds(struct builder *b, struct notify_endpoint *ep,
 
 	for (unsigned i = 0; i < EVENT_KIND_N; i++) {
 		const enum event_kind kind = (enum event_kind)i;
-		const bool has = callback_has(ep->dialect, kind);
+		const bool has =
+			kind != EVENT_TEST && callback_has(ep->dialect, kind);
 
 		ep->kinds[i] = v->kinds[i] || (has && (v->all || !v->given));
 		if (!ep->kinds[i] || has)
@@ -177,6 +180,18 @@ static int check_encoding(const struct builder *b,
 	return 0;
 }
 
+static int check_key(const struct builder *b, const struct notify_endpoint *ep,
+		     struct mark *at, struct err *e)
+{
+	struct err why;
+	int err = callback_key_check(ep->dialect, b->values[SET_CB_KEY].text,
+				     &why);
+
+	*at = place(b, SET_CB_KEY);
+	return err ? err_set(e, err, "key", "%s", why.text + strlen("key: "))
+		   : 0;
+}
+
 static int build_endpoint(struct builder *b, struct config_app *app,
 			  struct mark *at, struct err *e)
 {
@@ -188,6 +203,7 @@ static int build_endpoint(struct builder *b, struct config_app *app,
 		.expire_us = number(b, SET_CB_EXPIRE),
 		.allow_private = number(b, SET_CB_PRIVATE),
 		.max_in_flight = (unsigned)number(b, SET_CB_IN_FLIGHT),
+		.enabled = number(b, SET_CB_ENABLED),
 	};
 	int err = check_name(b, app, at, e);
 
@@ -197,6 +213,8 @@ static int build_endpoint(struct builder *b, struct config_app *app,
 		err = read_kinds(b, &ep, at, e);
 	if (!err)
 		err = check_encoding(b, &ep, at, e);
+	if (!err)
+		err = check_key(b, &ep, at, e);
 	if (!err)
 		err = deliver_retry_parse(b->values[SET_CB_RETRY].text,
 					  &ep.retry, e);

@@ -140,8 +140,7 @@ static void write_events(struct buf *out)
 	for (unsigned i = 0; i < EVENT_KIND_N; i++) {
 		const enum event_kind kind = (enum event_kind)i;
 
-		if (callback_has(DIALECT_GME, kind) ||
-		    callback_has(DIALECT_LIVE, kind))
+		if (kind != EVENT_TEST)
 			buf_printf(out, "%s%s", i ? ", " : "",
 				   event_kind_name(kind));
 	}

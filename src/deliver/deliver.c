@@ -48,7 +48,7 @@ struct endpoint *engine_endpoint_of(const struct deliver *d,
 	return engine_endpoint(d, lanes_lane(&d->lanes, rec->lane)->endpoint);
 }
 
-static struct endpoint *find_endpoint(const struct deliver *d, uint64_t id)
+struct endpoint *engine_find_endpoint(const struct deliver *d, uint64_t id)
 {
 	struct map_node *n = map_find(&d->by_id, &id, sizeof(id));
 
@@ -71,11 +71,9 @@ static int reserve_endpoint(struct deliver *d)
 	return 0;
 }
 
-/** The endpoint of this id, made (not declared) when there is none; NULL:
- *  out of memory. */
-static struct endpoint *need_endpoint(struct deliver *d, uint64_t id)
+struct endpoint *engine_need_endpoint(struct deliver *d, uint64_t id)
 {
-	struct endpoint *e = find_endpoint(d, id);
+	struct endpoint *e = engine_find_endpoint(d, id);
 
 	if (e)
 		return e;
@@ -121,9 +119,18 @@ static void settle_rate(struct deliver *d, struct endpoint *e)
 	list_remove(&e->limited); /* its token may come sooner */
 }
 
+void engine_forgive(struct endpoint *e)
+{
+	e->gone = false;
+	if (e->breaker.state != BREAKER_CLOSED)
+		counter_add(COUNT_breaker_open, -1);
+	e->breaker = (struct breaker){0};
+	list_remove(&e->open);
+}
+
 int deliver_set_endpoint(struct deliver *d, const struct deliver_endpoint *conf)
 {
-	struct endpoint *e = need_endpoint(d, conf->id);
+	struct endpoint *e = engine_need_endpoint(d, conf->id);
 	enum deliver_order before;
 
 	assert(loop_is_mine(d->loop));
@@ -134,12 +141,10 @@ int deliver_set_endpoint(struct deliver *d, const struct deliver_endpoint *conf)
 	before = e->conf.order;
 	e->conf = *conf;
 	e->declared = true;
-	e->gone = false;
-	if (e->breaker.state != BREAKER_CLOSED)
-		counter_add(COUNT_breaker_open, -1);
-	e->breaker = (struct breaker){0};
-	list_remove(&e->open);
+	engine_forgive(e);
 	settle_rate(d, e);
+	if (e->removed)
+		engine_doom(d);
 	if (before != ORDER_NONE && conf->order == ORDER_NONE)
 		loosen_all(d, e);
 	engine_wake(d, e);
@@ -149,10 +154,10 @@ int deliver_set_endpoint(struct deliver *d, const struct deliver_endpoint *conf)
 
 void deliver_set_rate(struct deliver *d, uint64_t endpoint, uint32_t per_minute)
 {
-	struct endpoint *e = find_endpoint(d, endpoint);
+	struct endpoint *e = engine_find_endpoint(d, endpoint);
 
 	assert(loop_is_mine(d->loop));
-	assert(e && e->declared);
+	assert(e);
 	e->allowed_per_minute = per_minute;
 	settle_rate(d, e);
 	if (e->in_flight)
@@ -163,10 +168,10 @@ void deliver_set_rate(struct deliver *d, uint64_t endpoint, uint32_t per_minute)
 
 void deliver_hold(struct deliver *d, uint64_t endpoint, bool held)
 {
-	struct endpoint *e = find_endpoint(d, endpoint);
+	struct endpoint *e = engine_find_endpoint(d, endpoint);
 
 	assert(loop_is_mine(d->loop));
-	assert(e && e->declared);
+	assert(e);
 	e->held = held;
 	if (held)
 		return;
@@ -176,7 +181,7 @@ void deliver_hold(struct deliver *d, uint64_t endpoint, bool held)
 
 void engine_come_back(struct deliver *d, uint64_t endpoint)
 {
-	struct endpoint *e = find_endpoint(d, endpoint);
+	struct endpoint *e = engine_find_endpoint(d, endpoint);
 
 	if (!e || !e->gone)
 		return;
@@ -195,7 +200,7 @@ static int64_t to_unix_ms(const struct deliver *d, int64_t us)
 bool deliver_endpoint_stats(const struct deliver *d, uint64_t endpoint,
 			    struct deliver_endpoint_stats *out)
 {
-	const struct endpoint *e = find_endpoint(d, endpoint);
+	const struct endpoint *e = engine_find_endpoint(d, endpoint);
 
 	if (!e)
 		return false;
@@ -259,7 +264,7 @@ int engine_take(struct deliver *d, const struct pending_row *row, unsigned ever)
 
 	if (lanes_find(&d->lanes, row->id))
 		return 0;
-	e = need_endpoint(d, row->endpoint);
+	e = engine_need_endpoint(d, row->endpoint);
 	if (!e)
 		return ENOMEM;
 	r = lanes_add(&d->lanes, row->id, e->number, row->lane);
@@ -280,6 +285,8 @@ int engine_take(struct deliver *d, const struct pending_row *row, unsigned ever)
 		e->oldest_us = rec->created_us;
 	if (rec->created_us < e->oldest_next_us)
 		e->oldest_next_us = rec->created_us;
+	if (engine_is_doomed(e, rec))
+		engine_doom(d);
 	enter_lane(d, r);
 	return 0;
 }
@@ -336,7 +343,9 @@ int deliver_load(struct deliver *d)
 	int err;
 
 	assert(loop_is_mine(d->loop));
-	err = store_each_pending(d->store, take_loaded, d);
+	err = engine_load_removals(d);
+	if (!err)
+		err = store_each_pending(d->store, take_loaded, d);
 	if (err)
 		return err;
 	if (d->lanes.records.n)
@@ -372,9 +381,11 @@ int deliver_new(struct loop *loop, struct store *store,
 	list_init(&d->limited);
 	list_init(&d->flights);
 	list_init(&d->replays);
+	list_init(&d->removals);
 	/* The map's hash is seeded at start: no two processes alike. */
 	d->random = config->seed ? config->seed : map_hash(&d, sizeof(d));
 	d->reload_us = INT64_MAX;
+	d->doom_us = INT64_MAX;
 	d->sweep_us = INT64_MAX;
 	*out = d;
 	return 0;
@@ -396,6 +407,7 @@ static void let_go(struct deliver *d)
 		CONTAINER_OF(l, struct replay, link)->d = NULL;
 	}
 	engine_reload_stop(d);
+	engine_removals_stop(d);
 }
 
 void deliver_free(struct deliver *d)

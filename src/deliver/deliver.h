@@ -91,6 +91,7 @@ struct deliver_endpoint {
 	int64_t expire_us;
 	unsigned max_in_flight; /* 1..64 */
 	uint32_t per_minute;	/* attempts that may start, 0: no limit */
+	bool is_off;		/* no attempts: what is pending waits */
 };
 
 /** One attempt to make.  Valid until deliver_outcome. */
@@ -136,8 +137,8 @@ struct deliver_config {
 struct deliver_events {
 	/** Make an attempt; call deliver_done exactly once, then or later. */
 	void (*attempt)(struct deliver_attempt *a, void *arg);
-	/** A delivery has ended, and that is committed; for logs.  May be
-	    NULL. */
+	/** A delivery has ended, and that is committed; for logs.  Not called
+	    for those that end with their endpoint's removal.  May be NULL. */
 	void (*ended)(uint64_t delivery, enum delivery_state state, void *arg);
 	/** An attempt has ended and this is what follows: `state`, and when it
 	    is pending the wait until the next attempt; for logs.  Called
@@ -166,8 +167,9 @@ MUST_CHECK int deliver_set_endpoint(struct deliver *d,
 
 /**
  * What the endpoint itself allows, beside the rate that it was declared with:
- * the smaller one counts.  0: no limit.  It stays until it is set again.
- * Attempts under way count as begun now.
+ * the smaller one counts.  0: no limit.  It stays until it is set again, also
+ * when the endpoint is declared again.  Attempts under way count as begun now.
+ * The endpoint has been declared, as for deliver_hold.
  */
 void deliver_set_rate(struct deliver *d, uint64_t endpoint,
 		      uint32_t per_minute);
@@ -178,8 +180,19 @@ void deliver_set_rate(struct deliver *d, uint64_t endpoint,
  */
 void deliver_hold(struct deliver *d, uint64_t endpoint, bool held);
 
+/**
+ * Take an endpoint out, and remember that in the store: no more attempts;
+ * what is pending for it expires, in slices, its last_error says why.
+ * Attempts under way end as they end; what they do not deliver expires
+ * then.  Whoever declares it again begins anew: only what comes after that is
+ * delivered.
+ * Returns 0, or ENOENT when it is not declared.
+ */
+MUST_CHECK int deliver_remove_endpoint(struct deliver *d, uint64_t id);
+
 /** Load what is pending in the store; once, after the endpoints are set.
- *  Deliveries of unknown endpoints wait (and expire).  Blocks. */
+ *  Deliveries of unknown endpoints wait (and expire); those of endpoints that
+ *  were removed expire now.  Blocks. */
 MUST_CHECK int deliver_load(struct deliver *d);
 
 /** Deliveries that were just committed; facts are copied.  Out of memory:

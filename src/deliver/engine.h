@@ -5,6 +5,7 @@
  *   turn.c     what is due starts: heap -> queues -> round robin -> attempt
  *   outcome.c  how an attempt ended: committed, then carried out
  *   reload.c   replay, and finding pending rows that are not in memory
+ *   removal.c  endpoints that are taken out: what is pending expires
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef DELIVER_ENGINE_H
@@ -29,6 +30,14 @@ struct endpoint {
 	bool declared;	      /* else its deliveries wait */
 	bool gone;	      /* answered 410 */
 	bool held;	      /* deliver_hold */
+	/* taken out: see removal.c */
+	bool removed;
+	bool row_saving;    /* its row in the store is being written */
+	bool pass_counts;   /* the pass under way began after that */
+	uint64_t row;	    /* its row in the store: up to, 0: none */
+	uint64_t doomed_to; /* deliveries up to this id expire */
+	uint64_t n_doomed;  /* found in this pass */
+	uint64_t n_expired; /* not told in the log yet */
 	struct breaker breaker;
 	uint32_t allowed_per_minute; /* deliver_set_rate, 0: no limit */
 	struct rate rate;	     /* of conf and that the smaller one */
@@ -61,7 +70,8 @@ struct flight {
 	bool late;
 	int64_t due_us;
 	int64_t ended_ms;
-	unsigned tries; /* of the commit */
+	const char *why; /* static: last_error, instead of the outcome's */
+	unsigned tries;	 /* of the commit */
 };
 
 /** A search for pending rows that are not in memory. */
@@ -120,12 +130,24 @@ struct deliver {
 	bool reload_all;       /* all pending rows, when it is over */
 	int64_t reload_us;     /* next step of a reload that waits, or MAX */
 	struct link replays;
+
+	int64_t doom_us;    /* next slice of a pass, or MAX */
+	uint32_t doom_at;   /* its place; 0: a new pass */
+	bool doom_progress; /* it has expired some */
+	struct link removals;
 };
 
 /* deliver.c */
 int64_t engine_now_us(const struct deliver *d);
 int64_t engine_unix_ms(const struct deliver *d);
 struct endpoint *engine_endpoint(const struct deliver *d, uint32_t number);
+struct endpoint *engine_find_endpoint(const struct deliver *d, uint64_t id);
+/** The endpoint of this id, made (not declared) when there is none; NULL:
+ *  out of memory. */
+MUST_CHECK struct endpoint *engine_need_endpoint(struct deliver *d,
+						 uint64_t id);
+/** What was held against an endpoint is forgotten: breaker, `gone`. */
+void engine_forgive(struct endpoint *e);
 struct endpoint *engine_endpoint_of(const struct deliver *d,
 				    const struct record *rec);
 /** Take a pending delivery into memory and schedule it.  One that is there
@@ -156,8 +178,9 @@ void engine_free_flight(struct flight *f);
 /** The engine goes; so does the flight, now or when the store answers. */
 void engine_let_go(struct flight *f);
 struct flight *engine_new_flight(struct deliver *d, uint32_t r);
-/** End a record without an attempt; false: out of memory. */
-MUST_CHECK bool engine_expire(struct deliver *d, uint32_t r);
+/** End a record without an attempt; false: out of memory.  `why` (static,
+ *  NULL: too old) is its last_error from then. */
+MUST_CHECK bool engine_expire(struct deliver *d, uint32_t r, const char *why);
 /** Commit (again) the outcome of the record's flight. */
 void engine_resave(struct deliver *d, uint32_t r);
 /** An attempt did not begin: no outcome, and its token is given back; it is
@@ -173,5 +196,15 @@ void engine_reload_soon(struct deliver *d);
 /** A delivery leaves memory. */
 void engine_reload_note(struct deliver *d, uint64_t delivery);
 void engine_reload_stop(struct deliver *d);
+
+/* removal.c */
+extern const char engine_removed_text[];
+/** Is this delivery to expire, because its endpoint was taken out? */
+bool engine_is_doomed(const struct endpoint *e, const struct record *rec);
+/** Look through all records for doomed ones. */
+void engine_doom(struct deliver *d);
+void engine_doom_step(struct deliver *d, int64_t now_us);
+MUST_CHECK int engine_load_removals(struct deliver *d);
+void engine_removals_stop(struct deliver *d);
 
 #endif

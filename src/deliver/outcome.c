@@ -95,6 +95,8 @@ static void land(struct deliver *d, struct flight *f,
 	assert(e->in_flight && d->n_flying);
 	e->in_flight--;
 	d->n_flying--;
+	if (!e->declared)
+		result = BREAKER_NEITHER; /* it was taken out meanwhile */
 	breaker_on_result(&e->breaker, result, engine_now_us(d));
 	list_remove(&e->open);
 	if (e->breaker.state == BREAKER_OPEN)
@@ -144,10 +146,11 @@ static void carry_out(struct deliver *d, struct flight *f)
 	if (f->state != DELIVERY_PENDING) {
 		uint64_t id = rec->id;
 		enum delivery_state state = f->state;
+		bool removed = f->why != NULL; /* those are told together */
 
 		engine_free_flight(f);
 		engine_forget(d, r);
-		if (d->events.ended)
+		if (d->events.ended && !removed)
 			d->events.ended(id, state, d->arg);
 		return;
 	}
@@ -235,7 +238,8 @@ static void fill_row(const struct deliver *d, const struct flight *f,
 		row->done_ms = f->ended_ms;
 	if (f->made)
 		row->last_ms = f->ended_ms;
-	str_copy(row->last_error, sizeof(row->last_error), f->outcome.error);
+	str_copy(row->last_error, sizeof(row->last_error),
+		 f->why ? f->why : f->outcome.error);
 }
 
 static void save(struct deliver *d, struct flight *f)
@@ -278,13 +282,14 @@ void engine_resave(struct deliver *d, uint32_t r)
 	assert(!"a record that waits for its commit has a flight");
 }
 
-bool engine_expire(struct deliver *d, uint32_t r)
+bool engine_expire(struct deliver *d, uint32_t r, const char *why)
 {
 	struct flight *f = engine_new_flight(d, r);
 
 	if (!f)
 		return false;
 	f->state = DELIVERY_EXPIRED;
+	f->why = why;
 	f->late = lanes_record(&d->lanes, r)->late;
 	f->due_us = engine_now_us(d);
 	f->ended_ms = engine_unix_ms(d);
@@ -312,6 +317,11 @@ static void fail(struct deliver *d, struct flight *f)
 	f->due_us = engine_now_us(d) + step.delay_us;
 	if (!step.blocks && e->conf.order == ORDER_TASK)
 		f->late = true;
+	if (engine_is_doomed(e, rec)) {
+		f->state = DELIVERY_EXPIRED;
+		f->why = engine_removed_text;
+		e->n_expired++;
+	}
 }
 
 static void decide(struct deliver *d, struct flight *f)

@@ -116,6 +116,12 @@ void engine_lane_on(struct deliver *d, uint32_t lane)
 
 /* ---- attempts -------------------------------------------------------------- */
 
+/** Nobody has said that it should not be attempted. */
+static bool may_attempt(const struct endpoint *e)
+{
+	return e->declared && !e->gone && !e->conf.is_off;
+}
+
 static void begin(struct deliver *d, struct flight *f)
 {
 	if (f->endpoint->held) {
@@ -148,7 +154,7 @@ static void on_facts_read(struct store_rows *rows, void *arg)
 	}
 	d->n_loading--;
 	f->loading = false;
-	if (rows->err || d->paused || f->endpoint->gone) {
+	if (rows->err || d->paused || !may_attempt(f->endpoint)) {
 		if (rows->err)
 			log_warn("delivery=%llu cannot read its event, again "
 				 "in 1 s",
@@ -248,7 +254,7 @@ enum can { CAN_START, CAN_LATER, CAN_NOT, CAN_WITH_TOKEN };
 
 static enum can can_start(const struct deliver *d, struct endpoint *e)
 {
-	if (!e->ready_head || !e->declared || e->gone || e->held ||
+	if (!e->ready_head || !may_attempt(e) || e->held ||
 	    e->in_flight >= e->conf.max_in_flight ||
 	    !breaker_allows(&e->breaker, engine_now_us(d)))
 		return CAN_NOT;
@@ -268,7 +274,7 @@ static void start_next(struct deliver *d, struct endpoint *e)
 	if (!engine_is_expired(d, lanes_record(&d->lanes, r),
 			       engine_now_us(d))) {
 		start(d, e, r);
-	} else if (!engine_expire(d, r)) {
+	} else if (!engine_expire(d, r, NULL)) {
 		lanes_record(&d->lanes, r)->due_us =
 			engine_now_us(d) + ENGINE_AGAIN_US;
 		engine_schedule(d, r);
@@ -333,7 +339,7 @@ static void sweep_one(struct deliver *d, uint32_t r, int64_t now_us)
 	    !engine_may_save(d))
 		return;
 	engine_unschedule(d, r);
-	if (engine_expire(d, r))
+	if (engine_expire(d, r, NULL))
 		return;
 	if (!rec->ordered || lanes_lane(&d->lanes, rec->lane)->head == r)
 		engine_schedule(d, r);
@@ -362,6 +368,8 @@ int64_t deliver_next_us(const struct deliver *d)
 
 	if (d->sweep_us < next_us)
 		next_us = d->sweep_us;
+	if (d->doom_us < next_us)
+		next_us = d->doom_us;
 	if (first && lanes_record(&d->lanes, first)->due_us < next_us)
 		next_us = lanes_record(&d->lanes, first)->due_us;
 	if (!list_is_empty(&d->limited)) {
@@ -451,6 +459,8 @@ void deliver_turn(struct deliver *d)
 	tokens_are_there(d, now_us);
 	if (d->sweep_us <= now_us)
 		sweep(d, now_us);
+	if (d->doom_us <= now_us)
+		engine_doom_step(d, now_us);
 	if (d->reload_us <= now_us)
 		engine_reload_step(d, now_us);
 	engine_run(d);

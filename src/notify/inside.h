@@ -12,10 +12,11 @@
 #include "base/map.h"
 #include "notify/notify.h"
 
-/** An endpoint; lives as long as notify does. */
+/** An endpoint; lives as long as notify does, also when it is removed: then
+ *  it has a name only. */
 struct sender {
 	struct map_node node; /* notify.by_id */
-	struct link link;     /* app.senders */
+	struct link link;     /* app.senders, unless it is removed */
 	uint64_t id;
 	uint32_t app;
 	char name[64];
@@ -28,6 +29,7 @@ struct sender {
 	bool kinds[EVENT_KIND_N];
 	int64_t timeout_us;
 	bool allow_private;
+	bool enabled;
 };
 
 /** The endpoints of an app. */

@@ -109,45 +109,67 @@ static void free_texts(struct sender *s)
 	mem_free(s->url);
 	mem_free(s->url_shown);
 	mem_free_secret(s->key);
+	s->url = NULL;
+	s->url_shown = NULL;
+	s->key = NULL;
 }
 
-/** The sender of this app and name, made when there is none. */
-static struct sender *need_sender(struct notify *n, uint32_t app_id,
-				  const char *name)
+/** Is it there, and not removed? */
+static bool is_declared(const struct sender *s)
 {
-	uint64_t id = notify_endpoint_id(app_id, name);
-	struct sender *s = notify_find(n, id);
-	struct app *app;
+	return s->url != NULL;
+}
 
-	if (s)
-		return s;
-	app = need_app(n, app_id);
-	if (!app || reserve_sender(n))
-		return NULL;
-	s = mem_zalloc(sizeof(*s));
+/** A sender that has a name only, known by its id; NULL: out of memory. */
+static struct sender *add_sender(struct notify *n, uint32_t app,
+				 const char *name)
+{
+	struct sender *s = mem_zalloc(sizeof(*s));
+
 	if (!s)
 		return NULL;
-	s->id = id;
-	s->app = app_id;
+	s->id = notify_endpoint_id(app, name);
+	s->app = app;
 	str_copy(s->name, sizeof(s->name), name);
 	if (map_add(&n->by_id, &s->node, &s->id, sizeof(s->id))) {
 		mem_free(s);
 		return NULL;
 	}
-	list_append(&app->senders, &s->link);
-	n->senders[n->n_senders++] = s;
 	return s;
 }
 
-/** Take back the one that need_sender has just made. */
-static void drop_newest(struct notify *n, struct sender *s)
+/** The sender of this app and name, made when there is none, with room for it
+ *  in the list and its app.  NULL: out of memory. */
+static struct sender *need_sender(struct notify *n, uint32_t app_id,
+				  const char *name)
 {
-	assert(n->senders[n->n_senders - 1] == s);
+	struct sender *s = notify_find(n, notify_endpoint_id(app_id, name));
+
+	if (s && is_declared(s))
+		return s;
+	if (!need_app(n, app_id) || reserve_sender(n))
+		return NULL;
+	return s ? s : add_sender(n, app_id, name);
+}
+
+/** It is among those that are told. */
+static void enlist(struct notify *n, struct sender *s)
+{
+	list_append(&find_app(n, s->app)->senders, &s->link);
+	n->senders[n->n_senders++] = s;
+}
+
+static void delist(struct notify *n, struct sender *s)
+{
+	size_t i = 0;
+
+	while (n->senders[i] != s)
+		i++;
 	n->n_senders--;
+	memmove(&n->senders[i], &n->senders[i + 1],
+		(n->n_senders - i) * sizeof(struct sender *));
 	list_remove(&s->link);
-	map_remove(&n->by_id, &s->node);
 	free_texts(s);
-	mem_free(s);
 }
 
 static bool is_name(const char *name)
@@ -187,6 +209,7 @@ static void settle_sender(struct sender *s, const struct notify_endpoint *e,
 	s->timeout_us = e->timeout_us ? e->timeout_us
 				      : TIMEOUT_S * (int64_t)CLOCK_US_PER_S;
 	s->allow_private = e->allow_private;
+	s->enabled = e->enabled;
 }
 
 int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
@@ -200,9 +223,10 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 					  : EXPIRE_S * (int64_t)CLOCK_US_PER_S,
 		.max_in_flight =
 			e->max_in_flight ? e->max_in_flight : MAX_IN_FLIGHT,
+		.is_off = !e->enabled,
 	};
 	struct sender *s, texts = {0};
-	bool is_new;
+	bool was_there;
 	int code;
 
 	assert(loop_is_mine(n->loop));
@@ -213,23 +237,36 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 	texts.url_shown = mem_strndup(e->url, strcspn(e->url, "?#"));
 	texts.key = mem_strdup(e->key ? e->key : "");
 	s = need_sender(n, e->app, e->name);
-	is_new = s && !s->url;
 	if (!texts.url || !texts.url_shown || !texts.key || !s) {
 		free_texts(&texts);
-		if (is_new)
-			drop_newest(n, s);
 		return ENOMEM;
 	}
+	was_there = is_declared(s);
+	/* First: what waits for it may go out inside deliver_set_endpoint. */
 	settle_sender(s, e, &texts);
 	de.id = s->id;
 	str_copy(de.name, sizeof(de.name), s->name);
 	code = deliver_set_endpoint(n->deliver, &de);
 	if (code) {
 		/* Of one that was there already nothing can fail. */
-		assert(is_new);
-		drop_newest(n, s);
+		assert(!was_there);
+		free_texts(s);
+		return code;
 	}
-	return code;
+	if (!was_there)
+		enlist(n, s);
+	return 0;
+}
+
+int notify_remove_endpoint(struct notify *n, uint64_t id)
+{
+	struct sender *s = notify_find(n, id);
+
+	assert(loop_is_mine(n->loop));
+	if (!s || !is_declared(s))
+		return ENOENT;
+	delist(n, s);
+	return deliver_remove_endpoint(n->deliver, id);
 }
 
 bool notify_endpoint_at(const struct notify *n, size_t i,
@@ -246,6 +283,7 @@ bool notify_endpoint_at(const struct notify *n, size_t i,
 		.name = s->name,
 		.url = s->url_shown,
 		.dialect = s->dialect,
+		.enabled = s->enabled,
 	};
 	return true;
 }
@@ -279,7 +317,7 @@ static void free_item(struct item *item)
 
 static bool wants(const struct sender *s, enum event_kind kind)
 {
-	return s->kinds[kind] && callback_has(s->dialect, kind);
+	return s->enabled && s->kinds[kind] && callback_has(s->dialect, kind);
 }
 
 static size_t count_wanting(const struct app *app, enum event_kind kind)
@@ -490,6 +528,21 @@ static void free_apps(struct notify *n)
 	map_fini(&n->apps);
 }
 
+static void free_senders(struct notify *n)
+{
+	struct map_node *node = map_next(&n->by_id, NULL);
+
+	while (node) {
+		struct sender *s = CONTAINER_OF(node, struct sender, node);
+
+		node = map_next(&n->by_id, node);
+		free_texts(s);
+		mem_free(s);
+	}
+	map_fini(&n->by_id);
+	mem_free(n->senders);
+}
+
 void notify_free(struct notify *n)
 {
 	if (!n)
@@ -497,20 +550,27 @@ void notify_free(struct notify *n)
 	notify_cancel_all(n);
 	deliver_free(n->deliver);
 	http_client_free(n->client);
-	for (size_t i = 0; i < n->n_senders; i++) {
-		free_texts(n->senders[i]);
-		mem_free(n->senders[i]);
-	}
-	mem_free(n->senders);
-	map_fini(&n->by_id);
+	free_senders(n);
 	free_apps(n);
 	mem_free(n->user_agent);
 	mem_free(n);
 }
 
+/** Its name, for lists of what was for it. */
+static int note_removed(const struct removal_row *row, void *arg)
+{
+	struct notify *n = arg;
+
+	if (notify_find(n, row->endpoint))
+		return 0;
+	return add_sender(n, row->app, row->name) ? 0 : ENOMEM;
+}
+
 int notify_start(struct notify *n)
 {
-	return deliver_load(n->deliver);
+	int err = store_each_removal(n->store, note_removed, n);
+
+	return err ? err : deliver_load(n->deliver);
 }
 
 struct deliver *notify_deliver(struct notify *n)

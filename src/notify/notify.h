@@ -46,6 +46,7 @@ struct notify_endpoint {
 	int64_t expire_us; /* 0: 7 days */
 	bool allow_private;
 	unsigned max_in_flight; /* 1..64; 0: 16 */
+	bool enabled;		/* off: no new deliveries, pending ones wait */
 };
 
 /** Stable id of an endpoint: from app and name (63 bits). */
@@ -73,6 +74,15 @@ void notify_free(struct notify *n);
 MUST_CHECK int notify_set_endpoint(struct notify *n,
 				   const struct notify_endpoint *e,
 				   struct err *err);
+
+/**
+ * Take an endpoint out, also from what the store remembers: no new deliveries;
+ * its pending ones expire (in slices; their last_error says that it was
+ * removed), attempts under way end first.  Its name may be declared again at
+ * once.
+ * Returns 0, or ENOENT: there is none.
+ */
+MUST_CHECK int notify_remove_endpoint(struct notify *n, uint64_t id);
 
 /** Load pending deliveries and begin; once, after the endpoints. */
 MUST_CHECK int notify_start(struct notify *n);
@@ -110,11 +120,13 @@ struct notify_endpoint_info {
 	const char *name;
 	const char *url; /* without secrets in it */
 	enum dialect dialect;
+	bool enabled;
 };
 /** Walk the endpoints; index from 0; false behind the last. */
 bool notify_endpoint_at(const struct notify *n, size_t i,
 			struct notify_endpoint_info *out);
-/** Name of an endpoint id, or "" when it is not configured any more. */
+/** Name of an endpoint id, also of one that was removed; "" when it is not
+ *  known. */
 const char *notify_endpoint_name(const struct notify *n, uint64_t id);
 
 /** Start no more attempts; how many are under way. */

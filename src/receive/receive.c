@@ -183,8 +183,15 @@ static int verify_live(struct receive *rc, const struct http_request *r,
 static bool recognise(struct receive *rc, const struct http_request *r,
 		      enum dialect *d)
 {
-	if (!callback_recognise(http_header(r, "Signature"),
-				http_query(r, "CallbackCommand"), d)) {
+	const struct callback_marks marks = {
+		.signature = http_header(r, "Signature"),
+		.sign = http_header(r, "Sign"),
+		.sdk_app_id = http_header(r, "SdkAppId"),
+		.webhook_id = http_header(r, "webhook-id"),
+		.command = http_query(r, "CallbackCommand"),
+	};
+
+	if (!callback_recognise(&marks, d)) {
 		if (rc->config.any_dialect)
 			return false;
 		*d = rc->config.dialect;

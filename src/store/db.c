@@ -83,7 +83,7 @@ static const char *const texts[STMT_N] = {
 		" late=?5, due_ms=?6, done_ms=?8,"
 		" last_ms=iif(?7, ?7, last_ms),"
 		" last_status=iif(?7, ?9, last_status),"
-		" last_error=iif(?7, ?10, last_error) WHERE id=?1",
+		" last_error=iif(?7 OR ?10<>'', ?10, last_error) WHERE id=?1",
 	[STMT_PUT_ATTEMPT] = "INSERT INTO attempt VALUES(?1,?2,?3,?4,?5,?6)",
 	[STMT_TRIM_ATTEMPTS] =
 		"DELETE FROM attempt WHERE delivery=?1 AND n<=?2",
@@ -118,6 +118,10 @@ static const char *const texts[STMT_N] = {
 		" AND s.mode=track.mode)",
 	[STMT_ERASE_LISTS] = "UPDATE task SET subscribe='' WHERE id=?1 AND"
 			     " NOT EXISTS(SELECT 1 FROM segment WHERE task=?1)",
+	[STMT_PUT_REMOVAL] = "INSERT INTO removal(endpoint, app, name, up_to)"
+			     " VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET"
+			     " up_to=excluded.up_to",
+	[STMT_DELETE_REMOVAL] = "DELETE FROM removal WHERE endpoint=?1",
 };
 
 /* synchronous=FULL: a commit is on disk before it is answered.

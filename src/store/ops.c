@@ -39,6 +39,9 @@ static const struct rule {
 	[OP_ERASE_SEGMENT] = {"erase segment", STMT_ERASE_SEGMENT, false,
 			      IDS_N},
 	[OP_ERASE_TRACKS] = {"erase tracks", STMT_N, false, IDS_N},
+	[OP_PUT_REMOVAL] = {"put removal", STMT_PUT_REMOVAL, true, IDS_N},
+	[OP_DELETE_REMOVAL] = {"delete removal", STMT_DELETE_REMOVAL, false,
+			       IDS_N},
 };
 
 static int64_t *total_of(struct store_totals *t, int64_t state)

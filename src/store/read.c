@@ -459,6 +459,25 @@ int store_read_track(struct store *s, uint64_t task, const char *user,
 	return err;
 }
 
+/** Start a walk over `sql`; `reader` is NULL when that failed. */
+static int begin_walk(struct store *s, const char *sql, sqlite3 **reader,
+		      sqlite3_stmt **stmt)
+{
+	int err = reader_take(s, reader);
+
+	if (err)
+		return err;
+	return db_errno(*reader,
+			sqlite3_prepare_v2(*reader, sql, -1, stmt, NULL));
+}
+
+static void end_walk(struct store *s, sqlite3 *reader, sqlite3_stmt *stmt)
+{
+	sqlite3_finalize(stmt);
+	if (reader)
+		reader_give(s, reader);
+}
+
 static int walk_pending(sqlite3 *reader, sqlite3_stmt *stmt,
 			int (*fn)(const struct pending_row *row, void *arg),
 			void *arg)
@@ -497,15 +516,48 @@ int store_each_pending(struct store *s,
 		" WHERE state=0 AND state<>1 ORDER BY id";
 	sqlite3_stmt *stmt = NULL;
 	sqlite3 *reader = NULL;
-	int err = reader_take(s, &reader);
+	int err = begin_walk(s, sql, &reader, &stmt);
 
-	if (err)
-		return err;
-	err = db_errno(reader,
-		       sqlite3_prepare_v2(reader, sql, -1, &stmt, NULL));
 	if (!err)
 		err = walk_pending(reader, stmt, fn, arg);
-	sqlite3_finalize(stmt);
-	reader_give(s, reader);
+	end_walk(s, reader, stmt);
+	return err;
+}
+
+static int walk_removals(sqlite3 *reader, sqlite3_stmt *stmt,
+			 int (*fn)(const struct removal_row *row, void *arg),
+			 void *arg)
+{
+	int code;
+
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct cursor c = {.stmt = stmt};
+		struct removal_row row;
+		int err;
+
+		row.endpoint = next_id(&c);
+		row.app = (uint32_t)next_int(&c);
+		NEXT_TEXT(&c, row.name);
+		row.up_to = next_id(&c);
+		err = fn(&row, arg);
+		if (err)
+			return err;
+	}
+	return db_errno(reader, code);
+}
+
+int store_each_removal(struct store *s,
+		       int (*fn)(const struct removal_row *row, void *arg),
+		       void *arg)
+{
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *reader = NULL;
+	int err =
+		begin_walk(s, "SELECT endpoint, app, name, up_to FROM removal",
+			   &reader, &stmt);
+
+	if (!err)
+		err = walk_removals(reader, stmt, fn, arg);
+	end_walk(s, reader, stmt);
 	return err;
 }

@@ -12,6 +12,7 @@
  *   event     what a backend may want to know; `once` makes it unique
  *   delivery  an event for an endpoint
  *   attempt   the last attempts of a delivery
+ *   removal   an endpoint that was taken out
  *   totals    one row: deliveries by state, kept by the writes
  *   last_id   by kind (enum store_ids): the biggest id a row ever had
  *
@@ -131,6 +132,10 @@ static const char *const steps[] = {
 	"ALTER TABLE task ADD COLUMN is_paused INTEGER NOT NULL DEFAULT 0;",
 	/* a mic that the API has switched off */
 	"ALTER TABLE input ADD COLUMN mic_disabled INTEGER NOT NULL DEFAULT 0;",
+	/* endpoints that were taken out: whose deliveries expire */
+	"CREATE TABLE removal("
+	" endpoint INTEGER PRIMARY KEY, app INTEGER NOT NULL,"
+	" name TEXT NOT NULL, up_to INTEGER NOT NULL) STRICT;",
 };
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };

@@ -180,6 +180,14 @@ struct delivery_row {
 	uint64_t task_seq;   /* read only: joined */
 };
 
+/** An endpoint that was taken out: its deliveries up to this id expire. */
+struct removal_row {
+	uint64_t endpoint;
+	uint32_t app;
+	char name[64];
+	uint64_t up_to;
+};
+
 struct attempt_row {
 	uint64_t delivery;
 	unsigned n;
@@ -224,10 +232,15 @@ void store_delete_input(struct store_write *w, uint64_t id);
 void store_put_event(struct store_write *w, const struct event_row *e,
 		     const struct delivery_row *deliveries, size_t n);
 /** State, attempts, attempts_ever, late, due, done; last_* unless last_ms is
- *  0 (no attempt was made); keeps the totals' invariant. */
+ *  0 (no attempt was made: then last_error only where it is not ""); keeps the
+ *  totals' invariant. */
 void store_set_delivery(struct store_write *w, const struct delivery_row *d);
 /** Log an attempt (kept: the last 20 of a delivery). */
 void store_put_attempt(struct store_write *w, const struct attempt_row *a);
+/** Insert, or renew its up_to. */
+void store_put_removal(struct store_write *w, const struct removal_row *r);
+/** No such row is fine. */
+void store_delete_removal(struct store_write *w, uint64_t endpoint);
 /** Make dead or expired deliveries pending again with a fresh budget, in
  *  their lane's order, due now and as old as now (an expired one would expire
  *  again at once); the result's `changed` counts them.  `limit` of the filter
@@ -359,6 +372,13 @@ struct pending_row {
  *  non-zero, which is returned. */
 MUST_CHECK int store_each_pending(struct store *s,
 				  int (*fn)(const struct pending_row *row,
+					    void *arg),
+				  void *arg);
+
+/** Walk all endpoints that were taken out; start-up.  Stops on non-zero, which
+ *  is returned. */
+MUST_CHECK int store_each_removal(struct store *s,
+				  int (*fn)(const struct removal_row *row,
 					    void *arg),
 				  void *arg);
 

@@ -430,6 +430,23 @@ static void add_by_id(struct store_write *w, enum op_kind kind, uint64_t id)
 		add_id(op, id);
 }
 
+void store_put_removal(struct store_write *w, const struct removal_row *r)
+{
+	struct op *op = op_add(w, OP_PUT_REMOVAL, 4);
+
+	if (!op)
+		return;
+	add_id(op, r->endpoint);
+	add_int(op, r->app);
+	add_text(w, op, r->name);
+	add_id(op, r->up_to);
+}
+
+void store_delete_removal(struct store_write *w, uint64_t endpoint)
+{
+	add_by_id(w, OP_DELETE_REMOVAL, endpoint);
+}
+
 void store_erase_events(struct store_write *w, uint64_t task)
 {
 	add_by_id(w, OP_ERASE_EVENTS, task);

@@ -1,4 +1,4 @@
-/** wire/callback.c -- how an event looks on the wire: writing. */
+/** wire/callback.c -- how an event looks on the wire: requests, answers. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/callback.h"
 
@@ -10,6 +10,8 @@
 
 #include <jansson.h>
 
+#include "base/attr.h"
+#include "wire/callback_inside.h"
 #include "wire/field.h"
 #include "wire/kinds.h"
 #include "wire/quote.h"
@@ -17,6 +19,8 @@
 static const char *const dialect_names[DIALECT_N] = {
 	[DIALECT_GME] = "gme",
 	[DIALECT_LIVE] = "live",
+	[DIALECT_TRTC] = "trtc",
+	[DIALECT_STANDARD] = "standard",
 };
 
 const char *dialect_name(enum dialect d)
@@ -38,6 +42,8 @@ bool dialect_parse(const char *name, enum dialect *d)
 
 bool callback_has(enum dialect d, enum event_kind kind)
 {
+	if (d == DIALECT_STANDARD)
+		return kind < EVENT_KIND_N;
 	return kinds_type_of(d, kind) != 0;
 }
 
@@ -53,97 +59,6 @@ void callback_request_fini(struct callback_request *r)
 	buf_fini(&r->url);
 	buf_fini(&r->body);
 	buf_fini(&r->fields);
-}
-
-/* ---- bodies: exactly the keys of the vendors' samples, in their order ---- */
-
-static void write_gme(const struct event *e, int64_t now_ms, struct buf *body)
-{
-	buf_printf(body, "{\"BizID\":%" PRIu32 ",\"RoomID\":", e->app);
-	quote_json(body, e->room);
-	buf_puts(body, ",\"UserID\":");
-	quote_json(body, e->user);
-	buf_printf(body,
-		   ",\"TaskID\":%" PRIu64 ",\"RecordMode\":%d"
-		   ",\"Timestamp\":%" PRId64 ",\"EventType\":%d"
-		   ",\"Detail\":{\"SeqNo\":%" PRIu32 ",\"FileName\":",
-		   e->task, e->mode == MODE_MIXED, now_ms / 1000,
-		   kinds_type_of(DIALECT_GME, e->kind), e->seq);
-	quote_json(body, e->file_name);
-	buf_puts(body, "}}");
-}
-
-static void write_file_message(const struct event_file *f, struct buf *body)
-{
-	buf_puts(body, "{\"FileName\":");
-	quote_json(body, f->name);
-	buf_puts(body, ",\"UserId\":");
-	quote_json(body, f->user);
-	buf_printf(body,
-		   ",\"TrackType\":\"audio\",\"MediaId\":\"%s\""
-		   ",\"StartTimeStamp\":%" PRId64 ",\"EndTimeStamp\":%" PRId64
-		   "}",
-		   f->user[0] ? "main" : "mix", f->start_ms, f->end_ms);
-}
-
-static void write_files(const struct event *e, struct buf *body)
-{
-	buf_puts(body, ",\"FileList\":[");
-	for (size_t i = 0; i < e->n_files; i++) {
-		if (i)
-			buf_putc(body, ',');
-		quote_json(body, e->files[i].name);
-	}
-	buf_puts(body, "],\"FileMessage\":[");
-	for (size_t i = 0; i < e->n_files; i++) {
-		if (i)
-			buf_putc(body, ',');
-		write_file_message(&e->files[i], body);
-	}
-	buf_putc(body, ']');
-}
-
-static void write_payload(const struct event *e, struct buf *body)
-{
-	if (e->kind == EVENT_TASK_STOPPED) {
-		buf_printf(body, "{\"LeaveCode\":%d}", e->leave_code);
-		return;
-	}
-	buf_printf(body, "{\"Status\":%d", e->status);
-	if (e->kind == EVENT_FILES_READY)
-		write_files(e, body);
-	buf_putc(body, '}');
-}
-
-static void write_live(const struct event *e, int64_t now_ms, struct buf *body)
-{
-	buf_printf(body,
-		   "{\"CallbackCommand\":\"" CALLBACK_LIVE_COMMAND "\""
-		   ",\"EventGroupId\":%d,\"EventType\":%d"
-		   ",\"CallbackTs\":%" PRId64 ",\"EventInfo\":{\"RoomId\":",
-		   KINDS_LIVE_GROUP, kinds_type_of(DIALECT_LIVE, e->kind),
-		   now_ms);
-	quote_json(body, e->room);
-	buf_printf(body,
-		   ",\"EventTs\":%" PRId64 ",\"EventMsTs\":%" PRId64
-		   ",\"UserId\":",
-		   e->unix_ms / 1000, e->unix_ms);
-	quote_json(body, e->user);
-	buf_printf(body, ",\"TaskId\":\"%" PRIu64 "\",\"Payload\":", e->task);
-	write_payload(e, body);
-	buf_puts(body, "}}");
-}
-
-int callback_write_body(enum dialect d, const struct event *e, int64_t now_ms,
-			struct buf *body)
-{
-	if (!callback_has(d, e->kind))
-		return ENOTSUP;
-	if (d == DIALECT_GME)
-		write_gme(e, now_ms, body);
-	else
-		write_live(e, now_ms, body);
-	return buf_err(body);
 }
 
 /* ---- requests ---- */
@@ -200,6 +115,68 @@ static int render_gme(const struct callback_style *style,
 	return 0;
 }
 
+static int render_trtc(const struct callback_style *style,
+		       const struct event *e, struct callback_request *out)
+{
+	char sign[SIGNATURE_TEXT_MAX];
+	int err;
+
+	buf_puts(&out->url, style->url);
+	buf_printf(&out->fields, "SdkAppId: %" PRIu32 "\n", e->app);
+	if (!style->key[0])
+		return 0;
+	err = callback_sign_trtc(style->key, out->body.data, out->body.len,
+				 sign);
+	if (!err)
+		buf_printf(&out->fields, "Sign: %s\n", sign);
+	return err;
+}
+
+static int render_standard(const struct callback_style *style,
+			   const struct event *e, int64_t now_ms,
+			   struct callback_request *out)
+{
+	const char *const keys[] = {style->key, style->previous_key};
+	char signature[CALLBACK_STANDARD_SIGNATURE_MAX];
+	char id[32];
+
+	snprintf(id, sizeof(id), "evt_%" PRIu64, e->id);
+	buf_puts(&out->url, style->url);
+	buf_printf(&out->fields,
+		   "webhook-id: %s\nwebhook-timestamp: %" PRId64
+		   "\nwebhook-signature:",
+		   id, now_ms / 1000);
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		int err;
+
+		if (i && (!keys[i] || !keys[i][0]))
+			continue;
+		err = callback_sign_standard(keys[i], id, now_ms / 1000,
+					     out->body.data, out->body.len,
+					     signature);
+		if (err)
+			return err;
+		buf_printf(&out->fields, " %s", signature);
+	}
+	buf_putc(&out->fields, '\n');
+	return 0;
+}
+
+static int render(const struct callback_style *style, const struct event *e,
+		  int64_t now_ms, struct callback_request *out)
+{
+	switch (style->dialect) {
+	case DIALECT_GME:
+		return render_gme(style, out);
+	case DIALECT_LIVE:
+		return render_live(style, e, now_ms, out);
+	case DIALECT_TRTC:
+		return render_trtc(style, e, out);
+	default:
+		return render_standard(style, e, now_ms, out);
+	}
+}
+
 int callback_render(const struct callback_style *style, const struct event *e,
 		    int64_t now_ms, struct callback_request *out)
 {
@@ -208,14 +185,12 @@ int callback_render(const struct callback_style *style, const struct event *e,
 	buf_clear(&out->url);
 	buf_clear(&out->body);
 	buf_clear(&out->fields);
-	err = callback_write_body(style->dialect, e, now_ms, &out->body);
+	err = callback_body(style->dialect, e, now_ms, style->extended,
+			    &out->body);
 	if (err)
 		return err;
 	buf_puts(&out->fields, "Content-Type: application/json\n");
-	if (style->dialect == DIALECT_GME)
-		err = render_gme(style, out);
-	else
-		err = render_live(style, e, now_ms, out);
+	err = render(style, e, now_ms, out);
 	if (!err)
 		err = buf_err(&out->url);
 	return err ? err : buf_err(&out->fields);

@@ -10,6 +10,12 @@
  *   live  POST to URL?SdkAppid=..&CallbackCommand=..&contenttype=json
  *         &ClientIP=..&OptPlatform=..[&Sign=..&RequestTime=..]; body with
  *         CallbackCommand, EventGroupId 3, EventType, CallbackTs, EventInfo.
+ *   trtc  POST, headers `SdkAppId` and, with a key, `Sign` =
+ *         base64(HMAC-SHA256(key, body)); body as live's without
+ *         CallbackCommand.
+ *   standard  POST, headers `webhook-id`, `webhook-timestamp`,
+ *         `webhook-signature` (Standard Webhooks 1.0); body with type,
+ *         timestamp and data, which tells all that is known.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef WIRE_CALLBACK_H
@@ -24,12 +30,18 @@
 #include "base/err.h"
 #include "wire/event.h"
 
-enum dialect { DIALECT_GME, DIALECT_LIVE, DIALECT_N };
+enum dialect {
+	DIALECT_GME,
+	DIALECT_LIVE,
+	DIALECT_TRTC,
+	DIALECT_STANDARD,
+	DIALECT_N
+};
 enum signature_encoding { SIGNATURE_BASE64, SIGNATURE_HEX };
 
 #define CALLBACK_LIVE_COMMAND "Follow.CallbackAfterCloudRecordingChanged"
 
-/** "gme", "live". */
+/** "gme", "live", "trtc", "standard". */
 const char *dialect_name(enum dialect d);
 /** Name -> dialect; false when unknown. */
 bool dialect_parse(const char *name, enum dialect *d);
@@ -41,8 +53,12 @@ bool callback_has(enum dialect d, enum event_kind kind);
 struct callback_style {
 	enum dialect dialect;
 	enum signature_encoding encoding; /* gme */
-	const char *key; /* gme: SecretKey; live: token or "" */
-	const char *url; /* the endpoint's */
+	const char *key; /* gme: SecretKey; live: token or ""; trtc: key or
+			    ""; standard: see callback_key_check */
+	const char *previous_key; /* standard: signs too, "" or NULL: none */
+	const char *url;	  /* the endpoint's */
+	bool extended; /* gme, live, trtc: "Extended" with standard's data
+			  behind the body's own members */
 };
 
 enum {
@@ -79,12 +95,35 @@ MUST_CHECK int callback_render(const struct callback_style *style,
 			       const struct event *e, int64_t now_ms,
 			       struct callback_request *out);
 
-/** Just the body, appended (for `sign`, tests and documents).
+/** Just the body, appended, not extended (for `sign`, tests and documents).
  *  Returns 0, ENOTSUP, ENOMEM or EMSGSIZE. */
 MUST_CHECK int callback_write_body(enum dialect d, const struct event *e,
 				   int64_t now_ms, struct buf *body);
 
-enum { SIGNATURE_TEXT_MAX = 65 };
+/** standard's "data": all that is known of an event as one JSON object,
+ *  appended.  What is not known is left out.  Check buf_err. */
+void callback_write_data(const struct event *e, struct buf *out);
+
+/** standard's name of a kind: "segment.started"; "" for EVENT_KIND_N. */
+const char *callback_type_name(enum event_kind kind);
+
+enum { SIGNATURE_TEXT_MAX = 65, CALLBACK_STANDARD_SIGNATURE_MAX = 96 };
+
+/**
+ * Can this key be used in this dialect?
+ *
+ * standard wants "whsec_" and the base64 of 24 to 64 bytes (HMAC-SHA256, v1);
+ * or of Ed25519 (v1a) "whsk_" and the base64 of a seed (32 bytes) or of seed
+ * and public key (64), or "whpk_" and that of a public key (32), which
+ * verifies only.  The others take any text.
+ * Source: Standard Webhooks 1.0, "Signature scheme".
+ * Returns 0, or EINVAL with `err` (field "key") saying what to do.
+ */
+MUST_CHECK int callback_key_check(enum dialect d, const char *key,
+				  struct err *err);
+
+/** Can this key of `standard` sign (it is no whpk_)? */
+bool callback_key_signs(const char *key);
 
 /** gme: signature of `body` as text.  Returns 0 or ENOMEM. */
 MUST_CHECK int callback_sign_gme(const char *key, const void *body, size_t len,
@@ -94,12 +133,48 @@ MUST_CHECK int callback_sign_gme(const char *key, const void *body, size_t len,
 MUST_CHECK int callback_sign_live(const char *token, int64_t request_time_s,
 				  char out[SIGNATURE_TEXT_MAX]);
 
+/** trtc: Sign = base64(HMAC-SHA256(key, body)).  Returns 0 or ENOMEM. */
+MUST_CHECK int callback_sign_trtc(const char *key, const void *body, size_t len,
+				  char out[SIGNATURE_TEXT_MAX]);
+/**
+ * standard: "v1,<base64>" or "v1a,<base64>" of "id.timestamp.body".
+ * Returns 0, EINVAL (no key of callback_key_check that signs) or ENOMEM.
+ */
+MUST_CHECK int callback_sign_standard(
+	const char *key, const char *id, int64_t timestamp_s, const void *body,
+	size_t len, char out[CALLBACK_STANDARD_SIGNATURE_MAX]);
+
 /**
  * gme: is `signature` (base64, or hex of any case) the one of these bytes?
  * Constant time in the comparison.  Never with an empty key.
  */
 bool callback_verify_gme(const char *key, const void *body, size_t len,
 			 const char *signature);
+
+/** trtc: is `sign` the one of these bytes?  Otherwise as
+ *  callback_verify_gme. */
+bool callback_verify_trtc(const char *key, const void *body, size_t len,
+			  const char *sign);
+
+/** How far webhook-timestamp may be from the receiver's clock [s]. */
+enum { CALLBACK_STANDARD_AGE_MAX_S = 300 };
+
+/**
+ * standard: is one of the signatures the one of this key, and the timestamp
+ * within 5 minutes of now?
+ *
+ * id, timestamp, signatures   the headers as received, NULL when absent;
+ *                             signatures are apart by spaces
+ *
+ * Returns 0, EBADMSG (absent or not of their form), EACCES (none is this
+ * key's; a wrong key never verifies), ETIME (right, but too old or too new),
+ * ENOMEM.
+ */
+MUST_CHECK int callback_verify_standard(const char *key, const char *id,
+					const char *timestamp,
+					const char *signatures,
+					const void *body, size_t len,
+					int64_t now_ms);
 
 /** How far RequestTime may be from the receiver's clock [s]. */
 enum { CALLBACK_LIVE_AGE_MAX_S = 60 };
@@ -115,40 +190,55 @@ enum { CALLBACK_LIVE_AGE_MAX_S = 60 };
 MUST_CHECK int callback_verify_live(const char *token, const char *sign,
 				    const char *request_time, int64_t now_ms);
 
+/** What a dialect is told by: headers and a query, NULL when absent. */
+struct callback_marks {
+	const char *signature;	/* header Signature */
+	const char *sign;	/* header Sign */
+	const char *sdk_app_id; /* header SdkAppId */
+	const char *webhook_id; /* header webhook-id */
+	const char *command;	/* query CallbackCommand */
+};
+
 /**
  * Tell the dialect of a request by what its sender must send: a
- * `CallbackCommand` query: live; else a `Signature` header: gme (which is
- * also the name of an unrelated header, RFC 9421, so it comes second).
- * Absent ones are NULL.  Returns false when it is neither.
+ * `CallbackCommand` query: live; else a `webhook-id`: standard; else
+ * `SdkAppId` or `Sign`: trtc; else a `Signature` header: gme (which is also
+ * the name of an unrelated header, RFC 9421, so it comes last).
+ * Empty ones do not count.  Returns false when it is none of them.
  *
  * The sender chooses: whoever lets a dialect be recognised must refuse the
  * one that it has no key for.
  */
-bool callback_recognise(const char *signature_header,
-			const char *callback_command, enum dialect *d);
+bool callback_recognise(const struct callback_marks *m, enum dialect *d);
 
 /** A callback as read by a receiver. */
 struct callback {
 	enum dialect dialect;
 	struct event event; /* as far as the dialect tells; event.task is 0
 			       when the id is not a number.  gme does not tell
-			       unix_ms; live tells its app in the URL only */
+			       unix_ms; live and trtc tell their app in URL
+			       and header only */
 	char task[128];	    /* the task's id as text */
-	int type;	    /* EventType as sent */
-	int64_t sent_ms;    /* Timestamp or CallbackTs */
+	int type;	    /* EventType as sent; standard: 0 */
+	bool has_seq;	    /* event.seq was told; live and trtc do not */
+	int64_t sent_ms;    /* Timestamp or CallbackTs; standard: 0, the
+			       header tells */
 	char key[65];	    /* hex sha256 of what makes it the same event again
 			       (signed fields without the time of sending);
-			       live: within one app */
+			       live and trtc: within one app */
 };
 
 /**
  * Read a body.  Unknown extra keys are fine; missing or wrongly typed ones
  * are named in `err`.  Free with event_fini(&out->event).
  *
- * live: other senders use the types 304, 306 to 309, 311 and 312 too; they
- * are read with event.kind EVENT_KIND_N, and their Payload is not looked at.
- * EventTs, RoomId and the times of files may be numbers or strings: the
+ * live, trtc: other senders use the types 304, 306, 309, 311 and 312 too;
+ * they are read with event.kind EVENT_KIND_N, and their Payload is not looked
+ * at.  EventTs, RoomId and the times of files may be numbers or strings: the
  * vendor's own samples differ.  Of 305 either Status or LeaveCode is taken.
+ * 307 is read as a segment that has started: its user is the Payload's, "0"
+ * for the mix; 308 as one whose upload fails.
+ * standard: a type that we have no word for is read with EVENT_KIND_N.
  *
  * Returns 0, EBADMSG, ENOMEM; on failure *out owns nothing.
  */

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "wire/callback_inside.h"
 #include "wire/field.h"
 #include "wire/kinds.h"
 #include "wire/quote.h"
@@ -19,20 +20,27 @@
 static const int64_t unix_s_max = 253402300799; /* end of the year 9999 */
 static const int64_t unix_ms_max = 253402300799999;
 
-bool callback_recognise(const char *signature_header,
-			const char *callback_command, enum dialect *d)
+static bool is_there(const char *mark)
 {
-	if (callback_command && *callback_command)
+	return mark && *mark;
+}
+
+bool callback_recognise(const struct callback_marks *m, enum dialect *d)
+{
+	if (is_there(m->command))
 		*d = DIALECT_LIVE;
-	else if (signature_header && *signature_header)
+	else if (is_there(m->webhook_id))
+		*d = DIALECT_STANDARD;
+	else if (is_there(m->sdk_app_id) || is_there(m->sign))
+		*d = DIALECT_TRTC;
+	else if (is_there(m->signature))
 		*d = DIALECT_GME;
 	else
 		return false;
 	return true;
 }
 
-/** Hash what makes a callback the same again; `facts` is JSON. */
-static int finish_key(const struct buf *facts, struct callback *c)
+int callback_finish_key(const struct buf *facts, struct callback *c)
 {
 	int err = buf_err(facts);
 
@@ -60,7 +68,7 @@ static int make_gme_key(struct callback *c)
 	buf_printf(&facts, ",%d,%d,%" PRIu32 ",", e->mode, c->type, e->seq);
 	quote_json(&facts, e->file_name);
 	buf_putc(&facts, ']');
-	err = finish_key(&facts, c);
+	err = callback_finish_key(&facts, c);
 	buf_fini(&facts);
 	return err;
 }
@@ -114,12 +122,13 @@ static int parse_gme(const json_t *root, struct callback *c, struct err *err)
 	e->mode = mode ? MODE_MIXED : MODE_SINGLE;
 	e->kind = kinds_of_type(DIALECT_GME, type);
 	c->type = (int)type;
+	c->has_seq = true;
 	c->sent_ms = sent_s * 1000;
 	snprintf(c->task, sizeof(c->task), "%" PRId64, task);
 	return sorry(make_gme_key(c), err);
 }
 
-/* ---- live ---- */
+/* ---- live and trtc ---- */
 
 static int append_json(const char *data, size_t len, void *arg)
 {
@@ -134,7 +143,7 @@ static int make_live_key(const json_t *payload, struct callback *c)
 	int err = 0;
 
 	buf_init(&facts, CALLBACK_BODY_MAX);
-	buf_printf(&facts, "[\"live\",%d,", c->type);
+	buf_printf(&facts, "[\"%s\",%d,", dialect_name(c->dialect), c->type);
 	quote_json(&facts, e->room);
 	buf_putc(&facts, ',');
 	quote_json(&facts, c->task);
@@ -147,7 +156,7 @@ static int make_live_key(const json_t *payload, struct callback *c)
 		err = ENOMEM;
 	buf_putc(&facts, ']');
 	if (!err)
-		err = finish_key(&facts, c);
+		err = callback_finish_key(&facts, c);
 	buf_fini(&facts);
 	return err;
 }
@@ -231,6 +240,52 @@ static int parse_live_files(const json_t *payload, struct event *e,
 	return bad;
 }
 
+/** 307.  Source: tencent.md section 2.3. */
+static int parse_slice(const json_t *payload, struct event *e, struct err *err)
+{
+	char track[32];
+	int bad;
+
+	bad = field_text_filled(payload, "EventInfo.Payload.FileName",
+				e->file_name, sizeof(e->file_name), err);
+	if (!bad)
+		bad = field_text(payload, "EventInfo.Payload.UserId", e->user,
+				 sizeof(e->user), err);
+	if (!bad)
+		bad = field_text(payload, "EventInfo.Payload.TrackType", track,
+				 sizeof(track), err);
+	if (!bad)
+		bad = field_i64_loose(payload,
+				      "EventInfo.Payload.BeginTimeStamp", 0,
+				      unix_ms_max, &e->start_ms, err);
+	if (bad)
+		return bad;
+	e->mode = e->user[0] ? MODE_SINGLE : MODE_MIXED;
+	if (!e->user[0])
+		str_copy(e->user, sizeof(e->user), "0");
+	return 0;
+}
+
+/** 308: whose file it is, is not told. */
+static int parse_upload_error(const json_t *payload, struct event *e,
+			      struct err *err)
+{
+	char code[256], message[1024];
+	int bad;
+
+	bad = field_text_loose(payload, "EventInfo.Payload.Code", code,
+			       sizeof(code), err);
+	if (!bad)
+		bad = field_text(payload, "EventInfo.Payload.Message", message,
+				 sizeof(message), err);
+	if (bad)
+		return bad;
+	e->user[0] = 0;
+	quote_line(e->reason, sizeof(e->reason), code);
+	quote_line(e->reason_text, sizeof(e->reason_text), message);
+	return 0;
+}
+
 static int parse_payload(const json_t *payload, struct event *e,
 			 struct err *err)
 {
@@ -241,6 +296,10 @@ static int parse_payload(const json_t *payload, struct event *e,
 
 	if (e->kind == EVENT_KIND_N)
 		return 0;
+	if (e->kind == EVENT_STARTED)
+		return parse_slice(payload, e, err);
+	if (e->kind == EVENT_UPLOAD_FAILING)
+		return parse_upload_error(payload, e, err);
 	/* The vendor's newest page says LeaveCode in 305 too. */
 	if (is_left || (e->kind == EVENT_UPLOAD_STOPPED &&
 			!json_object_get(payload, "Status") &&
@@ -293,18 +352,26 @@ static int parse_live_info(const json_t *root, struct callback *c,
 	return sorry(make_live_key(payload, c), err);
 }
 
-static int parse_live(const json_t *root, struct callback *c, struct err *err)
+static int check_command(const json_t *root, struct err *err)
 {
 	char command[128];
-	int64_t group, type;
-	int bad;
+	int bad = field_text(root, "CallbackCommand", command, sizeof(command),
+			     err);
 
-	bad = field_text(root, "CallbackCommand", command, sizeof(command),
-			 err);
 	if (!bad && strcmp(command, CALLBACK_LIVE_COMMAND))
 		bad = err_set(err, EBADMSG, "CallbackCommand",
 			      "CallbackCommand must be "
 			      "\"" CALLBACK_LIVE_COMMAND "\"");
+	return bad;
+}
+
+static int parse_cloud(const json_t *root, struct callback *c, struct err *err)
+{
+	int64_t group, type;
+	int bad = 0;
+
+	if (c->dialect == DIALECT_LIVE)
+		bad = check_command(root, err);
 	if (!bad)
 		bad = field_i64(root, "EventGroupId", KINDS_LIVE_GROUP,
 				KINDS_LIVE_GROUP, &group, err);
@@ -317,8 +384,20 @@ static int parse_live(const json_t *root, struct callback *c, struct err *err)
 	if (bad)
 		return bad;
 	c->type = (int)type;
-	c->event.kind = kinds_of_type(DIALECT_LIVE, type);
+	c->event.kind = kinds_of_type(c->dialect, type);
 	return parse_live_info(root, c, err);
+}
+
+static int parse(const json_t *root, struct callback *c, struct err *err)
+{
+	switch (c->dialect) {
+	case DIALECT_GME:
+		return parse_gme(root, c, err);
+	case DIALECT_STANDARD:
+		return callback_parse_standard(root, c, err);
+	default:
+		return parse_cloud(root, c, err);
+	}
 }
 
 int callback_parse(enum dialect d, const void *body, size_t len,
@@ -331,10 +410,7 @@ int callback_parse(enum dialect d, const void *body, size_t len,
 	root = field_parse_root(body, len, err);
 	if (!root)
 		return err->code;
-	if (d == DIALECT_GME)
-		bad = parse_gme(root, out, err);
-	else
-		bad = parse_live(root, out, err);
+	bad = parse(root, out, err);
 	json_decref(root);
 	if (bad)
 		event_fini(&out->event);

@@ -50,6 +50,17 @@ int callback_sign_live(const char *token, int64_t request_time_s,
 	return err;
 }
 
+int callback_sign_trtc(const char *key, const void *body, size_t len,
+		       char out[SIGNATURE_TEXT_MAX])
+{
+	uint8_t mac[SIG_SHA256_LEN];
+	int err = sig_hmac_sha256(key, strlen(key), body, len, mac);
+
+	if (!err)
+		sig_base64(mac, sizeof(mac), out);
+	return err;
+}
+
 bool callback_verify_gme(const char *key, const void *body, size_t len,
 			 const char *signature)
 {
@@ -65,6 +76,20 @@ bool callback_verify_gme(const char *key, const void *body, size_t len,
 	     n != sizeof(got)))
 		return false;
 	if (sig_hmac_sha1(key, strlen(key), body, len, want))
+		return false;
+	return sig_is_equal(want, got, sizeof(want));
+}
+
+bool callback_verify_trtc(const char *key, const void *body, size_t len,
+			  const char *sign)
+{
+	uint8_t want[SIG_SHA256_LEN];
+	uint8_t got[SIG_SHA256_LEN];
+	size_t n;
+
+	if (!key[0] || sig_base64_parse(sign, got, sizeof(got), &n) ||
+	    n != sizeof(got) ||
+	    sig_hmac_sha256(key, strlen(key), body, len, want))
 		return false;
 	return sig_is_equal(want, got, sizeof(want));
 }

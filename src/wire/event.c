@@ -30,10 +30,12 @@ static const char *const kind_names[EVENT_KIND_N] = {
 	[EVENT_UPLOAD_STARTED] = "upload_started",
 	[EVENT_UPLOAD_STOPPED] = "upload_stopped",
 	[EVENT_FILES_READY] = "files_ready",
+	[EVENT_UPLOAD_FAILING] = "upload_failing",
 	[EVENT_TASK_FAILED] = "task_failed",
 	[EVENT_INPUT_LOST] = "input_lost",
 	[EVENT_NO_AUDIO] = "no_audio",
 	[EVENT_DISK_LOW] = "disk_low",
+	[EVENT_TEST] = "test",
 };
 
 static const char *const mode_names[] = {
@@ -71,6 +73,7 @@ static const struct member {
 	MEMBER(duration_ms, SHAPE_I64),
 	MEMBER(size, SHAPE_I64),
 	MEMBER(sha256, SHAPE_TEXT),
+	MEMBER(location, SHAPE_TEXT),
 	MEMBER(status, SHAPE_INT),
 	MEMBER(leave_code, SHAPE_INT),
 	MEMBER(reason, SHAPE_TEXT),
@@ -104,7 +107,7 @@ bool event_kind_parse(const char *name, enum event_kind *kind)
 bool event_is_of_segment(enum event_kind kind)
 {
 	return kind == EVENT_STARTED || kind == EVENT_COMPLETED ||
-	       kind == EVENT_UPLOADED;
+	       kind == EVENT_UPLOADED || kind == EVENT_UPLOAD_FAILING;
 }
 
 const char *record_mode_name(enum record_mode mode)

@@ -19,16 +19,17 @@
 #include "base/err.h"
 
 enum {
-	ID_MAX = 128,	      /* bytes of a room or user id */
-	FILE_NAME_MAX = 640,  /* bytes of a file name below the storage root */
-	REASON_MAX = 160,     /* bytes of a sentence about a failure */
-	EVENT_FILES_MAX = 100 /* files in one EVENT_FILES_READY */
+	ID_MAX = 128,	       /* bytes of a room or user id */
+	FILE_NAME_MAX = 640,   /* bytes of a file name below the storage root */
+	REASON_MAX = 160,      /* bytes of a sentence about a failure */
+	EVENT_FILES_MAX = 100, /* files in one EVENT_FILES_READY */
+	EVENT_LOCATION_MAX = 2048 /* bytes of a URL, with its NUL */
 };
 
 /** Names in configuration, API and JSON: event_kind_name(). */
 enum event_kind {
 	/* of a segment: gme 1, 2, 3 */
-	EVENT_STARTED,	 /* "started": its file is open */
+	EVENT_STARTED,	 /* "started": its file is open; trtc and live 307 */
 	EVENT_COMPLETED, /* "completed": closed, or lost (see reason) */
 	EVENT_UPLOADED,	 /* "uploaded": storage has confirmed it */
 	/* of a task: trtc and live 301, 302, 303, 305, 310 */
@@ -37,12 +38,14 @@ enum event_kind {
 	EVENT_UPLOAD_STARTED, /* "upload_started" 303; status */
 	EVENT_UPLOAD_STOPPED, /* "upload_stopped" 305; status 0, 1, 2 */
 	EVENT_FILES_READY,    /* "files_ready" 310; status, files */
-	/* ours; no seed dialect has a word for them (extended and standard do) */
+	EVENT_UPLOAD_FAILING, /* "upload_failing" 308: reason; of a segment */
+	/* ours; only the dialect standard has a word for them */
 	EVENT_TASK_FAILED, /* "task_failed": reason */
 	/* warnings of a running task; reason_text says what is the matter */
 	EVENT_INPUT_LOST, /* "input_lost": nothing comes from `user` any more */
 	EVENT_NO_AUDIO,	  /* "no_audio": nothing was ever heard of `user` */
 	EVENT_DISK_LOW,	  /* "disk_low": the disk of data_dir gets full */
+	EVENT_TEST,	  /* "test": an operator asked for it; no task */
 	EVENT_KIND_N
 };
 
@@ -81,10 +84,12 @@ struct event {
 	/* segments */
 	uint32_t seq; /* SeqNo */
 	char file_name[FILE_NAME_MAX];
-	int64_t start_ms;    /* wall time of its first frame */
-	int64_t duration_ms; /* completed, uploaded */
-	int64_t size;	     /* [bytes] completed, uploaded */
-	char sha256[65];     /* hex, "" when not known */
+	int64_t start_ms;		   /* wall time of its first frame */
+	int64_t duration_ms;		   /* completed, uploaded */
+	int64_t size;			   /* [bytes] completed, uploaded */
+	char sha256[65];		   /* hex, "" when not known */
+	char location[EVENT_LOCATION_MAX]; /* uploaded: URL of the file, ""
+					      when not known */
 	/* tasks */
 	int status;
 	int leave_code;

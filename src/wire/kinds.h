@@ -12,7 +12,8 @@ enum {
 	KINDS_LIVE_LAST = 312
 };
 
-/** EventType of a kind in a dialect, 0 when it has none. */
+/** EventType of a kind in a dialect, 0 when it has none (in standard, which
+ *  has names instead, always). */
 int kinds_type_of(enum dialect d, enum event_kind kind);
 
 /** Kind of an EventType, EVENT_KIND_N when it is none of ours. */

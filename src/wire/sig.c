@@ -77,6 +77,53 @@ int sig_hmac_sha256(const void *key, size_t key_len, const void *data,
 	return hmac(&m, data, len, out, SIG_SHA256_LEN);
 }
 
+int sig_ed25519(const uint8_t seed[SIG_ED25519_KEY_LEN], const void *data,
+		size_t len, uint8_t out[SIG_ED25519_LEN])
+{
+	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL,
+						     seed, SIG_ED25519_KEY_LEN);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	size_t n = SIG_ED25519_LEN;
+	bool ok = key && ctx &&
+		  EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) == 1 &&
+		  EVP_DigestSign(ctx, out, &n, data, len) == 1 &&
+		  n == SIG_ED25519_LEN;
+
+	EVP_MD_CTX_free(ctx);
+	EVP_PKEY_free(key);
+	return ok ? 0 : ENOMEM;
+}
+
+int sig_ed25519_public(const uint8_t seed[SIG_ED25519_KEY_LEN],
+		       uint8_t out[SIG_ED25519_KEY_LEN])
+{
+	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL,
+						     seed, SIG_ED25519_KEY_LEN);
+	size_t n = SIG_ED25519_KEY_LEN;
+	bool ok = key && EVP_PKEY_get_raw_public_key(key, out, &n) == 1 &&
+		  n == SIG_ED25519_KEY_LEN;
+
+	EVP_PKEY_free(key);
+	return ok ? 0 : ENOMEM;
+}
+
+bool sig_ed25519_verify(const uint8_t public_key[SIG_ED25519_KEY_LEN],
+			const void *data, size_t len,
+			const uint8_t signature[SIG_ED25519_LEN])
+{
+	EVP_PKEY *key = EVP_PKEY_new_raw_public_key(
+		EVP_PKEY_ED25519, NULL, public_key, SIG_ED25519_KEY_LEN);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool ok = key && ctx &&
+		  EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) == 1 &&
+		  EVP_DigestVerify(ctx, signature, SIG_ED25519_LEN, data,
+				   len) == 1;
+
+	EVP_MD_CTX_free(ctx);
+	EVP_PKEY_free(key);
+	return ok;
+}
+
 void sig_hex(const void *data, size_t len, char *out)
 {
 	const uint8_t *p = data;

@@ -15,7 +15,12 @@
 
 #include "base/attr.h"
 
-enum { SIG_SHA1_LEN = 20, SIG_SHA256_LEN = 32 };
+enum {
+	SIG_SHA1_LEN = 20,
+	SIG_SHA256_LEN = 32,
+	SIG_ED25519_KEY_LEN = 32, /* a seed, or a public key */
+	SIG_ED25519_LEN = 64
+};
 
 /** Room for `len` bytes as text, with the NUL. */
 #define SIG_HEX_CAP(len)    ((len)*2 + 1)
@@ -38,6 +43,21 @@ MUST_CHECK int sig_hmac_sha1(const void *key, size_t key_len, const void *data,
 MUST_CHECK int sig_hmac_sha256(const void *key, size_t key_len,
 			       const void *data, size_t len,
 			       uint8_t out[SIG_SHA256_LEN]);
+
+/** Sign with the key that `seed` is the private part of (RFC 8032). */
+MUST_CHECK int sig_ed25519(const uint8_t seed[SIG_ED25519_KEY_LEN],
+			   const void *data, size_t len,
+			   uint8_t out[SIG_ED25519_LEN]);
+
+/** The public key that belongs to a seed. */
+MUST_CHECK int sig_ed25519_public(const uint8_t seed[SIG_ED25519_KEY_LEN],
+				  uint8_t out[SIG_ED25519_KEY_LEN]);
+
+/** Is this the signature of these bytes by the owner of the public key?
+ *  false also when OpenSSL has no memory. */
+bool sig_ed25519_verify(const uint8_t public_key[SIG_ED25519_KEY_LEN],
+			const void *data, size_t len,
+			const uint8_t signature[SIG_ED25519_LEN]);
 
 /** Write lower-case hex digits and a NUL: SIG_HEX_CAP(len) bytes. */
 void sig_hex(const void *data, size_t len, char *out);

@@ -32,7 +32,7 @@ static void check_body(const struct callback *c)
 	buf_init(&body, CALLBACK_BODY_MAX);
 	assert(!callback_write_body(c->dialect, &c->event, 1, &body));
 	assert(!callback_parse(c->dialect, body.data, body.len, &again, &err));
-	if (c->dialect == DIALECT_GME)
+	if (c->dialect == DIALECT_GME || c->dialect == DIALECT_STANDARD)
 		assert(!strcmp(again.key, c->key));
 	event_fini(&again.event);
 	buf_fini(&body);
@@ -61,9 +61,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	memcpy(text, data, len < sizeof(text) - 1 ? len : sizeof(text) - 1);
 	assert(!callback_verify_gme("key", data, len, text));
+	assert(!callback_verify_trtc("key", data, len, text));
+	assert(callback_verify_standard(
+		"whsec_dGVzdCBzZWNyZXQgb2YgMjQgYnl0ZXMh", "evt_1", "1669872112",
+		text, data, len, INT64_C(1669872112000)));
 	assert(callback_verify_live("token", text, "1669872112", 1));
 	assert(callback_verify_live("token", text, text, 1));
 	read_as(DIALECT_GME, data, len);
 	read_as(DIALECT_LIVE, data, len);
+	read_as(DIALECT_TRTC, data, len);
+	read_as(DIALECT_STANDARD, data, len);
 	return 0;
 }

@@ -345,6 +345,238 @@ static void what_is_too_old_expires_wherever_it_waits(void **state)
 	rig_fini(&g);
 }
 
+/* ---- taken out, switched off ---- */
+
+static unsigned in_state(struct rig *g, enum delivery_state state)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < g->store.n_rows; i++)
+		n += g->store.rows[i].d.state == state;
+	return n;
+}
+
+static void what_is_pending_for_a_removed_endpoint_expires(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "10s,10s", ORDER_STRICT);
+	declare(&g, 2, "10s,10s", ORDER_TASK);
+	for (unsigned i = 0; i < 12; i++)
+		add(&g, 1, i / 3); /* a head and two behind it, four times */
+	add(&g, 2, 1);
+	finish(&g, VERDICT_OK);
+	finish(&g, VERDICT_FAILED); /* waits for its next attempt */
+	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
+	assert_int_equal(deliver_remove_endpoint(g.d, 1), ENOENT);
+	assert_int_equal(deliver_remove_endpoint(g.d, 99), ENOENT);
+	pass(&g, 5 * S);
+	/* Under way: the second of the first lane, two of others, and that
+	 * of the other endpoint. */
+	assert_int_equal(g.n_open, 4);
+	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 8);
+	assert_int_equal(in_state(&g, DELIVERY_PENDING), 4);
+	assert_string_equal(fake_row(&g.store, 12)->last_error,
+			    "the endpoint was removed");
+	assert_int_equal(fake_row(&g.store, 12)->attempts, 0);
+	assert_int_equal(g.ended[DELIVERY_EXPIRED], 0); /* told together */
+	rig_fini(&g);
+}
+
+static void attempts_under_way_end_as_they_end(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_NONE);
+	for (unsigned i = 0; i < 4; i++)
+		add(&g, 1, 1);
+	assert_int_equal(g.n_open, 4);
+	finish_only(&g, VERDICT_FAILED, -1); /* its outcome is not saved yet */
+	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
+	finish(&g, VERDICT_OK);
+	finish(&g, VERDICT_FAILED);
+	finish(&g, VERDICT_GONE);
+	pass(&g, 5 * S);
+	assert_int_equal(fake_row(&g.store, 1)->state, DELIVERY_EXPIRED);
+	assert_int_equal(fake_row(&g.store, 2)->state, DELIVERY_DELIVERED);
+	assert_int_equal(fake_row(&g.store, 3)->state, DELIVERY_EXPIRED);
+	assert_string_equal(fake_row(&g.store, 3)->last_error,
+			    "the endpoint was removed");
+	assert_int_equal(fake_row(&g.store, 3)->attempts_ever, 1);
+	assert_int_equal(fake_row(&g.store, 4)->state, DELIVERY_DEAD);
+	assert_int_equal(pending(&g, 1), 0);
+	assert_int_equal(g.n_seen, 4);
+	assert_int_equal(deliver_next_us(g.d), INT64_MAX);
+	rig_fini(&g);
+}
+
+static void a_removal_goes_on_after_a_restart(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	for (unsigned i = 0; i < 5; i++)
+		add(&g, 1, i);
+	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
+	fake_answer(&g.store, 1); /* its row */
+	rig_restart(&g);
+	assert_int_equal(in_state(&g, DELIVERY_PENDING), 5);
+	assert_int_equal(deliver_load(g.d), 0);
+	pass(&g, 5 * S);
+	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 5);
+	assert_int_equal(g.n_open, 0);
+	/* What is replayed to it has nowhere to go. */
+	deliver_replay(g.d, &(struct store_filter){.id = 1, .state = -1}, NULL,
+		       NULL);
+	fake_answer(&g.store, 2); /* the dead, the expired */
+	assert_int_equal(in_state(&g, DELIVERY_PENDING), 1);
+	fake_answer_all(&g.store);
+	pass(&g, 5 * S);
+	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 5);
+	assert_int_equal(g.n_open, 0);
+	rig_fini(&g);
+}
+
+static void a_name_that_is_used_again_begins_anew(void **state)
+{
+	struct rig g;
+	uint64_t id;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	for (unsigned i = 0; i < 3; i++)
+		add(&g, 1, 1);
+	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	assert_int_equal(g.store.removal.up_to, 0); /* nothing answered yet */
+	id = add(&g, 1, 1);
+	pass(&g, S);
+	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 2);
+	finish(&g, VERDICT_FAILED); /* the one that was under way */
+	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 3);
+	assert_int_equal(g.n_open, 1);
+	assert_int_equal(g.open[0]->delivery, id);
+	finish(&g, VERDICT_OK);
+	pass(&g, 5 * S);
+	assert_int_equal(g.store.removal.up_to, 0); /* all is done: forgotten */
+	/* So what is replayed now is delivered. */
+	deliver_replay(g.d, &(struct store_filter){.id = 1, .state = -1}, NULL,
+		       NULL);
+	fake_answer_all(&g.store);
+	finish(&g, VERDICT_OK);
+	assert_int_equal(fake_row(&g.store, 1)->state, DELIVERY_DELIVERED);
+	/* Ids that were taken in vain may be taken again after a restart. */
+	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
+	fake_answer_all(&g.store);
+	g.store.removal.up_to += 10;
+	rig_restart(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	assert_int_equal(deliver_load(g.d), 0);
+	add(&g, 1, 1);
+	pass(&g, S);
+	assert_int_equal(g.n_open, 1);
+	finish(&g, VERDICT_OK);
+	rig_fini(&g);
+}
+
+static void a_removal_that_cannot_be_saved_is_saved_later(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	add(&g, 1, 1);
+	add(&g, 1, 1);
+	g.store.fail = ENOSPC;
+	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
+	pass(&g, 5 * S);
+	assert_int_equal(g.store.removal.up_to, 0);
+	assert_int_equal(in_state(&g, DELIVERY_PENDING), 2);
+	g.store.fail = 0;
+	pass(&g, 30 * S);
+	assert_int_equal(g.store.removal.up_to, 2);
+	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 1);
+	finish(&g, VERDICT_FAILED);
+	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 2);
+	rig_fini(&g);
+}
+
+static void a_mass_of_a_removed_endpoint_leaves_others_their_turn(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	for (unsigned i = 0; i < 2500; i++)
+		fake_put(&g.store,
+			 &(struct delivery_row){.event = i + 1,
+						.endpoint = 1,
+						.lane = 1,
+						.created_ms = unix_ms()});
+	declare(&g, 1, "tencent", ORDER_TASK);
+	declare(&g, 2, "tencent", ORDER_TASK);
+	assert_int_equal(deliver_load(g.d), 0);
+	fake_answer_all(&g.store); /* its facts */
+	assert_int_equal(g.n_open, 1);
+	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
+	deliver_turn(g.d);
+	deliver_turn(g.d);
+	/* The store answers nothing, and yet: */
+	add(&g, 2, 1);
+	assert_int_equal(g.n_open, 2);
+	pass(&g, 5 * S);
+	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 2499);
+	finish(&g, VERDICT_OK);
+	assert_int_equal(fake_row(&g.store, 1)->state, DELIVERY_DELIVERED);
+	finish(&g, VERDICT_OK);
+	pass(&g, 5 * S);
+	assert_int_equal(pending(&g, 1), 0);
+	rig_fini(&g);
+}
+
+static void switched_off_it_waits_and_burns_no_attempts(void **state)
+{
+	struct deliver_endpoint e = endpoint(1, "10s,10s", ORDER_TASK);
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	assert_int_equal(deliver_set_endpoint(g.d, &e), 0);
+	add(&g, 1, 1);
+	add(&g, 1, 2);
+	e.is_off = true;
+	assert_int_equal(deliver_set_endpoint(g.d, &e), 0);
+	finish(&g, VERDICT_FAILED); /* both were under way */
+	finish(&g, VERDICT_OK);
+	add(&g, 1, 3); /* was on its way already */
+	pass(&g, 3600 * S);
+	assert_int_equal(g.n_seen, 2);
+	assert_int_equal(fake_row(&g.store, 1)->attempts, 1);
+	assert_int_equal(pending(&g, 1), 2);
+	e.is_off = false;
+	assert_int_equal(deliver_set_endpoint(g.d, &e), 0);
+	assert_int_equal(g.n_open, 2);
+	finish(&g, VERDICT_OK);
+	finish(&g, VERDICT_OK);
+	/* Off for too long. */
+	add(&g, 1, 1);
+	finish(&g, VERDICT_FAILED);
+	e.is_off = true;
+	assert_int_equal(deliver_set_endpoint(g.d, &e), 0);
+	pass(&g, 8 * 86400 * S);
+	assert_int_equal(fake_row(&g.store, 4)->state, DELIVERY_EXPIRED);
+	assert_int_equal(g.ended[DELIVERY_EXPIRED], 1);
+	rig_fini(&g);
+}
+
 /* ---- the disk ---- */
 
 static void a_full_store_does_not_make_a_success_happen_twice(void **state)
@@ -681,6 +913,7 @@ static void whole_life(void)
 	g->n_open = 0;
 	g->n_seen = 0;
 	g->store.n_rows = 0;
+	g->store.removal.up_to = 0;
 	if (rig_start(g))
 		return;
 	if (deliver_set_endpoint(g->d, &e))
@@ -694,6 +927,15 @@ static void whole_life(void)
 		if (i == 20)
 			deliver_replay(g->d, &f, NULL, NULL);
 	}
+	add(g, 1, 1);
+	add(g, 1, 1);
+	assert_int_equal(deliver_remove_endpoint(g->d, 1), 0);
+	for (int i = 0; i < 20; i++) {
+		while (g->n_open)
+			finish(g, VERDICT_FAILED);
+		pass(g, 5 * S);
+	}
+	assert_int_equal(g->store.removal.up_to, g->store.n_rows);
 	assert_int_equal(pending(g, 1), 0);
 	for (unsigned i = 0; i < g->store.n_rows; i++)
 		assert_int_not_equal(g->store.rows[i].d.state,
@@ -750,6 +992,15 @@ int main(void)
 			a_slice_that_fails_ends_a_replay_with_what_was_done),
 		cmocka_unit_test(a_replay_by_name_brings_back_who_is_gone),
 		cmocka_unit_test(a_stale_page_brings_nothing_back),
+		cmocka_unit_test(
+			what_is_pending_for_a_removed_endpoint_expires),
+		cmocka_unit_test(attempts_under_way_end_as_they_end),
+		cmocka_unit_test(a_removal_goes_on_after_a_restart),
+		cmocka_unit_test(a_name_that_is_used_again_begins_anew),
+		cmocka_unit_test(a_removal_that_cannot_be_saved_is_saved_later),
+		cmocka_unit_test(
+			a_mass_of_a_removed_endpoint_leaves_others_their_turn),
+		cmocka_unit_test(switched_off_it_waits_and_burns_no_attempts),
 		cmocka_unit_test(no_memory_delays_but_loses_nothing),
 	};
 

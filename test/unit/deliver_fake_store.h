@@ -33,6 +33,8 @@ struct store_write {
 	bool replay;
 	struct store_filter filter;
 	int64_t now_ms;
+	struct removal_row removal;
+	bool has_removal; /* up_to 0: delete it */
 };
 
 /** Something the store has been asked and has not answered. */
@@ -49,9 +51,11 @@ struct store {
 	struct link jobs;
 	struct fake_row rows[FAKE_ROWS]; /* by id - 1 */
 	size_t n_rows;
+	size_t n_taken; /* ids of rows that are not there yet */
 	int fail;	/* commits fail with this */
 	int fail_reads; /* reads too */
 	uint64_t lost_event;
+	struct removal_row removal; /* one is enough; up_to 0: none */
 	unsigned commits, reads;
 };
 
@@ -67,6 +71,7 @@ static uint64_t fake_put(struct store *s, const struct delivery_row *d)
 	assert(s->n_rows < FAKE_ROWS);
 	s->rows[s->n_rows] = (struct fake_row){.d = *d};
 	s->rows[s->n_rows].d.id = s->n_rows + 1;
+	s->n_taken = 0;
 	return ++s->n_rows;
 }
 
@@ -102,6 +107,8 @@ static void fake_carry_out(struct store *s, const struct store_write *w,
 
 		assert(w->put[i].n == ++row->n_attempts);
 	}
+	if (w->has_removal)
+		s->removal = w->removal;
 	for (size_t i = 0; w->replay && i < s->n_rows; i++) {
 		struct delivery_row *d = &s->rows[i].d;
 
@@ -198,6 +205,30 @@ void store_replay(struct store_write *w, const struct store_filter *f,
 	w->replay = true;
 	w->filter = *f;
 	w->now_ms = now_ms;
+}
+
+void store_put_removal(struct store_write *w, const struct removal_row *r)
+{
+	w->removal = *r;
+	w->has_removal = true;
+}
+
+void store_delete_removal(struct store_write *w, uint64_t endpoint)
+{
+	w->removal = (struct removal_row){.endpoint = endpoint};
+	w->has_removal = true;
+}
+
+uint64_t store_next_id(struct store *s, enum store_ids kind)
+{
+	return kind == IDS_DELIVERY ? s->n_rows + ++s->n_taken : 1;
+}
+
+int store_each_removal(struct store *s,
+		       int (*fn)(const struct removal_row *row, void *arg),
+		       void *arg)
+{
+	return s->removal.up_to ? fn(&s->removal, arg) : 0;
 }
 
 void store_commit(struct store *s, struct store_write *w, struct loop *loop,

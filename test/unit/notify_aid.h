@@ -302,6 +302,7 @@ static inline struct notify_endpoint *endpoint_at(struct rig *g,
 		.timeout_us = 20 * S,
 		.allow_private = true,
 		.max_in_flight = 8,
+		.enabled = true,
 	};
 	for (int k = 0; k < EVENT_KIND_N; k++)
 		e->kinds[k] = true;

@@ -239,6 +239,7 @@ static inline void begin_notify(struct stage *st)
 	struct notify_config config = {.deliver = {.max_in_flight = 16}};
 	char url[64];
 	struct notify_endpoint e = {.app = APP,
+				    .enabled = true,
 				    .name = "backend",
 				    .url = url,
 				    .dialect = DIALECT_GME,

@@ -394,9 +394,9 @@ static void live_takes_the_vendors_other_types_without_a_kind(void **state)
 	struct callback c;
 
 	(void)state;
-	assert_accepted(DIALECT_LIVE, live_sample, "EventType", "307", &c);
+	assert_accepted(DIALECT_LIVE, live_sample, "EventType", "306", &c);
 	assert_int_equal(c.event.kind, EVENT_KIND_N);
-	assert_int_equal(c.type, 307);
+	assert_int_equal(c.type, 306);
 }
 
 static void body_that_is_not_an_object_of_json_is_refused(void **state)
@@ -566,17 +566,30 @@ static void what_is_rendered_is_read_back(void **state)
 
 static void dialect_is_recognised_by_what_its_sender_must_send(void **state)
 {
+	struct callback_marks m = {0};
 	enum dialect d = DIALECT_N;
 
 	(void)state;
-	assert_true(callback_recognise("x", NULL, &d));
+	m.signature = "x";
+	assert_true(callback_recognise(&m, &d));
 	assert_int_equal(d, DIALECT_GME);
-	assert_true(callback_recognise(NULL, CALLBACK_LIVE_COMMAND, &d));
+	m.sign = "x";
+	assert_true(callback_recognise(&m, &d));
+	assert_int_equal(d, DIALECT_TRTC);
+	m.sign = NULL;
+	m.sdk_app_id = "1";
+	assert_true(callback_recognise(&m, &d));
+	assert_int_equal(d, DIALECT_TRTC);
+	m.webhook_id = "evt_1";
+	assert_true(callback_recognise(&m, &d));
+	assert_int_equal(d, DIALECT_STANDARD);
+	m.command = CALLBACK_LIVE_COMMAND;
+	assert_true(callback_recognise(&m, &d));
 	assert_int_equal(d, DIALECT_LIVE);
-	assert_true(callback_recognise("x", CALLBACK_LIVE_COMMAND, &d));
-	assert_int_equal(d, DIALECT_LIVE);
-	assert_false(callback_recognise(NULL, NULL, &d));
-	assert_false(callback_recognise("", "", &d));
+	m = (struct callback_marks){0};
+	assert_false(callback_recognise(&m, &d));
+	m = (struct callback_marks){"", "", "", "", ""};
+	assert_false(callback_recognise(&m, &d));
 }
 
 static void parse_once(void)
