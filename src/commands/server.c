@@ -57,6 +57,7 @@ static int start_notify(struct server *s, struct err *e)
 			    .facts_cache_bytes = FACTS_CACHE},
 		.user_agent = "tapeop",
 		.max_connections = DELIVERY_FLIGHTS,
+		.origin = s->config->callbacks_origin,
 	};
 	int err = workers_new("work", WORKERS, &s->workers);
 

@@ -25,7 +25,8 @@ enum setting_type {
 	TYPE_PORTS,    /* "41000-41999" */
 	TYPE_EVENTS,   /* one or a list */
 	TYPE_RETRY,
-	TYPE_ZONE /* "+08:00" */
+	TYPE_RATE, /* "0.5" [a second] */
+	TYPE_ZONE  /* "+08:00" */
 };
 
 enum { SETTING_REQUIRED = 1, SETTING_LATER = 2, SETTING_RELOAD = 4 };

@@ -12,7 +12,8 @@
 enum {
 	COUNT_PAGE = 1000,
 	COUNT_PAGES_MAX = 100,
-	NAMES_MAX = 100 /* bytes of names in an error */
+	NAMES_MAX = 100, /* bytes of names in an error */
+	S_PER_MINUTE = 60
 };
 
 static json_t *delivery_json(struct call *c, const struct delivery_row *d)
@@ -359,7 +360,7 @@ static json_t *endpoint_json(struct call *c,
 			       &st);
 	return json_pack(
 		"{s:o, s:s, s:s, s:s, s:s, s:b, s:I, s:i, s:i, s:o, "
-		"s:o}",
+		"s:o, s:f, s:b, s:o}",
 		"endpoint_id", call_id(info->id), "name", info->name, "url",
 		info->url, "dialect", dialect_name(info->dialect), "breaker",
 		breakers[st.breaker], "gone", st.gone, "pending",
@@ -369,7 +370,10 @@ static json_t *endpoint_json(struct call *c,
 				    : json_null(),
 		"oldest_pending_ms",
 		st.oldest_created_ms ? json_integer(st.oldest_created_ms)
-				     : json_null());
+				     : json_null(),
+		"effective_rate", st.per_minute / (double)S_PER_MINUTE,
+		"limited", st.limited, "consent",
+		info->handshake ? json_boolean(info->agreed) : json_null());
 }
 
 void endpoints_list(struct call *c)

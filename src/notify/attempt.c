@@ -28,6 +28,7 @@ try {
 	struct deliver_attempt *attempt;
 	struct sender *sender;
 	struct http_transfer *transfer;
+	int64_t asked_us; /* how long asking for consent took */
 	enum event_kind kind;
 	bool has_kind;
 };
@@ -121,7 +122,7 @@ static void on_answer(const struct http_result *r, void *arg)
 	struct deliver_outcome o = {
 		.status = r->status,
 		.retry_after_us = -1,
-		.duration_us = r->total_us,
+		.duration_us = t->asked_us + r->total_us,
 	};
 
 	judge(t->sender, r, &o);
@@ -178,6 +179,8 @@ static void send_it(struct try *t, const struct callback_request *request)
 	int err = ENOMEM;
 
 	if (gather_fields(&f, &request->fields, t->attempt)) {
+		if (t->sender->handshake.wanted)
+			add_field(&f, t->notify->origin_field);
 		call.fields = f.at;
 		call.n_fields = f.n;
 		err = http_client_send(t->notify->client, &call, on_answer, t,
@@ -220,6 +223,67 @@ static void render(struct try *t, struct event *e)
 	callback_request_fini(&request);
 }
 
+static void proceed(struct try *t);
+
+static void on_consent(const struct http_result *r, void *arg)
+{
+	struct try *t = arg;
+	struct notify *n = t->notify;
+	struct sender *s = t->sender;
+	struct deliver_outcome o = {0};
+
+	t->transfer = NULL;
+	t->asked_us += r->total_us;
+	if (handshake_judge(n, s, r, &o)) {
+		proceed(t);
+	} else {
+		o.duration_us = t->asked_us;
+		end(t, &o);
+	}
+	handshake_over(n, s);
+}
+
+static void ask(struct try *t)
+{
+	struct err e = {0};
+	int err = handshake_ask(t->notify, t->sender, on_consent, t, &e,
+				&t->transfer);
+
+	if (err)
+		end_unsent(t, VERDICT_FAILED,
+			   e.text[0] ? e.text : "not sent: out of memory");
+}
+
+/** Send it, or do what must be done before. */
+static void proceed(struct try *t)
+{
+	const struct deliver_attempt *a = t->attempt;
+	struct event e;
+	int err;
+
+	if (!t->sender->url) {
+		end_unsent(t, VERDICT_FAILED, "the endpoint was removed");
+		return;
+	}
+	err = event_parse_json(a->facts, a->facts_len, &e);
+	if (err) {
+		end_unsent(t, err == ENOMEM ? VERDICT_FAILED : VERDICT_REFUSED,
+			   err == ENOMEM ? "not sent: out of memory"
+					 : "its facts in the store cannot be "
+					   "read");
+		return;
+	}
+	e.id = a->event;
+	e.task_seq = a->task_seq;
+	t->kind = e.kind;
+	t->has_kind = true;
+	if (handshake_is_needed(t->notify, t->sender))
+		ask(t);
+	else
+		render(t, &e);
+	event_fini(&e);
+}
+
 void notify_attempt(struct deliver_attempt *a, void *arg)
 {
 	struct notify *n = arg;
@@ -229,8 +293,6 @@ void notify_attempt(struct deliver_attempt *a, void *arg)
 		.error = "not sent: out of memory",
 	};
 	struct try *t = mem_zalloc(sizeof(*t));
-	struct event e;
-	int err;
 
 	if (!t) {
 		deliver_done(n->deliver, a, &o);
@@ -242,20 +304,7 @@ void notify_attempt(struct deliver_attempt *a, void *arg)
 	assert(t->sender); /* deliver asks for declared endpoints only */
 	list_append(&n->tries, &t->link);
 	a->owner = t;
-	err = event_parse_json(a->facts, a->facts_len, &e);
-	if (err) {
-		end_unsent(t, err == ENOMEM ? VERDICT_FAILED : VERDICT_REFUSED,
-			   err == ENOMEM ? o.error
-					 : "its facts in the store cannot be "
-					   "read");
-		return;
-	}
-	e.id = a->event;
-	e.task_seq = a->task_seq;
-	t->kind = e.kind;
-	t->has_kind = true;
-	render(t, &e);
-	event_fini(&e);
+	proceed(t);
 }
 
 void notify_cancel_all(struct notify *n)

@@ -1,8 +1,9 @@
 /**
  * notify/inside.h -- the inside of notify, shared by its files.
  *
- *   notify.c   endpoints, batches of events
- *   attempt.c  one attempt: facts -> callback -> HTTP -> verdict
+ *   notify.c     endpoints, batches of events
+ *   attempt.c    one attempt: facts -> callback -> HTTP -> verdict
+ *   handshake.c  asks an endpoint for its consent before that
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef NOTIFY_INSIDE_H
@@ -11,6 +12,16 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "notify/notify.h"
+
+/** What is known of an endpoint's consent. */
+struct handshake {
+	bool wanted;
+	bool asking; /* OPTIONS is under way, by an attempt */
+	bool agreed; /* until until_us */
+	int64_t until_us;
+	unsigned url_n; /* counts the URLs that it has had */
+	unsigned asked_url_n;
+};
 
 /** An endpoint; lives as long as notify does, also when it is removed: then
  *  it has a name only. */
@@ -30,6 +41,8 @@ struct sender {
 	int64_t timeout_us;
 	bool allow_private;
 	bool enabled;
+	uint32_t per_minute; /* the rate that we want, 0: no limit */
+	struct handshake handshake;
 };
 
 /** The endpoints of an app. */
@@ -45,6 +58,9 @@ struct notify {
 	struct deliver *deliver;
 	struct http_client *client;
 	char *user_agent;
+	char *origin_field;	  /* "WebHook-Request-Origin: <origin>" */
+	const char *origin;	  /* in it */
+	int64_t (*now_us)(void);  /* tests: time by hand, else NULL */
 	int64_t (*unix_ms)(void); /* tests: wall time by hand, else NULL */
 	struct map by_id;	  /* senders */
 	struct map apps;
@@ -55,6 +71,32 @@ struct notify {
 
 struct sender *notify_find(const struct notify *n, uint64_t id);
 int64_t notify_unix_ms(const struct notify *n);
+
+/** Who we say that we are; NULL: the machine's host name.  Returns 0 or
+ *  ENOMEM. */
+MUST_CHECK int handshake_set_origin(struct notify *n, const char *origin);
+/** The endpoint is about to become what `e` says; its url is still the old
+ *  one, NULL: it had none. */
+void handshake_settle(struct sender *s, const struct notify_endpoint *e);
+bool handshake_is_agreed(const struct notify *n, const struct sender *s);
+/** May nothing be POSTed before its consent is asked for? */
+bool handshake_is_needed(const struct notify *n, const struct sender *s);
+/**
+ * Ask, for an attempt; all others of the endpoint are held.  In `done`:
+ * handshake_judge, then the attempt goes on or ends, then handshake_over.
+ * Returns as http_client_send; when not 0, nothing has happened.
+ */
+MUST_CHECK int handshake_ask(struct notify *n, struct sender *s,
+			     http_done_fn *done, void *arg, struct err *e,
+			     struct http_transfer **out);
+/** Was that consent?  False: the attempt has failed, `o` says how (all but
+ *  its duration).  True: look again whether consent is needed, since the
+ *  endpoint may have changed meanwhile. */
+MUST_CHECK bool handshake_judge(struct notify *n, struct sender *s,
+				const struct http_result *r,
+				struct deliver_outcome *o);
+/** The others may go on, unless it is being asked again. */
+void handshake_over(struct notify *n, struct sender *s);
 
 /** Of deliver_events. */
 void notify_attempt(struct deliver_attempt *a, void *arg);
