@@ -165,6 +165,11 @@ void client_write_query(const char *path, const struct client_filter *filters,
 	}
 }
 
+static int64_t wait_us(const struct client *c)
+{
+	return c->wait_us ? c->wait_us : CLIENT_WAIT_US;
+}
+
 /** Say what to do when there is no answer. */
 static int no_answer(const struct client *c, int err, struct err *e)
 {
@@ -182,8 +187,7 @@ static int no_answer(const struct client *c, int err, struct err *e)
 		return err_set(e, err, "server",
 			       "%.100s did not answer within %d s: is that a "
 			       "tapeop server (--server), and is it well?",
-			       c->server,
-			       (int)(CLIENT_WAIT_US / CLOCK_US_PER_S));
+			       c->server, (int)(wait_us(c) / CLOCK_US_PER_S));
 	return err;
 }
 
@@ -205,7 +209,7 @@ static int call_server(const struct client *c, const struct http_call *wish,
 	call.url = buf_str(&url);
 	call.fields = fields;
 	call.n_fields = c->bearer ? 2 : 1;
-	call.timeout_us = CLIENT_WAIT_US;
+	call.timeout_us = wait_us(c);
 	call.allow_private = true;
 	err = buf_err(&url);
 	if (err)

@@ -2,7 +2,8 @@
  * commands/client.h -- what the commands that ask a running server share:
  * options, calls of its HTTP API, tables.
  *
- * Thread: one at a time; calls block for CLIENT_WAIT_US at most.
+ * Thread: one at a time; calls block for CLIENT_WAIT_US at most, unless the
+ * command says otherwise.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef COMMANDS_CLIENT_H
@@ -74,7 +75,8 @@ struct client {
 	const char *server;  /* URL; NULL: environment, default */
 	const char *token;   /* as given; NULL: environment, or none */
 	bool json;
-	char **args; /* n_args, what is left of argv */
+	int64_t wait_us; /* of a call; 0: CLIENT_WAIT_US */
+	char **args;	 /* n_args, what is left of argv */
 	int n_args;
 	char *bearer; /* private; secret */
 };

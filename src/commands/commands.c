@@ -34,6 +34,7 @@ static const struct command commands[] = {
 	{"tasks", command_tasks, "recordings, newest first"},
 	{"erase", command_erase, "erase recordings for good"},
 	{"Tell, and be told", NULL, ""},
+	{"endpoints", command_endpoints, "who is told, and its switches"},
 	{"deliveries", command_deliveries, "callbacks and their attempts"},
 	{"replay", command_replay, "send dead callbacks again"},
 	{"receive", command_receive, "receive and verify callbacks of an app"},

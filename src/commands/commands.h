@@ -22,6 +22,7 @@ int command_status(int argc, char **argv);
 int command_rooms(int argc, char **argv);
 int command_tasks(int argc, char **argv);
 int command_erase(int argc, char **argv);
+int command_endpoints(int argc, char **argv);
 int command_deliveries(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_trigger(int argc, char **argv);

@@ -50,6 +50,26 @@ static int start_store(struct server *s, struct err *e)
 	return store_open(&c, &s->store, e);
 }
 
+/* Endpoints that are made at run time are read as those of the file are. */
+static int read_endpoint(uint32_t app, const json_t *settings,
+			 struct notify_read *out, struct err *e, void *arg)
+{
+	const struct server *s = arg;
+	struct config *one;
+	int err = config_read_endpoint(s->config, app, settings, &one, e);
+
+	if (err)
+		return err;
+	out->endpoint = &one->apps[0].endpoints[0];
+	out->owner = one;
+	return 0;
+}
+
+static void free_endpoint(void *owner)
+{
+	config_free(owner);
+}
+
 static int start_notify(struct server *s, struct err *e)
 {
 	struct notify_config c = {
@@ -58,6 +78,9 @@ static int start_notify(struct server *s, struct err *e)
 		.user_agent = "tapeop",
 		.max_connections = DELIVERY_FLIGHTS,
 		.origin = s->config->callbacks_origin,
+		.reader = {.read = read_endpoint,
+			   .free = free_endpoint,
+			   .arg = s},
 	};
 	int err = workers_new("work", WORKERS, &s->workers);
 
@@ -70,6 +93,8 @@ static int start_notify(struct server *s, struct err *e)
 			err = notify_set_endpoint(s->notify, &app->endpoints[k],
 						  e);
 	}
+	if (!err)
+		err = notify_load_kept(s->notify);
 	if (!err)
 		err = notify_start(s->notify);
 	if (err && !e->code)

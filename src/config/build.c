@@ -226,6 +226,9 @@ static int build_endpoint(struct builder *b, struct config_app *app,
 		ep.dialect == DIALECT_LIVE ? NOTIFY_BY_BODY : NOTIFY_BY_STATUS;
 	if (b->values[SET_CB_VERDICT].given)
 		ep.verdict = (enum notify_verdict)number(b, SET_CB_VERDICT);
+	ep.shown = config_show_endpoint(b->values, &ep);
+	if (!ep.shown)
+		return no_memory(e);
 	ep.name = take(b, SET_CB_NAME);
 	ep.url = take(b, SET_CB_URL);
 	ep.key = take(b, SET_CB_KEY);

@@ -41,6 +41,12 @@ MUST_CHECK int builder_end(struct builder *b, enum group_id group,
  *  Returns 0 or ENOMEM. */
 MUST_CHECK int builder_note_secret(struct builder *b, const char *spec);
 
+/** What may be shown of an endpoint: its settings as JSON, without secrets.
+ *  values   by enum setting_id
+ *  NULL: out of memory. */
+MUST_CHECK char *config_show_endpoint(const struct value *values,
+				      const struct notify_endpoint *ep);
+
 /** Wipe and free a text that a public struct shows as const; NULL is fine. */
 void config_free_text(const char *text);
 

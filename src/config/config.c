@@ -70,6 +70,7 @@ static void free_app(struct config_app *a)
 		config_free_text(a->endpoints[i].name);
 		config_free_text(a->endpoints[i].url);
 		config_free_text(a->endpoints[i].key);
+		config_free_text(a->endpoints[i].shown);
 	}
 	mem_free(a->endpoints);
 	config_free_text(a->app.name);

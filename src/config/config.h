@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -65,6 +67,21 @@ MUST_CHECK int config_load(const char *path, struct config **out,
 /** The same from text (tests, demo); `name` stands for the path. */
 MUST_CHECK int config_parse(const char *name, const void *text, size_t len,
 			    struct config **out, struct err *e);
+
+/**
+ * Read and check an endpoint that stands in no file.
+ *
+ * c        the configuration: its apps and their keys
+ * object   settings by their names in callbacks[], without nulls; a secret is
+ *          the secret itself
+ * out      one app with this one endpoint; config_free() it
+ *
+ * Returns 0, or EINVAL (e->field: the setting), ENOENT (no such app), ENOMEM
+ * with `e`.
+ */
+MUST_CHECK int config_read_endpoint(const struct config *c, uint32_t app,
+				    const json_t *object, struct config **out,
+				    struct err *e);
 
 /** Wipes secrets.  NULL is fine. */
 void config_free(struct config *c);

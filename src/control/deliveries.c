@@ -12,8 +12,7 @@
 enum {
 	COUNT_PAGE = 1000,
 	COUNT_PAGES_MAX = 100,
-	NAMES_MAX = 100, /* bytes of names in an error */
-	S_PER_MINUTE = 60
+	NAMES_MAX = 100 /* bytes of names in an error */
 };
 
 static json_t *delivery_json(struct call *c, const struct delivery_row *d)
@@ -346,49 +345,4 @@ void deliveries_replay(struct call *c)
 		count_replay(c);
 	else
 		replay(c);
-}
-
-/* ---- endpoints ---------------------------------------------------------------------- */
-
-static json_t *endpoint_json(struct call *c,
-			     const struct notify_endpoint_info *info)
-{
-	static const char *const breakers[] = {"closed", "open", "half_open"};
-	struct deliver_endpoint_stats st = {0};
-
-	deliver_endpoint_stats(notify_deliver(c->control->notify), info->id,
-			       &st);
-	return json_pack(
-		"{s:o, s:s, s:s, s:s, s:s, s:b, s:I, s:i, s:i, s:o, "
-		"s:o, s:f, s:b, s:o}",
-		"endpoint_id", call_id(info->id), "name", info->name, "url",
-		info->url, "dialect", dialect_name(info->dialect), "breaker",
-		breakers[st.breaker], "gone", st.gone, "pending",
-		(json_int_t)st.pending, "in_flight", (int)st.in_flight,
-		"failures_in_row", (int)st.failures_in_row, "failing_since_ms",
-		st.failing_since_ms ? json_integer(st.failing_since_ms)
-				    : json_null(),
-		"oldest_pending_ms",
-		st.oldest_created_ms ? json_integer(st.oldest_created_ms)
-				     : json_null(),
-		"effective_rate", st.per_minute / (double)S_PER_MINUTE,
-		"limited", st.limited, "consent",
-		info->handshake ? json_boolean(info->agreed) : json_null());
-}
-
-void endpoints_list(struct call *c)
-{
-	struct notify_endpoint_info info;
-	json_t *list;
-	uint32_t app;
-
-	if (!call_app(c, c->parts[0], &app))
-		return;
-	list = json_array();
-	for (size_t i = 0; notify_endpoint_at(c->control->notify, i, &info);
-	     i++) {
-		if (info.app == app)
-			json_array_append_new(list, endpoint_json(c, &info));
-	}
-	call_reply(c, 200, json_pack("{s:o}", "endpoints", list));
 }

@@ -28,7 +28,8 @@ try {
 	struct deliver_attempt *attempt;
 	struct sender *sender;
 	struct http_transfer *transfer;
-	int64_t asked_us; /* how long asking for consent took */
+	int64_t asked_us;    /* how long asking for consent took */
+	struct probe *probe; /* of a test event; else NULL */
 	enum event_kind kind;
 	bool has_kind;
 };
@@ -52,6 +53,11 @@ static void end(struct try *t, const struct deliver_outcome *o)
 	struct notify *n = t->notify;
 
 	t->transfer = NULL;
+	if (t->probe) {
+		notify_probe_ended(t->probe, t->sender, o);
+		free_try(t);
+		return;
+	}
 	/* The log line needs the try: notify_judged runs inside. */
 	deliver_done(n->deliver, t->attempt, o);
 	free_try(t);
@@ -126,6 +132,8 @@ static void on_answer(const struct http_result *r, void *arg)
 	};
 
 	judge(t->sender, r, &o);
+	if (t->probe)
+		notify_probe_answered(t->probe, r);
 	if (r->status == 429 || r->status == 503)
 		o.retry_after_us = r->retry_after_us;
 	end(t, &o);
@@ -183,6 +191,8 @@ static void send_it(struct try *t, const struct callback_request *request)
 			add_field(&f, t->notify->origin_field);
 		call.fields = f.at;
 		call.n_fields = f.n;
+		if (t->probe)
+			notify_probe_sends(t->probe, &call);
 		err = http_client_send(t->notify->client, &call, on_answer, t,
 				       &e, &t->transfer);
 	}
@@ -254,6 +264,19 @@ static void ask(struct try *t)
 			   e.text[0] ? e.text : "not sent: out of memory");
 }
 
+static void send_event(struct try *t, struct event *e)
+{
+	t->kind = e->kind;
+	t->has_kind = true;
+	if (!handshake_is_needed(t->notify, t->sender))
+		render(t, e);
+	else if (!t->sender->handshake.asking)
+		ask(t);
+	else /* all but a test are held then */
+		end_unsent(t, VERDICT_FAILED,
+			   "its consent is being asked for: try again");
+}
+
 /** Send it, or do what must be done before. */
 static void proceed(struct try *t)
 {
@@ -263,6 +286,10 @@ static void proceed(struct try *t)
 
 	if (!t->sender->url) {
 		end_unsent(t, VERDICT_FAILED, "the endpoint was removed");
+		return;
+	}
+	if (t->probe) {
+		send_event(t, &t->probe->event);
 		return;
 	}
 	err = event_parse_json(a->facts, a->facts_len, &e);
@@ -275,12 +302,7 @@ static void proceed(struct try *t)
 	}
 	e.id = a->event;
 	e.task_seq = a->task_seq;
-	t->kind = e.kind;
-	t->has_kind = true;
-	if (handshake_is_needed(t->notify, t->sender))
-		ask(t);
-	else
-		render(t, &e);
+	send_event(t, &e);
 	event_fini(&e);
 }
 
@@ -305,6 +327,21 @@ void notify_attempt(struct deliver_attempt *a, void *arg)
 	list_append(&n->tries, &t->link);
 	a->owner = t;
 	proceed(t);
+}
+
+int notify_try_probe(struct probe *p, struct sender *s)
+{
+	struct try *t = mem_zalloc(sizeof(*t));
+
+	if (!t)
+		return ENOMEM;
+	t->notify = p->notify;
+	t->attempt = &p->attempt;
+	t->sender = s;
+	t->probe = p;
+	list_append(&p->notify->tries, &t->link);
+	proceed(t);
+	return 0;
 }
 
 void notify_cancel_all(struct notify *n)

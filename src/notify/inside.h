@@ -2,8 +2,10 @@
  * notify/inside.h -- the inside of notify, shared by its files.
  *
  *   notify.c     endpoints, batches of events
+ *   kept.c       endpoints that are made at run time, kept in the store
  *   attempt.c    one attempt: facts -> callback -> HTTP -> verdict
  *   handshake.c  asks an endpoint for its consent before that
+ *   probe.c      test events: an attempt that somebody waits for
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef NOTIFY_INSIDE_H
@@ -43,6 +45,9 @@ struct sender {
 	bool enabled;
 	uint32_t per_minute; /* the rate that we want, 0: no limit */
 	struct handshake handshake;
+	bool leaving;	/* its removal is being committed: no new deliveries */
+	char *shown;	/* its settings as JSON, without secrets; or NULL */
+	char *settings; /* secret; of one that is kept, else NULL */
 };
 
 /** The endpoints of an app. */
@@ -67,9 +72,15 @@ struct notify {
 	struct sender **senders; /* in order of declaration */
 	size_t n_senders, cap_senders;
 	struct link tries; /* attempts under way */
+	struct notify_reader reader;
+	struct link kept_ops; /* changes that are being committed */
+	struct link probes;
+	unsigned n_probes;
 };
 
 struct sender *notify_find(const struct notify *n, uint64_t id);
+/** Is it there, and not removed? */
+bool notify_is_declared(const struct sender *s);
 int64_t notify_unix_ms(const struct notify *n);
 
 /** Who we say that we are; NULL: the machine's host name.  Returns 0 or
@@ -106,5 +117,32 @@ void notify_judged(const struct deliver_attempt *a,
 void notify_ended(uint64_t delivery, enum delivery_state state, void *arg);
 /** Give up all attempts under way. */
 void notify_cancel_all(struct notify *n);
+
+/** kept.c: what the store answers is heard by nobody any more. */
+void notify_kept_stop(struct notify *n);
+
+/** A test event under way. */
+struct probe {
+	struct link link; /* notify.probes */
+	struct notify *notify;
+	struct event event;
+	struct deliver_attempt attempt;
+	struct callback_request request;
+	struct buf fields; /* all header lines, as sent */
+	struct buf answer; /* its first bytes */
+	notify_test_fn *done;
+	void *arg;
+};
+
+/** attempt.c: send a probe's event now; `notify_probe_ended` is called, then or
+ *  later.  Returns 0 or ENOMEM. */
+MUST_CHECK int notify_try_probe(struct probe *p, struct sender *s);
+/** probe.c: what goes out, and how it ended. */
+void notify_probe_sends(struct probe *p, const struct http_call *call);
+void notify_probe_answered(struct probe *p, const struct http_result *r);
+void notify_probe_ended(struct probe *p, struct sender *s,
+			const struct deliver_outcome *o);
+/** End all of them. */
+void notify_probes_stop(struct notify *n);
 
 #endif

@@ -109,13 +109,17 @@ static void free_texts(struct sender *s)
 	mem_free(s->url);
 	mem_free(s->url_shown);
 	mem_free_secret(s->key);
+	mem_free_secret(s->settings);
+	mem_free(s->shown);
+	s->settings = NULL;
+	s->shown = NULL;
+	s->leaving = false;
 	s->url = NULL;
 	s->url_shown = NULL;
 	s->key = NULL;
 }
 
-/** Is it there, and not removed? */
-static bool is_declared(const struct sender *s)
+bool notify_is_declared(const struct sender *s)
 {
 	return s->url != NULL;
 }
@@ -145,7 +149,7 @@ static struct sender *need_sender(struct notify *n, uint32_t app_id,
 {
 	struct sender *s = notify_find(n, notify_endpoint_id(app_id, name));
 
-	if (s && is_declared(s))
+	if (s && notify_is_declared(s))
 		return s;
 	if (!need_app(n, app_id) || reserve_sender(n))
 		return NULL;
@@ -206,6 +210,7 @@ static void settle_sender(struct sender *s, const struct notify_endpoint *e,
 	s->url = texts->url;
 	s->url_shown = texts->url_shown;
 	s->key = texts->key;
+	s->shown = texts->shown;
 	s->dialect = e->dialect;
 	s->encoding = e->encoding;
 	s->verdict = e->verdict;
@@ -242,12 +247,14 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 	texts.url = mem_strdup(e->url);
 	texts.url_shown = mem_strndup(e->url, strcspn(e->url, "?#"));
 	texts.key = mem_strdup(e->key ? e->key : "");
+	texts.shown = mem_strdup(e->shown);
 	s = need_sender(n, e->app, e->name);
-	if (!texts.url || !texts.url_shown || !texts.key || !s) {
+	if (!texts.url || !texts.url_shown || !texts.key || !s ||
+	    (e->shown && !texts.shown)) {
 		free_texts(&texts);
 		return ENOMEM;
 	}
-	was_there = is_declared(s);
+	was_there = notify_is_declared(s);
 	had_handshake = s->handshake.wanted;
 	/* First: what waits for it may go out inside deliver_set_endpoint. */
 	settle_sender(s, e, &texts);
@@ -272,20 +279,15 @@ int notify_remove_endpoint(struct notify *n, uint64_t id)
 	struct sender *s = notify_find(n, id);
 
 	assert(loop_is_mine(n->loop));
-	if (!s || !is_declared(s))
+	if (!s || !notify_is_declared(s))
 		return ENOENT;
 	delist(n, s);
 	return deliver_remove_endpoint(n->deliver, id);
 }
 
-bool notify_endpoint_at(const struct notify *n, size_t i,
-			struct notify_endpoint_info *out)
+static void describe(const struct notify *n, const struct sender *s,
+		     struct notify_endpoint_info *out)
 {
-	const struct sender *s;
-
-	if (i >= n->n_senders)
-		return false;
-	s = n->senders[i];
 	*out = (struct notify_endpoint_info){
 		.id = s->id,
 		.app = s->app,
@@ -295,7 +297,28 @@ bool notify_endpoint_at(const struct notify *n, size_t i,
 		.enabled = s->enabled,
 		.handshake = s->handshake.wanted,
 		.agreed = handshake_is_agreed(n, s),
+		.is_kept = s->settings != NULL,
+		.shown = s->shown,
 	};
+}
+
+bool notify_endpoint_info(const struct notify *n, uint64_t id,
+			  struct notify_endpoint_info *out)
+{
+	const struct sender *s = notify_find(n, id);
+
+	if (!s || !notify_is_declared(s))
+		return false;
+	describe(n, s, out);
+	return true;
+}
+
+bool notify_endpoint_at(const struct notify *n, size_t i,
+			struct notify_endpoint_info *out)
+{
+	if (i >= n->n_senders)
+		return false;
+	describe(n, n->senders[i], out);
 	return true;
 }
 
@@ -328,7 +351,8 @@ static void free_item(struct item *item)
 
 static bool wants(const struct sender *s, enum event_kind kind)
 {
-	return s->enabled && s->kinds[kind] && callback_has(s->dialect, kind);
+	return s->enabled && !s->leaving && s->kinds[kind] &&
+	       callback_has(s->dialect, kind);
 }
 
 static size_t count_wanting(const struct app *app, enum event_kind kind)
@@ -511,6 +535,9 @@ int notify_new(struct loop *loop, struct store *store, struct workers *workers,
 	map_init(&n->by_id);
 	map_init(&n->apps);
 	list_init(&n->tries);
+	list_init(&n->kept_ops);
+	list_init(&n->probes);
+	n->reader = config->reader;
 	n->user_agent =
 		mem_strdup(config->user_agent ? config->user_agent : "tapeop");
 	if (!n->user_agent)
@@ -561,6 +588,8 @@ void notify_free(struct notify *n)
 {
 	if (!n)
 		return;
+	notify_probes_stop(n);
+	notify_kept_stop(n);
 	notify_cancel_all(n);
 	deliver_free(n->deliver);
 	http_client_free(n->client);

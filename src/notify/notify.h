@@ -23,6 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/attr.h"
 #include "deliver/deliver.h"
 #include "io/io.h"
@@ -52,10 +54,27 @@ struct notify_endpoint {
 				deliver_rate_parse */
 	bool handshake;		/* ask for consent first (handshake.c) */
 	bool enabled;		/* off: no new deliveries, pending ones wait */
+	const char *shown; /* its settings as JSON, without secrets; NULL */
 };
 
 /** Stable id of an endpoint: from app and name (63 bits). */
 uint64_t notify_endpoint_id(uint32_t app, const char *name);
+
+/** Settings of an endpoint, read. */
+struct notify_read {
+	const struct notify_endpoint *endpoint; /* good until freed */
+	void *owner;				/* for `free` */
+};
+
+/** Whoever knows the settings of an endpoint reads and checks them. */
+struct notify_reader {
+	/** Returns 0, EINVAL (e->field: the setting), ENOENT (no such app),
+	 *  ENOMEM. */
+	int (*read)(uint32_t app, const json_t *settings,
+		    struct notify_read *out, struct err *e, void *arg);
+	void (*free)(void *owner);
+	void *arg;
+};
 
 struct notify_config {
 	struct deliver_config deliver; /* its unix_ms is also the time of
@@ -64,6 +83,7 @@ struct notify_config {
 	unsigned max_connections; /* kept open; 0: two an attempt in flight */
 	const char *origin; /* who we are in a handshake: notify_origin_check;
 			       NULL: the machine's host name */
+	struct notify_reader reader; /* for endpoints made at run time */
 };
 
 /** May a server call itself so?  Returns 0 or EINVAL with `e`. */
@@ -93,6 +113,79 @@ MUST_CHECK int notify_set_endpoint(struct notify *n,
  * Returns 0, or ENOENT: there is none.
  */
 MUST_CHECK int notify_remove_endpoint(struct notify *n, uint64_t id);
+
+/* ---- made at run time, kept in the store ---- */
+
+enum { NOTIFY_KEPT_MAX = 20 /* of one app */ };
+
+/** Declare those of the store; once, after those of the file, whose names
+ *  win, and before notify_start.  One that cannot be read is left out, and
+ *  logged.  Returns 0 or an errno.  Blocks. */
+MUST_CHECK int notify_load_kept(struct notify *n);
+
+/** Read their settings again: keys of apps may have changed.  Out of memory:
+ *  those that are left are as they were, and logged. */
+void notify_reread_kept(struct notify *n);
+
+/** It is committed and in force, or `e` says what was wrong (code 0: no). */
+typedef void(notify_kept_fn)(uint64_t id, const struct err *e, void *arg);
+
+/**
+ * Make, change, take out an endpoint; `done` is called when that is durable,
+ * or failed, also inside notify_free.
+ *
+ * settings, changes   JSON objects, copied; of changes null: the default
+ *
+ * Return 0 (done will be called), or with `e` and nothing done:
+ *   EINVAL   e->field is the setting
+ *   ENOENT   no such app, no such endpoint
+ *   EEXIST   the name is taken; or the file declares it, so that it is
+ *	      changed there
+ *   EBUSY    it is being made, changed or taken out just now; or the app
+ *	      has NOTIFY_KEPT_MAX of them
+ *   ENOMEM
+ */
+MUST_CHECK int notify_make_endpoint(struct notify *n, uint32_t app,
+				    const json_t *settings,
+				    notify_kept_fn *done, void *arg,
+				    struct err *e);
+MUST_CHECK int notify_change_endpoint(struct notify *n, uint64_t id,
+				      const json_t *changes,
+				      notify_kept_fn *done, void *arg,
+				      struct err *e);
+MUST_CHECK int notify_drop_endpoint(struct notify *n, uint64_t id,
+				    notify_kept_fn *done, void *arg,
+				    struct err *e);
+
+/* ---- test events ---- */
+
+enum { NOTIFY_TESTS_MAX = 8, NOTIFY_TEST_ANSWER_MAX = 4096 };
+
+/** What a test event came to. */
+struct notify_test {
+	bool delivered;
+	int status;	   /* HTTP, 0: no answer */
+	const char *error; /* "" or one line */
+	int64_t duration_us;
+	const char *url;    /* as sent, but not the endpoint's own query */
+	const char *fields; /* "Name: value\n" lines, as sent; "" not sent */
+	const uint8_t *body;
+	size_t body_len;
+	const uint8_t *answer; /* its first NOTIFY_TEST_ANSWER_MAX bytes */
+	size_t answer_len;
+};
+typedef void(notify_test_fn)(const struct notify_test *t, void *arg);
+
+/**
+ * Send an endpoint, also one that is switched off, a test event at once: one
+ * attempt, beside the outbox.  `done` is called when it has ended, also inside
+ * notify_free.
+ * Returns 0, ENOENT, EBUSY (NOTIFY_TESTS_MAX are under way) or ENOMEM with
+ * `e`.
+ */
+MUST_CHECK int notify_test_endpoint(struct notify *n, uint64_t id,
+				    notify_test_fn *done, void *arg,
+				    struct err *e);
 
 /** Load pending deliveries and begin; once, after the endpoints. */
 MUST_CHECK int notify_start(struct notify *n);
@@ -132,8 +225,13 @@ struct notify_endpoint_info {
 	enum dialect dialect;
 	bool enabled;
 	bool handshake;
-	bool agreed; /* with handshake: it has given its consent */
+	bool agreed;	   /* with handshake: it has given its consent */
+	bool is_kept;	   /* made at run time, not by the file */
+	const char *shown; /* its settings as JSON without secrets, or NULL */
 };
+/** What is known of one; false when there is none. */
+bool notify_endpoint_info(const struct notify *n, uint64_t id,
+			  struct notify_endpoint_info *out);
 /** Walk the endpoints; index from 0; false behind the last. */
 bool notify_endpoint_at(const struct notify *n, size_t i,
 			struct notify_endpoint_info *out);

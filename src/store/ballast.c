@@ -12,7 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { FILE_MODE = 0600 }; /* secrets of endpoints are in the database */
 
 static bool path_of(const char *dir, const char *name, char *path, size_t cap)
 {
@@ -63,11 +66,20 @@ bool ballast_has_room(const char *data_dir, size_t bytes)
 
 int database_make(const char *path)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	static const char *const behind[] = {"", "-wal", "-shm"};
+	char each[STORE_PATH_MAX + 8];
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
 
 	if (fd < 0)
 		return errno;
 	close(fd);
+	/* Older versions let the group read; SQLite makes what it puts beside
+	 * the file with the file's mode.  Those that are not there need none. */
+	for (size_t i = 0; i < ARRAY_LEN(behind); i++) {
+		snprintf(each, sizeof(each), "%s%s", path, behind[i]);
+		if (chmod(each, FILE_MODE) && errno != ENOENT)
+			return errno;
+	}
 	return 0;
 }
 

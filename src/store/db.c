@@ -122,6 +122,10 @@ static const char *const texts[STMT_N] = {
 			     " VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET"
 			     " up_to=excluded.up_to",
 	[STMT_DELETE_REMOVAL] = "DELETE FROM removal WHERE endpoint=?1",
+	[STMT_PUT_ENDPOINT] = "INSERT INTO endpoint(id, app, name, settings)"
+			      " VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET"
+			      " settings=excluded.settings",
+	[STMT_DELETE_ENDPOINT] = "DELETE FROM endpoint WHERE id=?1",
 };
 
 /* synchronous=FULL: a commit is on disk before it is answered.

@@ -73,6 +73,8 @@ enum op_kind {
 	OP_ERASE_TRACKS,
 	OP_PUT_REMOVAL,
 	OP_DELETE_REMOVAL,
+	OP_PUT_ENDPOINT,
+	OP_DELETE_ENDPOINT,
 	OP_N
 };
 
@@ -95,6 +97,7 @@ struct store_write {
 	struct chunk *chunks;
 	size_t bytes;
 	struct op *first, *last;
+	bool has_secrets; /* its values are wiped */
 	/* fixed after submission */
 	int refused; /* ENOMEM, ENOBUFS: answered, not executed */
 	struct loop *loop;
@@ -157,6 +160,8 @@ enum stmt {
 	STMT_ERASE_LISTS,
 	STMT_PUT_REMOVAL,
 	STMT_DELETE_REMOVAL,
+	STMT_PUT_ENDPOINT,
+	STMT_DELETE_ENDPOINT,
 	STMT_N
 };
 

@@ -40,6 +40,9 @@ static const struct rule {
 			      IDS_N},
 	[OP_ERASE_TRACKS] = {"erase tracks", STMT_N, false, IDS_N},
 	[OP_PUT_REMOVAL] = {"put removal", STMT_PUT_REMOVAL, true, IDS_N},
+	[OP_PUT_ENDPOINT] = {"put endpoint", STMT_PUT_ENDPOINT, true, IDS_N},
+	[OP_DELETE_ENDPOINT] = {"delete endpoint", STMT_DELETE_ENDPOINT, false,
+				IDS_N},
 	[OP_DELETE_REMOVAL] = {"delete removal", STMT_DELETE_REMOVAL, false,
 			       IDS_N},
 };

@@ -561,3 +561,43 @@ int store_each_removal(struct store *s,
 	end_walk(s, reader, stmt);
 	return err;
 }
+
+static int walk_endpoints(sqlite3 *reader, sqlite3_stmt *stmt,
+			  int (*fn)(const struct endpoint_row *row, void *arg),
+			  void *arg)
+{
+	int code;
+
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct cursor c = {.stmt = stmt};
+		struct endpoint_row row;
+		int err;
+
+		row.id = next_id(&c);
+		row.app = (uint32_t)next_int(&c);
+		NEXT_TEXT(&c, row.name);
+		row.settings =
+			(const char *)sqlite3_column_text(stmt, c.column);
+		err = row.settings ? fn(&row, arg) : ENOMEM;
+		if (err)
+			return err;
+	}
+	return db_errno(reader, code);
+}
+
+int store_each_endpoint(struct store *s,
+			int (*fn)(const struct endpoint_row *row, void *arg),
+			void *arg)
+{
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *reader = NULL;
+	int err = begin_walk(s,
+			     "SELECT id, app, name, settings FROM endpoint"
+			     " ORDER BY id",
+			     &reader, &stmt);
+
+	if (!err)
+		err = walk_endpoints(reader, stmt, fn, arg);
+	end_walk(s, reader, stmt);
+	return err;
+}

@@ -13,6 +13,8 @@
  *   delivery  an event for an endpoint
  *   attempt   the last attempts of a delivery
  *   removal   an endpoint that was taken out
+ *   endpoint  an endpoint that was made at run time; its settings are JSON,
+ *             with its secrets (the file is for our eyes only)
  *   totals    one row: deliveries by state, kept by the writes
  *   last_id   by kind (enum store_ids): the biggest id a row ever had
  *
@@ -136,6 +138,10 @@ static const char *const steps[] = {
 	"CREATE TABLE removal("
 	" endpoint INTEGER PRIMARY KEY, app INTEGER NOT NULL,"
 	" name TEXT NOT NULL, up_to INTEGER NOT NULL) STRICT;",
+	/* endpoints that were made at run time */
+	"CREATE TABLE endpoint("
+	" id INTEGER PRIMARY KEY, app INTEGER NOT NULL,"
+	" name TEXT NOT NULL, settings TEXT NOT NULL) STRICT;",
 };
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };

@@ -188,6 +188,14 @@ struct removal_row {
 	uint64_t up_to;
 };
 
+/** An endpoint that was made at run time. */
+struct endpoint_row {
+	uint64_t id; /* notify_endpoint_id */
+	uint32_t app;
+	char name[64];
+	const char *settings; /* JSON, with its secrets */
+};
+
 struct attempt_row {
 	uint64_t delivery;
 	unsigned n;
@@ -241,6 +249,10 @@ void store_put_attempt(struct store_write *w, const struct attempt_row *a);
 void store_put_removal(struct store_write *w, const struct removal_row *r);
 /** No such row is fine. */
 void store_delete_removal(struct store_write *w, uint64_t endpoint);
+/** Insert, or change its settings. */
+void store_put_endpoint(struct store_write *w, const struct endpoint_row *e);
+/** No such row is fine. */
+void store_delete_endpoint(struct store_write *w, uint64_t id);
 /** Make dead or expired deliveries pending again with a fresh budget, in
  *  their lane's order, due now and as old as now (an expired one would expire
  *  again at once); the result's `changed` counts them.  `limit` of the filter
@@ -381,6 +393,13 @@ MUST_CHECK int store_each_removal(struct store *s,
 				  int (*fn)(const struct removal_row *row,
 					    void *arg),
 				  void *arg);
+
+/** Walk all endpoints of the store, by their ids; start-up.  `settings` are
+ *  good until fn returns.  Stops on non-zero, which is returned. */
+MUST_CHECK int store_each_endpoint(struct store *s,
+				   int (*fn)(const struct endpoint_row *row,
+					     void *arg),
+				   void *arg);
 
 /** Running totals: in = delivered + pending + dead + expired.  From rows
  *  kept by the writes; cached, any thread. */

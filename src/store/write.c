@@ -124,6 +124,8 @@ void write_drop_values(struct store_write *w)
 	while (c) {
 		struct chunk *next = c->next;
 
+		if (w->has_secrets)
+			mem_wipe(c->data, c->len);
 		mem_free(c);
 		c = next;
 	}
@@ -445,6 +447,24 @@ void store_put_removal(struct store_write *w, const struct removal_row *r)
 void store_delete_removal(struct store_write *w, uint64_t endpoint)
 {
 	add_by_id(w, OP_DELETE_REMOVAL, endpoint);
+}
+
+void store_put_endpoint(struct store_write *w, const struct endpoint_row *e)
+{
+	struct op *op = op_add(w, OP_PUT_ENDPOINT, 4);
+
+	if (!op)
+		return;
+	w->has_secrets = true;
+	add_id(op, e->id);
+	add_int(op, e->app);
+	add_text(w, op, e->name);
+	add_text(w, op, e->settings);
+}
+
+void store_delete_endpoint(struct store_write *w, uint64_t id)
+{
+	add_by_id(w, OP_DELETE_ENDPOINT, id);
 }
 
 void store_erase_events(struct store_write *w, uint64_t task)

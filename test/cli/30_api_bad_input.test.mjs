@@ -90,6 +90,43 @@ function endpoint() {
     .map((json) => [json, says]);
 }
 
+// ---- settings of an endpoint: null is their default, in a change -------------
+
+/** Text that is not of its kind, and what is not text. */
+const setting = (says, ...texts) => [
+  ...notText.filter((json) => json !== 'null').map((json) => [json, says]),
+  ...[...texts, 'a\nb'].map((text) => [JSON.stringify(text), says])];
+
+const time = (from, to) => setting(new RegExp(`a time such as .*, from ${from} to ${to}$`),
+  '', '5', 's', '-1s', '1ms', '10000h', '99999999999999999999d', '5 s', long(10240));
+const noNull = (faults) => faults.filter(([json]) => json !== 'null');
+
+const settings = {
+  url: setting(/text of 8 to 2083 bytes|URL|host|user|port|password/, '', 'x', 'ftp://example.com/',
+    'http://', 'http:///', 'http://u:p@example.com/', '../../etc/passwd', 'file:///etc/passwd',
+    `http://example.com/${long(3000)}`, 'http://example.com:99999/'),
+  dialect: noNull(choice('gme', 'live', 'trtc', 'standard')),
+  key: setting(/text|control|itself|has more than/, 'env:PATH', 'file:/etc/passwd', long(4097)),
+  signature_encoding: noNull(choice('base64', 'hex')),
+  events: [...notText.filter((json) => !/null|"a"/.test(json)), '"nothing"', '""', '"STARTED"',
+    '["started","started"]', '["started",5]', '["started",null]', '[["started"]]',
+    '["started","no"]', '["test"]', JSON.stringify(Array(17).fill('started')),
+    '["input_lost"]'].map((json) => [json, /must be|empty list|twice|no word|too many/]),
+  timeout: time('100ms', '1m'),
+  retry: setting(/tencent, standard or 1 to 32 times/, '', 'often', '1s,', ',1s', '-1s',
+    '8d', Array(33).fill('1s').join(',')),
+  order: noNull(choice('task', 'strict', 'none')),
+  verdict: noNull(choice('status', 'body')),
+  expire_after: time('1s', '720h|30d'),
+  allow_private: noNull(bool()),
+  max_in_flight: noNull(integer(1n, 64n)).map(([json]) =>
+    [json, /from 1 to 64 \[attempts\]$/]),
+  enabled: noNull(bool()),
+  extended: [...noNull(bool()), ['true', /not there yet/]],
+};
+const endpointName = setting(/text of 1 to 63 bytes|letters, digits/, '', long(64), 'a b', 'a/b',
+  '../../etc', '\u{1F399}', '.');
+
 /** `field` of the answer may name the item: third member. */
 function users(key) {
   // an empty block list records everybody, an empty allow list would nobody
@@ -132,6 +169,7 @@ const parts = {
   task: partIds('task'),
   segment: partIds('segment'),
   delivery: partIds('delivery'),
+  endpoint: partIds('endpoint'),
 };
 
 const page = {
@@ -190,6 +228,14 @@ const routes = [
     room: [...parts.room, ['', 400, /1 to 128 bytes/]],
     user: [...parts.room, ['', 400, /1 to 128 bytes/]]}},
   {method: 'GET', path: '/v1/apps/{app}/endpoints'},
+  {method: 'POST', path: '/v1/apps/{app}/endpoints',
+    good: {name: 'new', url: 'http://127.0.0.1:9/'}, body: {name: endpointName, ...settings}},
+  {method: 'GET', path: '/v1/endpoints', query: {app: queryApp}},
+  {method: 'GET', path: '/v1/endpoints/{endpoint}'},
+  {method: 'PATCH', path: '/v1/endpoints/{endpoint}', good: {},
+    body: {name: setting(/cannot be changed/, 'other', ''), ...settings}},
+  {method: 'DELETE', path: '/v1/endpoints/{endpoint}'},
+  {method: 'POST', path: '/v1/endpoints/{endpoint}/test', good: {}, empty: true, body: {}},
   {method: 'GET', path: '/v1/deliveries', query: {
     state: states('pending', 'delivered', 'dead', 'expired'),
     endpoint: asSent(['nobody', '', '../../etc', long(129)]
@@ -255,6 +301,8 @@ async function startWorld(t) {
     {name: 'gone', url: gone.url, ...live, retry: '10ms'},
   ]});
   const ids = {app: String(APP), room: 'busy', segment: NO_ID};
+  ids.endpoint = (await server.ask(201, 'POST', `/v1/apps/${APP}/endpoints`,
+    {name: 'made', url: gone.url, enabled: false})).endpoint_id;
   await server.join('idle', 'bob');
   await server.finish(await server.record('idle'));
   ids.input = (await server.join('busy', 'alice')).input_id;

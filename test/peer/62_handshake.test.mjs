@@ -244,6 +244,67 @@ describe('handshake', {concurrency: 4}, () => {
     await server.stop();
   });
 
+  test('an_endpoint_made_at_run_time_has_both_and_a_test_event_asks_too', async (t) => {
+    const target = await startTarget(t, {});
+    const server = await startNamed(t, []);
+    const made = await server.ask(201, 'POST', '/v1/apps/1400000000/endpoints',
+      {...shy('made', target, {rate: 0.334}), allow_private: true});
+    assert.deepEqual([made.rate, made.handshake, made.consent], [0.334, true, false]);
+    const where = `/v1/endpoints/${made.endpoint_id}`;
+    const refused = await server.ask(200, 'POST', `${where}/test`);
+    assert.equal(refused.delivered, false);
+    assert.match(refused.error, /HTTP 200 without WebHook-Allowed-Origin/);
+    assert.deepEqual([target.asked.length, target.told.length], [1, 0]);
+
+    target.consent = allows(ORIGIN, '6');
+    const agreed = await server.ask(200, 'POST', `${where}/test`);
+    assert.equal(agreed.delivered, true);
+    assert.deepEqual([target.asked.length, target.told.length], [2, 1]);
+    assert.equal(target.told[0].headers['webhook-request-origin'], ORIGIN);
+    await tell(server, 'room'); // what the test has brought counts
+    await server.drained();
+    assert.deepEqual([target.asked.length, target.told.length], [2, 2]);
+    const now = await server.ask(200, 'GET', where);
+    assert.deepEqual([now.effective_rate, now.consent], [0.1, true]);
+
+    for (const rate of [0, 20, 0.334, 9999.5, 0.017]) {
+      const changed = await server.ask(200, 'PATCH', where, {rate});
+      assert.equal(changed.rate, rate);
+    }
+    for (const rate of ['1', -1, 0.0004, 1e-5, 1e300, 20000, true, [1]]) {
+      const {status, json} = await server.api('PATCH', where, {rate});
+      assert.equal(status, 400, `${rate}`);
+      assert.match(json.detail, /0\.017 to 10000/);
+    }
+    const other = await startTarget(t, allows('*')); // it has not agreed yet
+    await server.ask(200, 'PATCH', where, {url: other.url});
+    await tell(server, 'elsewhere');
+    await until('the other place is told', () => other.told.length === 1);
+    assert.deepEqual(other.requests.map((r) => r.method), ['OPTIONS', 'POST']);
+    await server.stop();
+  });
+
+  test('a_test_event_does_not_wait_for_the_handshake_of_another', async (t) => {
+    const target = await startTarget(t, allows('*'));
+    let say;
+    const {answer} = target;
+    target.answer = async (seen, response) => {
+      if (seen.method === 'OPTIONS')
+        await new Promise((done) => (say = done));
+      return answer(seen, response);
+    };
+    const server = await startNamed(t, [shy('target', target, {timeout: '1m'})]);
+    await tell(server, 'room');
+    await until('it is asked', () => say);
+    const {endpoint_id: id} = await endpoint(server, 'target');
+    const busy = await server.ask(200, 'POST', `/v1/endpoints/${id}/test`);
+    assert.match(busy.error, /its consent is being asked for: try again/);
+    say();
+    await server.drained();
+    assert.deepEqual(target.requests.map((r) => r.method), ['OPTIONS', 'POST']);
+    await server.stop();
+  });
+
   test('what_is_no_rate_and_no_origin_stops_the_start', async (t) => {
     const target = await startTarget(t, {});
     const server = await startNamed(t, [shy('target', target, {rate: 0.001})], {start: false});

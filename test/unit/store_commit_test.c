@@ -444,7 +444,7 @@ static void make_older(struct aid *a)
 		   "ALTER TABLE task DROP COLUMN hold_empty_ms;"
 		   "ALTER TABLE task DROP COLUMN is_auto;"
 		   "ALTER TABLE task DROP COLUMN is_paused;"
-		   "DROP TABLE removal;"
+		   "DROP TABLE removal; DROP TABLE endpoint;"
 		   "INSERT INTO task VALUES(64, 1, 'r', 0, 0, '', '', '', 3, 0,"
 		   " 0, 0, '', ''); PRAGMA user_version=1");
 }

@@ -1,0 +1,168 @@
+/**
+ * notify/probe.c -- test events: one attempt that somebody waits for.
+ *
+ * It goes the way of every attempt (attempt.c), but beside the outbox: what
+ * comes of it is told to who asked, and nowhere else.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "notify/inside.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { HEADERS_MAX = 8192 };
+
+/** Room, user and file of a test event: no real ones. */
+static const char test_name[] = "tapeop-test";
+
+static void free_probe(struct probe *p)
+{
+	list_remove(&p->link);
+	callback_request_fini(&p->request);
+	buf_fini(&p->fields);
+	buf_fini(&p->answer);
+	mem_free(p);
+}
+
+/** The URL that was called, without the endpoint's own query. */
+static void show_url(const struct probe *p, const struct sender *s,
+		     struct buf *out)
+{
+	const char *sent = buf_str(&p->request.url);
+	size_t own = s->url ? strcspn(s->url, "#") : 0;
+
+	if (!s->url || !*sent || strncmp(sent, s->url, own) != 0) {
+		buf_append(out, sent, strcspn(sent, "?#"));
+		return;
+	}
+	buf_puts(out, s->url_shown);
+	if (strcspn(s->url, "?") < own)
+		buf_puts(out, "?...");
+	buf_puts(out, sent + own);
+}
+
+static void tell(struct probe *p, const struct sender *s,
+		 const struct deliver_outcome *o)
+{
+	struct notify_test t = {
+		.delivered = o->verdict == VERDICT_OK,
+		.status = o->status,
+		.error = o->error,
+		.duration_us = o->duration_us,
+		.fields = buf_str(&p->fields),
+		.body = p->request.body.data,
+		.body_len = p->request.body.len,
+		.answer = p->answer.data,
+		.answer_len = p->answer.len,
+	};
+	struct buf url;
+
+	buf_init(&url, CALLBACK_URL_MAX + 8);
+	show_url(p, s, &url);
+	t.url = buf_str(&url);
+	p->done(&t, p->arg);
+	buf_fini(&url);
+}
+
+void notify_probe_sends(struct probe *p, const struct http_call *call)
+{
+	buf_puts(&p->request.url, call->url);
+	buf_append(&p->request.body, call->body, call->body_len);
+	for (size_t i = 0; i < call->n_fields; i++)
+		buf_printf(&p->fields, "%s\n", call->fields[i]);
+}
+
+void notify_probe_answered(struct probe *p, const struct http_result *r)
+{
+	size_t len = r->body_len < NOTIFY_TEST_ANSWER_MAX
+			     ? r->body_len
+			     : (size_t)NOTIFY_TEST_ANSWER_MAX;
+
+	if (r->status && len)
+		buf_append(&p->answer, r->body, len);
+}
+
+void notify_probe_ended(struct probe *p, struct sender *s,
+			const struct deliver_outcome *o)
+{
+	p->notify->n_probes--;
+	list_remove(&p->link);
+	log_info("app=%" PRIu32 " endpoint=%s test event: status=%d%s%s",
+		 s->app, s->name, o->status, o->error[0] ? " " : "", o->error);
+	tell(p, s, o);
+	free_probe(p);
+}
+
+void notify_probes_stop(struct notify *n)
+{
+	const struct notify_test stopped = {
+		.error = "the server stops", .url = "", .fields = ""};
+
+	LIST_EACH(&n->probes, l, after)
+	{
+		struct probe *p = CONTAINER_OF(l, struct probe, link);
+
+		p->done(&stopped, p->arg);
+		free_probe(p);
+	}
+}
+
+static void fill_event(struct notify *n, const struct sender *s,
+		       struct event *e)
+{
+	*e = (struct event){
+		.id = store_next_id(n->store, IDS_EVENT),
+		.kind = EVENT_TEST,
+		.unix_ms = notify_unix_ms(n),
+		.app = s->app,
+	};
+	str_copy(e->room, sizeof(e->room), test_name);
+	str_copy(e->user, sizeof(e->user), test_name);
+	str_copy(e->client_ip, sizeof(e->client_ip), "127.0.0.1");
+	str_copy(e->platform, sizeof(e->platform), "RESTAPI");
+}
+
+int notify_test_endpoint(struct notify *n, uint64_t id, notify_test_fn *done,
+			 void *arg, struct err *e)
+{
+	struct sender *s = notify_find(n, id);
+	struct probe *p;
+
+	assert(loop_is_mine(n->loop));
+	if (!s || !notify_is_declared(s))
+		return err_set(e, ENOENT, "endpoint",
+			       "there is no endpoint %" PRIu64, id);
+	if (n->n_probes >= NOTIFY_TESTS_MAX)
+		return err_set(e, EBUSY, "",
+			       "%d tests are under way: ask again",
+			       NOTIFY_TESTS_MAX);
+	p = mem_zalloc(sizeof(*p));
+	if (!p)
+		return err_set(e, ENOMEM, "", "out of memory");
+	fill_event(n, s, &p->event);
+	p->notify = n;
+	p->done = done;
+	p->arg = arg;
+	p->attempt.event = p->event.id;
+	p->attempt.endpoint = id;
+	p->attempt.n = 1;
+	callback_request_init(&p->request);
+	buf_init(&p->fields, HEADERS_MAX);
+	buf_init(&p->answer, NOTIFY_TEST_ANSWER_MAX);
+	list_append(&n->probes, &p->link);
+	n->n_probes++;
+	if (notify_try_probe(p, s)) {
+		struct deliver_outcome o = {.verdict = VERDICT_FAILED};
+
+		str_copy(o.error, sizeof(o.error), "not sent: out of memory");
+		notify_probe_ended(p, s, &o);
+	}
+	return 0;
+}
