@@ -308,7 +308,9 @@ static json_t *kinds_json(const struct notify_endpoint *ep)
 /** Deliveries a second, so that what is read from it is the same. */
 static json_t *rate_json(int64_t per_minute)
 {
-	return json_real((double)((per_minute * 1000 + 59) / 60) / 1000);
+	const int64_t milli = (per_minute * 1000 + 59) / 60; /* rounded up */
+
+	return json_real((double)milli / 1000);
 }
 
 static json_t *value_json(enum setting_id id, const struct value *v,
