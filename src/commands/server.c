@@ -78,6 +78,7 @@ static int start_notify(struct server *s, struct err *e)
 			    .facts_cache_bytes = FACTS_CACHE},
 		.user_agent = "tapeop",
 		.max_connections = DELIVERY_FLIGHTS,
+		.origin = s->config->callbacks_origin,
 		.reader = {.read = read_endpoint,
 			   .free = free_endpoint,
 			   .arg = s},

@@ -222,6 +222,8 @@ static int build_endpoint(struct builder *b, struct config_app *app,
 		.expire_us = number(b, SET_CB_EXPIRE),
 		.allow_private = number(b, SET_CB_PRIVATE),
 		.max_in_flight = (unsigned)number(b, SET_CB_IN_FLIGHT),
+		.per_minute = (uint32_t)number(b, SET_CB_RATE),
+		.handshake = number(b, SET_CB_HANDSHAKE),
 		.enabled = number(b, SET_CB_ENABLED),
 		.extended = number(b, SET_CB_EXTENDED),
 	};
@@ -462,6 +464,17 @@ static int note_fixed(struct builder *b)
 	return 0;
 }
 
+static int build_origin(struct builder *b, struct mark *at, struct err *e)
+{
+	const char *origin = b->values[SET_CALLBACKS_ORIGIN].text;
+
+	*at = place(b, SET_CALLBACKS_ORIGIN);
+	if (origin && notify_origin_check(origin, e))
+		return EINVAL;
+	b->config->callbacks_origin = take(b, SET_CALLBACKS_ORIGIN);
+	return 0;
+}
+
 static int build_root(struct builder *b, struct mark *at, struct err *e)
 {
 	struct config *c = b->config;
@@ -469,6 +482,8 @@ static int build_root(struct builder *b, struct mark *at, struct err *e)
 
 	if (!err)
 		err = build_media(b, at, e);
+	if (!err)
+		err = build_origin(b, at, e);
 	if (err)
 		return err;
 	c->storage_dir = storage_dir(b);

@@ -97,5 +97,6 @@ void config_free(struct config *c)
 	mem_free_secret(c->previous_admin_token);
 	mem_free(c->storage_dir);
 	mem_free(c->data_dir);
+	mem_free(c->callbacks_origin);
 	mem_free(c);
 }

@@ -43,6 +43,7 @@ struct config_app {
 struct config {
 	char *data_dir;
 	enum log_level log_level;
+	char *callbacks_origin; /* NULL: the host name */
 	struct addr listen[CONFIG_LISTEN_MAX];
 	size_t n_listen;
 	char *admin_token;	    /* NULL: only loopback may ask */

@@ -44,7 +44,8 @@ static bool is_same_endpoint(const struct notify_endpoint *a,
 	       is_same_retry(&a->retry, &b->retry) && a->order == b->order &&
 	       a->verdict == b->verdict && a->expire_us == b->expire_us &&
 	       a->allow_private == b->allow_private &&
-	       a->max_in_flight == b->max_in_flight;
+	       a->max_in_flight == b->max_in_flight &&
+	       a->per_minute == b->per_minute && a->handshake == b->handshake;
 }
 
 static bool is_same_app(const struct config_app *a, const struct config_app *b)

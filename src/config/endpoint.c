@@ -43,6 +43,7 @@ static int refuse_type(const struct setting *s, struct err *e)
 		setting_write_permitted(s, &b);
 	err_set(e, EINVAL, s->key, "%s: must be %s",
 		s->type == TYPE_INT    ? "is no whole number"
+		: s->type == TYPE_RATE ? "is no number"
 		: s->type == TYPE_BOOL ? "is neither"
 				       : "is no text",
 		buf_str(&b));
@@ -88,6 +89,13 @@ static int read_scalar(const struct setting *s, const json_t *json,
 			return refuse_type(s, e);
 		snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT,
 			 json_integer_value(json));
+		break;
+	case TYPE_RATE:
+		if (!json_is_number(json))
+			return refuse_type(s, e);
+		/* All digits that a rate may have, and more. */
+		snprintf(digits, sizeof(digits), "%.9g",
+			 json_number_value(json));
 		break;
 	case TYPE_BOOL:
 		if (!json_is_boolean(json))
@@ -302,6 +310,14 @@ static json_t *kinds_json(const struct notify_endpoint *ep)
 	return list;
 }
 
+/** Deliveries a second, so that what is read from it is the same. */
+static json_t *rate_json(int64_t per_minute)
+{
+	const int64_t milli = (per_minute * 1000 + 59) / 60; /* rounded up */
+
+	return json_real((double)milli / 1000);
+}
+
 static json_t *value_json(enum setting_id id, const struct value *v,
 			  const struct notify_endpoint *ep)
 {
@@ -316,6 +332,8 @@ static json_t *value_json(enum setting_id id, const struct value *v,
 		return json_boolean(v->text && *v->text);
 	case TYPE_INT:
 		return json_integer(v->number);
+	case TYPE_RATE:
+		return rate_json(v->number);
 	case TYPE_BOOL:
 		return json_boolean(v->number);
 	case TYPE_ENUM:

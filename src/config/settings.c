@@ -235,6 +235,10 @@ void setting_write_permitted(const struct setting *s, struct buf *out)
 		buf_puts(out, "tencent, standard or 1 to 32 times such as "
 			      "\"1s,10s,5m\", each at most 7d");
 		break;
+	case TYPE_RATE:
+		buf_puts(out, "0, or a number from 0.017 to 10000 with at "
+			      "most 3 decimals");
+		break;
 	case TYPE_ZONE:
 		buf_puts(out, "\"+HH:MM\" or \"-HH:MM\", from -12:00 to "
 			      "+14:00");

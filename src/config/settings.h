@@ -25,7 +25,8 @@ enum setting_type {
 	TYPE_PORTS,    /* "41000-41999" */
 	TYPE_EVENTS,   /* one or a list */
 	TYPE_RETRY,
-	TYPE_ZONE /* "+08:00" */
+	TYPE_RATE, /* "0.5" [a second] */
+	TYPE_ZONE  /* "+08:00" */
 };
 
 /* RELOAD: a change takes effect when the file is read again. */

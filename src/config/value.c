@@ -104,6 +104,17 @@ static int read_retry(const struct setting *s, const struct scalar *in,
 	return set_text(s, in->text, v, e);
 }
 
+static int read_rate(const struct setting *s, const struct scalar *in,
+		     struct value *v, struct err *e)
+{
+	uint32_t per_minute;
+
+	if (in->quoted || deliver_rate_parse(in->text, &per_minute, e))
+		return refuse(s, "is no rate", e);
+	v->number = per_minute;
+	return 0;
+}
+
 /* ---- numbers ----------------------------------------------------------- */
 
 static int read_int(const struct setting *s, const struct scalar *in,
@@ -320,6 +331,8 @@ static int read_by_type(const struct setting *s, const struct scalar *in,
 		return read_event(s, in, v, e);
 	case TYPE_RETRY:
 		return read_retry(s, in, v, e);
+	case TYPE_RATE:
+		return read_rate(s, in, v, e);
 	case TYPE_ZONE:
 		return read_zone(s, in, v, e);
 	}

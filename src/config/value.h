@@ -26,7 +26,8 @@ struct value {
 	struct mark at;	 /* of the value; of the key for a list */
 	size_t n;	 /* items of ADDRS and EVENTS */
 	int64_t number;	 /* INT, DURATION [us], BOOL, ENUM (its place),
-			    ZONE [minutes], PORTS: first */
+			    ZONE [minutes], RATE [a minute],
+			    PORTS: first */
 	int64_t number2; /* PORTS: last */
 	char *text;	 /* STRING, SECRET (resolved), RETRY; owned, wiped */
 	struct addr addrs[CONFIG_LISTEN_MAX];

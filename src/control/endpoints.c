@@ -9,6 +9,8 @@
 #include "base/str.h"
 #include "control/call.h"
 
+enum { S_PER_MINUTE = 60 };
+
 /* ---- looking -------------------------------------------------------------------- */
 
 /** Put how it does behind its settings.  Returns 0 or -1. */
@@ -23,7 +25,7 @@ static int add_stats(struct call *c, const struct notify_endpoint_info *info,
 	deliver_endpoint_stats(notify_deliver(c->control->notify), info->id,
 			       &st);
 	stats = json_pack(
-		"{s:s, s:b, s:I, s:i, s:i, s:o, s:o}", "breaker",
+		"{s:s, s:b, s:I, s:i, s:i, s:o, s:o, s:f, s:b, s:o}", "breaker",
 		breakers[st.breaker], "gone", st.gone, "pending",
 		(json_int_t)st.pending, "in_flight", (int)st.in_flight,
 		"failures_in_row", (int)st.failures_in_row, "failing_since_ms",
@@ -31,7 +33,10 @@ static int add_stats(struct call *c, const struct notify_endpoint_info *info,
 				    : json_null(),
 		"oldest_pending_ms",
 		st.oldest_created_ms ? json_integer(st.oldest_created_ms)
-				     : json_null());
+				     : json_null(),
+		"effective_rate", st.per_minute / (double)S_PER_MINUTE,
+		"limited", st.limited, "consent",
+		info->handshake ? json_boolean(info->agreed) : json_null());
 	bad = json_object_update(to, stats);
 	json_decref(stats);
 	return bad;

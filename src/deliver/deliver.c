@@ -109,6 +109,16 @@ static void loosen_all(struct deliver *d, const struct endpoint *e)
 	}
 }
 
+/** The smaller one of both, 0: no limit. */
+static void settle_rate(struct deliver *d, struct endpoint *e)
+{
+	uint32_t own = e->conf.per_minute, allowed = e->allowed_per_minute;
+
+	rate_set(&e->rate, !own || (allowed && allowed < own) ? allowed : own,
+		 engine_now_us(d));
+	list_remove(&e->limited); /* its token may come sooner */
+}
+
 void engine_forgive(struct endpoint *e)
 {
 	e->gone = false;
@@ -132,6 +142,7 @@ int deliver_set_endpoint(struct deliver *d, const struct deliver_endpoint *conf)
 	e->conf = *conf;
 	e->declared = true;
 	engine_forgive(e);
+	settle_rate(d, e);
 	if (e->removed)
 		engine_doom(d);
 	if (before != ORDER_NONE && conf->order == ORDER_NONE)
@@ -139,6 +150,33 @@ int deliver_set_endpoint(struct deliver *d, const struct deliver_endpoint *conf)
 	engine_wake(d, e);
 	engine_run(d);
 	return 0;
+}
+
+void deliver_set_rate(struct deliver *d, uint64_t endpoint, uint32_t per_minute)
+{
+	struct endpoint *e = engine_find_endpoint(d, endpoint);
+
+	assert(loop_is_mine(d->loop));
+	assert(e);
+	e->allowed_per_minute = per_minute;
+	settle_rate(d, e);
+	if (e->in_flight)
+		rate_empty(&e->rate, engine_now_us(d));
+	engine_wake(d, e);
+	engine_run(d);
+}
+
+void deliver_hold(struct deliver *d, uint64_t endpoint, bool held)
+{
+	struct endpoint *e = engine_find_endpoint(d, endpoint);
+
+	assert(loop_is_mine(d->loop));
+	assert(e);
+	e->held = held;
+	if (held)
+		return;
+	engine_wake(d, e);
+	engine_run(d);
 }
 
 void engine_come_back(struct deliver *d, uint64_t endpoint)
@@ -169,6 +207,9 @@ bool deliver_endpoint_stats(const struct deliver *d, uint64_t endpoint,
 	*out = (struct deliver_endpoint_stats){
 		.breaker = e->breaker.state,
 		.gone = e->gone,
+		.held = e->held,
+		.limited = e->ready_head && link_is_on_list(&e->limited),
+		.per_minute = e->rate.per_minute,
 		.in_flight = e->in_flight,
 		.failures_in_row = e->breaker.failures,
 		.pending = e->pending,
@@ -337,6 +378,7 @@ int deliver_new(struct loop *loop, struct store *store,
 	map_init(&d->by_id);
 	list_init(&d->run);
 	list_init(&d->open);
+	list_init(&d->limited);
 	list_init(&d->flights);
 	list_init(&d->replays);
 	list_init(&d->removals);

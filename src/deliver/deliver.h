@@ -18,6 +18,8 @@
  *   - Breaker an endpoint: opens after 10 failures in a row (of any lanes),
  *     stays open 30 s (doubling to 5 min), then one probe; while open no
  *     attempts are burnt.
+ *   - A rate an endpoint (rate.h): one that has used up its tokens waits for
+ *     the next, holds no slot meanwhile, and burns no attempts.
  *   - An outcome is committed before the next attempt of the lane starts,
  *     so a restart repeats at most what was under way.
  *
@@ -69,6 +71,17 @@ struct deliver_retry {
 MUST_CHECK int deliver_retry_parse(const char *text, struct deliver_retry *out,
 				   struct err *e);
 
+/** Deliveries a minute. */
+enum { DELIVER_RATE_MAX = 600000 };
+
+/**
+ * A limit as one writes it, in deliveries a second: "0" (none), "0.5", "20".
+ * It is counted in whole deliveries a minute, rounded down.
+ * Returns 0 or EINVAL with `e` naming what is permitted.
+ */
+MUST_CHECK int deliver_rate_parse(const char *text, uint32_t *per_minute,
+				  struct err *e);
+
 struct deliver_endpoint {
 	uint64_t id;
 	uint32_t app;
@@ -77,6 +90,7 @@ struct deliver_endpoint {
 	enum deliver_order order;
 	int64_t expire_us;
 	unsigned max_in_flight; /* 1..64 */
+	uint32_t per_minute;	/* attempts that may start, 0: no limit */
 	bool is_off;		/* no attempts: what is pending waits */
 };
 
@@ -153,6 +167,21 @@ MUST_CHECK int deliver_set_endpoint(struct deliver *d,
 				    const struct deliver_endpoint *e);
 
 /**
+ * What the endpoint itself allows, beside the rate that it was declared with:
+ * the smaller one counts.  0: no limit.  It stays until it is set again, also
+ * when the endpoint is declared again.  Attempts under way count as begun now.
+ * The endpoint has been declared, as for deliver_hold.
+ */
+void deliver_set_rate(struct deliver *d, uint64_t endpoint,
+		      uint32_t per_minute);
+
+/**
+ * Start no attempts of an endpoint (held), or go on.  Those that have been
+ * handed to `attempt` go on; inside of it, it holds all others.
+ */
+void deliver_hold(struct deliver *d, uint64_t endpoint, bool held);
+
+/**
  * Take an endpoint out, and remember that in the store: no more attempts;
  * what is pending for it expires, in slices, its last_error says why.
  * Attempts under way end as they end; what they do not deliver expires
@@ -195,6 +224,9 @@ enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 struct deliver_endpoint_stats {
 	enum breaker_state breaker;
 	bool gone;
+	bool held;	     /* by deliver_hold */
+	bool limited;	     /* waits for its rate */
+	uint32_t per_minute; /* the rate that counts, 0: no limit */
 	unsigned in_flight, failures_in_row;
 	uint64_t pending;
 	int64_t failing_since_ms;  /* 0: healthy */

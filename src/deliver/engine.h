@@ -17,6 +17,7 @@
 #include "deliver/deliver.h"
 #include "deliver/facts.h"
 #include "deliver/lane.h"
+#include "deliver/rate.h"
 #include "deliver/schedule.h"
 
 /** After a lack of memory or a failed read: try again. */
@@ -28,6 +29,7 @@ struct endpoint {
 	uint32_t number;      /* place in deliver.endpoints, from 1 */
 	bool declared;	      /* else its deliveries wait */
 	bool gone;	      /* answered 410 */
+	bool held;	      /* deliver_hold */
 	/* taken out: see removal.c */
 	bool removed;
 	bool row_saving;    /* its row in the store is being written */
@@ -37,8 +39,12 @@ struct endpoint {
 	uint64_t n_doomed;  /* found in this pass */
 	uint64_t n_expired; /* not told in the log yet */
 	struct breaker breaker;
-	struct link run;  /* deliver.run, when something is ready */
-	struct link open; /* deliver.open, while the breaker is open */
+	uint32_t allowed_per_minute; /* deliver_set_rate, 0: no limit */
+	struct rate rate;	     /* of conf and that the smaller one */
+	int64_t token_us;	     /* when it has one, on deliver.limited */
+	struct link run;	     /* deliver.run, when something is ready */
+	struct link open;    /* deliver.open, while the breaker is open */
+	struct link limited; /* deliver.limited, while it has no token */
 	uint32_t ready_head, ready_tail;
 	unsigned in_flight;
 	uint64_t pending;
@@ -102,8 +108,9 @@ struct deliver {
 	uint32_t n_endpoints, cap_endpoints;
 	struct map by_id;
 
-	struct link run;  /* endpoints in turn */
-	struct link open; /* endpoints whose breaker is open */
+	struct link run;     /* endpoints in turn */
+	struct link open;    /* endpoints whose breaker is open */
+	struct link limited; /* that wait for a token, by token_us */
 	size_t n_run;
 	bool running; /* in engine_run */
 	bool paused;
@@ -176,8 +183,9 @@ struct flight *engine_new_flight(struct deliver *d, uint32_t r);
 MUST_CHECK bool engine_expire(struct deliver *d, uint32_t r, const char *why);
 /** Commit (again) the outcome of the record's flight. */
 void engine_resave(struct deliver *d, uint32_t r);
-/** An attempt could not begin: no outcome, try again in a while. */
-void engine_put_off(struct deliver *d, struct flight *f);
+/** An attempt did not begin: no outcome, and its token is given back; it is
+ *  due again after `wait_us`. */
+void engine_put_off(struct deliver *d, struct flight *f, int64_t wait_us);
 /** How many outcomes may wait for their commit. */
 bool engine_may_save(const struct deliver *d);
 

@@ -117,13 +117,14 @@ static void land(struct deliver *d, struct flight *f,
 	engine_wake(d, e);
 }
 
-void engine_put_off(struct deliver *d, struct flight *f)
+void engine_put_off(struct deliver *d, struct flight *f, int64_t wait_us)
 {
 	struct record *rec = lanes_record(&d->lanes, f->record);
 
+	rate_give_back(&f->endpoint->rate, engine_now_us(d));
 	land(d, f, BREAKER_NEITHER);
 	rec->state = RECORD_IDLE;
-	rec->due_us = engine_now_us(d) + ENGINE_AGAIN_US;
+	rec->due_us = engine_now_us(d) + wait_us;
 	engine_schedule(d, f->record);
 	engine_free_flight(f);
 }

@@ -9,6 +9,8 @@
  *     hang hold n/(n+1) of the slots, never all of them.
  *   - An endpoint that cannot run leaves the ring; whatever changes that
  *     (an attempt ends, the breaker's time is up, it is declared) wakes it.
+ *     One that has no token for its rate stands in a list by when it gets
+ *     one: however much it has to deliver, it costs nothing until then.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/engine.h"
@@ -122,6 +124,10 @@ static bool may_attempt(const struct endpoint *e)
 
 static void begin(struct deliver *d, struct flight *f)
 {
+	if (f->endpoint->held) {
+		engine_put_off(d, f, 0);
+		return;
+	}
 	counter_add(COUNT_attempts, 1);
 	d->events.attempt(&f->attempt, d->arg);
 }
@@ -153,7 +159,7 @@ static void on_facts_read(struct store_rows *rows, void *arg)
 			log_warn("delivery=%llu cannot read its event, again "
 				 "in 1 s",
 				 (unsigned long long)f->attempt.delivery);
-		engine_put_off(d, f);
+		engine_put_off(d, f, ENGINE_AGAIN_US);
 	} else if (!rows->n) {
 		struct deliver_outcome missing = {
 			.verdict = VERDICT_REFUSED,
@@ -184,7 +190,7 @@ static void read_facts(struct deliver *d, struct flight *f)
 		return;
 	d->n_loading--;
 	f->loading = false;
-	engine_put_off(d, f);
+	engine_put_off(d, f, ENGINE_AGAIN_US);
 }
 
 static void start(struct deliver *d, struct endpoint *e, uint32_t r)
@@ -201,6 +207,7 @@ static void start(struct deliver *d, struct endpoint *e, uint32_t r)
 	e->in_flight++;
 	d->n_flying++;
 	breaker_on_start(&e->breaker);
+	rate_take(&e->rate, engine_now_us(d));
 	f->facts = facts_pin(&d->facts, rec->event);
 	if (!f->facts) {
 		read_facts(d, f);
@@ -214,17 +221,48 @@ static void start(struct deliver *d, struct endpoint *e, uint32_t r)
 
 /* ---- the ring -------------------------------------------------------------- */
 
-enum can { CAN_START, CAN_LATER, CAN_NOT };
+/** Put it where it waits for its next token: those who wait longer stand
+ *  behind it. */
+static void await_token(struct deliver *d, struct endpoint *e)
+{
+	struct link *behind = d->limited.prev;
+
+	if (link_is_on_list(&e->limited))
+		return;
+	e->token_us = rate_next_us(&e->rate, engine_now_us(d));
+	while (behind != &d->limited &&
+	       CONTAINER_OF(behind, struct endpoint, limited)->token_us >
+		       e->token_us)
+		behind = behind->prev;
+	list_prepend(behind, &e->limited);
+}
+
+static void tokens_are_there(struct deliver *d, int64_t now_us)
+{
+	LIST_EACH(&d->limited, l, after)
+	{
+		struct endpoint *e = CONTAINER_OF(l, struct endpoint, limited);
+
+		if (e->token_us > now_us)
+			return;
+		list_remove(l);
+		engine_wake(d, e);
+	}
+}
+
+enum can { CAN_START, CAN_LATER, CAN_NOT, CAN_WITH_TOKEN };
 
 static enum can can_start(const struct deliver *d, struct endpoint *e)
 {
-	if (!e->ready_head || !may_attempt(e) ||
+	if (!e->ready_head || !may_attempt(e) || e->held ||
 	    e->in_flight >= e->conf.max_in_flight ||
 	    !breaker_allows(&e->breaker, engine_now_us(d)))
 		return CAN_NOT;
 	if (e->in_flight &&
 	    e->in_flight >= d->config.max_in_flight - d->n_flying)
 		return CAN_LATER;
+	if (rate_next_us(&e->rate, engine_now_us(d)) > engine_now_us(d))
+		return CAN_WITH_TOKEN;
 	return CAN_START;
 }
 
@@ -259,7 +297,9 @@ static void turn_ring(struct deliver *d)
 		enum can can = can_start(d, e);
 
 		ring_leave(d, e);
-		if (can == CAN_NOT)
+		if (can == CAN_WITH_TOKEN)
+			await_token(d, e);
+		if (can == CAN_NOT || can == CAN_WITH_TOKEN)
 			continue;
 		if (can == CAN_START) {
 			start_next(d, e);
@@ -332,6 +372,13 @@ int64_t deliver_next_us(const struct deliver *d)
 		next_us = d->doom_us;
 	if (first && lanes_record(&d->lanes, first)->due_us < next_us)
 		next_us = lanes_record(&d->lanes, first)->due_us;
+	if (!list_is_empty(&d->limited)) {
+		const struct endpoint *e = CONTAINER_OF(
+			list_first(&d->limited), struct endpoint, limited);
+
+		if (e->token_us < next_us)
+			next_us = e->token_us;
+	}
 	LIST_EACH(&d->open, l, after)
 	{
 		const struct endpoint *e =
@@ -409,6 +456,7 @@ void deliver_turn(struct deliver *d)
 		list_remove(l);
 		engine_wake(d, e);
 	}
+	tokens_are_there(d, now_us);
 	if (d->sweep_us <= now_us)
 		sweep(d, now_us);
 	if (d->doom_us <= now_us)

@@ -77,6 +77,7 @@ struct http_transfer {
 	int64_t started_us; /* handed to libcurl */
 	bool again;	    /* was sent a second time */
 	struct buf answer;
+	char *taken[HTTP_TAKE_MAX];
 	struct http_result result;
 	char error[CURL_ERROR_SIZE];
 };
@@ -111,6 +112,8 @@ static void transfer_free(struct http_transfer *t)
 	curl_slist_free_all(t->fields);
 	curl_slist_free_all(t->resolve);
 	buf_fini(&t->answer);
+	for (size_t i = 0; i < HTTP_TAKE_MAX; i++)
+		mem_free(t->taken[i]);
 	mem_free(t->body);
 	mem_free(t->ca_file);
 	mem_free(t->method);
@@ -233,6 +236,38 @@ static int64_t retry_after_us(CURL *easy)
 	return (s < max_s ? s : max_s) * CLOCK_US_PER_S;
 }
 
+/* A field's value without what is around it; of an empty one libcurl leaves
+ * the end of its line. */
+static char *copy_value(const char *value)
+{
+	const char *const space = " \t\r\n";
+	size_t len;
+
+	value += strspn(value, space);
+	len = strlen(value);
+	while (len && strchr(space, value[len - 1]))
+		len--;
+	return mem_strndup(value, len);
+}
+
+/* Copy the fields that are wanted: they go with the easy handle. */
+static int take_fields(struct http_transfer *t)
+{
+	for (size_t i = 0; i < HTTP_TAKE_MAX; i++) {
+		struct curl_header *h;
+
+		if (!t->call.take[i] ||
+		    curl_easy_header(t->easy, t->call.take[i], 0, CURLH_HEADER,
+				     -1, &h))
+			continue;
+		t->taken[i] = copy_value(h->value);
+		if (!t->taken[i])
+			return ENOMEM;
+		t->result.taken[i] = t->taken[i];
+	}
+	return 0;
+}
+
 static void take_info(struct http_transfer *t)
 {
 	int64_t before_us = t->started_us - t->began_us;
@@ -285,6 +320,10 @@ static void on_ended(CURL *easy, CURLcode code)
 		return;
 	}
 	take_info(t);
+	if (take_fields(t)) {
+		end_with(t, "out of memory");
+		return;
+	}
 	if (code == CURLE_OK || (t->result.body_cut && t->result.status > 0)) {
 		end(t);
 		return;

@@ -482,7 +482,7 @@ void http_on_gone(struct http_request *r, void (*gone)(void *arg), void *arg);
 
 struct http_client;
 
-enum { HTTP_CLIENT_MAX_ANSWER = 64 * 1024 };
+enum { HTTP_CLIENT_MAX_ANSWER = 64 * 1024, HTTP_TAKE_MAX = 2 };
 
 /** A request to send.  All is copied by http_client_send. */
 struct http_call {
@@ -498,6 +498,9 @@ struct http_call {
 	bool connect_only;   /* look up, vet, connect, shake hands (TLS): then
 				it ends with status 0 and no error, and nothing
 				was sent.  Not for http_fetch */
+	const char *take[HTTP_TAKE_MAX]; /* names of the answer's header fields
+					    to hand on, static; NULL: none.
+					    Not for http_fetch */
 };
 
 /** How a call ended: an answer (status > 0), an error, or connected. */
@@ -509,9 +512,13 @@ struct http_result {
 	size_t body_len;
 	bool body_cut;
 	bool timed_out;
-	bool refused_address;	/* vetting said no */
-	bool not_found;		/* the host has no address */
-	bool untrusted;		/* TLS: not the certificate that it should be */
+	bool refused_address; /* vetting said no */
+	bool not_found;	      /* the host has no address */
+	bool untrusted;	      /* TLS: not the certificate that it should be */
+	const char
+		*taken[HTTP_TAKE_MAX]; /* of each call.take the (first) value,
+					     without spaces around it, NULL: it
+					     is not there; the call's */
 	int64_t retry_after_us; /* of Retry-After (seconds or date), -1: none */
 	int64_t connect_us, first_byte_us, total_us; /* durations */
 	bool reused;				     /* the connection */

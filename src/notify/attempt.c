@@ -30,6 +30,7 @@ try {
 	struct http_transfer *transfer;
 	enum notify_verdict verdict; /* as when it was sent */
 	bool may_be_the_key;	     /* the next one has another */
+	int64_t asked_us;	     /* how long asking for consent took */
 	struct probe *probe;	     /* of a test event; else NULL */
 	enum event_kind kind;
 	bool has_kind;
@@ -129,7 +130,7 @@ static void on_answer(const struct http_result *r, void *arg)
 	struct deliver_outcome o = {
 		.status = r->status,
 		.retry_after_us = -1,
-		.duration_us = r->total_us,
+		.duration_us = t->asked_us + r->total_us,
 	};
 
 	judge(t->verdict, r, &o);
@@ -191,6 +192,8 @@ static void send_it(struct try *t, const struct callback_request *request)
 	int err = ENOMEM;
 
 	if (gather_fields(&f, &request->fields, t->attempt)) {
+		if (t->sender->handshake.wanted)
+			add_field(&f, t->notify->origin_field);
 		call.fields = f.at;
 		call.n_fields = f.n;
 		if (t->probe)
@@ -252,6 +255,79 @@ static void render(struct try *t, struct event *e)
 	callback_request_fini(&request);
 }
 
+static void proceed(struct try *t);
+
+static void on_consent(const struct http_result *r, void *arg)
+{
+	struct try *t = arg;
+	struct notify *n = t->notify;
+	struct sender *s = t->sender;
+	struct deliver_outcome o = {0};
+
+	t->transfer = NULL;
+	t->asked_us += r->total_us;
+	if (handshake_judge(n, s, r, &o)) {
+		proceed(t);
+	} else {
+		o.duration_us = t->asked_us;
+		end(t, &o);
+	}
+	handshake_over(n, s);
+}
+
+static void ask(struct try *t)
+{
+	struct err e = {0};
+	int err = handshake_ask(t->notify, t->sender, on_consent, t, &e,
+				&t->transfer);
+
+	if (err)
+		end_unsent(t, VERDICT_FAILED,
+			   e.text[0] ? e.text : "not sent: out of memory");
+}
+
+static void send_event(struct try *t, struct event *e)
+{
+	t->kind = e->kind;
+	t->has_kind = true;
+	if (!handshake_is_needed(t->notify, t->sender))
+		render(t, e);
+	else if (!t->sender->handshake.asking)
+		ask(t);
+	else /* all but a test are held then */
+		end_unsent(t, VERDICT_FAILED,
+			   "its consent is being asked for: try again");
+}
+
+/** Send it, or do what must be done before. */
+static void proceed(struct try *t)
+{
+	const struct deliver_attempt *a = t->attempt;
+	struct event e;
+	int err;
+
+	if (!t->sender->url) {
+		end_unsent(t, VERDICT_FAILED, "the endpoint was removed");
+		return;
+	}
+	if (t->probe) {
+		send_event(t, &t->probe->event);
+		return;
+	}
+	err = event_parse_json(a->facts, a->facts_len, &e);
+	if (err) {
+		end_unsent(t, err == ENOMEM ? VERDICT_FAILED : VERDICT_REFUSED,
+			   err == ENOMEM ? "not sent: out of memory"
+					 : "its facts in the store cannot be "
+					   "read");
+		return;
+	}
+	e.id = a->event;
+	e.task_seq = a->task_seq;
+	send_event(t, &e);
+	event_fini(&e);
+}
+
 void notify_attempt(struct deliver_attempt *a, void *arg)
 {
 	struct notify *n = arg;
@@ -261,8 +337,6 @@ void notify_attempt(struct deliver_attempt *a, void *arg)
 		.error = "not sent: out of memory",
 	};
 	struct try *t = mem_zalloc(sizeof(*t));
-	struct event e;
-	int err;
 
 	if (!t) {
 		deliver_done(n->deliver, a, &o);
@@ -276,23 +350,10 @@ void notify_attempt(struct deliver_attempt *a, void *arg)
 	t->may_be_the_key = takes_turns(t->sender) && a->n % 2;
 	list_append(&n->tries, &t->link);
 	a->owner = t;
-	err = event_parse_json(a->facts, a->facts_len, &e);
-	if (err) {
-		end_unsent(t, err == ENOMEM ? VERDICT_FAILED : VERDICT_REFUSED,
-			   err == ENOMEM ? o.error
-					 : "its facts in the store cannot be "
-					   "read");
-		return;
-	}
-	e.id = a->event;
-	e.task_seq = a->task_seq;
-	t->kind = e.kind;
-	t->has_kind = true;
-	render(t, &e);
-	event_fini(&e);
+	proceed(t);
 }
 
-int notify_try_probe(struct probe *p, struct sender *s, struct event *e)
+int notify_try_probe(struct probe *p, struct sender *s)
 {
 	struct try *t = mem_zalloc(sizeof(*t));
 
@@ -303,10 +364,8 @@ int notify_try_probe(struct probe *p, struct sender *s, struct event *e)
 	t->sender = s;
 	t->verdict = s->verdict;
 	t->probe = p;
-	t->kind = e->kind;
-	t->has_kind = true;
 	list_append(&p->notify->tries, &t->link);
-	render(t, e);
+	proceed(t);
 	return 0;
 }
 

@@ -1,10 +1,11 @@
 /**
  * notify/inside.h -- the inside of notify, shared by its files.
  *
- *   notify.c   endpoints, batches of events
- *   kept.c     endpoints that are made at run time, kept in the store
- *   attempt.c  one attempt: facts -> callback -> HTTP -> verdict
- *   probe.c    test events: an attempt that somebody waits for
+ *   notify.c     endpoints, batches of events
+ *   kept.c       endpoints that are made at run time, kept in the store
+ *   attempt.c    one attempt: facts -> callback -> HTTP -> verdict
+ *   handshake.c  asks an endpoint for its consent before that
+ *   probe.c      test events: an attempt that somebody waits for
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef NOTIFY_INSIDE_H
@@ -13,6 +14,16 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "notify/notify.h"
+
+/** What is known of an endpoint's consent. */
+struct handshake {
+	bool wanted;
+	bool asking; /* OPTIONS is under way, by an attempt */
+	bool agreed; /* until until_us */
+	int64_t until_us;
+	unsigned url_n; /* counts the URLs that it has had */
+	unsigned asked_url_n;
+};
 
 /** An endpoint; lives as long as notify does, also when it is removed: then
  *  it has a name only. */
@@ -34,6 +45,8 @@ struct sender {
 	bool allow_private;
 	bool enabled;
 	bool extended;
+	uint32_t per_minute; /* the rate that we want, 0: no limit */
+	struct handshake handshake;
 	bool leaving;	/* its removal is being committed: no new deliveries */
 	char *shown;	/* its settings as JSON, without secrets; or NULL */
 	char *settings; /* secret; of one that is kept, else NULL */
@@ -52,6 +65,9 @@ struct notify {
 	struct deliver *deliver;
 	struct http_client *client;
 	char *user_agent;
+	char *origin_field;	  /* "WebHook-Request-Origin: <origin>" */
+	const char *origin;	  /* in it */
+	int64_t (*now_us)(void);  /* tests: time by hand, else NULL */
 	int64_t (*unix_ms)(void); /* tests: wall time by hand, else NULL */
 	struct map by_id;	  /* senders */
 	struct map apps;
@@ -69,6 +85,32 @@ struct sender *notify_find(const struct notify *n, uint64_t id);
 bool notify_is_declared(const struct sender *s);
 int64_t notify_unix_ms(const struct notify *n);
 
+/** Who we say that we are; NULL: the machine's host name.  Returns 0 or
+ *  ENOMEM. */
+MUST_CHECK int handshake_set_origin(struct notify *n, const char *origin);
+/** The endpoint is about to become what `e` says; its url is still the old
+ *  one, NULL: it had none. */
+void handshake_settle(struct sender *s, const struct notify_endpoint *e);
+bool handshake_is_agreed(const struct notify *n, const struct sender *s);
+/** May nothing be POSTed before its consent is asked for? */
+bool handshake_is_needed(const struct notify *n, const struct sender *s);
+/**
+ * Ask, for an attempt; all others of the endpoint are held.  In `done`:
+ * handshake_judge, then the attempt goes on or ends, then handshake_over.
+ * Returns as http_client_send; when not 0, nothing has happened.
+ */
+MUST_CHECK int handshake_ask(struct notify *n, struct sender *s,
+			     http_done_fn *done, void *arg, struct err *e,
+			     struct http_transfer **out);
+/** Was that consent?  False: the attempt has failed, `o` says how (all but
+ *  its duration).  True: look again whether consent is needed, since the
+ *  endpoint may have changed meanwhile. */
+MUST_CHECK bool handshake_judge(struct notify *n, struct sender *s,
+				const struct http_result *r,
+				struct deliver_outcome *o);
+/** The others may go on, unless it is being asked again. */
+void handshake_over(struct notify *n, struct sender *s);
+
 /** Of deliver_events. */
 void notify_attempt(struct deliver_attempt *a, void *arg);
 void notify_judged(const struct deliver_attempt *a,
@@ -85,6 +127,7 @@ void notify_kept_stop(struct notify *n);
 struct probe {
 	struct link link; /* notify.probes */
 	struct notify *notify;
+	struct event event;
 	struct deliver_attempt attempt;
 	struct callback_request request;
 	struct buf fields; /* all header lines, as sent */
@@ -93,10 +136,9 @@ struct probe {
 	void *arg;
 };
 
-/** attempt.c: send this event now, for a probe; `notify_probe_ended` is
- *  called, then or later.  Returns 0 or ENOMEM. */
-MUST_CHECK int notify_try_probe(struct probe *p, struct sender *s,
-				struct event *e);
+/** attempt.c: send a probe's event now; `notify_probe_ended` is called, then or
+ *  later.  Returns 0 or ENOMEM. */
+MUST_CHECK int notify_try_probe(struct probe *p, struct sender *s);
 /** probe.c: what goes out, and how it ended. */
 void notify_probe_sends(struct probe *p, const struct http_call *call);
 void notify_probe_answered(struct probe *p, const struct http_result *r);

@@ -191,6 +191,9 @@ static int check(const struct notify_endpoint *e, struct err *err)
 	if (!is_name(e->name))
 		return err_set(err, EINVAL, "name",
 			       "must be 1..63 of A-Z a-z 0-9 _ -");
+	if (e->per_minute > DELIVER_RATE_MAX)
+		return err_set(err, EINVAL, "rate",
+			       "must be at most 10000 a second");
 	if (e->max_in_flight > 64)
 		return err_set(err, EINVAL, "max_in_flight", "must be 1..64");
 	if (e->timeout_us < 0 || e->expire_us < 0)
@@ -204,6 +207,7 @@ static int check(const struct notify_endpoint *e, struct err *err)
 static void settle_sender(struct sender *s, const struct notify_endpoint *e,
 			  const struct sender *texts)
 {
+	handshake_settle(s, e);
 	free_texts(s);
 	s->url = texts->url;
 	s->url_shown = texts->url_shown;
@@ -219,6 +223,7 @@ static void settle_sender(struct sender *s, const struct notify_endpoint *e,
 	s->allow_private = e->allow_private;
 	s->enabled = e->enabled;
 	s->extended = e->extended;
+	s->per_minute = e->per_minute;
 }
 
 int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
@@ -233,9 +238,10 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 		.max_in_flight =
 			e->max_in_flight ? e->max_in_flight : MAX_IN_FLIGHT,
 		.is_off = !e->enabled,
+		.per_minute = e->per_minute,
 	};
 	struct sender *s, texts = {0};
-	bool was_there;
+	bool was_there, had_handshake;
 	int code;
 
 	assert(loop_is_mine(n->loop));
@@ -254,6 +260,7 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 		return ENOMEM;
 	}
 	was_there = notify_is_declared(s);
+	had_handshake = s->handshake.wanted;
 	/* First: what waits for it may go out inside deliver_set_endpoint. */
 	settle_sender(s, e, &texts);
 	de.id = s->id;
@@ -267,6 +274,8 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 	}
 	if (!was_there)
 		enlist(n, s);
+	if (had_handshake && !e->handshake) /* what it allowed is void */
+		deliver_set_rate(n->deliver, s->id, 0);
 	return 0;
 }
 
@@ -281,7 +290,8 @@ int notify_remove_endpoint(struct notify *n, uint64_t id)
 	return deliver_remove_endpoint(n->deliver, id);
 }
 
-static void describe(const struct sender *s, struct notify_endpoint_info *out)
+static void describe(const struct notify *n, const struct sender *s,
+		     struct notify_endpoint_info *out)
 {
 	*out = (struct notify_endpoint_info){
 		.id = s->id,
@@ -290,6 +300,8 @@ static void describe(const struct sender *s, struct notify_endpoint_info *out)
 		.url = s->url_shown,
 		.dialect = s->dialect,
 		.enabled = s->enabled,
+		.handshake = s->handshake.wanted,
+		.agreed = handshake_is_agreed(n, s),
 		.is_kept = s->settings != NULL,
 		.shown = s->shown,
 	};
@@ -302,7 +314,7 @@ bool notify_endpoint_info(const struct notify *n, uint64_t id,
 
 	if (!s || !notify_is_declared(s))
 		return false;
-	describe(s, out);
+	describe(n, s, out);
 	return true;
 }
 
@@ -311,7 +323,7 @@ bool notify_endpoint_at(const struct notify *n, size_t i,
 {
 	if (i >= n->n_senders)
 		return false;
-	describe(n->senders[i], out);
+	describe(n, n->senders[i], out);
 	return true;
 }
 
@@ -524,6 +536,7 @@ int notify_new(struct loop *loop, struct store *store, struct workers *workers,
 	n->loop = loop;
 	n->store = store;
 	n->unix_ms = config->deliver.unix_ms;
+	n->now_us = config->deliver.now_us;
 	map_init(&n->by_id);
 	map_init(&n->apps);
 	list_init(&n->tries);
@@ -534,6 +547,8 @@ int notify_new(struct loop *loop, struct store *store, struct workers *workers,
 		mem_strdup(config->user_agent ? config->user_agent : "tapeop");
 	if (!n->user_agent)
 		err = ENOMEM;
+	if (!err)
+		err = handshake_set_origin(n, config->origin);
 	if (!err)
 		err = open_client(n, workers, config);
 	if (!err)
@@ -586,6 +601,7 @@ void notify_free(struct notify *n)
 	free_senders(n);
 	free_apps(n);
 	mem_free(n->user_agent);
+	mem_free(n->origin_field);
 	mem_free(n);
 }
 

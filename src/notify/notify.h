@@ -15,6 +15,8 @@
  *	Tapeop-Event-Id  the same on every attempt
  *	Tapeop-Sequence  of the event in its task, from 0
  *	Tapeop-Attempt   from 1
+ * and, when it has a handshake (CloudEvents' abuse protection),
+ *	WebHook-Request-Origin
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef NOTIFY_NOTIFY_H
@@ -53,6 +55,9 @@ struct notify_endpoint {
 	int64_t expire_us; /* 0: 7 days */
 	bool allow_private;
 	unsigned max_in_flight; /* 1..64; 0: 16 */
+	uint32_t per_minute;	/* deliveries that may start, 0: no limit; see
+				deliver_rate_parse */
+	bool handshake;		/* ask for consent first (handshake.c) */
 	bool enabled;		/* off: no new deliveries, pending ones wait */
 	bool extended;		/* see callback_style */
 	const char *shown; /* its settings as JSON, without secrets; NULL */
@@ -82,8 +87,13 @@ struct notify_config {
 					  sending */
 	const char *user_agent;	       /* NULL: "tapeop" */
 	unsigned max_connections; /* kept open; 0: two an attempt in flight */
+	const char *origin; /* who we are in a handshake: notify_origin_check;
+			       NULL: the machine's host name */
 	struct notify_reader reader; /* for endpoints made at run time */
 };
+
+/** May a server call itself so?  Returns 0 or EINVAL with `e`. */
+MUST_CHECK int notify_origin_check(const char *origin, struct err *e);
 
 struct notify;
 struct notify_batch;
@@ -220,6 +230,8 @@ struct notify_endpoint_info {
 	const char *url; /* without secrets in it */
 	enum dialect dialect;
 	bool enabled;
+	bool handshake;
+	bool agreed;	   /* with handshake: it has given its consent */
 	bool is_kept;	   /* made at run time, not by the file */
 	const char *shown; /* its settings as JSON without secrets, or NULL */
 };

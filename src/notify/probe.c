@@ -134,7 +134,6 @@ int notify_test_endpoint(struct notify *n, uint64_t id, notify_test_fn *done,
 {
 	struct sender *s = notify_find(n, id);
 	struct probe *p;
-	struct event *event;
 
 	assert(loop_is_mine(n->loop));
 	if (!s || !notify_is_declared(s))
@@ -145,17 +144,13 @@ int notify_test_endpoint(struct notify *n, uint64_t id, notify_test_fn *done,
 			       "%d tests are under way: ask again",
 			       NOTIFY_TESTS_MAX);
 	p = mem_zalloc(sizeof(*p));
-	event = mem_zalloc(sizeof(*event));
-	if (!p || !event) {
-		mem_free(p);
-		mem_free(event);
+	if (!p)
 		return err_set(e, ENOMEM, "", "out of memory");
-	}
-	fill_event(n, s, event);
+	fill_event(n, s, &p->event);
 	p->notify = n;
 	p->done = done;
 	p->arg = arg;
-	p->attempt.event = event->id;
+	p->attempt.event = p->event.id;
 	p->attempt.endpoint = id;
 	p->attempt.n = 1;
 	callback_request_init(&p->request);
@@ -163,12 +158,11 @@ int notify_test_endpoint(struct notify *n, uint64_t id, notify_test_fn *done,
 	buf_init(&p->answer, NOTIFY_TEST_ANSWER_MAX);
 	list_append(&n->probes, &p->link);
 	n->n_probes++;
-	if (notify_try_probe(p, s, event)) {
+	if (notify_try_probe(p, s)) {
 		struct deliver_outcome o = {.verdict = VERDICT_FAILED};
 
 		str_copy(o.error, sizeof(o.error), "not sent: out of memory");
 		notify_probe_ended(p, s, &o);
 	}
-	mem_free(event);
 	return 0;
 }

@@ -71,7 +71,7 @@ static void on_answer(const struct http_result *r, void *arg)
 	struct flight *fl = arg;
 	struct deliver_outcome o = {
 		.status = r->status,
-		.retry_after_us = r->retry_after_us,
+		.retry_after_us = -1,
 		.verdict = r->status >= 200 && r->status < 300 ? VERDICT_OK
 							       : VERDICT_FAILED,
 	};
@@ -80,6 +80,8 @@ static void on_answer(const struct http_result *r, void *arg)
 		snprintf(o.error, sizeof(o.error), "answered %d", r->status);
 	else
 		str_copy(o.error, sizeof(o.error), r->error);
+	if (r->status == 429 || r->status == 503)
+		o.retry_after_us = r->retry_after_us;
 	end_flight(fl, &o);
 }
 

@@ -122,6 +122,9 @@ const settings = {
   allow_private: noNull(bool()),
   max_in_flight: noNull(integer(1n, 64n)).map(([json]) =>
     [json, /from 1 to 64 \[attempts\]$/]),
+  rate: ['-1', '0.016', '0.0005', '1e300', '10000.1', '"1"', 'true', '[1]', '{}'].map((json) =>
+    [json, /from 0\.017 to 10000 with at most 3 decimals$/]),
+  handshake: noNull(bool()),
   enabled: noNull(bool()),
   extended: noNull(bool()),
 };

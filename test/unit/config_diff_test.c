@@ -134,6 +134,8 @@ static const char *const values[SETTING_N][2] = {
 	[SET_CB_PRIVATE] = {"false", "true"},
 	[SET_CB_IN_FLIGHT] = {"8", "9"},
 	[SET_CB_ENABLED] = {"true", "false"},
+	[SET_CB_RATE] = {"5", "6"},
+	[SET_CB_HANDSHAKE] = {"false", "true"},
 	[SET_CB_EXTENDED] = {"false", "true"},
 };
 

@@ -232,6 +232,16 @@ static const struct bad {
 	{CB "        expire_after: 31d\n",
 	 "7:23: apps[0].callbacks[0].expire_after: ", "out of range",
 	 "from 1s to 30d"},
+	{CB "        rate: fast\n",
+	 "7:15: apps[0].callbacks[0].rate: ", "is no rate", "0.017 to 10000"},
+	{CB "        rate: -1\n",
+	 "7:15: apps[0].callbacks[0].rate: ", "0.017 to 10000", NULL},
+	{CB "        rate: \"1\"\n",
+	 "7:15: apps[0].callbacks[0].rate: ", "0.017 to 10000", NULL},
+	{CB "        handshake: 1\n",
+	 "7:20: apps[0].callbacks[0].handshake: ", "true or false", NULL},
+	{"callbacks_origin: \"http://a\"\n",
+	 "1:19: callbacks_origin: ", "must be a DNS name", NULL},
 	{CB "        allow_private: yes\n",
 	 "7:24: apps[0].callbacks[0].allow_private: ", "true or false", NULL},
 	{CB "        max_in_flight: 0\n",
@@ -442,11 +452,21 @@ static void defaults_are_those_of_the_design(void **state)
 	assert_true(addr_is_loopback(&c->listen[0]));
 	assert_int_equal(addr_port(&c->listen[0]), 8080);
 	assert_null(c->admin_token);
+	assert_null(c->callbacks_origin);
 	assert_true(addr_is_loopback(&c->media.address));
 	assert_int_equal(c->media.rtp_port_first, 41000);
 	assert_int_equal(c->media.rtp_port_last, 41999);
 	assert_int_equal(c->media.loops, 0);
 	assert_int_equal(c->n_apps, 0);
+	config_free(c);
+}
+
+static void the_origin_of_callbacks_may_be_set(void **state)
+{
+	struct config *c = load("callbacks_origin: events.example.com\n");
+
+	(void)state;
+	assert_string_equal(c->callbacks_origin, "events.example.com");
 	config_free(c);
 }
 
@@ -491,6 +511,8 @@ static void an_endpoint_has_the_defaults_of_its_dialect(void **state)
 	assert_true(g->expire_us == S_(7 * 86400));
 	assert_false(g->allow_private);
 	assert_int_equal(g->max_in_flight, 8);
+	assert_int_equal(g->per_minute, 0);
+	assert_false(g->handshake);
 	assert_true(g->retry.on);
 	assert_string_equal(l->key, "");
 	assert_int_equal(l->verdict, NOTIFY_BY_BODY);
@@ -517,7 +539,8 @@ static void nothing_of_one_app_is_left_in_the_next(void **state)
 		     "    callbacks:\n"
 		     "      - {name: a, url: http://h/1, key: k1, events: "
 		     "[completed], timeout: 1s, verdict: body, "
-		     "signature_encoding: hex, allow_private: true}\n"
+		     "signature_encoding: hex, allow_private: true, "
+		     "rate: 0.5, handshake: true}\n"
 		     "      - {name: b, url: http://h/2}\n"
 		     "  - callbacks: [{url: http://h/3, name: a}]\n"
 		     "    secret_key: s2\n"
@@ -533,6 +556,10 @@ static void nothing_of_one_app_is_left_in_the_next(void **state)
 	assert_int_equal(one->endpoints[0].verdict, NOTIFY_BY_BODY);
 	assert_false(one->endpoints[0].kinds[EVENT_STARTED]);
 	assert_true(one->endpoints[0].kinds[EVENT_COMPLETED]);
+	assert_int_equal(one->endpoints[0].per_minute, 30);
+	assert_true(one->endpoints[0].handshake);
+	assert_int_equal(one->endpoints[1].per_minute, 0);
+	assert_false(one->endpoints[1].handshake);
 	assert_string_equal(one->endpoints[1].key, "s1");
 	assert_true(one->endpoints[1].kinds[EVENT_STARTED]);
 	assert_int_equal(one->endpoints[1].timeout_us, S_(5));
@@ -693,6 +720,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
 		cmocka_unit_test(a_misplaced_secret_is_not_shown),
 		cmocka_unit_test(defaults_are_those_of_the_design),
+		cmocka_unit_test(the_origin_of_callbacks_may_be_set),
 		cmocka_unit_test(an_app_has_defaults),
 		cmocka_unit_test(an_endpoint_has_the_defaults_of_its_dialect),
 		cmocka_unit_test(nothing_of_one_app_is_left_in_the_next),

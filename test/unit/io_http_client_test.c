@@ -49,6 +49,8 @@ struct fixture {
 	struct http_transfer *transfer;
 	bool free_in_done;
 	bool connects; /* the call is connect_only */
+	int64_t fail;  /* /fields: allocations from the answer on, -1: none */
+	char taken[HTTP_TAKE_MAX][64]; /* "-": not there */
 };
 
 static void peer_close(struct peer *p, bool reset)
@@ -113,6 +115,12 @@ static void peer_act(struct peer *p, const char *path)
 		 "HTTP/1.1 503 Later\r\nRetry-After: soon\r\n"
 		 "Content-Length: 0\r\n\r\n",
 		 false},
+		{"/fields",
+		 "HTTP/1.1 405 No\r\nX-Other: 1\r\n"
+		 "webhook-allowed-ORIGIN:  a.example \t\r\n"
+		 "WebHook-Allowed-Origin: second\r\nX-Empty:\r\n"
+		 "Content-Length: 0\r\n\r\n",
+		 false},
 		{"/half", "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhel",
 		 true},
 		{"/garbage", "SSH-2.0-OpenSSH_9.2\r\n\r\n", true},
@@ -129,6 +137,8 @@ static void peer_act(struct peer *p, const char *path)
 	}
 	if (!strcmp(path, "/stale"))
 		path = "/200";
+	if (!strcmp(path, "/fields"))
+		mem_fail_after(p->f->fail);
 	if (!strcmp(path, "/date-after"))
 		peer_say(p, date_in_an_hour());
 	if (!strcmp(path, "/endless")) {
@@ -264,6 +274,12 @@ static void on_done(const struct http_result *result, void *arg)
 	f->done++;
 	f->result = *result;
 	f->result.body = NULL;
+	for (size_t i = 0; i < HTTP_TAKE_MAX; i++) {
+		const char *taken = result->taken[i] ? result->taken[i] : "-";
+
+		str_copy(f->taken[i], sizeof(f->taken[i]), taken);
+		f->result.taken[i] = NULL;
+	}
 	assert_true(result->body_len <= HTTP_CLIENT_MAX_ANSWER);
 	assert_int_equal(result->body[result->body_len], 0);
 	memcpy(f->body, result->body, result->body_len + 1);
@@ -356,6 +372,47 @@ static void client_reports_the_answer(void **state)
 	get(f, "/500");
 	assert_int_equal(f->result.status, 500);
 	assert_string_equal(f->body, "no");
+}
+
+static void client_hands_on_the_fields_that_are_wanted(void **state)
+{
+	static const struct http_call call = {
+		.method = "OPTIONS",
+		.take = {"WebHook-Allowed-Origin", "X-Empty"},
+		.allow_private = true,
+	};
+	static const struct http_call none = {
+		.take = {NULL, "WebHook-Allowed-Rate"}, .allow_private = true};
+	struct fixture *f = *state;
+
+	f->fail = -1;
+	begin(f, call, "127.0.0.1", "/fields");
+	wait_done(f, 1);
+	assert_true(
+		str_starts_with(f->request, "OPTIONS /fields HTTP/1.1\r\n"));
+	assert_null(strstr(f->request, "Content-Length"));
+	assert_null(strstr(f->request, "Content-Type"));
+	assert_int_equal(f->result.status, 405);
+	assert_string_equal(f->taken[0], "a.example");
+	assert_string_equal(f->taken[1], "");
+	begin(f, none, "127.0.0.1", "/fields");
+	wait_done(f, 2);
+	assert_string_equal(f->taken[0], "-");
+	assert_string_equal(f->taken[1], "-");
+	/* All of them, or an error. */
+	for (f->fail = 0; f->fail < 20; f->fail++) {
+		f->done = 0;
+		begin(f, call, "127.0.0.1", "/fields");
+		wait_done(f, 1);
+		mem_fail_after(-1);
+		if (f->result.status) {
+			assert_string_equal(f->taken[0], "a.example");
+			assert_string_equal(f->taken[1], "");
+		} else {
+			assert_string_equal(f->result.error, "out of memory");
+		}
+	}
+	assert_int_equal(f->result.status, 405);
 }
 
 static void client_does_not_follow_redirects(void **state)
@@ -771,6 +828,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(client_sends_what_it_was_given),
 		T(client_reports_the_answer),
+		T(client_hands_on_the_fields_that_are_wanted),
 		T(client_does_not_follow_redirects),
 		T(client_reads_retry_after_in_both_forms),
 		T(client_cuts_endless_answers_and_keeps_the_status),

@@ -35,11 +35,14 @@ struct step {
 	const char *body;
 	size_t big; /* a body of so many bytes instead */
 	const char *field, *value;
+	const char *field2, *value2;
 };
 
 /** A request as it came. */
 struct seen {
 	unsigned target;
+	bool asks; /* OPTIONS; else it is a POST */
+	char origin[64], rate[16];
 	char path[64];
 	char query[1024]; /* "name=value;" each, decoded */
 	char body[2048];
@@ -61,6 +64,8 @@ struct target {
 	int (*judge)(const struct seen *s); /* status, in the place of steps */
 	const struct step *steps;
 	size_t n_steps, at;
+	const struct step *consents; /* to OPTIONS; NULL: none must come */
+	size_t n_consents, consent_at;
 	struct held held[HELD_MAX];
 	size_t n_held;
 };
@@ -165,11 +170,15 @@ static inline void note(struct target *t, struct http_request *r)
 	assert_true(t->rig->n_seen < SEEN_MAX);
 	memset(s, 0, sizeof(*s));
 	s->target = t->number;
-	assert_string_equal(r->method, "POST");
+	s->asks = !strcmp(r->method, "OPTIONS");
+	if (!s->asks)
+		assert_string_equal(r->method, "POST");
 	snprintf(s->path, sizeof(s->path), "%s", r->path);
 	assert_int_equal(http_query_each(r, add_pair, s), 0);
 	assert_int_equal(strlen((const char *)r->body), r->body_len);
 	snprintf(s->body, sizeof(s->body), "%s", (const char *)r->body);
+	copy_header(r, "WebHook-Request-Origin", s->origin, sizeof(s->origin));
+	copy_header(r, "WebHook-Request-Rate", s->rate, sizeof(s->rate));
 	copy_header(r, "Signature", s->signature, sizeof(s->signature));
 	copy_header(r, "webhook-signature", s->standard, sizeof(s->standard));
 	copy_header(r, "Content-Type", s->type, sizeof(s->type));
@@ -188,13 +197,14 @@ static inline void on_gone(void *arg)
 
 static inline void answer(struct http_request *r, const struct step *step)
 {
-	const struct http_field field = {step->field, step->value};
+	const struct http_field fields[] = {{step->field, step->value},
+					    {step->field2, step->value2}};
 	char *big = step->big ? malloc(step->big) : NULL;
 	struct http_answer a = {
 		.status = step->status,
 		.content_type = "application/json",
-		.fields = &field,
-		.n_fields = step->field ? 1 : 0,
+		.fields = fields,
+		.n_fields = (step->field != NULL) + (step->field2 != NULL),
 		.body = step->body ? step->body : "",
 		.body_len = step->body ? strlen(step->body) : 0,
 	};
@@ -220,8 +230,14 @@ static inline void on_request(struct http_request *r, void *arg)
 					  &t->rig->seen[t->rig->n_seen - 1])});
 		return;
 	}
-	if (t->at + 1 < t->n_steps)
+	if (t->rig->seen[t->rig->n_seen - 1].asks) {
+		assert_non_null(t->consents);
+		step = &t->consents[t->consent_at];
+		if (t->consent_at + 1 < t->n_consents)
+			t->consent_at++;
+	} else if (t->at + 1 < t->n_steps) {
 		t->at++;
+	}
 	if (step->status) {
 		answer(r, step);
 		return;
@@ -231,18 +247,23 @@ static inline void on_request(struct http_request *r, void *arg)
 	http_on_gone(r, on_gone, &t->held[t->n_held++]);
 }
 
-/** Answer what was held back. */
-static inline void release(struct target *t, int status)
+/** Answer what was held back, so. */
+static inline void release_with(struct target *t, const struct step *step)
 {
-	const struct step step = {.status = status};
-
 	for (size_t i = 0; i < t->n_held; i++) {
 		struct http_request *r = t->held[i].request;
 
 		if (r)
-			answer(r, &step);
+			answer(r, step);
 	}
 	t->n_held = 0;
+}
+
+static inline void release(struct target *t, int status)
+{
+	const struct step step = {.status = status};
+
+	release_with(t, &step);
 }
 
 static const struct step always_ok[] = {{.status = 200}};
@@ -255,6 +276,23 @@ static const struct step always_ok[] = {{.status = 200}};
 		script_set(&(g)->targets[target], script_steps,          \
 			   sizeof(script_steps) / sizeof(struct step));  \
 	} while (0)
+
+/** From now on it answers OPTIONS so. */
+#define CONSENT(g, target, ...)                                           \
+	do {                                                              \
+		static const struct step consent_steps[] = {__VA_ARGS__}; \
+                                                                          \
+		consent_set(&(g)->targets[target], consent_steps,         \
+			    sizeof(consent_steps) / sizeof(struct step)); \
+	} while (0)
+
+static inline void consent_set(struct target *t, const struct step *steps,
+			       size_t n)
+{
+	t->consents = steps;
+	t->n_consents = n;
+	t->consent_at = 0;
+}
 
 static inline void script_set(struct target *t, const struct step *steps,
 			      size_t n)

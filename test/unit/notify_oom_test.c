@@ -75,7 +75,8 @@ int store_each_endpoint(struct store *s,
 
 /* ---- the sweep ---- */
 
-static int declare(struct notify *n, const char *name, enum dialect d)
+static int declare(struct notify *n, const char *name, enum dialect d,
+		   bool handshake)
 {
 	/* Nobody listens on port 1: refused at once. */
 	struct notify_endpoint e = {
@@ -87,6 +88,8 @@ static int declare(struct notify *n, const char *name, enum dialect d)
 		.timeout_us = 20 * S,
 		.allow_private = true,
 		.enabled = true,
+		.handshake = handshake,
+		.per_minute = handshake ? 60 : 0,
 	};
 	struct err err = {0};
 	int code;
@@ -208,10 +211,11 @@ static void whole_life(void)
 	store.removal.up_to = 0;
 	if (notify_new(loop, (struct store *)&store, workers, &config, &n))
 		return;
-	declared += !declare(n, "gme", DIALECT_GME);
-	declared += !declare(n, "live", DIALECT_LIVE);
+	declared += !declare(n, "gme", DIALECT_GME, false);
+	declared += !declare(n, "live", DIALECT_LIVE, false);
+	declared += !declare(n, "shy", DIALECT_GME, true);
 	/* One that could not be declared is not shown, and wants nothing. */
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(notify_endpoint_at(n, i, &info), i < declared);
 	assert_int_equal(notify_start(n), 0);
 	keep_one(n);

@@ -21,6 +21,7 @@ struct sink {
 	struct addr at;
 	int statuses[4]; /* 0: no answer; the last is repeated */
 	size_t n_statuses, at_status;
+	const char *retry_after; /* sent with all but 200 */
 	unsigned n_seen;
 	char path[SEEN_MAX][64], query[SEEN_MAX][512], body[SEEN_MAX][1024];
 	char signature[SEEN_MAX][80];
@@ -47,7 +48,9 @@ static void on_gone(void *arg)
 static void on_sink(struct http_request *r, void *arg)
 {
 	const char *signature = http_header(r, "Signature");
-	struct http_answer a = {.status = sink.statuses[sink.at_status]};
+	const struct http_field after = {"Retry-After", sink.retry_after};
+	struct http_answer a = {.status = sink.statuses[sink.at_status],
+				.fields = &after};
 	unsigned i = sink.n_seen++;
 
 	(void)arg;
@@ -61,6 +64,7 @@ static void on_sink(struct http_request *r, void *arg)
 		 signature ? signature : "");
 	if (sink.at_status + 1 < sink.n_statuses)
 		sink.at_status++;
+	a.n_fields = sink.retry_after && a.status != 200;
 	if (a.status)
 		http_reply(r, &a);
 	else
@@ -159,6 +163,38 @@ static void a_target_that_fails_is_asked_again_in_order(void **state)
 	assert_non_null(strstr(sink.body[2], "\"SeqNo\":1"));
 	assert_non_null(strstr(sink.body[3], "\"SeqNo\":2"));
 	assert_int_equal(g->n_told, 3);
+}
+
+/** Of 429 and 503 only: of any other status it is not about being busy. */
+static void a_target_that_is_busy_is_waited_for_and_a_broken_one_is_not(
+	void **state)
+{
+	const struct store_filter all = {.what = READ_DELIVERIES, .state = -1};
+	struct rig *g = *state;
+	struct store_rows rows;
+	int64_t wait_ms;
+
+	sink.statuses[0] = 500;
+	sink.statuses[1] = 200;
+	sink.statuses[2] = 429;
+	sink.n_statuses = 3;
+	sink.retry_after = "3600";
+	rig_open(g);
+	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 1)), 200);
+	UNTIL(g, sink.n_seen == 2 && !pending(g));
+	assert_int_equal(post_gme(g, gme_body(APP, 1, 1, 1)), 200);
+	UNTIL(g, sink.n_seen == 3);
+	for (wait_ms = 0; !wait_ms;) {
+		loop_turn(g->loop, 1000);
+		rows = aid_read(&g->a, all);
+		assert_int_equal(rows.n, 2);
+		if (rows.deliveries[1].last_ms)
+			wait_ms = rows.deliveries[1].due_ms -
+				  rows.deliveries[1].last_ms;
+		store_rows_free(&rows);
+	}
+	assert_in_range(wait_ms, 3599000, 3601000);
+	assert_int_equal(pending(g), 1);
 }
 
 static void what_was_not_sent_on_is_sent_on_after_a_restart(void **state)
@@ -441,6 +477,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SINK_TEST(an_event_is_sent_on_once_as_it_came),
 		SINK_TEST(a_target_that_fails_is_asked_again_in_order),
+		SINK_TEST(
+			a_target_that_is_busy_is_waited_for_and_a_broken_one_is_not),
 		SINK_TEST(what_was_not_sent_on_is_sent_on_after_a_restart),
 		SINK_TEST(what_was_not_stored_is_not_sent_on),
 		RIG_TEST(a_program_gets_the_event_on_its_stdin),
