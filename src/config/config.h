@@ -45,6 +45,7 @@ struct config {
 	char *admin_token; /* NULL: only loopback may ask */
 	struct media_config media;
 	char *storage_dir; /* storage.local.dir */
+	int64_t left_after_us;
 	struct config_app *apps;
 	size_t n_apps;
 	/* where the secrets came from, for whoever looks after them */
