@@ -140,8 +140,7 @@ void inputs_change(struct call *c)
 		call_problem(c, 400, "mic", "mic: required, \"on\" or \"off\"");
 		return;
 	}
-	rooms_input_set_mic(c->control->rooms, id, mic == 1, &who, on_done,
-			    c);
+	rooms_input_set_mic(c->control->rooms, id, mic == 1, &who, on_done, c);
 }
 
 void inputs_remove(struct call *c)

@@ -363,8 +363,8 @@ static void list_file(struct event *e, const struct segment_row *row)
 	if (row->mode != MODE_MIXED)
 		str_copy(f->user, sizeof(f->user), row->user);
 	f->start_ms = row->start_ms;
-	f->end_ms = row->start_ms +
-		    (int64_t)(row->frames / SOUND_FRAMES_PER_MS);
+	f->end_ms =
+		row->start_ms + (int64_t)(row->frames / SOUND_FRAMES_PER_MS);
 }
 
 /** One files_ready from row *at on, and *at behind it. */

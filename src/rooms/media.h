@@ -107,7 +107,7 @@ struct voice {
 	struct input_config config;
 	bool silence_mode; /* mic_off: silence */
 	struct media *media;
-	struct by joined;    /* its user, as long as no packet has come */
+	struct by joined; /* its user, as long as no packet has come */
 	void (*answered)(struct voice *v); /* on the control loop */
 	void *owner;
 
@@ -115,8 +115,8 @@ struct voice {
 	struct mail mail;
 	struct {
 		uint64_t epoch;
-		bool open;	/* false: close */
-		bool mic;	/* on as the API says */
+		bool open; /* false: close */
+		bool mic;  /* on as the API says */
 		struct by mic_by, close_by;
 		struct addr at; /* where to bind */
 	} wish;
@@ -140,7 +140,8 @@ struct voice {
 	struct rtp_port *port;
 	int64_t taken_us; /* its port was read */
 	int64_t heard_pos;
-	const struct by *mic_by; /* the API switches its mic, NULL: it does not */
+	const struct by
+		*mic_by; /* the API switches its mic, NULL: it does not */
 	uint64_t byes, packets_then; /* of the stats published last */
 	struct addr sender_then;
 	struct link parts; /* of the running sessions */

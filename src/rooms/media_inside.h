@@ -104,7 +104,7 @@ struct part {
 	struct voice *voice;
 	struct session *session;
 	int64_t from_pos;
-	int64_t end_pos;      /* INT64_MAX: none yet */
+	int64_t end_pos;    /* INT64_MAX: none yet */
 	struct by begun_by; /* ip "": its user has come */
 	struct by ended_by;
 	bool has_writer;      /* a single track is wanted */

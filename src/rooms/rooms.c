@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,17 +180,15 @@ static int add_apps(struct rooms *r, const struct app_config *apps, size_t n)
 /** From the root on, for what is told of files; after it was made. */
 static int make_absolute(struct rooms *r, struct err *e)
 {
-	char *path;
+	char path[PATH_MAX];
 	int err = 0;
 
 	if (r->storage_dir[0] == '/')
 		return 0;
-	path = realpath(r->storage_dir, NULL);
-	if (!path)
+	if (!realpath(r->storage_dir, path))
 		err = errno;
 	else if (!str_copy(r->storage_dir, sizeof(r->storage_dir), path))
 		err = ENAMETOOLONG;
-	free(path); /* not of base/mem */
 	if (err)
 		err_set(e, err, "storage.local.dir",
 			"%.150s: its full path cannot be told: %s",

@@ -44,7 +44,7 @@ struct upload_result {
 	 * spool's is gone), "file_damaged" (it is not what was recorded),
 	 * "name_taken" (by other contents), "storage_error"; "" */
 	const char *reason;
-	void *user;	  /* of the item */
+	void *user; /* of the item */
 };
 typedef void(upload_fn)(const struct upload_result *r, void *arg);
 

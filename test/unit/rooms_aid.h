@@ -465,14 +465,14 @@ static inline int run_stages(const struct CMUnitTest *tests, size_t n)
 /* ---- calls ---- */
 
 /* Whoever calls has an address for each kind of call. */
-#define JOIN_IP "192.0.2.1"
+#define JOIN_IP	 "192.0.2.1"
 #define START_IP "192.0.2.2"
-#define STOP_IP "192.0.2.3"
+#define STOP_IP	 "192.0.2.3"
 #define LISTS_IP "192.0.2.4"
-#define MIC_IP "2001:db8::5"
+#define MIC_IP	 "2001:db8::5"
 static const struct caller stop_caller = {STOP_IP, "RESTAPI"};
-static const struct caller mic_caller __attribute__((unused)) = {MIC_IP,
-								 "RESTAPI"};
+static const struct caller mic_caller
+	__attribute__((unused)) = {MIC_IP, "RESTAPI"};
 
 static inline void on_input(const struct err *err,
 			    const struct input_info *info, void *arg)
@@ -507,10 +507,8 @@ static inline void on_task(const struct err *err, const struct task_info *info,
 static inline void add(struct stage *st, const char *room, const char *user,
 		       struct answer *a)
 {
-	const struct input_wish w = {.app = APP,
-				     .room = room,
-				     .user = user,
-				     .client_ip = JOIN_IP};
+	const struct input_wish w = {
+		.app = APP, .room = room, .user = user, .client_ip = JOIN_IP};
 
 	*a = (struct answer){0};
 	rooms_input_add(st->r, &w, on_input, a);
@@ -723,8 +721,7 @@ static inline void check_facts(struct stage *st, const struct event *e)
 	for (const char *c = e->file_name; *c; c++)
 		snprintf(want + strlen(want), sizeof(want) - strlen(want),
 			 *c == '%' ? "%%25" : "%c", *c);
-	assert_string_equal(e->location,
-			    e->kind == EVENT_UPLOADED ? want : "");
+	assert_string_equal(e->location, e->kind == EVENT_UPLOADED ? want : "");
 	if (e->kind == EVENT_STARTED)
 		assert_true(e->start_ms > 0 && !e->duration_ms && !e->size);
 	if (e->kind == EVENT_UPLOAD_FAILING)

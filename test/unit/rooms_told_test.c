@@ -647,6 +647,21 @@ static void an_upload_that_waits_its_turn_is_not_left(void **state)
 	assert_false(check_truth(st, task).left);
 }
 
+static void a_folder_that_is_named_from_here_is_told_from_the_root(void **state)
+{
+	struct stage *st = *state;
+	uint64_t task;
+
+	assert_int_equal(chdir(st->a.dir), 0);
+	st->config.storage_dir = "./storage";
+	begin(st);
+	join(st, "room", "alice");
+	task = record(st, "room");
+	UNTIL(st, recording(st, task, NULL) == 1);
+	finish(st, task);
+	assert_int_equal(check_truth(st, task).closed, 1);
+}
+
 static const struct {
 	const char *fault, *reason;
 } faults[] = {
@@ -836,10 +851,10 @@ static void tell_story(struct stage *st, uint32_t dice)
 		      files, failing);
 }
 
-#define STORY(name, dice)                    \
-	static void name(void **state)       \
-	{                                    \
-		tell_story(*state, dice);    \
+#define STORY(name, dice)                 \
+	static void name(void **state)    \
+	{                                 \
+		tell_story(*state, dice); \
 	}
 
 STORY(a_long_story_is_told_in_order_without_holes, 7)
@@ -869,6 +884,8 @@ int main(void)
 		STAGE_TEST(
 			a_store_that_fails_meanwhile_leaves_no_hole_and_no_repeat),
 		STAGE_TEST(an_upload_that_waits_its_turn_is_not_left),
+		STAGE_TEST(
+			a_folder_that_is_named_from_here_is_told_from_the_root),
 		STAGE_TEST(a_failing_upload_says_why_in_a_stable_word),
 		STAGE_TEST(a_long_story_is_told_in_order_without_holes),
 		STAGE_TEST(another_story_is_told_in_order_without_holes),
