@@ -7,8 +7,8 @@ import {crashPoints, startStage} from '../aid/crash.mjs';
 import {sql} from '../aid/truth.mjs';
 
 /** Reached only after another crash: 20_recovery kills there; or when somebody
- *  erases: 45_erase does. */
-const later = (name) => /^(recovery|erase)\./.test(name);
+ *  erases: 45_erase does; or when storage fails: peer/52_trtc_events does. */
+const later = (name) => /^(recovery|erase)\.|^segment\.failing$|^task\.left$/.test(name);
 
 // The first time, and once more in the midst of a roll-over; every commit of a
 // task's beginning.
