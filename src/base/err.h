@@ -14,7 +14,7 @@
 struct err {
 	int code;	/* errno, 0: none */
 	char field[64]; /* what it is about ("rooms", "callbacks[0].url") */
-	char text[256]; /* one line, no newline, no secret */
+	char text[320]; /* one line, no newline, no secret */
 };
 
 /** Fill `e` and return `code`, so that `return err_set(e, EINVAL, ...)`. */
