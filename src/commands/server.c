@@ -114,6 +114,7 @@ static int start_rooms(struct server *s, const struct server_hooks *hooks,
 		.data_dir = config->data_dir,
 		.storage_dir = config->storage_dir,
 		.media = config->media,
+		.left_after_us = config->left_after_us,
 		.disk_low_bytes = SERVER_DISK_LOW,
 	};
 	struct app_config *apps = mem_zalloc_n(config->n_apps, sizeof(*apps));

@@ -489,6 +489,7 @@ static int build_root(struct builder *b, struct mark *at, struct err *e)
 	c->storage_dir = storage_dir(b);
 	if (!c->storage_dir)
 		return no_memory(e);
+	c->left_after_us = number(b, SET_STORAGE_LEFT_AFTER);
 	c->data_dir = take(b, SET_DATA_DIR);
 	c->log_level = (enum log_level)number(b, SET_LOG_LEVEL);
 	return 0;

@@ -50,6 +50,7 @@ struct config {
 	char *previous_admin_token; /* taken as well, or NULL */
 	struct media_config media;
 	char *storage_dir; /* storage.local.dir */
+	int64_t left_after_us;
 	struct config_app *apps;
 	size_t n_apps;
 	/* where the secrets came from, for whoever looks after them */

@@ -89,7 +89,8 @@ void inputs_add(struct call *c)
 	static const char an_address[] =
 		"an address with a port, like 192.0.2.7:5004 or "
 		"[2001:db8::7]:5004";
-	struct input_wish wish = {.room = c->parts[1]};
+	struct input_wish wish = {.room = c->parts[1],
+				  .client_ip = c->client_ip};
 	const char *source;
 	int kind = 0;
 
@@ -128,6 +129,7 @@ void inputs_change(struct call *c)
 {
 	static const char *const keys[] = {"mic", NULL};
 	static const char *const mics[] = {"off", "on", NULL};
+	const struct caller who = {c->client_ip, "RESTAPI"};
 	uint64_t id;
 	int mic = -1;
 
@@ -138,7 +140,7 @@ void inputs_change(struct call *c)
 		call_problem(c, 400, "mic", "mic: required, \"on\" or \"off\"");
 		return;
 	}
-	rooms_input_set_mic(c->control->rooms, id, mic == 1, on_done, c);
+	rooms_input_set_mic(c->control->rooms, id, mic == 1, &who, on_done, c);
 }
 
 void inputs_remove(struct call *c)

@@ -206,7 +206,7 @@ void tasks_change(struct call *c)
 {
 	static const char *const keys[] = {"subscribe", "unsubscribe", "paused",
 					   NULL};
-	struct task_change change = {0};
+	struct task_change change = {.who = {c->client_ip, "RESTAPI"}};
 	uint64_t id;
 
 	if (!call_number(c, c->parts[0], "task", &id) || !call_keys(c, keys) ||
@@ -250,13 +250,14 @@ static void ask_task(struct call *c, uint64_t id, store_rows_fn *done)
 
 void tasks_stop(struct call *c)
 {
+	const struct caller who = {c->client_ip, "RESTAPI"};
 	struct task_info live;
 	uint64_t id;
 
 	if (!call_number(c, c->parts[0], "task", &id))
 		return;
 	if (rooms_task_info(c->control->rooms, id, &live))
-		rooms_task_stop(c->control->rooms, id, on_done, c);
+		rooms_task_stop(c->control->rooms, id, &who, on_done, c);
 	else
 		ask_task(c, id, on_one_task); /* stopping twice is fine */
 }

@@ -234,6 +234,9 @@ MUST_CHECK int track_write(struct track *t, const struct sound_chunk *chunk);
 /** Fill with silence up to `pos` if a segment is open. */
 MUST_CHECK int track_advance(struct track *t, int64_t pos);
 
+/** Is a segment open? */
+bool track_is_open(const struct track *t);
+
 /** Begin a segment at `pos` now, without sound yet (mic_off: silence). */
 MUST_CHECK int track_begin(struct track *t, int64_t pos);
 

@@ -124,6 +124,11 @@ int track_begin(struct track *t, int64_t pos)
 	return t->ops->begin(t, pos > t->in_pos ? pos : t->in_pos);
 }
 
+bool track_is_open(const struct track *t)
+{
+	return t->open;
+}
+
 int track_write(struct track *t, const struct sound_chunk *chunk)
 {
 	assert(chunk->frames > 0);

@@ -3,8 +3,13 @@
  *
  *	closed segment -> upload -> commit `uploaded_ms` + event uploaded ->
  *	the spool's copy goes
+ *	the first attempt that fails -> commit `is_failing` + event
+ *	upload_failing; it is tried again until it is there
  *	task stopped and nothing left to upload -> manifest -> commit
  *	`finished_ms` + upload_stopped + files_ready -> gone from memory
+ *	task stopped a while ago, and an upload fails -> commit `is_left` of
+ *	what waits + upload_stopped + files_ready of the others, status 1; what
+ *	waited is told when it is there, as above
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -19,19 +24,32 @@
 #include "base/str.h"
 #include "rooms/private.h"
 
-/** A confirmed upload on its way into the store. */
+/** What is to be stored, and told, of a segment. */
+enum confirm_due {
+	CONFIRM_FAILING = 1, /* its upload fails */
+	CONFIRM_UPLOADED = 2
+};
+
+/** A segment on its way into storage, and what comes of it on its way into the
+ *  store.  One commit at a time; what comes up meanwhile is due. */
 struct confirm {
 	struct task *task;
 	struct rooms *rooms;
 	struct segment_row row;
 	struct telling telling;
 	struct link in_task;
-	bool committing;
+	unsigned due, sent; /* enum confirm_due */
+	bool is_failing;    /* its last attempt did */
+	char reason[32];
+	char reason_text[REASON_MAX];
 	struct timer retry;
 	struct job drop; /* removes the spool's copy */
 };
 
-enum { PAGE = 500, MANIFEST_RETRY_US = 5 * 1000 * 1000 };
+/* Status of upload_stopped and files_ready (tencent.md section 2.3). */
+enum { STATUS_LEFT = 1, STATUS_RECOVERED = 2, STATUS_ABNORMAL = 2 };
+
+enum { PAGE = 500, ONCE_CAP = 64, MANIFEST_RETRY_US = 5 * 1000 * 1000 };
 
 int finish_upload(struct task *t, const struct segment_row *row)
 {
@@ -64,7 +82,11 @@ bool finish_is_committing(const struct task *t)
 {
 	LIST_EACH(&t->confirms, l, after)
 	{
-		if (CONTAINER_OF(l, struct confirm, in_task)->committing)
+		const struct confirm *c =
+			CONTAINER_OF(l, struct confirm, in_task);
+
+		/* or one that failed, but keeps a number: no holes */
+		if (c->sent || c->telling.taken)
 			return true;
 	}
 	return false;
@@ -82,14 +104,14 @@ void finish_forget(struct task *t)
 	}
 }
 
-/* ---- uploaded ------------------------------------------------------------------ */
+/* ---- uploaded, or failing ----------------------------------------------------- */
 
-static void commit_uploaded(struct confirm *c);
+static void commit_due(struct confirm *c);
 
 static void on_retry(struct timer *timer, int64_t now_us)
 {
 	(void)now_us;
-	commit_uploaded(CONTAINER_OF(timer, struct confirm, retry));
+	commit_due(CONTAINER_OF(timer, struct confirm, retry));
 }
 
 static void drop_run(struct job *job)
@@ -103,27 +125,10 @@ static void drop_run(struct job *job)
 	mem_free(c);
 }
 
-static void on_uploaded_committed(const struct store_result *r, void *arg)
+static void on_uploaded_committed(struct confirm *c)
 {
-	struct confirm *c = arg;
 	struct task *t = c->task;
 
-	c->committing = false;
-	telling_settle(&c->telling, t, r);
-	if (r->err) {
-		if (t->rooms->stopping) {
-			task_check(t); /* found again at the next start */
-			return;
-		}
-		log_error("task=%" PRIu64 " uploaded: commit failed (%s); "
-			  "again in 1 s",
-			  c->row.task, r->text);
-		if (timer_start(&c->retry, c->rooms->loop,
-				loop_now_us(c->rooms->loop) + RETRY_US,
-				on_retry))
-			log_error("no memory for a timer");
-		return;
-	}
 	crash_point("segment.uploaded");
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " user=%s seg=%" PRIu32
 		 " uploaded",
@@ -136,21 +141,103 @@ static void on_uploaded_committed(const struct store_result *r, void *arg)
 	task_check(t);
 }
 
-static void commit_uploaded(struct confirm *c)
+static void on_committed(const struct store_result *r, void *arg)
+{
+	struct confirm *c = arg;
+	struct task *t = c->task;
+	unsigned sent = c->sent;
+
+	c->sent = 0;
+	telling_settle(&c->telling, t, r);
+	if (r->err) {
+		c->due |= sent;
+		if (t->rooms->stopping && !c->telling.taken) {
+			task_check(t); /* found again at the next start */
+			return;
+		}
+		log_error("task=%" PRIu64 " %s: commit failed (%s); again in "
+			  "1 s",
+			  c->row.task,
+			  sent & CONFIRM_UPLOADED ? "uploaded" : "failing",
+			  r->text);
+		if (timer_start(&c->retry, c->rooms->loop,
+				loop_now_us(c->rooms->loop) + RETRY_US,
+				on_retry))
+			log_error("no memory for a timer");
+		return;
+	}
+	if (sent & CONFIRM_UPLOADED) {
+		on_uploaded_committed(c);
+		return;
+	}
+	crash_point("segment.failing");
+	commit_due(c);
+	task_check(t);
+}
+
+static int put_failing(struct confirm *c, struct store_write *w)
+{
+	char once[SEG_ONCE_CAP];
+	struct event e;
+
+	seg_event(c->task, &c->row, EVENT_UPLOAD_FAILING, &e);
+	seg_once(&c->row, EVENT_UPLOAD_FAILING, once, sizeof(once));
+	str_copy(e.reason, sizeof(e.reason), c->reason);
+	str_copy(e.reason_text, sizeof(e.reason_text), c->reason_text);
+	return telling_put(&c->telling, c->task, &e, once, w);
+}
+
+static int put_due(struct confirm *c, struct store_write *w)
+{
+	int err = 0;
+
+	store_set_segment(w, &c->row);
+	if (c->sent & CONFIRM_FAILING)
+		err = put_failing(c, w);
+	if (!err && c->sent & CONFIRM_UPLOADED)
+		err = telling_add(&c->telling, c->task, &c->row, EVENT_UPLOADED,
+				  w);
+	return err;
+}
+
+static void commit_due(struct confirm *c)
 {
 	struct rooms *r = c->rooms;
-	struct store_write *w = store_write_new();
+	struct store_write *w;
 
-	c->row.uploaded_ms = clock_unix_ms();
-	if (w)
-		store_set_segment(w, &c->row);
-	if (w &&
-	    telling_add(&c->telling, c->task, &c->row, EVENT_UPLOADED, w)) {
+	if (!c->due || c->sent || timer_is_armed(&c->retry))
+		return;
+	c->sent = c->due;
+	c->due = 0;
+	if (c->sent & CONFIRM_FAILING)
+		c->row.is_failing = true;
+	if (c->sent & CONFIRM_UPLOADED)
+		c->row.uploaded_ms = clock_unix_ms();
+	w = store_write_new();
+	if (w && put_due(c, w)) {
 		store_write_free(w);
 		w = NULL;
 	}
-	c->committing = true;
-	store_commit(r->store, w, r->loop, on_uploaded_committed, c);
+	store_commit(r->store, w, r->loop, on_committed, c);
+}
+
+/** Told once of a segment, however often it fails and over restarts. */
+static void on_failed(struct confirm *c, const struct upload_result *result)
+{
+	const char *why = strerrordesc_np(result->err);
+
+	log_warn("task=%" PRIu64 " user=%s seg=%" PRIu32
+		 " upload failed, attempt %u; will be tried again",
+		 c->row.task, c->row.user, c->row.seq, result->attempt);
+	c->is_failing = true;
+	if (c->row.is_failing || (c->due | c->sent) & CONFIRM_FAILING)
+		return;
+	str_copy(c->reason, sizeof(c->reason), result->reason);
+	if (!str_copy(c->reason_text, sizeof(c->reason_text), result->text))
+		snprintf(c->reason_text, sizeof(c->reason_text),
+			 "it cannot be stored: %s", why ? why : "?");
+	c->due |= CONFIRM_FAILING;
+	commit_due(c);
 }
 
 void finish_on_uploaded(const struct upload_result *result, void *arg)
@@ -161,26 +248,30 @@ void finish_on_uploaded(const struct upload_result *result, void *arg)
 	if (r->stopping)
 		return; /* its task may be gone; found again at the start */
 	if (result->err) {
-		log_warn("task=%" PRIu64 " user=%s seg=%" PRIu32
-			 " upload failed, attempt %u; will be tried again",
-			 c->row.task, c->row.user, c->row.seq, result->attempt);
+		on_failed(c, result);
 		return;
 	}
-	commit_uploaded(c);
+	c->is_failing = false;
+	c->due |= CONFIRM_UPLOADED;
+	commit_due(c);
 }
 
-/* ---- finished -------------------------------------------------------------------- */
+/* ---- what is told at the end -------------------------------------------------- */
 
 /** The task's segments, page by page. */
 struct wrap {
 	struct task *task;
 	struct segment_row *rows; /* n, all of the task */
 	size_t n;
+	bool is_left; /* tells what is left, and does not finish the task */
 	struct notify_batch *batch;
-	uint64_t first_seq;  /* of its events */
+	uint64_t first_seq, seq; /* of its events: the first, the next */
 	struct task_row row; /* the task's, for the worker; its lists are not */
 	struct job job;	     /* writes the manifest */
 	int err;	     /* of that */
+	/* of what is left */
+	bool is_taken; /* its numbers are */
+	struct timer retry;
 };
 
 static void wrap_free(struct wrap *w)
@@ -207,8 +298,133 @@ static void wrap_later(struct wrap *w, const char *what, const char *why,
 
 static void wrap_again(struct wrap *w, const char *why)
 {
-	wrap_later(w, "finish", why, RETRY_US);
+	wrap_later(w, w->is_left ? "telling what is left" : "finish", why,
+		   RETRY_US);
 }
+
+static int tell(struct wrap *w, struct store_write *write, struct event *e,
+		const char *once)
+{
+	e->task_seq = w->seq++;
+	return notify_add(w->task->rooms->notify, write, w->batch, e, once);
+}
+
+/** What is told of a task once, and before that once if files are left. */
+static void once_of(const struct wrap *w, enum event_kind kind, unsigned page,
+		    char *out, size_t cap)
+{
+	if (w->is_left)
+		snprintf(out, cap, "%" PRIu64 "/%s/%u/left", w->task->row.id,
+			 event_kind_name(kind), page);
+	else
+		task_once(w->task, kind, page, out, cap);
+}
+
+/** What files_ready lists: what is left if so much is in storage, then what
+ *  was left, or all. */
+static bool is_listed(const struct wrap *w, const struct segment_row *row)
+{
+	if (row->state != SEG_CLOSED)
+		return false;
+	if (w->is_left)
+		return row->uploaded_ms != 0;
+	return row->is_left || !w->task->is_left;
+}
+
+/** Has the task, or one of its files, come to a bad end? */
+static bool is_abnormal(const struct wrap *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->rows[i].state == SEG_LOST)
+			return true;
+	}
+	return w->task->row.state == TASK_FAILED;
+}
+
+static int add_upload_stopped(struct wrap *w, struct store_write *write)
+{
+	char once[ONCE_CAP];
+	struct event e;
+
+	task_event(w->task, EVENT_UPLOAD_STOPPED, &e);
+	if (w->is_left)
+		e.status = STATUS_LEFT;
+	else if (w->task->is_left)
+		e.status = STATUS_RECOVERED;
+	once_of(w, EVENT_UPLOAD_STOPPED, 0, once, sizeof(once));
+	return tell(w, write, &e, once);
+}
+
+static void list_file(struct event *e, const struct segment_row *row)
+{
+	struct event_file *f = &e->files[e->n_files++];
+
+	str_copy(f->name, sizeof(f->name), row->file_name);
+	if (row->mode != MODE_MIXED)
+		str_copy(f->user, sizeof(f->user), row->user);
+	f->start_ms = row->start_ms;
+	f->end_ms =
+		row->start_ms + (int64_t)(row->frames / SOUND_FRAMES_PER_MS);
+}
+
+/** One files_ready from row *at on, and *at behind it. */
+static int add_files(struct wrap *w, struct store_write *write, unsigned page,
+		     size_t *at)
+{
+	char once[ONCE_CAP];
+	struct event e;
+	int err;
+
+	task_event(w->task, EVENT_FILES_READY, &e);
+	if (w->is_left)
+		e.status = STATUS_LEFT;
+	else if (is_abnormal(w))
+		e.status = STATUS_ABNORMAL;
+	e.files = mem_zalloc_n(EVENT_FILES_MAX, sizeof(*e.files));
+	if (!e.files)
+		return ENOMEM;
+	for (; *at < w->n && e.n_files < EVENT_FILES_MAX; ++*at) {
+		if (is_listed(w, &w->rows[*at]))
+			list_file(&e, &w->rows[*at]);
+	}
+	/* the last page may find nothing any more */
+	if (e.n_files || !page) {
+		once_of(w, EVENT_FILES_READY, page, once, sizeof(once));
+		err = tell(w, write, &e, once);
+	} else {
+		err = 0;
+	}
+	event_fini(&e);
+	return err;
+}
+
+static bool has_closed(const struct wrap *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->rows[i].state == SEG_CLOSED)
+			return true;
+	}
+	return false;
+}
+
+static int add_events(struct wrap *w, struct store_write *write)
+{
+	unsigned page = 0;
+	size_t at = 0;
+	int err = 0;
+
+	w->seq = w->first_seq;
+	w->batch = notify_batch_new();
+	if (!w->batch)
+		return ENOMEM;
+	if (has_closed(w))
+		err = add_upload_stopped(w, write);
+	while (!err && at < w->n)
+		err = add_files(w, write, page++, &at);
+	return err;
+}
+
+/* ---- finished -------------------------------------------------------------------- */
 
 static void on_finished(const struct store_result *r, void *arg)
 {
@@ -230,86 +446,22 @@ static void on_finished(const struct store_result *r, void *arg)
 	task_free(t);
 }
 
-static int add_upload_stopped(struct wrap *w, struct store_write *write)
-{
-	struct task *t = w->task;
-	char once[64];
-	struct event e;
-
-	task_event(t, EVENT_UPLOAD_STOPPED, &e);
-	e.task_seq = t->row.next_seq++;
-	task_once(t, EVENT_UPLOAD_STOPPED, 0, once, sizeof(once));
-	return notify_add(t->rooms->notify, write, w->batch, &e, once);
-}
-
-/** One files_ready for rows first..first+n-1 (only those with a file). */
-static int add_files(struct wrap *w, struct store_write *write, size_t first,
-		     size_t n)
-{
-	struct task *t = w->task;
-	char once[64];
-	struct event e;
-	int err;
-
-	task_event(t, EVENT_FILES_READY, &e);
-	e.task_seq = t->row.next_seq++;
-	e.files = mem_zalloc_n(n, sizeof(*e.files));
-	if (!e.files)
-		return ENOMEM;
-	for (size_t i = first; i < first + n; i++) {
-		const struct segment_row *row = &w->rows[i];
-		struct event_file *f = &e.files[e.n_files];
-
-		if (row->state != SEG_CLOSED)
-			continue;
-		str_copy(f->name, sizeof(f->name), row->file_name);
-		if (row->mode != MODE_MIXED)
-			str_copy(f->user, sizeof(f->user), row->user);
-		f->start_ms = row->start_ms;
-		f->end_ms = row->start_ms +
-			    (int64_t)(row->frames / SOUND_FRAMES_PER_MS);
-		e.n_files++;
-	}
-	task_once(t, EVENT_FILES_READY, (unsigned)(first / EVENT_FILES_MAX),
-		  once, sizeof(once));
-	err = notify_add(t->rooms->notify, write, w->batch, &e, once);
-	event_fini(&e);
-	return err;
-}
-
-static int add_finish(struct wrap *w, struct store_write *write)
-{
-	struct task *t = w->task;
-	int err = 0;
-
-	t->row.finished_ms = clock_unix_ms();
-	store_set_task(write, &t->row);
-	w->batch = notify_batch_new();
-	if (!w->batch)
-		return ENOMEM;
-	if (w->n)
-		err = add_upload_stopped(w, write);
-	for (size_t at = 0; !err && at < w->n; at += EVENT_FILES_MAX) {
-		size_t left = w->n - at;
-
-		err = add_files(w, write, at,
-				left < EVENT_FILES_MAX ? left
-						       : EVENT_FILES_MAX);
-	}
-	return err;
-}
-
 static void commit_finish(struct wrap *w)
 {
-	struct rooms *r = w->task->rooms;
+	struct task *t = w->task;
 	struct store_write *write = store_write_new();
 
-	w->first_seq = w->task->row.next_seq;
-	if (write && add_finish(w, write)) {
-		store_write_free(write);
-		write = NULL;
+	w->first_seq = t->row.next_seq;
+	t->row.finished_ms = clock_unix_ms();
+	if (write) {
+		store_set_task(write, &t->row);
+		if (add_events(w, write)) {
+			store_write_free(write);
+			write = NULL;
+		}
+		t->row.next_seq = w->seq;
 	}
-	store_commit(r->store, write, r->loop, on_finished, w);
+	store_commit(t->rooms->store, write, t->rooms->loop, on_finished, w);
 }
 
 static void manifest_run(struct job *job)
@@ -346,6 +498,101 @@ static void make_manifest(struct wrap *w)
 	w->job.key = w->row.id;
 	workers_run(r->workers, &w->job, r->loop, manifest_done);
 }
+
+/* ---- what is left ---------------------------------------------------------------- */
+
+static void commit_left(struct wrap *w);
+
+static void end_left(struct wrap *w)
+{
+	struct task *t = w->task;
+
+	wrap_free(w);
+	t->finishing = false;
+	task_check(t);
+}
+
+static void on_left_again(struct timer *timer, int64_t now_us)
+{
+	struct wrap *w = CONTAINER_OF(timer, struct wrap, retry);
+
+	(void)now_us;
+	if (w->task->rooms->stopping && !w->is_taken)
+		end_left(w); /* told after the next start */
+	else
+		commit_left(w);
+}
+
+/** Others tell meanwhile, so the numbers, and with them the rows, are kept. */
+static void on_left_told(const struct store_result *r, void *arg)
+{
+	struct wrap *w = arg;
+	struct task *t = w->task;
+	struct loop *loop = t->rooms->loop;
+
+	if (w->batch)
+		notify_settled(t->rooms->notify, w->batch, r);
+	w->batch = NULL;
+	if (!r->err) {
+		crash_point("task.left");
+		log_warn("app=%" PRIu32 " room=%s task=%" PRIu64
+			 " files wait on the server until they can be stored",
+			 t->row.app, t->row.room, t->row.id);
+		t->is_left = true;
+		end_left(w);
+		return;
+	}
+	log_error("task=%" PRIu64 " telling what is left failed (%s); again in "
+		  "1 s",
+		  t->row.id, r->text);
+	if (timer_start(&w->retry, loop, loop_now_us(loop) + RETRY_US,
+			on_left_again))
+		end_left(w);
+}
+
+static int add_left(struct wrap *w, struct store_write *write)
+{
+	int err;
+
+	if (!w->is_taken)
+		w->first_seq = w->task->row.next_seq;
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->rows[i].state == SEG_CLOSED && !w->rows[i].uploaded_ms)
+			store_leave_segment(write, w->rows[i].id);
+	}
+	err = add_events(w, write);
+	if (!err && !w->is_taken)
+		w->task->row.next_seq = w->seq;
+	if (!err)
+		w->is_taken = true;
+	return err;
+}
+
+static void commit_left(struct wrap *w)
+{
+	struct rooms *r = w->task->rooms;
+	struct store_write *write = store_write_new();
+
+	if (write && add_left(w, write)) {
+		store_write_free(write);
+		write = NULL;
+	}
+	store_commit(r->store, write, r->loop, on_left_told, w);
+}
+
+/** What waits may have been stored since somebody looked. */
+static void begin_left(struct wrap *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->rows[i].state == SEG_CLOSED && !w->rows[i].uploaded_ms) {
+			commit_left(w);
+			return;
+		}
+	}
+	end_left(w);
+}
+
+/* ---- the rows ---------------------------------------------------------------------- */
 
 static void on_page(struct store_rows *rows, void *arg);
 
@@ -389,13 +636,15 @@ static void on_page(struct store_rows *rows, void *arg)
 	store_rows_free(rows);
 	if (!err && more)
 		err = next_page(w);
+	else if (!err && w->is_left)
+		begin_left(w);
 	else if (!err)
 		make_manifest(w);
 	if (err)
 		wrap_again(w, strerror(err));
 }
 
-void finish_task(struct task *t)
+static void wrap_up(struct task *t, bool is_left)
 {
 	struct wrap *w = mem_zalloc(sizeof(*w));
 
@@ -405,6 +654,33 @@ void finish_task(struct task *t)
 	}
 	t->finishing = true;
 	w->task = t;
+	w->is_left = is_left;
 	if (next_page(w))
 		wrap_again(w, "out of memory");
+}
+
+void finish_task(struct task *t)
+{
+	wrap_up(t, false);
+}
+
+static bool is_failing(const struct task *t)
+{
+	LIST_EACH(&t->confirms, l, after)
+	{
+		if (CONTAINER_OF(l, struct confirm, in_task)->is_failing)
+			return true;
+	}
+	return false;
+}
+
+void finish_look(struct task *t)
+{
+	const int64_t after_ms = t->rooms->left_after_us / CLOCK_US_PER_MS;
+
+	if (!t->row.stopped_ms || t->is_left || t->finishing || t->due ||
+	    t->due_sent || !t->uploads ||
+	    clock_unix_ms() - t->row.stopped_ms < after_ms || !is_failing(t))
+		return;
+	wrap_up(t, true);
 }

@@ -123,6 +123,16 @@ static void answer(struct member *m, const struct err *e)
 	call.done(e, &info, call.arg);
 }
 
+void member_by(const struct member *m, struct by *by)
+{
+	struct addr sender;
+
+	if (sender_read(&m->voice->sender, &sender))
+		by_set_user(by, &sender);
+	else
+		*by = m->voice->joined;
+}
+
 /* ---- the message to the media loop ----------------------------------------- */
 
 static void sync_voice(struct member *m)
@@ -134,6 +144,9 @@ static void sync_voice(struct member *m)
 	v->wish.epoch = m->epoch_wanted;
 	v->wish.open = m->state != MEMBER_CLOSING;
 	v->wish.mic = !m->mic_disabled;
+	v->wish.mic_by = m->mic_by;
+	by_set(&v->wish.close_by,
+	       m->is_suspended ? &(struct caller){.ip = "127.0.0.1"} : NULL);
 	v->wish.at = m->room->rooms->bind_at;
 	addr_set_port(&v->wish.at, (uint16_t)m->row.port);
 	m->epoch_sent = m->epoch_wanted;
@@ -174,7 +187,7 @@ static void member_close(struct member *m)
 	m->state = MEMBER_CLOSING;
 	m->close_sent = true;
 	wish(m);
-	keeper_look(m->room);
+	keeper_look(m->room, m);
 }
 
 /* ---- adding ---------------------------------------------------------------- */
@@ -202,7 +215,7 @@ static void on_row_put(const struct store_result *result, void *arg)
 	rooms_tell(m->room->rooms, "%s joined room %s", m->row.user,
 		   m->row.room);
 	answer(m, &e);
-	keeper_look(m->room);
+	keeper_look(m->room, m);
 	free_if_closed(m);
 }
 
@@ -346,6 +359,8 @@ static struct voice *make_voice(struct member *m, const struct addr *source)
 	};
 	if (source)
 		v->config.source = *source;
+	if (source)
+		by_set_user(&v->joined, source);
 	v->silence_mode = !rec->mic_off_splits;
 	v->media = m->room->media;
 	v->answered = on_voice_answered;
@@ -458,6 +473,8 @@ void rooms_input_add(struct rooms *r, const struct input_wish *w,
 		refuse(done, arg, &e);
 		return;
 	}
+	if (!w->has_source)
+		by_set(&m->voice->joined, &(struct caller){.ip = w->client_ip});
 	m->call = (struct input_call){done, arg};
 	wish(m);
 }
@@ -543,7 +560,8 @@ static int store_mic(struct member *m, rooms_input_fn *done, void *arg)
 }
 
 void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
-			 rooms_input_fn *done, void *arg)
+			 const struct caller *who, rooms_input_fn *done,
+			 void *arg)
 {
 	struct err e = {0};
 	struct member *m = find_member(r, id, &e);
@@ -554,6 +572,7 @@ void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
 	}
 	if (m->mic_disabled == on) {
 		m->mic_disabled = !on;
+		by_set(&m->mic_by, who);
 		m->since_us = clock_now_us();
 		wish(m);
 		log_info("room=%s user=%s input=%" PRIu64 " mic %s",
@@ -628,6 +647,7 @@ void member_close_all(struct rooms *r)
 		if (m->state == MEMBER_CLOSING)
 			continue;
 		timer_stop(&m->retry);
+		m->is_suspended = true;
 		member_close(m);
 		if (!m->store_out)
 			answer(m, &e); /* an add that had not come so far */

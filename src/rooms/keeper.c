@@ -42,15 +42,33 @@ static void on_auto_started(const struct err *e, const struct task_info *t,
 			  e->text);
 }
 
-static void start_auto(struct room *room, int64_t now_us)
+/** The newest of those who are there. */
+static const struct member *newest(const struct room *room)
 {
+	const struct member *found = NULL;
+
+	LIST_EACH(&room->members, l, after)
+	{
+		const struct member *m =
+			CONTAINER_OF(l, struct member, in_room);
+
+		if (!m->close_sent)
+			found = m;
+	}
+	return found;
+}
+
+static void start_auto(struct room *room, const struct member *m,
+		       int64_t now_us)
+{
+	struct by by;
 	static const enum record_mode modes[] = {
 		[AUTO_OFF] = MODE_SINGLE,
 		[AUTO_SINGLE] = MODE_SINGLE,
 		[AUTO_MIXED] = MODE_MIXED,
 		[AUTO_BOTH] = MODE_BOTH,
 	};
-	const struct task_wish w = {
+	struct task_wish w = {
 		.app = room->app->id,
 		.room = room->id,
 		.mode = modes[room->app->recording.auto_mode],
@@ -63,22 +81,30 @@ static void start_auto(struct room *room, int64_t now_us)
 	if (now_us < room->auto_retry_us)
 		return;
 	room->auto_retry_us = now_us + AUTO_RETRY_US;
+	member_by(m, &by);
+	w.client_ip = by.ip;
+	w.platform = by.platform;
 	task_start(room->rooms, &w, true, on_auto_started, NULL);
 }
 
-void keeper_look(struct room *room)
+void keeper_look(struct room *room, const struct member *m)
 {
+	struct by by = {0};
+
 	if (room->rooms->stopping)
 		return;
 	if (!room_is_used(room)) {
 		room->auto_over = false;
+		if (m)
+			member_by(m, &by);
 		if (room->auto_task)
-			task_stop(room->auto_task, LEAVE_IDLE);
+			task_stop(room->auto_task, LEAVE_IDLE, &by);
 		return;
 	}
 	if (room->app->recording.auto_mode != AUTO_OFF && !room->auto_over &&
 	    !room->auto_task)
-		start_auto(room, clock_now_us());
+		start_auto(room, m && !m->close_sent ? m : newest(room),
+			   clock_now_us());
 }
 
 /** Has somebody been in the room since then? */
@@ -167,6 +193,7 @@ static int64_t lasts(bool is_so, int64_t *since, int64_t now_us)
 
 static void keep_task(struct task *t, int64_t now_us)
 {
+	const struct by nobody = {0};
 	const int64_t hold_us = t->row.hold_empty_ms * CLOCK_US_PER_MS;
 	const int64_t idle_us = t->row.max_idle_ms * CLOCK_US_PER_MS;
 	int64_t empty, idle = -1;
@@ -179,12 +206,12 @@ static void keep_task(struct task *t, int64_t now_us)
 	if (empty >= 0 && empty >= hold_us) {
 		log_info("room=%s task=%" PRIu64 " ends: nobody is in the room",
 			 t->row.room, t->row.id);
-		task_stop(t, LEAVE_IDLE);
+		task_stop(t, LEAVE_IDLE, &nobody);
 	} else if (idle_us && idle >= idle_us) {
 		log_info("room=%s task=%" PRIu64 " ends: nobody has spoken for "
 			 "%" PRId64 " s",
 			 t->row.room, t->row.id, idle / CLOCK_US_PER_S);
-		task_stop(t, LEAVE_IDLE);
+		task_stop(t, LEAVE_IDLE, &nobody);
 	}
 }
 
@@ -198,12 +225,13 @@ static void on_round(struct timer *timer, int64_t now_us)
 	for (n = map_next(&r->rooms, NULL); n; n = next) {
 		next = map_next(&r->rooms, n);
 		warn_look(CONTAINER_OF(n, struct room, node), now_us);
-		keeper_look(CONTAINER_OF(n, struct room, node));
+		keeper_look(CONTAINER_OF(n, struct room, node), NULL);
 	}
 	warn_look_at_machine(r, now_us);
 	for (n = map_next(&r->tasks, NULL); n; n = next) {
 		next = map_next(&r->tasks, n);
 		keep_task(CONTAINER_OF(n, struct task, node), now_us);
+		finish_look(CONTAINER_OF(n, struct task, node));
 	}
 	if (timer_start(timer, r->loop, now_us + PERIOD_US, on_round))
 		log_error("rooms are not watched any more: out of memory");

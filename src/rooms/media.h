@@ -50,6 +50,16 @@ uint64_t room_key_hash(const struct room_key *key);
 bool lists_permit(bool allow, const char (*users)[ID_MAX + 1], size_t n,
 		  const char *user);
 
+/** Who has caused something, as an event tells it. */
+struct by {
+	char ip[48]; /* "": nobody; in a voice's wish: its user */
+	char platform[16];
+};
+/** Nobody, for NULL or an ip of "". */
+void by_set(struct by *by, const struct caller *who);
+/** A user who sends from `sender`. */
+void by_set_user(struct by *by, const struct addr *sender);
+
 struct media;
 struct seg;
 struct task_track;
@@ -97,6 +107,7 @@ struct voice {
 	struct input_config config;
 	bool silence_mode; /* mic_off: silence */
 	struct media *media;
+	struct by joined; /* its user, as long as no packet has come */
 	void (*answered)(struct voice *v); /* on the control loop */
 	void *owner;
 
@@ -104,8 +115,9 @@ struct voice {
 	struct mail mail;
 	struct {
 		uint64_t epoch;
-		bool open;	/* false: close */
-		bool mic;	/* on as the API says */
+		bool open; /* false: close */
+		bool mic;  /* on as the API says */
+		struct by mic_by, close_by;
 		struct addr at; /* where to bind */
 	} wish;
 	int err; /* answer to open: errno of bind */
@@ -128,6 +140,8 @@ struct voice {
 	struct rtp_port *port;
 	int64_t taken_us; /* its port was read */
 	int64_t heard_pos;
+	const struct by
+		*mic_by; /* the API switches its mic, NULL: it does not */
 	uint64_t byes, packets_then; /* of the stats published last */
 	struct addr sender_then;
 	struct link parts; /* of the running sessions */
@@ -151,8 +165,9 @@ struct session {
 	struct mail mail;
 	struct {
 		uint64_t epoch;
-		bool stop;   /* answered when drained, and last */
-		bool paused; /* silence, whatever comes in */
+		struct by by; /* who wants it so */
+		bool stop;    /* answered when drained, and last */
+		bool paused;  /* silence, whatever comes in */
 		int64_t from_pos, stop_pos; /* media clock */
 		bool allow;
 		size_t n_users; /* 0: everybody */
@@ -204,6 +219,8 @@ struct seg {
 	enum record_mode mode; /* MODE_SINGLE, or MODE_MIXED: user is "0" */
 	int64_t start_ms;
 	struct track_opening opening; /* of its file */
+	struct by begun_by;
+	struct by ended_by; /* by the media loop before ended */
 
 	/* messages */
 	struct mail begun, granted, ended;

@@ -66,16 +66,22 @@ struct writer {
 	enum record_mode mode; /* SINGLE or MIXED */
 	const char *user;      /* "0" for the mix; the owner's */
 	struct track *track;
+	/* While one of the calls below is made: who has caused it.  What the
+	 * track cuts by itself is caused by nobody. */
+	const struct by *begin_by, *end_by;
 };
 
 MUST_CHECK int writer_init(struct writer *w, struct session *s,
 			   enum record_mode mode, const char *user);
 /** End its segment at `pos`.  Segments live on in the session. */
-void writer_fini(struct writer *w, int64_t pos);
+void writer_fini(struct writer *w, int64_t pos, const struct by *by);
 
-void writer_begin(struct writer *w, int64_t pos);
-void writer_put(struct writer *w, const struct sound_chunk *c);
-void writer_end(struct writer *w, int64_t pos);
+void writer_begin(struct writer *w, int64_t pos, const struct by *by);
+/** `by`: who has caused a segment that begins with it; NULL: in one, so that
+ *  what begins is what the track has cut. */
+void writer_put(struct writer *w, const struct sound_chunk *c,
+		const struct by *by);
+void writer_end(struct writer *w, int64_t pos, const struct by *by);
 
 /* ---- media_mixer.c: a session's mix ---------------------------------------- */
 
@@ -84,10 +90,10 @@ MUST_CHECK int mixer_new(struct session *s, struct mixer **out);
 void mixer_free(struct mixer *x);
 
 /** The first part has come: its file begins at `pos`. */
-void mixer_open(struct mixer *x, int64_t pos);
+void mixer_open(struct mixer *x, int64_t pos, const struct by *by);
 void mixer_put(struct mixer *x, const struct sound_chunk *c);
 /** A part is gone that ended at `pos`. */
-void mixer_leave(struct mixer *x, int64_t pos);
+void mixer_leave(struct mixer *x, int64_t pos, const struct by *by);
 /** The last part is gone: its file ends where the last of them ended. */
 void mixer_close(struct mixer *x);
 
@@ -98,21 +104,24 @@ struct part {
 	struct voice *voice;
 	struct session *session;
 	int64_t from_pos;
-	int64_t end_pos;      /* INT64_MAX: none yet */
+	int64_t end_pos;    /* INT64_MAX: none yet */
+	struct by begun_by; /* ip "": its user has come */
+	struct by ended_by;
 	bool has_writer;      /* a single track is wanted */
 	struct writer writer; /* of it */
 };
 
-/** Record `v` in `s` from `pos` on. */
-void part_make(struct session *s, struct voice *v, int64_t pos);
+/** Record `v` in `s` from `pos` on; `by` NULL: its user has come. */
+void part_make(struct session *s, struct voice *v, int64_t pos,
+	       const struct by *by);
 /** End it now; nothing more will come. */
 void part_free(struct part *p);
 /** It ends at `pos`; it is freed when what lies before has come. */
-void part_end(struct part *p, int64_t pos);
+void part_end(struct part *p, int64_t pos, const struct by *by);
 /** A chunk of its voice. */
 void part_put(struct part *p, const struct sound_chunk *c);
 /** Its voice's mic is off from `pos` on. */
-void part_mic_off(struct part *p, int64_t pos);
+void part_mic_off(struct part *p, int64_t pos, const struct by *by);
 /** Go on with silence if nothing comes, and hand over. */
 void part_push(struct part *p, int64_t now_us);
 
@@ -120,12 +129,16 @@ void part_push(struct part *p, int64_t now_us);
 
 /** Read its port, and let what is due become chunks. */
 void voice_take(struct voice *v, int64_t now_us);
+/** Its user: from where packets come, or else who was said to have joined. */
+void voice_by(const struct voice *v, struct by *by);
 /** Decode only if somebody listens. */
 void voice_match_decode(struct voice *v);
 void session_match(struct session *s, int64_t pos);
 /** Parts that end, and a session that stops. */
 void session_work(struct session *s, int64_t now_us);
-/** A voice has come: does the session want it? */
-void session_meet(struct session *s, struct voice *v, int64_t pos);
+/** A voice has come (`by` NULL), or the lists have changed: does the session
+ *  want it? */
+void session_meet(struct session *s, struct voice *v, int64_t pos,
+		  const struct by *by);
 
 #endif

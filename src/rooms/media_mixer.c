@@ -22,6 +22,7 @@ struct mixer {
 	struct sound_mix *mix;
 	bool is_open;
 	int64_t end; /* of the parts that are gone, the last */
+	struct by end_by;
 	struct media_work work;
 };
 
@@ -50,7 +51,7 @@ void mixer_free(struct mixer *x)
 	if (!x)
 		return;
 	assert(!x->is_open);
-	writer_fini(&x->writer, 0);
+	writer_fini(&x->writer, 0, NULL);
 	sound_mix_free(x->mix);
 	mem_free(x);
 }
@@ -59,7 +60,7 @@ static void on_mixed(const struct sound_chunk *c, void *arg)
 {
 	struct mixer *x = arg;
 
-	writer_put(&x->writer, c);
+	writer_put(&x->writer, c, NULL);
 }
 
 /** Nobody will add to what lies before. */
@@ -97,7 +98,7 @@ static void work(struct media_work *w, int64_t now_us)
 }
 
 /** Behind the room's voices, so that what they have just given is in. */
-void mixer_open(struct mixer *x, int64_t pos)
+void mixer_open(struct mixer *x, int64_t pos, const struct by *by)
 {
 	struct link *last = x->session->room->voices.prev;
 	const struct voice *v = CONTAINER_OF(last, struct voice, in_room);
@@ -109,7 +110,7 @@ void mixer_open(struct mixer *x, int64_t pos)
 	x->end = pos;
 	x->work.run = work;
 	sound_mix_finish(x->mix, sound_mix_pos(x->mix), pos, on_mixed, x);
-	writer_begin(&x->writer, pos);
+	writer_begin(&x->writer, pos, by);
 	media_work_add(x->session->media, &x->work, &v->work);
 }
 
@@ -118,10 +119,12 @@ void mixer_put(struct mixer *x, const struct sound_chunk *c)
 	counter_add(COUNT_mix_late, sound_mix_add(x->mix, c));
 }
 
-void mixer_leave(struct mixer *x, int64_t pos)
+void mixer_leave(struct mixer *x, int64_t pos, const struct by *by)
 {
-	if (pos > x->end)
-		x->end = pos;
+	if (pos < x->end)
+		return;
+	x->end = pos;
+	x->end_by = *by;
 }
 
 void mixer_close(struct mixer *x)
@@ -135,5 +138,5 @@ void mixer_close(struct mixer *x)
 	if (pos < sound_mix_pos(x->mix))
 		pos = sound_mix_pos(x->mix);
 	sound_mix_finish(x->mix, pos, pos, on_mixed, x);
-	writer_end(&x->writer, pos);
+	writer_end(&x->writer, pos, &x->end_by);
 }

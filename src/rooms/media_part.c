@@ -4,9 +4,19 @@
 #include "base/mem.h"
 #include "rooms/media_inside.h"
 
-void part_make(struct session *s, struct voice *v, int64_t pos)
+/** Who begins it now. */
+static void begun_by(const struct part *p, struct by *by)
+{
+	*by = p->begun_by;
+	if (!by->ip[0])
+		voice_by(p->voice, by);
+}
+
+void part_make(struct session *s, struct voice *v, int64_t pos,
+	       const struct by *by)
 {
 	struct part *p = mem_zalloc(sizeof(*p));
+	struct by now_by;
 
 	if (!p)
 		goto fail;
@@ -14,15 +24,18 @@ void part_make(struct session *s, struct voice *v, int64_t pos)
 	p->session = s;
 	p->from_pos = pos;
 	p->end_pos = INT64_MAX;
+	if (by)
+		p->begun_by = *by;
 	p->has_writer = s->has_single;
 	if (p->has_writer && writer_init(&p->writer, s, MODE_SINGLE, v->user))
 		goto fail;
+	begun_by(p, &now_by);
 	list_append(&v->parts, &p->in_voice);
 	if (s->mixer && list_is_empty(&s->parts))
-		mixer_open(s->mixer, pos);
+		mixer_open(s->mixer, pos, &now_by);
 	list_append(&s->parts, &p->in_session);
 	if (p->has_writer && v->silence_mode)
-		writer_begin(&p->writer, pos);
+		writer_begin(&p->writer, pos, &now_by);
 	voice_match_decode(v);
 	return;
 fail:
@@ -31,13 +44,15 @@ fail:
 	mem_free(p);
 }
 
-void part_end(struct part *p, int64_t pos)
+void part_end(struct part *p, int64_t pos, const struct by *by)
 {
 	/* the wish to stop may be older than the begin, if that came late */
 	if (pos < p->from_pos)
 		pos = p->from_pos;
-	if (pos < p->end_pos)
+	if (pos < p->end_pos) {
 		p->end_pos = pos;
+		p->ended_by = *by;
+	}
 	p->session->is_ending = true;
 }
 
@@ -49,9 +64,9 @@ void part_free(struct part *p)
 	list_remove(&p->in_voice);
 	list_remove(&p->in_session);
 	if (p->has_writer)
-		writer_fini(&p->writer, p->end_pos);
+		writer_fini(&p->writer, p->end_pos, &p->ended_by);
 	if (s->mixer)
-		mixer_leave(s->mixer, p->end_pos);
+		mixer_leave(s->mixer, p->end_pos, &p->ended_by);
 	if (s->mixer && list_is_empty(&s->parts))
 		mixer_close(s->mixer);
 	mem_free(p);
@@ -99,8 +114,16 @@ static bool is_paused(const struct turns *t, int64_t pos, int64_t *until)
 
 static void put(struct part *p, const struct sound_chunk *c)
 {
+	const bool begins = p->has_writer && !track_is_open(p->writer.track);
+	struct by by = {0};
+
+	/* who spoke already when the part was made did not begin it */
+	if (begins && c->pos > p->from_pos)
+		voice_by(p->voice, &by);
+	else if (begins)
+		begun_by(p, &by);
 	if (p->has_writer)
-		writer_put(&p->writer, c);
+		writer_put(&p->writer, c, begins ? &by : NULL);
 	if (p->session->mixer)
 		mixer_put(p->session->mixer, c);
 }
@@ -134,10 +157,14 @@ void part_put(struct part *p, const struct sound_chunk *chunk)
 	}
 }
 
-void part_mic_off(struct part *p, int64_t pos)
+void part_mic_off(struct part *p, int64_t pos, const struct by *by)
 {
-	if (p->has_writer)
-		writer_end(&p->writer, pos < p->end_pos ? pos : p->end_pos);
+	if (!p->has_writer)
+		return;
+	if (pos < p->end_pos)
+		writer_end(&p->writer, pos, by);
+	else
+		writer_end(&p->writer, p->end_pos, &p->ended_by);
 }
 
 void part_push(struct part *p, int64_t now_us)

@@ -38,7 +38,8 @@ static struct part *find_part(const struct session *s, const struct voice *v)
 	return NULL;
 }
 
-void session_meet(struct session *s, struct voice *v, int64_t pos)
+void session_meet(struct session *s, struct voice *v, int64_t pos,
+		  const struct by *by)
 {
 	struct part *p = find_part(s, v);
 
@@ -47,16 +48,19 @@ void session_meet(struct session *s, struct voice *v, int64_t pos)
 	if (pos < s->from_pos)
 		pos = s->from_pos;
 	if (wants(s, v->user) && !p)
-		part_make(s, v, pos);
+		part_make(s, v, pos, by);
 	else if (!wants(s, v->user) && p)
-		part_end(p, pos);
+		part_end(p, pos, &s->wish.by);
 }
 
 void session_match(struct session *s, int64_t pos)
 {
+	const struct by *by = s->wish.by.ip[0] ? &s->wish.by : NULL;
+
 	LIST_EACH(&s->room->voices, l, after)
 	{
-		session_meet(s, CONTAINER_OF(l, struct voice, in_room), pos);
+		session_meet(s, CONTAINER_OF(l, struct voice, in_room), pos,
+			     by);
 	}
 }
 
@@ -125,7 +129,8 @@ static void begin_stop(struct session *s)
 	s->stopping = true;
 	LIST_EACH(&s->parts, l, after)
 	{
-		part_end(CONTAINER_OF(l, struct part, in_session), s->stop_pos);
+		part_end(CONTAINER_OF(l, struct part, in_session), s->stop_pos,
+			 &s->wish.by);
 	}
 }
 

@@ -42,16 +42,33 @@ static void on_mic_on(int64_t pos, void *arg)
 	atomic_store_explicit(&v->mic_on, true, memory_order_relaxed);
 }
 
+void voice_by(const struct voice *v, struct by *by)
+{
+	struct input_stats st = {0};
+
+	if (v->input)
+		input_stats(v->input, &st);
+	if (st.sender.len)
+		by_set_user(by, &st.sender);
+	else
+		*by = v->joined;
+}
+
 static void on_mic_off(int64_t pos, void *arg)
 {
 	struct voice *v = arg;
+	struct by by;
 
 	atomic_store_explicit(&v->mic_on, false, memory_order_relaxed);
 	if (v->silence_mode)
 		return;
+	if (v->mic_by)
+		by = *v->mic_by;
+	else
+		voice_by(v, &by);
 	LIST_EACH(&v->parts, l, after)
 	{
-		part_mic_off(CONTAINER_OF(l, struct part, in_voice), pos);
+		part_mic_off(CONTAINER_OF(l, struct part, in_voice), pos, &by);
 	}
 }
 
@@ -161,7 +178,8 @@ static int voice_open(struct voice *v)
 	list_append(&v->room->voices, &v->in_room);
 	LIST_EACH(&v->room->sessions, l, after)
 	{
-		session_meet(CONTAINER_OF(l, struct session, in_room), v, pos);
+		session_meet(CONTAINER_OF(l, struct session, in_room), v, pos,
+			     NULL);
 	}
 	return 0;
 fail:
@@ -176,15 +194,18 @@ static void voice_close(struct voice *v)
 {
 	int64_t now_us = clock_now_us();
 	int64_t pos = sound_pos_of_us(now_us);
+	struct by by = v->wish.close_by;
 
 	voice_take(v, now_us);
+	if (!by.ip[0])
+		voice_by(v, &by);
 	input_flush(v->input, pos);
 	publish_stats(v);
 	LIST_EACH(&v->parts, l, after)
 	{
 		struct part *p = CONTAINER_OF(l, struct part, in_voice);
 
-		part_end(p, pos);
+		part_end(p, pos, &by);
 		part_free(p);
 	}
 	rtp_port_close(v->port);
@@ -216,7 +237,9 @@ static void on_voice_wish(struct mail *mail)
 		v->err = voice_open(v);
 	if (v->input) {
 		voice_take(v, now_us); /* what was sent before */
+		v->mic_by = &v->wish.mic_by;
 		input_set_mic(v->input, v->wish.mic, sound_pos_of_us(now_us));
+		v->mic_by = NULL;
 		if (!v->wish.open)
 			voice_close(v);
 	}

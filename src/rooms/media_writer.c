@@ -69,6 +69,9 @@ static void on_segment_begun(struct segment *segment, void *arg)
 	str_copy(seg->user, sizeof(seg->user), w->user);
 	seg->mode = w->mode;
 	seg->opening = *track_opening(w->track);
+	if (w->begin_by)
+		seg->begun_by = *w->begin_by;
+	w->begin_by = NULL;
 	seg->segment = segment;
 	segment->user = seg;
 	list_append(&s->segments, &seg->in_session);
@@ -77,15 +80,17 @@ static void on_segment_begun(struct segment *segment, void *arg)
 
 static void on_segment_ended(struct segment *segment, void *arg)
 {
+	const struct writer *w = arg;
 	struct seg *seg = segment->user;
 
-	(void)arg;
 	segment_detach(segment);
 	if (!seg) {
 		segment_free(segment);
 		return;
 	}
 	seg->is_ended = true;
+	if (w->end_by)
+		seg->ended_by = *w->end_by;
 	hand_over(seg);
 }
 
@@ -112,24 +117,31 @@ static void check(const struct writer *w, int err, const char *what)
 			  (unsigned long long)w->session->task, w->user, what);
 }
 
-void writer_fini(struct writer *w, int64_t pos)
+void writer_fini(struct writer *w, int64_t pos, const struct by *by)
 {
-	writer_end(w, pos);
+	writer_end(w, pos, by);
 	track_free(w->track);
 	w->track = NULL;
 }
 
-void writer_begin(struct writer *w, int64_t pos)
+void writer_begin(struct writer *w, int64_t pos, const struct by *by)
 {
+	w->begin_by = by;
 	check(w, track_begin(w->track, pos), "begin of segment");
+	w->begin_by = NULL;
 }
 
-void writer_put(struct writer *w, const struct sound_chunk *c)
+void writer_put(struct writer *w, const struct sound_chunk *c,
+		const struct by *by)
 {
+	w->begin_by = by;
 	(void)!track_write(w->track, c); /* counted */
+	w->begin_by = NULL;
 }
 
-void writer_end(struct writer *w, int64_t pos)
+void writer_end(struct writer *w, int64_t pos, const struct by *by)
 {
+	w->end_by = by;
 	check(w, track_end_segment(w->track, pos), "end of segment");
+	w->end_by = NULL;
 }

@@ -17,7 +17,8 @@
 enum {
 	MEDIA_MAX = 64,
 	RETRY_US = 1000 * 1000, /* between tries of a commit that failed */
-	WARNINGS_MAX = 200	/* of a task, not committed yet */
+	WARNINGS_MAX = 200,	/* of a task, not committed yet */
+	SEG_ONCE_CAP = ID_MAX + 96
 };
 
 /** Never goes, and its id never changes: workers look for it, too. */
@@ -69,6 +70,8 @@ struct member {
 	struct input_row row;
 	enum member_state state;
 	bool mic_disabled;
+	struct by mic_by;  /* who has switched it */
+	bool is_suspended; /* the server stops: it comes back */
 	uint64_t epoch_wanted, epoch_sent;
 	bool mail_out;	    /* the voice's message is at the media loop */
 	bool store_out;	    /* a commit that it comes or goes is under way */
@@ -149,6 +152,9 @@ struct task {
 	struct timer retry;
 	void (*retry_fn)(struct task *t);
 	struct telling telling;
+	struct by by; /* who wants of its session what is wanted; "": nobody */
+	/* finish.c */
+	bool is_left; /* it was told that files wait on the server */
 	/* warn.c */
 	int64_t began_us;     /* looked at for the first time, 0: not yet */
 	struct link warnings; /* to be told, one after another */
@@ -168,7 +174,7 @@ struct rooms {
 	struct upload_config upload_config;
 	char spool_dir[512], storage_dir[512], quarantine_dir[512];
 	char data_dir[512];
-	int64_t disk_low_bytes;
+	int64_t disk_low_bytes, left_after_us;
 	struct media *media[MEDIA_MAX];
 	unsigned n_media;
 	struct addr bind_at; /* port 0 */
@@ -215,6 +221,8 @@ void rooms_check_stopped(struct rooms *r);
 /* inputs.c */
 /** Open an input of a row from the store again (start-up). */
 int member_resume(struct rooms *r, const struct input_row *row);
+/** Its user: from where packets come, or else who was said to have joined. */
+void member_by(const struct member *m, struct by *by);
 /** Has anybody an input in it that is not on its way out? */
 bool room_is_used(const struct room *room);
 void member_close_all(struct rooms *r);
@@ -239,7 +247,7 @@ void task_retry_in(struct task *t, void (*fn)(struct task *t),
 		   int64_t delay_us);
 
 /** End a running task for this reason; the wish is durable first. */
-void task_stop(struct task *t, enum leave_code why);
+void task_stop(struct task *t, enum leave_code why, const struct by *by);
 /** Start one; as rooms_task_start, which checks the wish. */
 void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 		rooms_task_fn *done, void *arg);
@@ -249,13 +257,13 @@ void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 int task_make_session(struct task *t);
 /** What is wanted of it has changed. */
 void task_wish_session(struct task *t);
-/** Stop its sound, without the wish in the store. */
-void task_suspend(struct task *t);
+/** Stop its sound, without the wish in the store; `by` NULL: by nobody. */
+void task_suspend(struct task *t, const struct by *by);
 
 /* keeper.c: tasks that begin and end by themselves */
 void keeper_start(struct rooms *r);
-/** Somebody has come or gone. */
-void keeper_look(struct room *room);
+/** Somebody has come or gone: `m`, or NULL: maybe, some time ago. */
+void keeper_look(struct room *room, const struct member *m);
 
 /* warn.c: what may be going wrong */
 /** Measure the disk for the first time; blocks. */
@@ -292,6 +300,8 @@ void lists_read(struct task *t);
 /* telling.c */
 /** Fill in what all events of a task have in common, but task_seq. */
 void task_event(const struct task *t, enum event_kind kind, struct event *e);
+/** Whoever has caused it; ip "": nobody. */
+void event_by(struct event *e, const char *ip, const char *platform);
 /** What may happen only once: "task/kind/page". */
 void task_once(const struct task *t, enum event_kind kind, unsigned page,
 	       char *out, size_t cap);
@@ -306,6 +316,10 @@ void seg_once(const struct segment_row *row, enum event_kind kind, char *out,
 int telling_add(struct telling *tl, struct task *t,
 		const struct segment_row *row, enum event_kind kind,
 		struct store_write *w);
+/** The first file of the task is closed, and so its uploads begin. */
+int telling_upload_started(struct telling *tl, struct task *t,
+			   const struct segment_row *row,
+			   struct store_write *w);
 /** The same for an event that is filled in but for task_seq and id. */
 int telling_put(struct telling *tl, struct task *t, struct event *e,
 		const char *once, struct store_write *w);
@@ -327,6 +341,8 @@ bool finish_is_committing(const struct task *t);
 void finish_forget(struct task *t);
 /** All is closed and confirmed: tell, and forget the task. */
 void finish_task(struct task *t);
+/** Has it waited too long for files that cannot be stored?  Then tell. */
+void finish_look(struct task *t);
 
 /* manifest.c */
 

@@ -77,15 +77,17 @@ static int settle(struct recovery *rc, struct task *t, struct segment_row *row,
 	int err = w ? 0 : ENOMEM;
 
 	row->closed_ms = clock_unix_ms();
-	if (!err)
-		store_set_segment(w, row);
 	if (!err && was_opening)
 		err = telling_add(&told, t, row, EVENT_STARTED, w);
+	/* the crash has ended it: nobody */
+	row->by_ip[0] = row->by_platform[0] = 0;
+	if (!err)
+		store_set_segment(w, row);
 	if (!err)
 		err = telling_add(&told, t, row, EVENT_COMPLETED, w);
 	if (!err && row->state == SEG_CLOSED && !t->upload_told) {
 		t->upload_told = true;
-		err = telling_add(&told, t, NULL, EVENT_UPLOAD_STARTED, w);
+		err = telling_upload_started(&told, t, row, w);
 	}
 	if (err)
 		store_write_free(w);
@@ -193,6 +195,7 @@ static int recover_segment(struct recovery *rc, struct task *t,
 		err = recover_open(rc, t, row);
 	if (err || row->state != SEG_CLOSED)
 		return err;
+	t->is_left |= row->is_left;
 	if (row->uploaded_ms)
 		return 0;
 	err = remember(rc, row->file_name);

@@ -5,8 +5,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,7 +21,8 @@ enum {
 	WORKERS = 1,
 	FILE_QUEUE_BYTES = 64 << 20,
 	UPLOAD_RETRY_FIRST_US = 1000 * 1000,
-	UPLOAD_RETRY_MAX_US = 60 * 1000 * 1000
+	UPLOAD_RETRY_MAX_US = 60 * 1000 * 1000,
+	LEFT_AFTER_US = 60 * 1000 * 1000
 };
 
 /* ---- finding -------------------------------------------------------------- */
@@ -181,6 +184,25 @@ void rooms_set_app(struct rooms *r, const struct app_config *config)
 		atomic_store_explicit(&r->n_apps, n + 1, memory_order_release);
 }
 
+/** From the root on, for what is told of files; after it was made. */
+static int make_absolute(struct rooms *r, struct err *e)
+{
+	char path[PATH_MAX];
+	int err = 0;
+
+	if (r->storage_dir[0] == '/')
+		return 0;
+	if (!realpath(r->storage_dir, path))
+		err = errno;
+	else if (!str_copy(r->storage_dir, sizeof(r->storage_dir), path))
+		err = ENAMETOOLONG;
+	if (err)
+		err_set(e, err, "storage.local.dir",
+			"%.150s: its full path cannot be told: %s",
+			r->storage_dir, strerror(err));
+	return err;
+}
+
 static int make_dirs(struct rooms *r, const struct rooms_config *c,
 		     struct err *e)
 {
@@ -205,7 +227,7 @@ static int make_dirs(struct rooms *r, const struct rooms_config *c,
 				       "%.150s cannot be made: %s", dirs[i],
 				       strerror(err));
 	}
-	return 0;
+	return make_absolute(r, e);
 }
 
 static int start_media(struct rooms *r, const struct media_config *c)
@@ -288,6 +310,7 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 	r->story = c->story;
 	r->story_arg = c->story_arg;
 	r->disk_low_bytes = c->disk_low_bytes;
+	r->left_after_us = c->left_after_us ? c->left_after_us : LEFT_AFTER_US;
 	map_init(&r->rooms);
 	map_init(&r->members);
 	map_init(&r->tasks);
@@ -351,7 +374,7 @@ void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
 		struct task *t = CONTAINER_OF(n, struct task, node);
 
 		next = map_next(&r->tasks, n);
-		task_suspend(t);
+		task_suspend(t, NULL);
 		task_check(t);
 	}
 	member_close_all(r);

@@ -60,6 +60,13 @@ struct app_config {
 	struct recording_config recording;
 };
 
+/** Who asks: what is told of what follows from it says so.  NULL, or an ip of
+ *  "": nobody, it happens by itself. */
+struct caller {
+	const char *ip;	      /* "192.0.2.7", "2001:db8::7" */
+	const char *platform; /* "RESTAPI" */
+};
+
 /** media: */
 struct media_config {
 	struct addr address; /* bound and announced to senders */
@@ -74,6 +81,9 @@ struct rooms_config {
 	unsigned file_threads;	 /* 2 */
 	size_t file_queue_bytes; /* sound waiting for the disk; more becomes
 				    silence and is counted: 64 MiB (0: this) */
+	int64_t left_after_us;	 /* files of a task that cannot be stored are
+				    told as left so long after its stop: 60 s
+				    (0: this) */
 	int64_t disk_low_bytes;	 /* free space below which no task starts:
 				       256 MiB */
 	/* told of every step, for demo and console; may be NULL */
@@ -122,6 +132,9 @@ struct input_wish {
 	/* payload types 35..63 or 96..127, which differ, and a header extension 1..14;
 	 * 0: not said */
 	int opus_pt, red_pt, audio_level_ext;
+	/* of the caller: the user's address until packets tell a better one,
+	 * unless there is a source; NULL: not known */
+	const char *client_ip;
 };
 
 struct input_info {
@@ -151,7 +164,8 @@ void rooms_input_add(struct rooms *r, const struct input_wish *wish,
 /** Switched at once, also when it then cannot be stored (EIO, ENOSPC ..);
  *  answered after the commit. */
 void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
-			 rooms_input_fn *done, void *arg);
+			 const struct caller *who, rooms_input_fn *done,
+			 void *arg);
 void rooms_input_remove(struct rooms *r, uint64_t id, rooms_input_fn *done,
 			void *arg);
 /** Returns false when there is none. */
@@ -206,6 +220,7 @@ struct task_change {
 	bool has_lists, has_paused;
 	struct subscription subscribe;
 	bool paused; /* silence is recorded, whatever is said */
+	struct caller who;
 };
 
 /** err 0, or ENOENT (app, room, task), EEXIST (a task that records the room in
@@ -225,8 +240,8 @@ void rooms_task_change(struct rooms *r, uint64_t id,
 		       void *arg);
 /** Stop; answered when the wish is durable (state stopping); the segments
  *  close right after.  Stopping twice is fine. */
-void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
-		     void *arg);
+void rooms_task_stop(struct rooms *r, uint64_t id, const struct caller *who,
+		     rooms_task_fn *done, void *arg);
 /** A task that is in memory (running, stopping, uploading); finished ones
  *  are in the store.  Returns false when it is not. */
 bool rooms_task_info(const struct rooms *r, uint64_t id, struct task_info *out);

@@ -177,7 +177,7 @@ static int put_upload_started(struct task *t, struct seg *seg,
 		return 0;
 	t->upload_told = true;
 	seg->tells_upload = true;
-	return telling_add(&seg->telling, t, NULL, EVENT_UPLOAD_STARTED, w);
+	return telling_upload_started(&seg->telling, t, &seg->row, w);
 }
 
 static void step_done(struct seg *seg)
@@ -225,9 +225,16 @@ static void on_closed(struct record_file *file,
 	step_done(seg);
 }
 
+static void set_by(struct segment_row *row, const struct by *by)
+{
+	str_copy(row->by_ip, sizeof(row->by_ip), by->ip);
+	str_copy(row->by_platform, sizeof(row->by_platform), by->platform);
+}
+
 static void step_close(struct seg *seg)
 {
 	seg->step = SEG_CLOSE;
+	set_by(&seg->row, &seg->ended_by);
 	crash_point("segment.close");
 	record_file_close(seg->open_file, on_closed, seg);
 }
@@ -409,6 +416,7 @@ static void fill_row(struct seg *seg)
 	};
 	str_copy(seg->row.room, sizeof(seg->row.room), t->row.room);
 	str_copy(seg->row.user, sizeof(seg->row.user), tr->user);
+	set_by(&seg->row, &seg->begun_by);
 	record_name_write(&name, seg->row.file_name,
 			  sizeof(seg->row.file_name));
 	if (!name.again)

@@ -1,10 +1,28 @@
-/** rooms/sender.c -- who sends to an input, as other threads see it: a
- *  sequence lock of atomics. */
+/** rooms/sender.c -- who sends to an input, as other threads see it (a
+ *  sequence lock of atomics), and who has caused something. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "rooms/media.h"
+
+void by_set(struct by *by, const struct caller *who)
+{
+	*by = (struct by){0};
+	if (!who || !who->ip || !who->ip[0])
+		return;
+	str_copy(by->ip, sizeof(by->ip), who->ip);
+	str_copy(by->platform, sizeof(by->platform),
+		 who->platform ? who->platform : "Unknown");
+}
+
+void by_set_user(struct by *by, const struct addr *sender)
+{
+	char text[ADDR_TEXT_MAX];
+
+	by_set(by, &(struct caller){.ip = addr_write_host(sender, text)});
+}
 
 void sender_show(struct shown_sender *to, const struct addr *a)
 {

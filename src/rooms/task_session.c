@@ -22,6 +22,7 @@ static void sync_session(struct task *t)
 	    t->epoch_sent == t->epoch_wanted)
 		return;
 	s->wish.epoch = t->epoch_wanted;
+	s->wish.by = t->by;
 	s->wish.stop = t->stop_wanted;
 	s->wish.stop_pos = t->stop_pos;
 	s->wish.paused = t->row.is_paused;
@@ -39,10 +40,11 @@ void task_wish_session(struct task *t)
 	sync_session(t);
 }
 
-void task_suspend(struct task *t)
+void task_suspend(struct task *t, const struct by *by)
 {
 	if (t->stop_wanted || !t->session)
 		return;
+	t->by = by ? *by : (struct by){0};
 	t->stop_wanted = true;
 	t->stop_pos = sound_pos_of_us(clock_now_us());
 	task_wish_session(t);

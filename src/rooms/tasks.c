@@ -432,8 +432,12 @@ static void on_due_committed(const struct store_result *result, void *arg)
 		leave_room(t);
 	}
 	if (sent & DUE_STOPPING) {
+		const struct caller who = {t->row.end_ip, t->row.end_platform};
+		struct by by;
+
+		by_set(&by, &who);
 		crash_point("task.stopping");
-		task_suspend(t);
+		task_suspend(t, &by);
 	}
 	answer_calls(t, sent, &e);
 	task_check(t);
@@ -475,10 +479,9 @@ static void make_due(struct task *t, enum task_due what)
 
 /* ---- start ----------------------------------------------------------------------- */
 
-static void begin_stop(struct task *t, enum leave_code why)
+static void begin_stop(struct task *t)
 {
 	t->row.state = TASK_STOPPING;
-	t->row.leave_code = why;
 	make_due(t, DUE_STOPPING);
 }
 
@@ -515,13 +518,16 @@ static void on_start_committed(const struct store_result *result, void *arg)
 		 t->row.room, t->row.id);
 	rooms_tell(t->rooms, "task %" PRIu64 " records room %s", t->row.id,
 		   t->row.room);
+	if (!t->row.is_auto) /* that is begun by its users */
+		by_set(&t->by,
+		       &(struct caller){t->row.client_ip, t->row.platform});
 	task_wish_session(t);
 	if (t->stop_after_start)
-		begin_stop(t, t->row.leave_code);
+		begin_stop(t);
 	answer(&t->call, t, &e);
 	commit_due(t);
 	if (t->rooms->stopping)
-		task_suspend(t);
+		task_suspend(t, NULL);
 }
 
 static int begin_task(struct rooms *r, const struct task_wish *w, bool is_auto,
@@ -535,14 +541,14 @@ static int begin_task(struct rooms *r, const struct task_wish *w, bool is_auto,
 		.created_ms = clock_unix_ms(),
 	};
 	struct task *t;
+	struct by by;
 	int err;
 
 	row.id = task_next_id(r);
 	str_copy(row.room, sizeof(row.room), w->room);
-	str_copy(row.client_ip, sizeof(row.client_ip),
-		 w->client_ip ? w->client_ip : "127.0.0.1");
-	str_copy(row.platform, sizeof(row.platform),
-		 w->platform ? w->platform : "Unknown");
+	by_set(&by, &(struct caller){w->client_ip, w->platform});
+	str_copy(row.client_ip, sizeof(row.client_ip), by.ip);
+	str_copy(row.platform, sizeof(row.platform), by.platform);
 	shape_row(app, w, &row);
 	err = make_task(r, app, &row, &t);
 	if (err)
@@ -645,17 +651,19 @@ void rooms_task_change(struct rooms *r, uint64_t id,
 		log_error("task=%" PRIu64 " forgets its lists at a restart: "
 			  "out of memory",
 			  id);
+	by_set(&t->by, &change->who);
 	task_wish_session(t);
 	make_due(t, DUE_CHANGE);
 }
 
 /* ---- stop -------------------------------------------------------------------------- */
 
-void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
-		     void *arg)
+void rooms_task_stop(struct rooms *r, uint64_t id, const struct caller *who,
+		     rooms_task_fn *done, void *arg)
 {
 	struct task_call call = {done, arg};
 	struct err e = {0};
+	struct by by;
 	struct task *t = find_running(r, id, &e);
 
 	if (!t || (t->row.state != TASK_RUNNING &&
@@ -667,16 +675,26 @@ void rooms_task_stop(struct rooms *r, uint64_t id, rooms_task_fn *done,
 		return;
 	if (t == t->room->auto_task)
 		t->room->auto_over = true; /* by hand: let it be */
-	task_stop(t, LEAVE_API);
+	by_set(&by, who);
+	task_stop(t, LEAVE_API, &by);
 }
 
-void task_stop(struct task *t, enum leave_code why)
+static void set_end(struct task *t, enum leave_code why, const struct by *by)
+{
+	t->row.leave_code = why;
+	str_copy(t->row.end_ip, sizeof(t->row.end_ip), by->ip);
+	str_copy(t->row.end_platform, sizeof(t->row.end_platform),
+		 by->platform);
+}
+
+void task_stop(struct task *t, enum leave_code why, const struct by *by)
 {
 	if (t->starting && !t->stop_after_start) {
 		t->stop_after_start = true;
-		t->row.leave_code = why;
+		set_end(t, why, by);
 	} else if (!t->starting && t->row.state == TASK_RUNNING) {
-		begin_stop(t, why);
+		set_end(t, why, by);
+		begin_stop(t);
 	}
 }
 
@@ -684,12 +702,12 @@ void task_stop(struct task *t, enum leave_code why)
 
 void task_fail(struct task *t, const char *reason, const char *text)
 {
-	task_suspend(t);
+	task_suspend(t, NULL);
 	/* a file that fails while the task stops is a failure all the same */
 	if (t->row.state != TASK_RUNNING && t->row.state != TASK_STOPPING)
 		return;
 	t->row.state = TASK_FAILED;
-	t->row.leave_code = LEAVE_SERVER;
+	set_end(t, LEAVE_SERVER, &(struct by){0});
 	str_copy(t->row.reason, sizeof(t->row.reason), reason);
 	str_copy(t->row.reason_text, sizeof(t->row.reason_text), text);
 	counter_add(COUNT_tasks_failed, 1);

@@ -12,7 +12,19 @@
 #include "base/str.h"
 #include "rooms/private.h"
 
-enum { ONCE_CAP = ID_MAX + 96 };
+void event_by(struct event *e, const char *ip, const char *platform)
+{
+	str_copy(e->client_ip, sizeof(e->client_ip), ip[0] ? ip : "127.0.0.1");
+	str_copy(e->platform, sizeof(e->platform),
+		 ip[0] && platform[0] ? platform : "Unknown");
+}
+
+/** Does it follow from the end of a task? */
+static bool is_of_end(enum event_kind kind)
+{
+	return kind == EVENT_TASK_STOPPED || kind == EVENT_UPLOAD_STOPPED ||
+	       kind == EVENT_FILES_READY;
+}
 
 void task_event(const struct task *t, enum event_kind kind, struct event *e)
 {
@@ -26,8 +38,12 @@ void task_event(const struct task *t, enum event_kind kind, struct event *e)
 	};
 	str_copy(e->room, sizeof(e->room), t->row.room);
 	str_copy(e->user, sizeof(e->user), "tapeop");
-	str_copy(e->client_ip, sizeof(e->client_ip), t->row.client_ip);
-	str_copy(e->platform, sizeof(e->platform), t->row.platform);
+	if (kind == EVENT_TASK_STARTED)
+		event_by(e, t->row.client_ip, t->row.platform);
+	else if (is_of_end(kind))
+		event_by(e, t->row.end_ip, t->row.end_platform);
+	else
+		event_by(e, "", "");
 	str_copy(e->reason, sizeof(e->reason), t->row.reason);
 	str_copy(e->reason_text, sizeof(e->reason_text), t->row.reason_text);
 }
@@ -48,6 +64,7 @@ void seg_event(const struct task *t, const struct segment_row *row,
 	e->seq = row->seq;
 	str_copy(e->file_name, sizeof(e->file_name), row->file_name);
 	e->start_ms = row->start_ms;
+	event_by(e, row->by_ip, row->by_platform);
 	if (kind == EVENT_STARTED)
 		return;
 	e->duration_ms = (int64_t)(row->frames / SOUND_FRAMES_PER_MS);
@@ -55,6 +72,9 @@ void seg_event(const struct task *t, const struct segment_row *row,
 	str_copy(e->sha256, sizeof(e->sha256), row->sha256);
 	str_copy(e->reason, sizeof(e->reason), row->reason);
 	str_copy(e->reason_text, sizeof(e->reason_text), row->reason_text);
+	if (kind == EVENT_UPLOADED)
+		upload_location(&t->rooms->upload_config, row->file_name,
+				e->location, sizeof(e->location));
 }
 
 void seg_once(const struct segment_row *row, enum event_kind kind, char *out,
@@ -78,11 +98,23 @@ int telling_put(struct telling *tl, struct task *t, struct event *e,
 	return notify_add(t->rooms->notify, w, tl->batch, e, once);
 }
 
+int telling_upload_started(struct telling *tl, struct task *t,
+			   const struct segment_row *row, struct store_write *w)
+{
+	char once[SEG_ONCE_CAP];
+	struct event e;
+
+	task_event(t, EVENT_UPLOAD_STARTED, &e);
+	event_by(&e, row->by_ip, row->by_platform);
+	task_once(t, EVENT_UPLOAD_STARTED, 0, once, sizeof(once));
+	return telling_put(tl, t, &e, once, w);
+}
+
 int telling_add(struct telling *tl, struct task *t,
 		const struct segment_row *row, enum event_kind kind,
 		struct store_write *w)
 {
-	char once[ONCE_CAP];
+	char once[SEG_ONCE_CAP];
 	struct event e;
 
 	if (row) {

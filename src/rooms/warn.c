@@ -47,6 +47,7 @@ struct warning {
 	uint64_t about;	       /* input, or 0 */
 	int64_t unix_ms;
 	char text[REASON_MAX];
+	struct by by;
 };
 
 /* ---- telling ------------------------------------------------------------- */
@@ -92,6 +93,7 @@ static int put_warning(struct task *t, const struct warning *g,
 
 	task_event(t, g->kind, &e);
 	e.unix_ms = g->unix_ms;
+	event_by(&e, g->by.ip, g->by.platform);
 	if (g->user[0])
 		str_copy(e.user, sizeof(e.user), g->user);
 	str_copy(e.reason, sizeof(e.reason), event_kind_name(g->kind));
@@ -144,6 +146,8 @@ static void warn(struct task *t, enum event_kind kind, const struct member *m,
 	g->unix_ms = clock_unix_ms();
 	if (m)
 		str_copy(g->user, sizeof(g->user), m->row.user);
+	if (m)
+		member_by(m, &g->by);
 	str_copy(g->text, sizeof(g->text), text);
 	list_append(&t->warnings, &g->in_task);
 	t->n_warnings++;

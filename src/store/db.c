@@ -13,14 +13,16 @@
 	"(SELECT id FROM event WHERE (once IN"                                \
 	" (SELECT s.task||'/'||s.mode||'/'||s.seq||'/'||k.kind||'/'||s.user"  \
 	" FROM segment s, (SELECT 'started' AS kind UNION ALL"                \
-	" SELECT 'completed' UNION ALL SELECT 'uploaded') k"                  \
+	" SELECT 'completed' UNION ALL SELECT 'uploaded' UNION ALL"           \
+	" SELECT 'upload_failing') k"                                         \
 	" WHERE s.task=?1 AND s.state=4)"                                     \
 	" OR (task=?1 AND kind='files_ready')"                                \
 	" OR (task=?1 AND kind IN ('input_lost', 'no_audio')"                 \
 	" AND (json_extract(facts, '$.user') IN (SELECT user FROM segment"    \
 	" WHERE task=?1 AND state=4)"                                         \
 	" OR NOT EXISTS(SELECT 1 FROM segment WHERE task=?1 AND state<>4)))"  \
-	" OR (task=?1 AND kind IN ('started', 'completed', 'uploaded')"       \
+	" OR (task=?1 AND kind IN ('started', 'completed', 'uploaded',"       \
+	" 'upload_failing')"                                                  \
 	" AND NOT EXISTS(SELECT 1 FROM segment WHERE task=?1 AND state<>4)))" \
 	" AND id NOT IN (SELECT event FROM delivery"                          \
 	" WHERE lane=?1 AND state=0))"
@@ -47,12 +49,13 @@ static const char *const texts[STMT_N] = {
 	[STMT_SET_TASK] =
 		"UPDATE task SET state=?2, reason=?3, reason_text=?4,"
 		" leave_code=?5, stopped_ms=?6, finished_ms=?7,"
-		" subscribe=coalesce(?8, subscribe), mode=?9, is_paused=?10"
+		" subscribe=coalesce(?8, subscribe), mode=?9, is_paused=?10,"
+		" end_ip=?11, end_platform=?12"
 		" WHERE id=?1",
 	[STMT_PUT_SEGMENT] =
 		"INSERT INTO segment(id, task, app, room, user, mode, seq,"
-		" file_name, start_ms, state)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,0)",
+		" file_name, start_ms, state, by_ip, by_platform)"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,0,?10,?11)",
 	[STMT_TAKE_SEQ] =
 		"INSERT INTO track VALUES(?2, ?5, ?6, ?7 + 1, ?9)"
 		" ON CONFLICT DO UPDATE SET next_seq=excluded.next_seq,"
@@ -61,7 +64,9 @@ static const char *const texts[STMT_N] = {
 	[STMT_SET_SEGMENT] =
 		"UPDATE segment SET state=?2, start_ms=?3, frames=?4, size=?5,"
 		" sha256=?6, closed_ms=?7, uploaded_ms=?8, reason=?9,"
-		" reason_text=?10 WHERE id=?1",
+		" reason_text=?10, by_ip=?11, by_platform=?12,"
+		" is_failing=?13 WHERE id=?1",
+	[STMT_LEAVE_SEGMENT] = "UPDATE segment SET is_left=1 WHERE id=?1",
 	[STMT_DELETE_SEGMENT] = "DELETE FROM segment WHERE id=?1 AND state=0",
 	[STMT_PUT_INPUT] = "INSERT INTO input(id, app, room, user, kind, port,"
 			   " source, created_ms, opus_pt, red_pt,"

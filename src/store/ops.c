@@ -23,6 +23,7 @@ static const struct rule {
 	[OP_SET_TASK] = {"set task", STMT_SET_TASK, true, IDS_N},
 	[OP_PUT_SEGMENT] = {"put segment", STMT_PUT_SEGMENT, true, IDS_SEGMENT},
 	[OP_SET_SEGMENT] = {"set segment", STMT_SET_SEGMENT, true, IDS_N},
+	[OP_LEAVE_SEGMENT] = {"leave segment", STMT_LEAVE_SEGMENT, true, IDS_N},
 	[OP_DELETE_SEGMENT] = {"delete segment", STMT_DELETE_SEGMENT, true,
 			       IDS_N},
 	[OP_PUT_INPUT] = {"put input", STMT_PUT_INPUT, true, IDS_INPUT},

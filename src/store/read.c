@@ -125,6 +125,8 @@ static void read_task(struct cursor *c, void *row)
 	t->hold_empty_ms = next_int(c);
 	t->is_auto = next_int(c) != 0;
 	t->is_paused = next_int(c) != 0;
+	NEXT_TEXT(c, t->end_ip);
+	NEXT_TEXT(c, t->end_platform);
 	t->next_seq = next_id(c);
 }
 
@@ -149,6 +151,10 @@ static void read_segment(struct cursor *c, void *row)
 	s->uploaded_ms = next_int(c);
 	NEXT_TEXT(c, s->reason);
 	NEXT_TEXT(c, s->reason_text);
+	NEXT_TEXT(c, s->by_ip);
+	NEXT_TEXT(c, s->by_platform);
+	s->is_failing = next_int(c) != 0;
+	s->is_left = next_int(c) != 0;
 }
 
 static void read_input(struct cursor *c, void *row)
@@ -227,13 +233,14 @@ static const struct kind {
 		{"SELECT id, app, room, mode, state, reason, reason_text,"
 		 " subscribe, created_ms, stopped_ms, finished_ms, leave_code,"
 		 " client_ip, platform, format, sample_rate, max_idle_ms,"
-		 " hold_empty_ms, is_auto, is_paused, (SELECT "
-		 "coalesce(max(task_seq)+1, 0)"
+		 " hold_empty_ms, is_auto, is_paused, end_ip, end_platform,"
+		 " (SELECT coalesce(max(task_seq)+1, 0)"
 		 " FROM event WHERE event.task=task.id) FROM task",
 		 sizeof(struct task_row), read_task},
 	[READ_SEGMENTS] = {"SELECT id, task, app, room, user, mode, seq, state,"
 			   " file_name, start_ms, frames, size, sha256,"
-			   " closed_ms, uploaded_ms, reason, reason_text"
+			   " closed_ms, uploaded_ms, reason, reason_text,"
+			   " by_ip, by_platform, is_failing, is_left"
 			   " FROM segment",
 			   sizeof(struct segment_row), read_segment},
 	[READ_INPUTS] = {"SELECT id, app, room, user, kind, port, source,"

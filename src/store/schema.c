@@ -142,6 +142,13 @@ static const char *const steps[] = {
 	"CREATE TABLE endpoint("
 	" id INTEGER PRIMARY KEY, app INTEGER NOT NULL,"
 	" name TEXT NOT NULL, settings TEXT NOT NULL) STRICT;",
+	/* who has begun and ended what, and what could not be stored */
+	"ALTER TABLE task ADD COLUMN end_ip TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE task ADD COLUMN end_platform TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE segment ADD COLUMN by_ip TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE segment ADD COLUMN by_platform TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE segment ADD COLUMN is_failing INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE segment ADD COLUMN is_left INTEGER NOT NULL DEFAULT 0;",
 };
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };

@@ -93,6 +93,9 @@ struct task_row {
 	int64_t hold_empty_ms; /* the room is empty for so long: it ends */
 	bool is_auto;	       /* started by itself */
 	bool is_paused;	       /* silence, whatever is said */
+	/* who has ended it, "": nobody */
+	char end_ip[48];
+	char end_platform[16];
 };
 
 enum segment_state {
@@ -122,6 +125,11 @@ struct segment_row {
 	int64_t closed_ms, uploaded_ms; /* 0: not yet */
 	char reason[32];
 	char reason_text[REASON_MAX];
+	/* who has begun it, or ended it once it is closed; "": nobody */
+	char by_ip[48];
+	char by_platform[16];
+	bool is_failing; /* it was told that it cannot be stored */
+	bool is_left;	 /* it was told that it waits on the server */
 };
 
 struct input_row {
@@ -218,13 +226,17 @@ void store_write_free(struct store_write *w);
  * commit as ENOMEM.  Inserts fail with EEXIST on a second row of the same
  * key, updates with ENOENT on none; a failed operation undoes its write. */
 void store_put_task(struct store_write *w, const struct task_row *t);
-/** State, reason, leave code, stopped_ms, finished_ms, subscribe, mode. */
+/** State, reason, leave code, stopped_ms, finished_ms, subscribe, mode, and
+ *  who has ended it. */
 void store_set_task(struct store_write *w, const struct task_row *t);
 /** Insert in state opening; takes `seq` for its track: next_seq of
  *  (task, user, mode) becomes seq + 1. */
 void store_put_segment(struct store_write *w, const struct segment_row *s);
-/** State, start_ms, frames, size, sha256, closed_ms, uploaded_ms, reason. */
+/** State, start_ms, frames, size, sha256, closed_ms, uploaded_ms, reason,
+ *  by, is_failing. */
 void store_set_segment(struct store_write *w, const struct segment_row *s);
+/** is_left becomes true. */
+void store_leave_segment(struct store_write *w, uint64_t id);
 /** An `opening` row without a file; its SeqNo stays used. */
 void store_delete_segment(struct store_write *w, uint64_t id);
 void store_put_input(struct store_write *w, const struct input_row *i);

@@ -209,7 +209,7 @@ void store_put_task(struct store_write *w, const struct task_row *t)
 
 void store_set_task(struct store_write *w, const struct task_row *t)
 {
-	struct op *op = op_add(w, OP_SET_TASK, 10);
+	struct op *op = op_add(w, OP_SET_TASK, 12);
 
 	if (!op)
 		return;
@@ -223,11 +223,13 @@ void store_set_task(struct store_write *w, const struct task_row *t)
 	add_text(w, op, t->subscribe);
 	add_int(op, t->mode);
 	add_int(op, t->is_paused);
+	add_text(w, op, t->end_ip);
+	add_text(w, op, t->end_platform);
 }
 
 void store_put_segment(struct store_write *w, const struct segment_row *s)
 {
-	struct op *op = op_add(w, OP_PUT_SEGMENT, 9);
+	struct op *op = op_add(w, OP_PUT_SEGMENT, 11);
 
 	if (!op)
 		return;
@@ -240,11 +242,13 @@ void store_put_segment(struct store_write *w, const struct segment_row *s)
 	add_int(op, s->seq);
 	add_text(w, op, s->file_name);
 	add_int(op, s->start_ms);
+	add_text(w, op, s->by_ip);
+	add_text(w, op, s->by_platform);
 }
 
 void store_set_segment(struct store_write *w, const struct segment_row *s)
 {
-	struct op *op = op_add(w, OP_SET_SEGMENT, 10);
+	struct op *op = op_add(w, OP_SET_SEGMENT, 13);
 
 	if (!op)
 		return;
@@ -258,6 +262,17 @@ void store_set_segment(struct store_write *w, const struct segment_row *s)
 	add_int(op, s->uploaded_ms);
 	add_text(w, op, s->reason);
 	add_text(w, op, s->reason_text);
+	add_text(w, op, s->by_ip);
+	add_text(w, op, s->by_platform);
+	add_int(op, s->is_failing);
+}
+
+void store_leave_segment(struct store_write *w, uint64_t id)
+{
+	struct op *op = op_add(w, OP_LEAVE_SEGMENT, 1);
+
+	if (op)
+		add_id(op, id);
 }
 
 void store_delete_segment(struct store_write *w, uint64_t id)

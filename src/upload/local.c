@@ -35,6 +35,8 @@ static int fail(struct err *err, int code, const char *what, const char *name)
 {
 	const char *why = strerrordesc_np(code);
 
+	if (code == ENOENT && strcmp(what, "read") != 0)
+		code = ENOTDIR; /* it is a folder that is not there */
 	return err_set(err, code, "storage", "%s %s: %s", what, name,
 		       why ? why : "?");
 }
@@ -208,7 +210,8 @@ int local_store(const char *spool_dir, const char *dir,
 		*slash = 0;
 		code = file_sync_dir(p->to);
 		if (code)
-			fail(err, code, "fsync directory of", item->name);
+			code = fail(err, code, "fsync directory of",
+				    item->name);
 	}
 	if (!code)
 		crash_point("upload.link.after");

@@ -33,7 +33,9 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "upload/local.h"
+#include "wire/quote.h"
 
 enum { THREADS = 2, PATH_CAP = 4096 };
 
@@ -172,6 +174,28 @@ static void wait_again(struct upload *u, struct item *it)
 		 (long long)(it->delay_us / 1000), it->err.text);
 }
 
+/** ENOENT is of the spool: the storage's folders are made. */
+static const char *reason_of(int err)
+{
+	switch (err) {
+	case ENOSPC:
+	case EDQUOT:
+		return "disk_full";
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return "access_denied";
+	case ENOENT:
+		return "file_missing";
+	case EBADMSG:
+		return "file_damaged";
+	case EEXIST:
+		return "name_taken";
+	default:
+		return "storage_error";
+	}
+}
+
 static void on_done(struct job *job)
 {
 	struct item *it = CONTAINER_OF(job, struct item, job);
@@ -189,6 +213,7 @@ static void on_done(struct job *job)
 		wait_again(u, it);
 		must_arm(u);
 		result.text = it->err.text;
+		result.reason = reason_of(it->err.code);
 		u->fn(&result, u->arg);
 		return;
 	}
@@ -197,6 +222,7 @@ static void on_done(struct job *job)
 	counter_add(COUNT_uploads_done, 1);
 	counter_add(COUNT_uploads_pending, -1);
 	result.text = "";
+	result.reason = "";
 	u->fn(&result, u->arg);
 }
 
@@ -280,6 +306,21 @@ int upload_add(struct upload *u, const struct upload_item *item)
 	counter_add(COUNT_uploads_pending, 1);
 	start_job(u, it);
 	return 0;
+}
+
+void upload_location(const struct upload_config *config, const char *name,
+		     char *out, size_t cap)
+{
+	const char *parts[] = {config->dir, "/", name};
+	struct buf url;
+
+	buf_init(&url, cap);
+	buf_puts(&url, "file://");
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		quote_percent_path(&url, parts[i]);
+	if (!str_copy(out, cap, buf_err(&url) ? "" : buf_str(&url)))
+		*out = 0;
+	buf_fini(&url);
 }
 
 size_t upload_pending(const struct upload *u)

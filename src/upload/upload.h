@@ -40,7 +40,11 @@ struct upload_result {
 			      will be tried again */
 	unsigned attempt; /* from 1 */
 	const char *text; /* what failed */
-	void *user;	  /* of the item */
+	/* its stable code: "disk_full", "access_denied", "file_missing" (the
+	 * spool's is gone), "file_damaged" (it is not what was recorded),
+	 * "name_taken" (by other contents), "storage_error"; "" */
+	const char *reason;
+	void *user; /* of the item */
 };
 typedef void(upload_fn)(const struct upload_result *r, void *arg);
 
@@ -57,6 +61,14 @@ void upload_free(struct upload *u);
  *  waits for a person.  `fn` may add items.
  *  Returns 0 or ENOMEM. */
 MUST_CHECK int upload_add(struct upload *u, const struct upload_item *item);
+
+/**
+ * Write the URL of a file that is stored, "file:///..", with its NUL.
+ *
+ * config->dir must be absolute.  What does not fit is "": not known.
+ */
+void upload_location(const struct upload_config *config, const char *name,
+		     char *out, size_t cap);
 
 /** Items that are not confirmed yet. */
 size_t upload_pending(const struct upload *u);

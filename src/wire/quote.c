@@ -101,14 +101,24 @@ static bool is_unreserved(char c)
 	       c == '~';
 }
 
-void quote_percent(struct buf *out, const char *s)
+static void put_percent(struct buf *out, const char *s, char also)
 {
 	for (; *s; s++) {
-		if (is_unreserved(*s))
+		if (is_unreserved(*s) || *s == also)
 			buf_putc(out, *s);
 		else
 			buf_printf(out, "%%%02X", (unsigned)(uint8_t)*s);
 	}
+}
+
+void quote_percent(struct buf *out, const char *s)
+{
+	put_percent(out, s, 0);
+}
+
+void quote_percent_path(struct buf *out, const char *s)
+{
+	put_percent(out, s, '/');
 }
 
 void quote_line(char *to, size_t cap, const char *from)

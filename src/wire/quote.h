@@ -23,6 +23,9 @@ void quote_json(struct buf *out, const char *s);
 /** Append with all but unreserved characters as %XX (RFC 3986 section 2). */
 void quote_percent(struct buf *out, const char *s);
 
+/** The same for a path: '/' stays, too. */
+void quote_percent_path(struct buf *out, const char *s);
+
 /**
  * Copy as one line for a person: control characters become '?', and what
  * does not fit is cut at a whole character.

@@ -49,8 +49,9 @@ export function firstCallbacks(requests, task) {
   return [...first.values()];
 }
 
-/** Each live event of a task once, in the order of its life, each under one id. */
-function checkLive(live, task) {
+/** Each live event of a task once, in the order of its life, each under one id:
+ *  307 a file, 308 at most once a file, of the others one of each. */
+function checkLive(live, task, segments) {
   const first = new Map();
   for (const r of live.requests) {
     if (r.body?.EventInfo?.TaskId !== task)
@@ -60,8 +61,14 @@ function checkLive(live, task) {
     assert.deepEqual({...r.body, CallbackTs: 0}, {...seen.body, CallbackTs: 0});
     first.set(id, seen);
   }
-  assert.deepEqual([...first.values()].map((r) => r.body.EventType),
+  const told = [...first.values()];
+  const types = told.map((r) => r.body.EventType);
+  assert.deepEqual(types.filter((type) => type !== 307 && type !== 308),
     [301, 303, 302, 305, 310]);
+  assert.deepEqual(told.filter((r) => r.body.EventType === 307)
+    .map((r) => r.body.EventInfo.Payload.FileName).sort(), segments.map((s) => s.file).sort());
+  assert.ok(types.lastIndexOf(307) < types.indexOf(302));
+  assert.ok(types.filter((type) => type === 308).length <= segments.length);
 }
 
 const isManifest = (file) => /_\d+_manifest\.json$/.test(file);
@@ -147,7 +154,7 @@ export async function checkTruth(server, endpoint, task,
   const sequence = callbacks.map((r) => Number(r.headers['tapeop-sequence']));
   assert.deepEqual(sequence, [...sequence].sort((a, b) => a - b), 'the lane in order');
   if (live)
-    checkLive(live, task);
+    checkLive(live, task, segments);
   checkManifest(server, task, segments);
   await until('the spool is empty', () =>
     filesBelow(path.join(server.data, 'spool')).length === 0);

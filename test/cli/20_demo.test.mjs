@@ -30,8 +30,8 @@ async function checkSummary(cwd, out) {
     assert.ok(level(pcm) > 0.02, `${s.file} is silent`);
   }
   assert.ok(next.alice && next.bob, 'both were recorded');
-  // gme: started, completed, uploaded of each file; live: 301 302 303 305 310
-  assert.equal(summary.callbacks_verified, 3 * summary.segments.length + 5);
+  // gme: started, completed, uploaded of each file; live: 307 of each, 301 302 303 305 310
+  assert.equal(summary.callbacks_verified, 4 * summary.segments.length + 5);
   assert.equal(summary.callbacks_rejected, 0);
   assert.equal(summary.duplicates, 0);
   return summary;

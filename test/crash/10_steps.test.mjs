@@ -7,8 +7,10 @@ import {crashPoints, startStage} from '../aid/crash.mjs';
 import {sql} from '../aid/truth.mjs';
 
 /** Reached only after another crash: 20_recovery kills there; or when somebody
- *  erases: 45_erase does; or makes an endpoint: 46_endpoints does. */
-const later = (name) => /^(recovery|erase|endpoint)\./.test(name);
+ *  erases: 45_erase does; or makes an endpoint: 46_endpoints does; or when
+ *  storage fails: peer/52_trtc_events does. */
+const later = (name) =>
+  /^(recovery|erase|endpoint)\.|^segment\.failing$|^task\.left$/.test(name);
 
 // The first time, and once more in the midst of a roll-over; every commit of a
 // task's beginning.

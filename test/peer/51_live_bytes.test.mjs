@@ -37,6 +37,8 @@ const VECTOR = {
 };
 const COMMAND = 'Follow.CallbackAfterCloudRecordingChanged';
 const TOKEN = 'Token+with/odd=letters';
+// Nobody's microphone goes off because the machine is slow.
+const STEADY = {mic_off_after: '1h'};
 const HAS_IPV6 = os.networkInterfaces().lo?.some((a) => a.address === '::1');
 
 function opensslSha256(text) {
@@ -97,21 +99,23 @@ describe('live', {concurrency: true}, () => {
 
   test('the_url_carries_app_command_caller_and_sign_behind_what_is_there', async (t) => {
     const [plain, signed, asked] = await Promise.all([1, 2, 3].map(() => startRaw(t)));
-    const server = await startServer(t, {callbacks: [
+    const server = await startServer(t, {recording: STEADY, callbacks: [
       {name: 'plain', url: plain.url, dialect: 'live'},
       {name: 'signed', url: `${signed.url}/a%20b/c`, dialect: 'live', key: TOKEN},
       {name: 'asked', url: `${asked.url}/hook?x=1&y=a%26b#part`, dialect: 'live', key: TOKEN},
     ]});
     await speak(t, server, 'room');
     await server.drained();
-    const common = `SdkAppid=${APP}&CallbackCommand=${COMMAND}&contenttype=json` +
-      '&ClientIP=127.0.0.1&OptPlatform=RESTAPI';
-    assert.equal(plain.requests.length, 5);
-    for (const target of plain.targets)
-      assert.equal(target, `/?${common}`);
+    // Who speaks begins a file; all else follows from calls of the API.
+    const commonOf = ({body}) => `SdkAppid=${APP}&CallbackCommand=${COMMAND}&contenttype=json` +
+      `&ClientIP=127.0.0.1&OptPlatform=${body.EventType === 307 ? 'Unknown' : 'RESTAPI'}`;
+    assert.equal(plain.requests.length, 7);
+    for (const [i, target] of plain.targets.entries())
+      assert.equal(target, `/?${commonOf(plain.requests[i])}`);
     for (const [endpoint, before] of [[signed, '/a%20b/c?'], [asked, '/hook?x=1&y=a%26b&']]) {
-      assert.equal(endpoint.requests.length, 5);
+      assert.equal(endpoint.requests.length, 7);
       for (const [i, target] of endpoint.targets.entries()) {
+        const common = commonOf(endpoint.requests[i]);
         assert.ok(target.startsWith(before + common + '&'), target);
         const rest = target.slice((before + common + '&').length);
         assert.match(rest, /^Sign=[0-9a-f]{64}&RequestTime=\d{10}$/);
@@ -128,13 +132,15 @@ describe('live', {concurrency: true}, () => {
 
   test('an_address_of_ipv6_is_escaped_in_the_url', {skip: !HAS_IPV6 && 'no ::1'}, async (t) => {
     const backend = await startRaw(t);
-    const server = await startServer(t, {listen: '[::1]:0',
+    const server = await startServer(t, {listen: '[::1]:0', recording: STEADY,
       callbacks: [{name: 'b', url: backend.url, dialect: 'live'}]});
     await speak(t, server, 'room');
     await server.drained();
-    assert.equal(backend.targets.length, 5);
-    for (const target of backend.targets)
-      assert.match(target, /&ClientIP=%3A%3A1&OptPlatform=RESTAPI$/);
+    assert.equal(backend.targets.length, 7);
+    for (const [i, target] of backend.targets.entries())
+      assert.match(target, backend.requests[i].body.EventType === 307
+        ? /&ClientIP=127.0.0.1&OptPlatform=Unknown$/
+        : /&ClientIP=%3A%3A1&OptPlatform=RESTAPI$/);
     await server.stop();
   });
 
@@ -146,14 +152,14 @@ describe('live', {concurrency: true}, () => {
     const {task, segments} = await speak(t, server, 'rô"om');
     await server.drained();
     const types = backend.requests.map((r) => r.body.EventType);
-    assert.deepEqual([...types].sort(), [301, 302, 303, 305, 310]);
+    assert.deepEqual([...types].sort(), [301, 302, 303, 305, 307, 307, 310]);
     const at = (type) => types.indexOf(type);
     assert.equal(at(301), 0);
     assert.ok(at(303) < at(305) && at(302) < at(305));
     for (const r of backend.requests) {
       const text = r.raw.toString('utf8');
       assert.match(text, new RegExp('^\\{"CallbackCommand":"Follow\\.CallbackAfterCloudRecording' +
-        'Changed","EventGroupId":3,"EventType":(?:30[1235]|310),"CallbackTs":\\d{13},"EventInfo":' +
+        'Changed","EventGroupId":3,"EventType":(?:30[12357]|310),"CallbackTs":\\d{13},"EventInfo":' +
         '\\{"RoomId":"rô\\\\"om","EventTs":\\d{10},"EventMsTs":\\d{13},"UserId":"[^"]+",' +
         '"TaskId":"\\d+","Payload":\\{.*\\}\\}\\}$'));
       assert.deepEqual(Object.keys(r.body), Object.keys(JSON.parse(SAMPLE)));

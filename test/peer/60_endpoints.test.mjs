@@ -205,16 +205,16 @@ describe('endpoints', {concurrency: true}, () => {
     // The whole story of each room is told to the others, while the first call
     // of each still waits at the one.
     await gme.got('3 of each', () => gme.requests.length === 3 * 3);
-    await live.got('5 of each', () => live.requests.length === 3 * 5);
+    await live.got('6 of each', () => live.requests.length === 3 * 6);
     assert.equal(mute.requests.length, 3, 'one at a time for each task');
     const waiting = await deliveries(server, 'endpoint=mute&limit=100');
-    assert.equal(waiting.length, 15);
+    assert.equal(waiting.length, 18);
     assert.ok(waiting.every((d) => d.state === 'pending' && d.attempts === 0));
     const m = await until('what they said is on disk', async () => {
       const now = await server.metrics();
-      return now.deliveries_delivered === 24 && now;
+      return now.deliveries_delivered === 27 && now;
     });
-    assert.deepEqual([m.deliveries_pending, m.attempts_failed], [15, 0]);
+    assert.deepEqual([m.deliveries_pending, m.attempts_failed], [18, 0]);
 
     await server.stop(); // does not wait for it either
     mute.answer = endpointAnswers(200);
@@ -224,7 +224,7 @@ describe('endpoints', {concurrency: true}, () => {
       const told = e.requests.slice(e === mute ? 3 : 0).map((r) => r.body);
       for (const room of rooms)
         assert.deepEqual(told.filter((b) => b.EventInfo.RoomId === room)
-          .map((b) => b.EventType).sort(), [301, 302, 303, 305, 310]);
+          .map((b) => b.EventType).sort(), [301, 302, 303, 305, 307, 310]);
     }
     await server.stop();
   });
@@ -244,12 +244,12 @@ describe('endpoints', {concurrency: true}, () => {
     await server.finish(task);
     for (const order of ['task', 'none'])
       await ends[order].got('the others are told', () => ends[order].requests
-        .filter((r) => r.body.EventType !== 301).length === 4);
+        .filter((r) => r.body.EventType !== 301).length === 5);
     const head = async (order) => (await deliveries(server, `endpoint=${order}&state=pending`))
       .find((d) => d.kind === 'task_started');
     await until('strict has tried twice', () => ends.strict.requests.length === 2);
     assert.ok(ends.strict.requests.every((r) => r.body.EventType === 301));
-    assert.equal((await deliveries(server, 'endpoint=strict&state=pending')).length, 5);
+    assert.equal((await deliveries(server, 'endpoint=strict&state=pending')).length, 6);
     assert.equal((await head('task')).late, true);
     assert.equal((await head('strict')).late, false);
     // of `task`, the head was tried through the short part before the rest went

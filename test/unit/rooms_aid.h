@@ -464,6 +464,16 @@ static inline int run_stages(const struct CMUnitTest *tests, size_t n)
 
 /* ---- calls ---- */
 
+/* Whoever calls has an address for each kind of call. */
+#define JOIN_IP	 "192.0.2.1"
+#define START_IP "192.0.2.2"
+#define STOP_IP	 "192.0.2.3"
+#define LISTS_IP "192.0.2.4"
+#define MIC_IP	 "2001:db8::5"
+static const struct caller stop_caller = {STOP_IP, "RESTAPI"};
+static const struct caller mic_caller
+	__attribute__((unused)) = {MIC_IP, "RESTAPI"};
+
 static inline void on_input(const struct err *err,
 			    const struct input_info *info, void *arg)
 {
@@ -497,7 +507,8 @@ static inline void on_task(const struct err *err, const struct task_info *info,
 static inline void add(struct stage *st, const char *room, const char *user,
 		       struct answer *a)
 {
-	const struct input_wish w = {.app = APP, .room = room, .user = user};
+	const struct input_wish w = {
+		.app = APP, .room = room, .user = user, .client_ip = JOIN_IP};
 
 	*a = (struct answer){0};
 	rooms_input_add(st->r, &w, on_input, a);
@@ -546,7 +557,7 @@ static inline struct task_wish wish_of(const char *room)
 				  .format = -1,
 				  .max_idle_ms = -1,
 				  .hold_empty_ms = -1,
-				  .client_ip = "127.0.0.1",
+				  .client_ip = START_IP,
 				  .platform = "RESTAPI"};
 }
 
@@ -568,7 +579,9 @@ static inline void start(struct stage *st, const char *room, struct answer *a)
 static inline void subscribe(struct stage *st, uint64_t task,
 			     const struct subscription *s, struct answer *a)
 {
-	const struct task_change c = {.has_lists = true, .subscribe = *s};
+	const struct task_change c = {.has_lists = true,
+				      .subscribe = *s,
+				      .who = {LISTS_IP, "RESTAPI"}};
 
 	rooms_task_change(st->r, task, &c, on_task, a);
 }
@@ -587,7 +600,7 @@ static inline uint64_t record(struct stage *st, const char *room)
 static inline void stop(struct stage *st, uint64_t task, struct answer *a)
 {
 	*a = (struct answer){0};
-	rooms_task_stop(st->r, task, on_task, a);
+	rooms_task_stop(st->r, task, &stop_caller, on_task, a);
 }
 
 static inline bool is_there(const struct stage *st, uint64_t task)
@@ -678,7 +691,8 @@ static inline int files_below(const struct stage *st, const char *dir)
 /** What must be true of a finished task. */
 struct truth {
 	size_t closed, lost;
-	size_t starts; /* events */
+	size_t failing; /* segments of which it was told */
+	bool left;	/* files were told to be left */
 };
 
 static inline void check_file(struct stage *st, const struct segment_row *s)
@@ -696,6 +710,99 @@ static inline void check_file(struct stage *st, const struct segment_row *s)
 	assert_int_equal(s->frames, len / FRAME_LEN * FRAME_FRAMES);
 }
 
+/** Where storage has a file, and who caused what: the facts of one event. */
+static inline void check_facts(struct stage *st, const struct event *e)
+{
+	char want[EVENT_LOCATION_MAX];
+
+	assert_true(e->client_ip[0] && e->platform[0]);
+	snprintf(want, sizeof(want), "file://%s/", st->storage);
+	/* the names of the tests have nothing else to be escaped */
+	for (const char *c = e->file_name; *c; c++)
+		snprintf(want + strlen(want), sizeof(want) - strlen(want),
+			 *c == '%' ? "%%25" : "%c", *c);
+	assert_string_equal(e->location, e->kind == EVENT_UPLOADED ? want : "");
+	if (e->kind == EVENT_STARTED)
+		assert_true(e->start_ms > 0 && !e->duration_ms && !e->size);
+	if (e->kind == EVENT_UPLOAD_FAILING)
+		assert_true(e->reason[0] && e->reason_text[0]);
+}
+
+/** Files that a task's files_ready list: each once, and of whom. */
+static inline void check_listed(const struct event *e, size_t n,
+				const struct store_rows *segs)
+{
+	for (size_t k = 0; k < segs->n; k++) {
+		const struct segment_row *row = &segs->segments[k];
+		unsigned found = 0;
+
+		for (size_t i = 0; i < n; i++)
+			for (size_t j = 0; j < e[i].n_files; j++) {
+				const struct event_file *f = &e[i].files[j];
+
+				if (strcmp(f->name, row->file_name) != 0)
+					continue;
+				found++;
+				assert_string_equal(f->user,
+						    row->mode == MODE_MIXED
+							    ? ""
+							    : row->user);
+				assert_int_equal(f->start_ms, row->start_ms);
+			}
+		assert_int_equal(found, row->state == SEG_CLOSED);
+	}
+}
+
+/**
+ * The events of a task, n by task_seq: begun first, stopped when all is closed,
+ * then what is left if something is, then the end of the uploads, last the
+ * files.
+ */
+static inline void check_course(const struct event *e, size_t n, size_t closed)
+{
+	const struct event *stopped = NULL, *ended = NULL;
+	size_t uploaded = 0;
+	bool begun = false, left = false;
+
+	assert_int_equal(e[0].kind, EVENT_TASK_STARTED);
+	for (size_t i = 1; i < n; i++) {
+		switch (e[i].kind) {
+		case EVENT_STARTED:
+		case EVENT_COMPLETED:
+			assert_null(stopped);
+			break;
+		case EVENT_UPLOAD_STARTED:
+			assert_int_equal(e[i - 1].kind, EVENT_COMPLETED);
+			begun = true;
+			break;
+		case EVENT_UPLOADED:
+			uploaded++;
+			assert_true(begun && (!ended || ended->status == 1));
+			break;
+		case EVENT_TASK_STOPPED:
+			stopped = &e[i];
+			break;
+		case EVENT_UPLOAD_STOPPED:
+			assert_non_null(stopped);
+			if (e[i].status != 1)
+				assert_int_equal(e[i].status, left ? 2 : 0);
+			else
+				assert_true(!left && !ended);
+			assert_true(e[i].status == 1 || uploaded == closed);
+			left |= e[i].status == 1;
+			ended = &e[i];
+			break;
+		case EVENT_FILES_READY:
+			assert_true(stopped && (ended || !closed));
+			assert_true(!ended ||
+				    (ended->status == 1) == (e[i].status == 1));
+			break;
+		default:
+			break;
+		}
+	}
+}
+
 /** started n, completed n, started n + 1 ...: each once, by task_seq. */
 static inline void check_events(struct stage *st, uint64_t task,
 				const struct store_rows *segs,
@@ -708,7 +815,9 @@ static inline void check_events(struct stage *st, uint64_t task,
 						       .limit = SEGMENTS_MAX});
 	struct event *e = calloc(rows.n + 1, sizeof(*e));
 	unsigned *seen = calloc(segs->n + 1, sizeof(*seen));
+	bool *failing = calloc(segs->n + 1, sizeof(*failing));
 	unsigned kinds[EVENT_KIND_N] = {0};
+	unsigned ends;
 
 	assert_false(rows.more);
 	for (size_t i = 0; i < rows.n; i++) {
@@ -727,6 +836,7 @@ static inline void check_events(struct stage *st, uint64_t task,
 		size_t k = 0;
 
 		kinds[e[i].kind]++;
+		check_facts(st, &e[i]);
 		if (!event_is_of_segment(e[i].kind))
 			continue;
 		assert_true(e[i].duration_ms >= 0);
@@ -738,6 +848,12 @@ static inline void check_events(struct stage *st, uint64_t task,
 		assert_true(k < segs->n);
 		assert_string_equal(segs->segments[k].file_name,
 				    e[i].file_name);
+		if (e[i].kind == EVENT_UPLOAD_FAILING) {
+			assert_int_equal(seen[k], 2);
+			assert_false(failing[k]); /* once */
+			failing[k] = true;
+			continue;
+		}
 		assert_int_equal(seen[k], e[i].kind); /* 0, 1, 2: in turn */
 		seen[k]++;
 		for (size_t j = 0; e[i].kind == EVENT_STARTED && j < segs->n;
@@ -757,13 +873,23 @@ static inline void check_events(struct stage *st, uint64_t task,
 	assert_int_equal(kinds[EVENT_TASK_STARTED], 1);
 	assert_int_equal(kinds[EVENT_TASK_STOPPED], 1);
 	assert_int_equal(kinds[EVENT_UPLOAD_STARTED], truth->closed ? 1 : 0);
-	assert_int_equal(kinds[EVENT_UPLOAD_STOPPED], segs->n ? 1 : 0);
+	check_course(e, rows.n, truth->closed);
+	check_listed(e, rows.n, segs);
+	for (size_t k = 0; k < segs->n; k++)
+		assert_int_equal(failing[k], segs->segments[k].is_failing);
+	ends = truth->closed ? 1 : 0;
+	for (size_t i = 0; i < rows.n; i++)
+		ends += e[i].kind == EVENT_UPLOAD_STOPPED && e[i].status == 1;
+	assert_int_equal(kinds[EVENT_UPLOAD_STOPPED], ends);
+	truth->failing = kinds[EVENT_UPLOAD_FAILING];
+	truth->left = ends > 1;
 	assert_int_equal(kinds[EVENT_TASK_FAILED],
 			 task_of_store(st, task).state == TASK_FAILED);
 	for (size_t i = 0; i < rows.n; i++)
 		event_fini(&e[i]);
 	free(e);
 	free(seen);
+	free(failing);
 	store_rows_free(&rows);
 }
 

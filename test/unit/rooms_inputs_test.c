@@ -25,7 +25,7 @@ static struct answer set_mic(struct stage *st, uint64_t input, bool on)
 {
 	struct answer a = {0};
 
-	rooms_input_set_mic(st->r, input, on, on_input, &a);
+	rooms_input_set_mic(st->r, input, on, &mic_caller, on_input, &a);
 	UNTIL(st, a.calls);
 	return a;
 }
@@ -81,14 +81,14 @@ static void a_mic_is_switched_while_its_user_leaves(void **state)
 
 	begin(st);
 	a = join(st, "room", "alice");
-	rooms_input_set_mic(st->r, a.id, false, on_input, &off);
-	rooms_input_set_mic(st->r, a.id, true, on_input, &on);
+	rooms_input_set_mic(st->r, a.id, false, &mic_caller, on_input, &off);
+	rooms_input_set_mic(st->r, a.id, true, &mic_caller, on_input, &on);
 	leave(st, a.id, &left);
 	UNTIL(st, left.calls && off.calls && on.calls);
 	assert_int_equal(off.err + on.err + left.err, 0);
 	UNTIL(st, counter_get(COUNT_inputs) == 0);
 	a = join(st, "room", "alice"); /* and the server stops meanwhile */
-	rooms_input_set_mic(st->r, a.id, false, on_input, &off);
+	rooms_input_set_mic(st->r, a.id, false, &mic_caller, on_input, &off);
 	end(st);
 	assert_int_equal(off.calls, 2);
 	begin(st);

@@ -215,18 +215,20 @@ static void a_stop_from_before_the_begin_records_nothing(void **state)
 		.frames = PACKET_FRAMES,
 		.pcm = pcm,
 	};
+	const struct by nobody = {.ip = "127.0.0.1"};
 	struct session s = {.has_single = true};
 	struct part p = {.session = &s,
 			 .from_pos = 10000,
 			 .end_pos = INT64_MAX,
 			 .has_writer = true,
+			 .begun_by = nobody,
 			 .writer = {.session = &s}};
 	unsigned begun = 0;
 
 	(void)state;
 	assert_int_equal(track_new(&config, &events, &begun, &p.writer.track),
 			 0);
-	part_end(&p, 9999);
+	part_end(&p, 9999, &nobody);
 	assert_int_equal(p.end_pos, 10000);
 	part_put(&p, &chunk);
 	assert_int_equal(begun, 0);
@@ -394,7 +396,7 @@ static void auto_begins_with_the_first_and_ends_with_the_last(void **state)
 	row = task_of_store(st, task);
 	assert_true(row.is_auto);
 	assert_int_equal(row.mode, MODE_BOTH);
-	assert_string_equal(row.client_ip, "127.0.0.1");
+	assert_string_equal(row.client_ip, JOIN_IP); /* no packet yet */
 	assert_string_equal(row.platform, "Unknown");
 	bob = join(st, "room", "bob");
 	leave_now(st, alice.id);
@@ -545,7 +547,7 @@ static void a_task_that_nobody_speaks_to_ends(void **state)
 	check_ended(st, silent, LEAVE_IDLE);
 	assert_int_equal(info_of(st, spoken).state, TASK_RUNNING);
 	a = (struct answer){0};
-	rooms_input_set_mic(st->r, alice.id, false, on_input, &a);
+	rooms_input_set_mic(st->r, alice.id, false, &mic_caller, on_input, &a);
 	UNTIL(st, a.calls);
 	UNTIL(st, !is_there(st, spoken));
 	check_ended(st, spoken, LEAVE_IDLE);

@@ -152,7 +152,7 @@ static void who_leaves_or_is_switched_off_is_not_lost(void **state)
 			  packets_of(st, bob.id) && packets_of(st, carol.id));
 	st->paused = true;
 	say_bye(&st->speakers[0]);
-	rooms_input_set_mic(st->r, bob.id, false, on_input, &mic);
+	rooms_input_set_mic(st->r, bob.id, false, &mic_caller, on_input, &mic);
 	UNTIL(st, is_warned(st, carol.id, "input_lost"));
 	turn_for(st, SOME_ROUNDS_US);
 	assert_string_equal(warning_of(st, alice.id), "");
@@ -160,7 +160,7 @@ static void who_leaves_or_is_switched_off_is_not_lost(void **state)
 	assert_string_equal(warning_of(st, mic.id), "");
 	assert_int_equal(mic.calls, 2);
 	/* and is expected again */
-	rooms_input_set_mic(st->r, bob.id, true, on_input, &mic);
+	rooms_input_set_mic(st->r, bob.id, true, &mic_caller, on_input, &mic);
 	UNTIL(st, is_warned(st, bob.id, "input_lost"));
 	st->paused = false;
 	UNTIL(st, is_warned(st, carol.id, "") && packets_of(st, alice.id) > 0);
@@ -181,7 +181,7 @@ static void who_was_never_heard_is_told_of_once(void **state)
 	add(st, "room", "bob", &bob);
 	add(st, "room", "carol", &off);
 	UNTIL(st, bob.calls && off.calls);
-	rooms_input_set_mic(st->r, off.id, false, on_input, &off);
+	rooms_input_set_mic(st->r, off.id, false, &mic_caller, on_input, &off);
 	turn_for(st, SOME_ROUNDS_US);
 	assert_string_equal(warning_of(st, bob.id), ""); /* not recorded */
 	task = record(st, "room");

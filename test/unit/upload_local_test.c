@@ -33,6 +33,7 @@ struct rig {
 	int err;	  /* of the last call */
 	unsigned attempt; /* of the last call */
 	char text[256];
+	const char *reason;
 };
 
 static void on_result(const struct upload_result *result, void *arg)
@@ -43,6 +44,7 @@ static void on_result(const struct upload_result *result, void *arg)
 	r->calls++;
 	r->err = result->err;
 	r->attempt = result->attempt;
+	r->reason = result->reason;
 	snprintf(r->text, sizeof(r->text), "%s", result->text);
 }
 
@@ -191,6 +193,7 @@ static void another_file_of_that_name_is_never_replaced(void **state)
 	add(&r, (int64_t)strlen(text), r.sha256);
 	wait_calls(&r, 1);
 	assert_int_equal(r.err, EEXIST);
+	assert_string_equal(r.reason, "name_taken");
 	assert_non_null(strstr(r.text, name));
 	get_file(tempdir_path(r.store, name), got, sizeof(got));
 	assert_memory_equal(got, "other", 5);
@@ -213,6 +216,7 @@ static void what_is_not_as_recorded_is_never_stored(void **state)
 	add(&r, 4, r.sha256);
 	wait_calls(&r, 2);
 	assert_int_equal(r.err, EBADMSG);
+	assert_string_equal(r.reason, "file_damaged");
 	assert_false(file_is_there(tempdir_path(r.store, name)));
 	tear_down(&r);
 	set_up(&r);
@@ -234,9 +238,50 @@ static void a_missing_file_is_told_and_tried_again(void **state)
 	add(&r, (int64_t)strlen(text), r.sha256);
 	wait_calls(&r, 4);
 	assert_int_equal(r.err, ENOENT);
+	assert_string_equal(r.reason, "file_missing");
 	assert_int_equal(r.attempt, (unsigned)r.calls);
 	assert_int_equal(upload_pending(r.upload), 1);
 	tear_down(&r);
+}
+
+static void a_storage_that_is_not_there_is_no_file_that_is_missing(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	set_up(&r);
+	assert_int_equal(symlink("/nowhere/at/all", r.store), 0);
+	add(&r, (int64_t)strlen(text), r.sha256);
+	wait_calls(&r, 1);
+	assert_string_equal(r.reason, "storage_error");
+	assert_int_equal(unlink(r.store), 0); /* as when it is mounted again */
+	for (int i = 0; i < 1000 && r.err; i++)
+		loop_turn(r.loop, 20000);
+	assert_int_equal(r.err, 0);
+	assert_string_equal(r.reason, "");
+	expect_stored(&r);
+	tear_down(&r);
+}
+
+static void a_location_is_a_url_or_nothing(void **state)
+{
+	const struct upload_config c = {.dir = "/srv/a b"};
+	char out[40], longest[40];
+
+	(void)state;
+	upload_location(&c, "1_\xc3\xa4/a.mp3", out, sizeof(out));
+	assert_string_equal(out, "file:///srv/a%20b/1_%C3%A4/a.mp3");
+	upload_location(&c, "1_r_%2F/a.mp3", out, sizeof(out));
+	assert_string_equal(out, "file:///srv/a%20b/1_r_%252F/a.mp3");
+	assert_int_equal(strlen(out), 33);
+	memset(longest, 'x', sizeof(longest));
+	longest[21] = 0;
+	upload_location(&c, longest, out, sizeof(out));
+	assert_int_equal(strlen(out), 39);
+	longest[21] = 'x';
+	longest[22] = 0;
+	upload_location(&c, longest, out, sizeof(out));
+	assert_string_equal(out, "");
 }
 
 static void retries_double_up_to_the_longest_delay(void **state)
@@ -448,6 +493,9 @@ int main(void)
 		cmocka_unit_test(another_file_of_that_name_is_never_replaced),
 		cmocka_unit_test(what_is_not_as_recorded_is_never_stored),
 		cmocka_unit_test(a_missing_file_is_told_and_tried_again),
+		cmocka_unit_test(
+			a_storage_that_is_not_there_is_no_file_that_is_missing),
+		cmocka_unit_test(a_location_is_a_url_or_nothing),
 		cmocka_unit_test(retries_double_up_to_the_longest_delay),
 		cmocka_unit_test(another_file_system_gets_a_copy),
 		cmocka_unit_test(

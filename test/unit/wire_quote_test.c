@@ -79,6 +79,9 @@ static void percent_keeps_unreserved_characters_only(void **state)
 	quote_percent(&b, "aZ09-._~ &=?#/:%+\xc3\xa4");
 	assert_string_equal(buf_str(&b),
 			    "aZ09-._~%20%26%3D%3F%23%2F%3A%25%2B%C3%A4");
+	buf_clear(&b);
+	quote_percent_path(&b, "/a b/%2F//\xc3\xa4");
+	assert_string_equal(buf_str(&b), "/a%20b/%252F//%C3%A4");
 	buf_fini(&b);
 }
 
