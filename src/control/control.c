@@ -48,6 +48,7 @@ static const struct route routes[] = {
 	{"GET", "/v1/segments/{}/audio", segments_audio, 0},
 	{"DELETE", "/v1/recordings", recordings_erase, QUERY},
 	{"GET", "/v1/apps/{}/endpoints", endpoints_list, 0},
+	{"GET", "/v1/events", events_follow, QUERY},
 	{"GET", "/v1/deliveries", deliveries_list, QUERY},
 	{"GET", "/v1/deliveries/{}", deliveries_show, 0},
 	{"POST", "/v1/deliveries/replay", deliveries_replay, BODY},
@@ -237,7 +238,11 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->store = store;
 	c->has_token = config->admin_token != NULL;
 	c->storage = absolute(config->storage);
-	err = c->storage ? 0 : ENOMEM;
+	err = c->storage ? follow_new(&(struct follow_config){.loop = loop,
+							    .store = store,
+							    .notify = notify},
+				      &c->follow)
+			 : ENOMEM;
 	if (!err && c->has_token)
 		err = sig_sha256(config->admin_token,
 				 strlen(config->admin_token), c->token_hash);
@@ -249,6 +254,7 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		err_set(e, err, "http.listen", "cannot listen on %s: %s",
 			addr_write(&config->listen[failed], text),
 			strerror(err));
+		follow_free(c->follow);
 		mem_free(c->storage);
 		mem_free(c);
 		return err;
@@ -261,7 +267,9 @@ void control_close(struct control *c)
 {
 	if (!c)
 		return;
+	follow_stop(c->follow);
 	http_server_close(c->server);
+	follow_free(c->follow);
 	mem_free(c->storage);
 	mem_free(c);
 }

@@ -51,6 +51,9 @@ struct notify {
 	struct sender **senders; /* in order of declaration */
 	size_t n_senders, cap_senders;
 	struct link tries; /* attempts under way */
+	struct link batches; /* not settled yet, in order of ids */
+	void (*log_fn)(void *arg); /* notify_log_watch */
+	void *log_arg;
 };
 
 struct sender *notify_find(const struct notify *n, uint64_t id);
