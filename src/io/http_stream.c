@@ -66,7 +66,9 @@ static void resume(struct http_stream *s)
 
 void http_stream_gone(struct http_stream *s)
 {
-	s->broken = true;
+	/* of one that we have ended, the rest may still go out */
+	if (!s->ended)
+		s->broken = true;
 	resume(s);
 	if (!s->owned)
 		return;
@@ -243,8 +245,15 @@ struct http_stream *http_reply_stream(struct http_request *r,
 				      void (*gone)(void *arg), void *arg)
 {
 	struct http_incoming *in = CONTAINER_OF(r, struct http_incoming, pub);
-	struct http_stream *s = stream_new(in);
+	struct http_stream *s;
 
+	if (in->is_head) {
+		http_reply(r, &(struct http_answer){
+				      .status = 200,
+				      .content_type = "text/event-stream"});
+		return NULL;
+	}
+	s = stream_new(in);
 	if (!s) {
 		in->status = 503;
 		in->response = http_problem(503, "out of memory, try again");

@@ -429,7 +429,7 @@ void http_reply_file(struct http_request *r, int fd, const char *content_type);
 
 /**
  * Answer with server-sent events.  Returns a stream to feed; NULL when out
- * of memory (then 503 was sent).  A comment line goes out as a heartbeat
+ * of memory (then 503 was sent) or for HEAD (then 200 was).  A comment line goes out as a heartbeat
  * every 15 s (a gone client is noticed by it).
  */
 struct http_stream;
