@@ -183,8 +183,7 @@ static int no_answer(const struct client *c, int64_t wait_us, int err,
 		return err_set(e, err, "server",
 			       "%.100s did not answer within %d s: is that a "
 			       "tapeop server (--server), and is it well?",
-			       c->server,
-			       (int)(wait_us / CLOCK_US_PER_S));
+			       c->server, (int)(wait_us / CLOCK_US_PER_S));
 	return err;
 }
 

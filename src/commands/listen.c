@@ -52,7 +52,8 @@ static const char help[] =
 	"there\n"
 	"  --from WHERE       where there is no cursor yet: now (default), "
 	"start (all\n"
-	"                     that is still there), or behind the event of this "
+	"                     that is still there), or behind the event of "
+	"this "
 	"id\n"
 	"  --app ID, --room R, --task TASK\n"
 	"                     only events of these\n"
@@ -183,13 +184,12 @@ struct outcome {
 
 static void print_json(uint64_t id, const char *data, const struct outcome *o)
 {
-	json_t *line = json_pack("{s:o, s:o?}", "id",
-				 json_sprintf("%" PRIu64, id), "event",
-				 json_loads(data, 0, NULL));
+	json_t *line =
+		json_pack("{s:o, s:o?}", "id", json_sprintf("%" PRIu64, id),
+			  "event", json_loads(data, 0, NULL));
 
 	if (line && o->left_out)
-		json_object_set_new(line, "left_out",
-				    json_string(o->left_out));
+		json_object_set_new(line, "left_out", json_string(o->left_out));
 	if (line && o->sent)
 		json_object_set_new(
 			line, "forward",

@@ -146,8 +146,8 @@ static int send_it(const struct posting *p, const struct event *e,
 		   const struct callback_request *request, unsigned attempt,
 		   struct posting_result *r)
 {
-	char *lines = mem_strndup(buf_str(&request->fields),
-				  request->fields.len);
+	char *lines =
+		mem_strndup(buf_str(&request->fields), request->fields.len);
 	struct fields f = {.n = 0};
 	struct http_call call = {
 		.method = "POST",

@@ -38,7 +38,7 @@ void posting_fini(struct posting *p);
 /** How a backend took it. */
 struct posting_result {
 	bool ok;
-	int status;		       /* 0: no answer */
+	int status; /* 0: no answer */
 	int64_t took_us;
 	char shown[POSTING_SHOWN_MAX]; /* the answer's begin, made clean */
 	char why[200];		       /* not ok: "" or one line */

@@ -239,11 +239,11 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->has_token = config->admin_token != NULL;
 	c->storage = absolute(config->storage);
 	err = c->storage ? follow_new(&(struct follow_config){.loop = loop,
-							    .store = store,
-							    .notify = notify},
+							      .store = store,
+							      .notify = notify},
 				      &c->follow)
 			 : ENOMEM;
-	if (!err && c->has_token)
+	if (!err && config->admin_token)
 		err = sig_sha256(config->admin_token,
 				 strlen(config->admin_token), c->token_hash);
 	memcpy(http.listen, config->listen,

@@ -42,7 +42,7 @@ struct stream {
 	uint64_t until; /* of the page under way */
 	uint64_t taken; /* by the client, when it was last looked at */
 	bool reading, draining;
-	bool more; /* behind the page there was more */
+	bool more;	    /* behind the page there was more */
 	struct timer timer; /* rest, try again, or look for a stall */
 };
 

@@ -14,7 +14,7 @@ struct target {
 	http_data_fn *fn; /* of a 200; NULL: all goes to `answer` */
 	void *arg;
 	struct buf *answer;
-	int err; /* of fn */
+	int err;	    /* of fn */
 	int64_t silence_us; /* with `fn`: how long nothing may come */
 	int64_t last_us;    /* when something came, or fn was done with it */
 	bool silent;	    /* ended for that */

@@ -33,13 +33,13 @@ struct http_stream {
 	void (*drained)(void *arg); /* asked for, or NULL */
 	struct later drain_later;
 	void *arg;
-	bool owned;  /* by whoever asked for it */
-	bool in_mhd; /* libmicrohttpd holds the answer */
-	bool queued; /* `later` is under way */
+	bool owned;    /* by whoever asked for it */
+	bool in_mhd;   /* libmicrohttpd holds the answer */
+	bool queued;   /* `later` is under way */
 	bool draining; /* `drain_later` is */
-	bool ended;  /* from our side: send the rest, then end */
-	bool broken; /* close without sending the rest */
-	bool sent;   /* something since the last beat */
+	bool ended;    /* from our side: send the rest, then end */
+	bool broken;   /* close without sending the rest */
+	bool sent;     /* something since the last beat */
 };
 
 static void free_unheld(struct http_stream *s)

@@ -50,8 +50,8 @@ struct notify {
 	struct map apps;
 	struct sender **senders; /* in order of declaration */
 	size_t n_senders, cap_senders;
-	struct link tries; /* attempts under way */
-	struct link batches; /* not settled yet, in order of ids */
+	struct link tries;	   /* attempts under way */
+	struct link batches;	   /* not settled yet, in order of ids */
 	void (*log_fn)(void *arg); /* notify_log_watch */
 	void *log_arg;
 };

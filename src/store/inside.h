@@ -248,7 +248,7 @@ struct store {
 	/* any thread */
 	_Atomic uint64_t next_id[IDS_N];
 	_Atomic uint64_t known_id[IDS_N]; /* as of the newest commit */
-	_Atomic size_t queued; /* writes submitted, not answered */
+	_Atomic size_t queued;		  /* writes submitted, not answered */
 	_Atomic uint64_t next_query;
 	_Atomic(sqlite3 *) readers[READERS_KEPT]; /* idle ones */
 	struct shown_totals shown;

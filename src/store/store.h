@@ -323,11 +323,11 @@ struct store_filter {
 	uint64_t delivery; /* attempts */
 	uint32_t app;
 	const char *room, *user; /* of events: room only */
-	uint32_t kinds; /* events: a bit for each enum event_kind; 0: any */
-	int state;		/* task, segment or delivery state, -1: any */
-	bool unfinished;	/* tasks: finished_ms is 0 */
-	bool is_auto;		/* tasks: those that started by themselves */
-	bool not_uploaded;	/* segments: closed, uploaded_ms is 0 */
+	uint32_t kinds;	   /* events: a bit for each enum event_kind; 0: any */
+	int state;	   /* task, segment or delivery state, -1: any */
+	bool unfinished;   /* tasks: finished_ms is 0 */
+	bool is_auto;	   /* tasks: those that started by themselves */
+	bool not_uploaded; /* segments: closed, uploaded_ms is 0 */
 	int64_t from_ms, to_ms; /* created, 0: open */
 	uint64_t after; /* rows after this id (before it, if newest_first) */
 	uint64_t until; /* rows up to this id */

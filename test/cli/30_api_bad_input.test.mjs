@@ -190,6 +190,13 @@ const routes = [
     room: [...parts.room, ['', 400, /1 to 128 bytes/]],
     user: [...parts.room, ['', 400, /1 to 128 bytes/]]}},
   {method: 'GET', path: '/v1/apps/{app}/endpoints'},
+  {method: 'GET', path: '/v1/events', query: {
+    after: [...asSent(badIds.filter((s) => s !== '0').map((s) => [s, /the id of an event, or 0/])),
+      ['4611686018427387904', 409, /of another database/]],
+    app: queryApp, task: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),
+    room: [...parts.room, ['', 400, /1 to 128 bytes/]],
+    kinds: asSent(['', 'foo', 'STARTED', 'started,', ',started', long(129)]
+      .map((s) => [s, /is no kind of event/]))}},
   {method: 'GET', path: '/v1/deliveries', query: {
     state: states('pending', 'delivered', 'dead', 'expired'),
     endpoint: asSent(['nobody', '', '../../etc', long(129)]
