@@ -254,6 +254,9 @@ describe('listen', {concurrency: true}, () => {
     await until('whatever the answer', () => listener.lines().some((l) =>
       l.forward?.status === 500 && l.forward.again_ms > 0));
     assert.ok(!taken.some((e) => e.room === 'down'));
+    await listener.kill9(); // what it held is not lost with it
+    listener = listen();
+    await until('the new one tries, too', () => listener.lines().some((l) => l.forward));
     target.answer = up;
     await until('what waited is taken',
       () => taken.some((e) => e.room === 'down' && e.sequence === 1));
