@@ -165,13 +165,9 @@ void client_write_query(const char *path, const struct client_filter *filters,
 	}
 }
 
-static int64_t wait_us(const struct client *c)
-{
-	return c->wait_us ? c->wait_us : CLIENT_WAIT_US;
-}
-
 /** Say what to do when there is no answer. */
-static int no_answer(const struct client *c, int err, struct err *e)
+static int no_answer(const struct client *c, int64_t wait_us, int err,
+		     struct err *e)
 {
 	if (err == ECONNREFUSED)
 		return err_set(e, err, "server",
@@ -187,7 +183,7 @@ static int no_answer(const struct client *c, int err, struct err *e)
 		return err_set(e, err, "server",
 			       "%.100s did not answer within %d s: is that a "
 			       "tapeop server (--server), and is it well?",
-			       c->server, (int)(wait_us(c) / CLOCK_US_PER_S));
+			       c->server, (int)(wait_us / CLOCK_US_PER_S));
 	return err;
 }
 
@@ -209,15 +205,16 @@ static int call_server(const struct client *c, const struct http_call *wish,
 	call.url = buf_str(&url);
 	call.fields = fields;
 	call.n_fields = c->bearer ? 2 : 1;
-	call.timeout_us = wait_us(c);
+	if (!call.timeout_us)
+		call.timeout_us = c->wait_us ? c->wait_us : CLIENT_WAIT_US;
 	call.allow_private = true;
 	err = buf_err(&url);
 	if (err)
 		err = err_set(e, err, "", "too long, or out of memory");
 	else
 		err = no_answer(
-			c, http_fetch_each(&call, fn, arg, status, answer, e),
-			e);
+			c, call.timeout_us,
+			http_fetch_each(&call, fn, arg, status, answer, e), e);
 	buf_fini(&url);
 	return err;
 }
@@ -291,24 +288,32 @@ int client_call(const struct client *c, const char *method, const char *path,
 	return err;
 }
 
-int client_download(const struct client *c, const char *path, http_data_fn *fn,
-		    void *arg, struct err *e)
+int client_follow(const struct client *c, const char *path, int64_t wait_us,
+		  http_data_fn *fn, void *arg, int *status, struct err *e)
 {
-	const struct http_call call = {.method = "GET"};
+	const struct http_call call = {.method = "GET", .timeout_us = wait_us};
 	struct buf text;
 	json_t *json;
-	int status = 0;
 	int err;
 
+	*status = 0;
 	buf_init(&text, ANSWER_MAX);
-	err = call_server(c, &call, path, fn, arg, &status, &text, e);
-	if (!err && status != 200) {
+	err = call_server(c, &call, path, fn, arg, status, &text, e);
+	if (!err && *status != 200) {
 		json = json_loadb(buf_str(&text), text.len, 0, NULL);
-		err = refused(c, status, json, e);
+		err = refused(c, *status, json, e);
 		json_decref(json);
 	}
 	buf_fini(&text);
 	return err;
+}
+
+int client_download(const struct client *c, const char *path, http_data_fn *fn,
+		    void *arg, struct err *e)
+{
+	int status;
+
+	return client_follow(c, path, CLIENT_WAIT_US, fn, arg, &status, e);
 }
 
 int client_list(const struct client *c, const char *path, const char *name,

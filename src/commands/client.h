@@ -148,6 +148,14 @@ MUST_CHECK int client_download(const struct client *c, const char *path,
 			       http_data_fn *fn, void *arg, struct err *e);
 
 /**
+ * The same for a stream: nothing may come for `wait_us`, and `status` tells
+ * what was answered (0: nothing), so that a caller knows whether to come back.
+ */
+MUST_CHECK int client_follow(const struct client *c, const char *path,
+			     int64_t wait_us, http_data_fn *fn, void *arg,
+			     int *status, struct err *e);
+
+/**
  * Read a list, page after page.
  *
  * path    ends in '?', or in '&' behind its filters

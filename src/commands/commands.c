@@ -37,6 +37,7 @@ static const struct command commands[] = {
 	{"endpoints", command_endpoints, "who is told, and its switches"},
 	{"deliveries", command_deliveries, "callbacks and their attempts"},
 	{"replay", command_replay, "send dead callbacks again"},
+	{"listen", command_listen, "follow the events, forward them to a URL"},
 	{"receive", command_receive, "receive and verify callbacks of an app"},
 	{"trigger", command_trigger, "send a made-up event to a backend"},
 	{"sign", command_sign, "sign a callback as a sender would"},

@@ -11,6 +11,7 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int command_serve(int argc, char **argv);
+int command_listen(int argc, char **argv);
 int command_receive(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_publish(int argc, char **argv);

@@ -10,14 +10,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
-#include "base/secret.h"
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
+#include "commands/posting.h"
 #include "io/io.h"
-#include "wire/callback.h"
-#include "wire/quote.h"
 
 static const char help[] =
 	"usage: tapeop trigger EVENT --dialect D --to URL [options]\n"
@@ -53,16 +50,11 @@ static const char help[] =
 	"\n"
 	"Exit codes: 0 accepted, 1 not accepted or failed, 2 usage.\n";
 
-enum { ANSWER_MAX = 64 * 1024, FIELDS_MAX = 16, SHOWN_MAX = 200 };
-
-static const int64_t timeout_us = 10 * (int64_t)CLOCK_US_PER_S;
-
 struct trigger {
 	struct trigger_story story;
-	struct callback_style style;
-	const char *dialect, *to, *key, *encoding, *task, *seq, *verdict;
-	char *secret; /* owned */
-	bool by_body, print;
+	struct posting posting;
+	const char *task, *seq;
+	bool print;
 	enum event_kind kinds[TRIGGER_STORY_MAX];
 	size_t n_kinds;
 };
@@ -90,53 +82,7 @@ static int set_to(void *arg, const char *url)
 
 	if (http_url_check(url, &e))
 		return usage("--to", e.text);
-	t->to = url;
-	return EXIT_DONE;
-}
-
-static int read_secret(struct trigger *t)
-{
-	struct err e;
-	bool literal;
-
-	if (!t->key) {
-		if (t->style.dialect == DIALECT_GME ||
-		    t->style.dialect == DIALECT_STANDARD)
-			return usage("this dialect needs --key", NULL);
-		return EXIT_DONE;
-	}
-	if (secret_read(t->key, &t->secret, &literal, &e))
-		return usage("--key", e.text);
-	if (literal)
-		fputs("tapeop trigger: warning: others can see a key on the "
-		      "command line; use env:NAME or file:PATH\n",
-		      stderr);
-	if (callback_key_check(t->style.dialect, t->secret, &e))
-		return usage("--key", e.text + strlen("key: "));
-	if (t->style.dialect == DIALECT_STANDARD &&
-	    !callback_key_signs(t->secret))
-		return usage("--key: whpk_ verifies only; sign with whsk_ or "
-			     "whsec_",
-			     NULL);
-	t->style.key = t->secret;
-	return EXIT_DONE;
-}
-
-static int check_words(struct trigger *t)
-{
-	t->by_body = t->style.dialect == DIALECT_LIVE;
-	if (t->verdict && !strcmp(t->verdict, "body"))
-		t->by_body = true;
-	else if (t->verdict && !strcmp(t->verdict, "status"))
-		t->by_body = false;
-	else if (t->verdict)
-		return usage("--verdict must be status or body", t->verdict);
-	if (t->encoding && t->style.dialect != DIALECT_GME)
-		return usage("--encoding is for --dialect gme only", NULL);
-	if (t->encoding && !strcmp(t->encoding, "hex"))
-		t->style.encoding = SIGNATURE_HEX;
-	else if (t->encoding && strcmp(t->encoding, "base64"))
-		return usage("--encoding must be base64 or hex", t->encoding);
+	t->posting.url = url;
 	return EXIT_DONE;
 }
 
@@ -171,7 +117,7 @@ static int choose_kinds(struct trigger *t, const char *name)
 	else
 		return usage("there is no event", name);
 	for (size_t i = 0; i < t->n_kinds; i++) {
-		if (callback_has(t->style.dialect, t->kinds[i]))
+		if (callback_has(t->posting.style.dialect, t->kinds[i]))
 			t->kinds[n++] = t->kinds[i];
 	}
 	t->n_kinds = n;
@@ -189,35 +135,29 @@ static int check(struct trigger *t, int argc, char **argv)
 			     NULL);
 	if (optind + 1 < argc)
 		return usage("unexpected argument", argv[optind + 1]);
-	if (!t->dialect || !dialect_parse(t->dialect, &t->style.dialect))
-		return usage("--dialect must be gme, live, trtc or standard",
-			     t->dialect);
-	if (!t->to)
+	if (!t->posting.url)
 		return usage("--to is missing: the URL of the backend", NULL);
-	t->style.url = t->to;
-	code = choose_kinds(t, argv[optind]);
+	code = posting_check(&t->posting);
 	if (!code)
-		code = check_words(t);
-	if (!code)
-		code = check_story(t);
-	return code ? code : read_secret(t);
+		code = choose_kinds(t, argv[optind]);
+	return code ? code : check_story(t);
 }
 
 /** Returns -1 to go on, or the exit code. */
 static int read_options(struct trigger *t, int argc, char **argv)
 {
 	const struct client_option options[] = {
-		{.name = "dialect", .value = &t->dialect},
+		{.name = "dialect", .value = &t->posting.dialect},
 		{.name = "to", .take = set_to},
-		{.name = "key", .value = &t->key},
-		{.name = "encoding", .value = &t->encoding},
+		{.name = "key", .value = &t->posting.key},
+		{.name = "encoding", .value = &t->posting.encoding},
 		{.name = "app", .take = set_app},
 		{.name = "room", .value = &t->story.room},
 		{.name = "user", .value = &t->story.user},
 		{.name = "task", .value = &t->task},
 		{.name = "seq", .value = &t->seq},
-		{.name = "extended", .flag = &t->style.extended},
-		{.name = "verdict", .value = &t->verdict},
+		{.name = "extended", .flag = &t->posting.style.extended},
+		{.name = "verdict", .value = &t->posting.verdict},
 		{.name = "print", .flag = &t->print},
 	};
 	int code = client_read_options(argc, argv, help, options,
@@ -231,109 +171,47 @@ static int read_options(struct trigger *t, int argc, char **argv)
 
 /* ---- sending ---------------------------------------------------------------- */
 
-static void print_request(const struct callback_request *r)
-{
-	printf("POST %s\n%s\n%s\n", buf_str(&r->url), buf_str(&r->fields),
-	       buf_str(&r->body));
-}
-
-/** Cut "Name: value\n" lines where they stand.  Returns how many. */
-static size_t cut_fields(char *lines, const char *fields[FIELDS_MAX])
-{
-	size_t n = 0;
-	char *rest;
-
-	for (char *line = strtok_r(lines, "\n", &rest); line && n < FIELDS_MAX;
-	     line = strtok_r(NULL, "\n", &rest))
-		fields[n++] = line;
-	return n;
-}
-
 /** Say how the backend answered.  Returns the exit code. */
-static int judge(const struct trigger *t, enum event_kind kind, int status,
-		 const struct buf *answer, int64_t took_us)
+static int tell(enum event_kind kind, const struct posting_result *r)
 {
-	char shown[SHOWN_MAX], why[160] = "";
-	bool ok = status >= 200 && status < 300;
+	const char *name = event_kind_name(kind);
 
-	if (t->by_body)
-		ok = status == 200 &&
-		     callback_answer_is_ok(answer->data, answer->len, why,
-					   sizeof(why));
-	quote_line(shown, sizeof(shown), buf_str(answer));
-	client_clean(shown);
-	printf("%s %s: HTTP %d in %" PRId64 " ms%s%s\n", event_kind_name(kind),
-	       ok ? "accepted" : "NOT accepted", status,
-	       took_us / CLOCK_US_PER_MS, shown[0] ? ": " : "", shown);
-	if (!ok && why[0])
-		printf("  %s\n", why);
-	return ok ? EXIT_DONE : EXIT_FAILED;
-}
-
-static int send_it(const struct trigger *t, enum event_kind kind,
-		   const struct callback_request *r)
-{
-	char *lines = mem_strndup(buf_str(&r->fields), r->fields.len);
-	const char *fields[FIELDS_MAX];
-	struct http_call call = {
-		.method = "POST",
-		.url = buf_str(&r->url),
-		.fields = fields,
-		.body = r->body.data,
-		.body_len = r->body.len,
-		.timeout_us = timeout_us,
-		.allow_private = true, /* typed by whoever started us */
-	};
-	int64_t began_us = clock_now_us();
-	struct buf answer;
-	struct err e = {0};
-	int status = 0;
-	int err = ENOMEM;
-
-	buf_init(&answer, ANSWER_MAX);
-	if (lines) {
-		call.n_fields = cut_fields(lines, fields);
-		err = http_fetch(&call, &status, &answer, &e);
+	if (!r->status) {
+		fprintf(stderr, "tapeop trigger: %s: %s\n", name, r->why);
+		return EXIT_FAILED;
 	}
-	if (err)
-		fprintf(stderr, "tapeop trigger: %s: %s\n",
-			event_kind_name(kind), e.code ? e.text : strerror(err));
-	else
-		err = judge(t, kind, status, &answer,
-			    clock_now_us() - began_us);
-	mem_free(lines);
-	buf_fini(&answer);
-	return err ? EXIT_FAILED : EXIT_DONE;
+	printf("%s %s: HTTP %d in %" PRId64 " ms%s%s\n", name,
+	       r->ok ? "accepted" : "NOT accepted", r->status,
+	       r->took_us / CLOCK_US_PER_MS, r->shown[0] ? ": " : "", r->shown);
+	if (r->why[0])
+		printf("  %s\n", r->why);
+	return r->ok ? EXIT_DONE : EXIT_FAILED;
 }
 
 static int trigger_one(const struct trigger *t, enum event_kind kind)
 {
-	struct callback_request r;
+	struct posting_result r;
 	struct event_file file;
 	struct event e;
-	int code = EXIT_DONE;
 	int err;
 
 	trigger_event(&t->story, kind, &file, &e);
-	callback_request_init(&r);
-	err = callback_render(&t->style, &e, clock_unix_ms(), &r);
+	if (t->print)
+		err = posting_print(&t->posting, &e);
+	else
+		err = posting_send(&t->posting, &e, 0, &r);
 	if (err) {
 		fprintf(stderr, "tapeop trigger: %s\n", strerror(err));
-		code = EXIT_FAILED;
-	} else if (t->print) {
-		print_request(&r);
-	} else {
-		code = send_it(t, kind, &r);
+		return EXIT_FAILED;
 	}
-	callback_request_fini(&r);
-	return code;
+	return t->print ? EXIT_DONE : tell(kind, &r);
 }
 
 int command_trigger(int argc, char **argv)
 {
 	struct trigger t = {
 		.story = {.app = 1400000000, .room = "lobby", .user = "alice"},
-		.style = {.key = ""},
+		.posting = {.command = "trigger"},
 		.seq = "0",
 	};
 	int code = read_options(&t, argc, argv);
@@ -344,6 +222,6 @@ int command_trigger(int argc, char **argv)
 		for (size_t i = 0; i < t.n_kinds; i++)
 			code |= trigger_one(&t, t.kinds[i]);
 	}
-	mem_free_secret(t.secret);
+	posting_fini(&t.posting);
 	return code;
 }

@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "control/control.h"
+#include "control/follow.h"
 
 enum { CALL_PARTS_MAX = 3, CALL_PART_MAX = ID_MAX + 1 };
 
@@ -21,6 +22,7 @@ struct control {
 	struct notify *notify;
 	struct store *store;
 	struct http_server *server;
+	struct follow *follow;
 	uint8_t token_hash[2][32]; /* SHA-256 of the admin tokens */
 	unsigned n_tokens;	   /* 0: whoever is local may ask */
 	char *storage; /* the folder, absolute if it was there at the start */
@@ -123,6 +125,7 @@ void endpoints_show(struct call *c);
 void endpoints_change(struct call *c);
 void endpoints_remove(struct call *c);
 void endpoints_test(struct call *c);
+void events_follow(struct call *c);
 void metrics_show(struct call *c);
 void health_show(struct call *c);
 void ready_show(struct call *c);

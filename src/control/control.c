@@ -54,6 +54,7 @@ static const struct route routes[] = {
 	{"PATCH", "/v1/endpoints/{}", endpoints_change, BODY},
 	{"DELETE", "/v1/endpoints/{}", endpoints_remove, 0},
 	{"POST", "/v1/endpoints/{}/test", endpoints_test, BODY},
+	{"GET", "/v1/events", events_follow, QUERY},
 	{"GET", "/v1/deliveries", deliveries_list, QUERY},
 	{"GET", "/v1/deliveries/{}", deliveries_show, 0},
 	{"POST", "/v1/deliveries/replay", deliveries_replay, BODY},
@@ -242,7 +243,11 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->notify = notify;
 	c->store = store;
 	c->storage = absolute(config->storage);
-	err = c->storage ? 0 : ENOMEM;
+	err = c->storage ? follow_new(&(struct follow_config){.loop = loop,
+							      .store = store,
+							      .notify = notify},
+				      &c->follow)
+			 : ENOMEM;
 	if (!err)
 		err = control_set_tokens(c, config->admin_token,
 					 config->previous_admin_token);
@@ -254,6 +259,7 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		err_set(e, err, "http.listen", "cannot listen on %s: %s",
 			addr_write(&config->listen[failed], text),
 			strerror(err));
+		follow_free(c->follow);
 		mem_free(c->storage);
 		mem_free(c);
 		return err;
@@ -289,7 +295,9 @@ void control_close(struct control *c)
 {
 	if (!c)
 		return;
+	follow_stop(c->follow);
 	http_server_close(c->server);
+	follow_free(c->follow);
 	mem_free(c->storage);
 	mem_free(c);
 }

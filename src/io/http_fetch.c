@@ -14,7 +14,10 @@ struct target {
 	http_data_fn *fn; /* of a 200; NULL: all goes to `answer` */
 	void *arg;
 	struct buf *answer;
-	int err; /* of fn */
+	int err;	    /* of fn */
+	int64_t silence_us; /* with `fn`: how long nothing may come */
+	int64_t last_us;    /* when something came, or fn was done with it */
+	bool silent;	    /* ended for that */
 };
 
 static size_t on_data(char *data, size_t size, size_t n, void *arg)
@@ -23,10 +26,12 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 	long status = 0;
 
 	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (t->fn && status == 200)
+	if (t->fn && status == 200) {
 		t->err = t->fn(data, size * n, t->arg);
-	else
+		t->last_us = clock_now_us();
+	} else {
 		buf_append(t->answer, data, size * n);
+	}
 	return t->err || buf_err(t->answer) ? CURL_WRITEFUNC_ERROR : size * n;
 }
 
@@ -46,17 +51,35 @@ static int errno_of(CURLcode code)
 	}
 }
 
+/** libcurl calls this at least once a second.  Its own low-speed limit is of
+ *  bytes a second, and a stream that only shows it is alive sends fewer. */
+static int on_progress(void *arg, curl_off_t to_come, curl_off_t came,
+		       curl_off_t to_go, curl_off_t went)
+{
+	struct target *t = arg;
+
+	(void)to_come;
+	(void)came;
+	(void)to_go;
+	(void)went;
+	t->silent = clock_now_us() - t->last_us > t->silence_us;
+	return t->silent;
+}
+
 /** For all of it, or for each byte of an answer that has no limit. */
-static bool setup_time(const struct target *t, int64_t timeout_us)
+static bool setup_time(struct target *t, int64_t timeout_us)
 {
 	const long ms = (long)(timeout_us / CLOCK_US_PER_MS) + 1;
 	bool ok;
 
 	if (!t->fn)
 		return !curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, ms);
+	t->silence_us = timeout_us;
+	t->last_us = clock_now_us();
 	ok = !curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, ms);
-	ok &= !curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	ok &= !curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME, ms / 1000 + 1);
+	ok &= !curl_easy_setopt(t->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+	ok &= !curl_easy_setopt(t->easy, CURLOPT_XFERINFODATA, t);
+	ok &= !curl_easy_setopt(t->easy, CURLOPT_NOPROGRESS, 0L);
 	return ok;
 }
 
@@ -87,6 +110,10 @@ static int perform(struct target *t, const struct http_call *call,
 		return err_set(e, buf_err(t->answer), "answer",
 			       "the answer is longer than %zu bytes",
 			       t->answer->max);
+	if (t->silent)
+		return err_set(e, ETIMEDOUT, "url",
+			       "%.80s: nothing came for %lld ms", call->url,
+			       (long long)(t->silence_us / CLOCK_US_PER_MS));
 	http_curl_error(t->easy, code, error, text, sizeof(text));
 	return err_set(e, errno_of(code), "url", "%.80s: %s", call->url, text);
 }

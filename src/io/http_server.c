@@ -44,6 +44,7 @@ enum {
 	SWEEP_MIN_US = 10 * CLOCK_US_PER_MS,
 	SWEEP_MAX_US = CLOCK_US_PER_S,
 	GONE_A_TURN = 64,
+	CLOSE_ROUNDS = 3,
 	CONN_MEMORY = 64 * 1024, /* head of a request, read and write buffer */
 	CONN_SPARE = 32, /* accepted only to be refused: over our own limit */
 };
@@ -708,8 +709,11 @@ void http_server_close(struct http_server *s)
 		watch_stop(&l->watch);
 		if (!l->daemon)
 			continue;
-		/* what was answered in this turn still goes out */
-		(void)MHD_run(l->daemon);
+		/* what was answered in this turn still goes out, and the end
+		 * of a stream, which takes one to ask for it, to write it and
+		 * to send it */
+		for (int round = 0; round < CLOSE_ROUNDS; round++)
+			(void)MHD_run(l->daemon);
 		/* a stream that ended may have been suspended by that */
 		let_go(s);
 		MHD_stop_daemon(l->daemon);

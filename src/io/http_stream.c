@@ -9,7 +9,7 @@
  *     returns 0 without suspending spins); a send resumes it.
  *   - Two hold a stream: its owner, until `gone` or http_stream_end, and
  *     libmicrohttpd, until it frees the answer.  The last one frees it.
- *   - `gone` is never called inside http_stream_send.
+ *   - `gone` and `drained` are never called inside libmicrohttpd or a send.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/http_server.h"
@@ -28,19 +28,23 @@ struct http_stream {
 	struct later later;
 	struct buf out; /* from `at` on it is still to be sent */
 	size_t at;
+	uint64_t taken; /* [bytes] that libmicrohttpd ever took */
 	void (*gone)(void *arg);
+	void (*drained)(void *arg); /* asked for, or NULL */
+	struct later drain_later;
 	void *arg;
-	bool owned;  /* by whoever asked for it */
-	bool in_mhd; /* libmicrohttpd holds the answer */
-	bool queued; /* `later` is under way */
-	bool ended;  /* from our side: send the rest, then end */
-	bool broken; /* close without sending the rest */
-	bool sent;   /* something since the last beat */
+	bool owned;    /* by whoever asked for it */
+	bool in_mhd;   /* libmicrohttpd holds the answer */
+	bool queued;   /* `later` is under way */
+	bool draining; /* `drain_later` is */
+	bool ended;    /* from our side: send the rest, then end */
+	bool broken;   /* close without sending the rest */
+	bool sent;     /* something since the last beat */
 };
 
 static void free_unheld(struct http_stream *s)
 {
-	if (s->owned || s->in_mhd || s->queued)
+	if (s->owned || s->in_mhd || s->queued || s->draining)
 		return;
 	timer_stop(&s->beat);
 	buf_fini(&s->out);
@@ -62,7 +66,9 @@ static void resume(struct http_stream *s)
 
 void http_stream_gone(struct http_stream *s)
 {
-	s->broken = true;
+	/* of one that we have ended, the rest may still go out */
+	if (!s->ended)
+		s->broken = true;
 	resume(s);
 	if (!s->owned)
 		return;
@@ -86,6 +92,32 @@ static void on_overrun(struct later *later)
 		http_stream_gone(s);
 	else
 		free_unheld(s);
+}
+
+static void on_drained(struct later *later)
+{
+	struct http_stream *s =
+		CONTAINER_OF(later, struct http_stream, drain_later);
+	void (*drained)(void *arg) = s->drained;
+
+	s->draining = false;
+	if (!s->owned) {
+		free_unheld(s);
+		return;
+	}
+	/* whoever sent meanwhile asked too early: it is told next time */
+	if (!drained || s->out.len > s->at)
+		return;
+	s->drained = NULL;
+	drained(s->arg);
+}
+
+static void tell_drained(struct http_stream *s)
+{
+	if (!s->drained || s->draining || s->out.len > s->at)
+		return;
+	s->draining = true;
+	loop_later(s->loop, &s->drain_later, on_drained);
 }
 
 static void compact(struct http_stream *s)
@@ -116,7 +148,9 @@ static ssize_t on_read(void *cls, uint64_t pos, char *to, size_t max)
 		n = max;
 	memcpy(to, s->out.data + s->at, n);
 	s->at += n;
+	s->taken += n;
 	compact(s);
+	tell_drained(s);
 	return (ssize_t)n;
 }
 
@@ -159,6 +193,22 @@ bool http_stream_send(struct http_stream *s, const void *data, size_t len)
 	return true;
 }
 
+void http_stream_on_drained(struct http_stream *s, void (*fn)(void *arg))
+{
+	s->drained = fn;
+	tell_drained(s);
+}
+
+size_t http_stream_queued(const struct http_stream *s)
+{
+	return s->out.len - s->at;
+}
+
+uint64_t http_stream_taken(const struct http_stream *s)
+{
+	return s->taken;
+}
+
 void http_stream_end(struct http_stream *s)
 {
 	s->ended = true;
@@ -195,8 +245,15 @@ struct http_stream *http_reply_stream(struct http_request *r,
 				      void (*gone)(void *arg), void *arg)
 {
 	struct http_incoming *in = CONTAINER_OF(r, struct http_incoming, pub);
-	struct http_stream *s = stream_new(in);
+	struct http_stream *s;
 
+	if (in->is_head) {
+		http_reply(r, &(struct http_answer){
+				      .status = 200,
+				      .content_type = "text/event-stream"});
+		return NULL;
+	}
+	s = stream_new(in);
 	if (!s) {
 		in->status = 503;
 		in->response = http_problem(503, "out of memory, try again");

@@ -429,7 +429,7 @@ void http_reply_file(struct http_request *r, int fd, const char *content_type);
 
 /**
  * Answer with server-sent events.  Returns a stream to feed; NULL when out
- * of memory (then 503 was sent).  A comment line goes out as a heartbeat
+ * of memory (then 503 was sent) or for HEAD (then 200 was).  A comment line goes out as a heartbeat
  * every 15 s (a gone client is noticed by it).
  */
 struct http_stream;
@@ -438,7 +438,15 @@ struct http_stream *http_reply_stream(struct http_request *r,
 /** Queue bytes; returns false when the client is over 1 MiB behind: it
  *  will be closed and `gone` called. */
 bool http_stream_send(struct http_stream *s, const void *data, size_t len);
-/** End it from our side; `gone` is not called. */
+/** Have `fn` (with the argument of `gone`) called once, as soon as nothing is
+ *  queued any more; in a later turn, also when that is so already.  NULL: not
+ *  any more. */
+void http_stream_on_drained(struct http_stream *s, void (*fn)(void *arg));
+/** Bytes that are queued, and those that the connection ever took: a client
+ *  of which neither changes does not read. */
+size_t http_stream_queued(const struct http_stream *s);
+uint64_t http_stream_taken(const struct http_stream *s);
+/** End it from our side, with what is queued; `gone` is not called. */
 void http_stream_end(struct http_stream *s);
 
 struct http_server_config {

@@ -78,6 +78,9 @@ struct notify {
 	struct link kept_ops; /* changes that are being committed */
 	struct link probes;
 	unsigned n_probes;
+	struct link batches;	   /* not settled yet, in order of ids */
+	void (*log_fn)(void *arg); /* notify_log_watch */
+	void *log_arg;
 };
 
 struct sender *notify_find(const struct notify *n, uint64_t id);

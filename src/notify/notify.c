@@ -35,6 +35,8 @@ struct item {
 };
 
 struct notify_batch {
+	struct link link; /* notify.batches, from its first event on */
+	uint64_t first_id;
 	struct link items;
 	unsigned n_events;
 };
@@ -435,6 +437,10 @@ int notify_add(struct notify *n, struct store_write *w,
 
 	assert(loop_is_mine(n->loop));
 	e->id = store_next_id(n->store, IDS_EVENT);
+	if (!link_is_on_list(&batch->link)) {
+		batch->first_id = e->id;
+		list_append(&n->batches, &batch->link);
+	}
 	item = new_item(e, count_wanting(app, e->kind));
 	if (!item)
 		return ENOMEM;
@@ -456,11 +462,15 @@ int notify_add(struct notify *n, struct store_write *w,
 	return 0;
 }
 
-static void free_batch(struct notify_batch *batch)
+/** It is settled: what waited behind it may be seen. */
+static void end_batch(struct notify *n, struct notify_batch *batch)
 {
 	LIST_EACH(&batch->items, l, after)
 	free_item(CONTAINER_OF(l, struct item, link));
+	list_remove(&batch->link);
 	mem_free(batch);
+	if (n && n->log_fn)
+		n->log_fn(n->log_arg);
 }
 
 void notify_committed(struct notify *n, struct notify_batch *batch)
@@ -476,14 +486,13 @@ void notify_committed(struct notify *n, struct notify_batch *batch)
 				    item->task_seq, item->facts,
 				    item->facts_len);
 	}
-	free_batch(batch);
+	end_batch(n, batch);
 }
 
 void notify_dropped(struct notify *n, struct notify_batch *batch)
 {
-	(void)n;
 	if (batch)
-		free_batch(batch);
+		end_batch(n, batch);
 }
 
 void notify_settled(struct notify *n, struct notify_batch *batch,
@@ -499,6 +508,24 @@ void notify_settled(struct notify *n, struct notify_batch *batch,
 	} else {
 		notify_committed(n, batch);
 	}
+}
+
+uint64_t notify_log_end(const struct notify *n)
+{
+	struct link *first = list_first(&n->batches);
+
+	/* in order of their first ids, which are taken on this thread */
+	if (first)
+		return CONTAINER_OF(first, struct notify_batch, link)
+			       ->first_id -
+		       1;
+	return store_last_id(n->store, IDS_EVENT);
+}
+
+void notify_log_watch(struct notify *n, void (*fn)(void *arg), void *arg)
+{
+	n->log_fn = fn;
+	n->log_arg = arg;
 }
 
 /* ---- start and stop ---------------------------------------------------------- */
@@ -543,6 +570,7 @@ int notify_new(struct loop *loop, struct store *store, struct workers *workers,
 	list_init(&n->kept_ops);
 	list_init(&n->probes);
 	n->reader = config->reader;
+	list_init(&n->batches);
 	n->user_agent =
 		mem_strdup(config->user_agent ? config->user_agent : "tapeop");
 	if (!n->user_agent)
@@ -596,6 +624,9 @@ void notify_free(struct notify *n)
 	notify_probes_stop(n);
 	notify_kept_stop(n);
 	notify_cancel_all(n);
+	/* those of rooms that are not answered yet: rooms drop them */
+	LIST_EACH(&n->batches, l, after)
+	list_remove(l);
 	deliver_free(n->deliver);
 	http_client_free(n->client);
 	free_senders(n);

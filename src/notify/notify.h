@@ -218,8 +218,21 @@ void notify_settled(struct notify *n, struct notify_batch *batch,
 /** The write is durable and repeated nothing: start the deliveries.  Frees
  *  the batch. */
 void notify_committed(struct notify *n, struct notify_batch *batch);
-/** The write failed: forget.  Frees the batch.  NULL is fine. */
+/** The write failed: forget.  Frees the batch.  NULL is fine, also as `n` when
+ *  that is gone. */
 void notify_dropped(struct notify *n, struct notify_batch *batch);
+
+/**
+ * The log of events, for whoever follows it by id.
+ *
+ * Ids are taken before the commit, so an event may become visible after one
+ * with a higher id.  Up to this id it cannot: every event is committed, or
+ * never will be.  Ask before reading, and read no further.
+ */
+uint64_t notify_log_end(const struct notify *n);
+/** Have `fn` called, on the loop, whenever the log may have got longer; NULL:
+ *  not any more.  One at a time.  It must not add events. */
+void notify_log_watch(struct notify *n, void (*fn)(void *arg), void *arg);
 
 /** For control: replay, stats; names of endpoints. */
 struct deliver *notify_deliver(struct notify *n);

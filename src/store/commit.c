@@ -93,6 +93,12 @@ void totals_publish(struct store *s)
 	counter_set(COUNT_deliveries_expired, t->expired);
 }
 
+void ids_publish(struct store *s)
+{
+	for (int i = 0; i < IDS_N; i++)
+		atomic_store(&s->known_id[i], s->db.last_id[i]);
+}
+
 /* ---- a group -------------------------------------------------------------- */
 
 static bool is_of_disk(int err)
@@ -296,6 +302,7 @@ static void commit_group(struct store *s, struct link *group)
 	if (!err) {
 		counter_add(COUNT_store_commits, 1);
 		totals_publish(s);
+		ids_publish(s);
 		crash_point("store.commit.after");
 	}
 	tell_log(s, err, text);

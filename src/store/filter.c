@@ -41,6 +41,7 @@ static const struct columns {
 	[READ_EVENTS] = {.id = "id",
 			 .task = "task",
 			 .app = "app",
+			 .room = "json_extract(facts, '$.room')",
 			 .made = "unix_ms"},
 	[READ_DELIVERIES] = {.id = "id",
 			     .task = "lane",
@@ -108,6 +109,28 @@ static void match_state(struct where *w, const struct store_filter *f,
 		compare(w, c->state, "<>", c->settled);
 }
 
+/** The kinds of events are names in the database. */
+static void match_kinds(struct where *w, const struct store_filter *f)
+{
+	bool any = false;
+
+	if (!f->kinds)
+		return;
+	if (f->what != READ_EVENTS) {
+		w->err = EINVAL;
+		return;
+	}
+	condition(w, "kind IN (");
+	for (unsigned i = 0; i < EVENT_KIND_N; i++) {
+		if (!(f->kinds >> i & 1))
+			continue;
+		buf_printf(w->sql, "%s'%s'", any ? ", " : "",
+			   event_kind_name((enum event_kind)i));
+		any = true;
+	}
+	buf_putc(w->sql, ')');
+}
+
 int filter_where(const struct store_filter *f, bool page, struct buf *sql)
 {
 	const struct columns *c = &columns[f->what];
@@ -120,6 +143,7 @@ int filter_where(const struct store_filter *f, bool page, struct buf *sql)
 	match_id(&w, c->app, f->app);
 	match_text(&w, c->room, f->room, "=:room");
 	match_text(&w, c->user, f->user, "=:user");
+	match_kinds(&w, f);
 	match_state(&w, f, c);
 	if (f->unfinished && f->what != READ_TASKS)
 		w.err = EINVAL;
@@ -142,6 +166,8 @@ int filter_where(const struct store_filter *f, bool page, struct buf *sql)
 	if (page && f->after)
 		compare(&w, c->id, f->newest_first ? "<" : ">",
 			(int64_t)f->after);
+	if (page && f->until)
+		compare(&w, c->id, "<=", (int64_t)f->until);
 	if (page)
 		buf_printf(sql, " ORDER BY %s%s", c->id,
 			   f->newest_first ? " DESC" : "");

@@ -254,7 +254,8 @@ struct store {
 
 	/* any thread */
 	_Atomic uint64_t next_id[IDS_N];
-	_Atomic size_t queued; /* writes submitted, not answered */
+	_Atomic uint64_t known_id[IDS_N]; /* as of the newest commit */
+	_Atomic size_t queued;		  /* writes submitted, not answered */
 	_Atomic uint64_t next_query;
 	_Atomic(sqlite3 *) readers[READERS_KEPT]; /* idle ones */
 	struct shown_totals shown;
@@ -272,6 +273,8 @@ struct store {
 void commit_thread(void *arg);
 /** Show db.totals to other threads. */
 void totals_publish(struct store *s);
+/** Show db.last_id to other threads, once it is committed. */
+void ids_publish(struct store *s);
 
 /** A read-only connection, kept or new. */
 MUST_CHECK int reader_take(struct store *s, sqlite3 **out);

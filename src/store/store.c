@@ -80,6 +80,7 @@ static int open_database(struct store *s, struct err *e)
 	for (int i = 0; i < IDS_N; i++)
 		atomic_store(&s->next_id[i], s->db.last_id[i] + 1);
 	totals_publish(s);
+	ids_publish(s);
 	err = file_sync_dir(s->dir);
 	if (err)
 		return err_set(e, err, "data_dir", "cannot sync %.150s: %s",
@@ -151,6 +152,18 @@ uint64_t store_next_id(struct store *s, enum store_ids kind)
 {
 	assert((unsigned)kind < IDS_N);
 	return atomic_fetch_add(&s->next_id[kind], 1);
+}
+
+uint64_t store_last_id(const struct store *s, enum store_ids kind)
+{
+	assert((unsigned)kind < IDS_N);
+	return atomic_load(&s->next_id[kind]) - 1;
+}
+
+uint64_t store_known_id(const struct store *s, enum store_ids kind)
+{
+	assert((unsigned)kind < IDS_N);
+	return atomic_load(&s->known_id[kind]);
 }
 
 /** Queue a write; a refused one too, so that answers come in order. */

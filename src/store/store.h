@@ -57,6 +57,14 @@ void store_close(struct store *s);
  */
 enum store_ids { IDS_EVENT, IDS_DELIVERY, IDS_SEGMENT, IDS_INPUT, IDS_N };
 uint64_t store_next_id(struct store *s, enum store_ids kind);
+/** The biggest one that was given so far, 0: none.  Thread: any. */
+uint64_t store_last_id(const struct store *s, enum store_ids kind);
+/**
+ * The biggest one that the database knows of, 0: none.  What is bigger may be
+ * given again by a later process (its commit failed, or was not made before
+ * the end).  Thread: any.
+ */
+uint64_t store_known_id(const struct store *s, enum store_ids kind);
 
 /* ---- rows ------------------------------------------------------------- */
 
@@ -338,13 +346,15 @@ struct store_filter {
 	uint64_t endpoint; /* deliveries */
 	uint64_t delivery; /* attempts */
 	uint32_t app;
-	const char *room, *user;
-	int state;		/* task, segment or delivery state, -1: any */
-	bool unfinished;	/* tasks: finished_ms is 0 */
-	bool is_auto;		/* tasks: those that started by themselves */
-	bool not_uploaded;	/* segments: closed, uploaded_ms is 0 */
+	const char *room, *user; /* of events: room only */
+	uint32_t kinds;	   /* events: a bit for each enum event_kind; 0: any */
+	int state;	   /* task, segment or delivery state, -1: any */
+	bool unfinished;   /* tasks: finished_ms is 0 */
+	bool is_auto;	   /* tasks: those that started by themselves */
+	bool not_uploaded; /* segments: closed, uploaded_ms is 0 */
 	int64_t from_ms, to_ms; /* created, 0: open */
 	uint64_t after; /* rows after this id (before it, if newest_first) */
+	uint64_t until; /* rows up to this id */
 	bool newest_first;
 	uint32_t limit; /* 1..1000; 0: 100 */
 };

@@ -249,6 +249,11 @@ uint64_t store_next_id(struct store *s, enum store_ids kind)
 	return kind == IDS_DELIVERY ? s->n_rows + ++s->n_taken : 1;
 }
 
+uint64_t store_last_id(const struct store *s, enum store_ids kind)
+{
+	return kind == IDS_DELIVERY ? s->n_rows + s->n_taken : 1;
+}
+
 int store_each_removal(struct store *s,
 		       int (*fn)(const struct removal_row *row, void *arg),
 		       void *arg)

@@ -757,6 +757,62 @@ static void fetch_says_why_not(void **state)
 	buf_fini(&answer);
 }
 
+/* A stream that shows that it lives, and then no more. */
+static void serve_slowly(void *arg)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\n\r\n";
+	int listen_fd = *(int *)arg;
+	char text[2048];
+	int fd = accept(listen_fd, NULL, NULL);
+
+	if (fd < 0 || recv(fd, text, sizeof(text), 0) <= 0)
+		return;
+	(void)!send(fd, head, sizeof(head) - 1, MSG_NOSIGNAL);
+	for (int i = 0; i < 3; i++) {
+		(void)!send(fd, ":", 1, MSG_NOSIGNAL);
+		usleep(1500000);
+	}
+	(void)!recv(fd, text, sizeof(text), 0); /* until it has had enough */
+	close(fd);
+}
+
+static int count_bytes(const void *data, size_t len, void *arg)
+{
+	size_t *n = arg;
+
+	(void)data;
+	*n += len;
+	return 0;
+}
+
+/* Fewer than a byte a second is life, too: 3 s of silence are not. */
+static void fetch_each_ends_a_stream_that_is_silent_not_one_that_is_slow(
+	void **state)
+{
+	struct fixture *f = *state;
+	struct http_call call = {.method = "GET",
+				 .timeout_us = 3 * CLOCK_US_PER_S};
+	struct thread *thread;
+	struct buf answer;
+	struct err e = {0};
+	char url[64];
+	size_t n = 0;
+	int status = 0;
+
+	buf_init(&answer, 100);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", (unsigned)f->port);
+	call.url = url;
+	assert_int_equal(
+		thread_start("serve", serve_slowly, &f->listen_fd, &thread), 0);
+	assert_int_equal(
+		http_fetch_each(&call, count_bytes, &n, &status, &answer, &e),
+		ETIMEDOUT);
+	thread_join(thread);
+	assert_int_equal(n, 3);
+	assert_non_null(strstr(e.text, "nothing came for 3000 ms"));
+	buf_fini(&answer);
+}
+
 static void client_reaches_ipv6_addresses(void **state)
 {
 	struct fixture *f = *state;
@@ -849,6 +905,7 @@ int main(void)
 		cmocka_unit_test(client_survives_every_failed_allocation),
 		T(fetch_returns_status_and_body),
 		T(fetch_says_why_not),
+		T(fetch_each_ends_a_stream_that_is_silent_not_one_that_is_slow),
 	};
 
 	/* were it looked at, nothing here would work */

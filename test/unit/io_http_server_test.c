@@ -30,6 +30,7 @@ struct fixture {
 	struct http_stream *stream;
 	int gone;
 	int stream_gone;
+	int drained;
 	int refused; /* the last status */
 	int n_refused;
 	int handled;
@@ -552,6 +553,86 @@ static void server_streams_events_and_heartbeats(void **state)
 	buf_fini(&b);
 }
 
+static void on_stream_drained(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->drained++;
+}
+
+static void server_tells_once_that_a_stream_has_gone_out(void **state)
+{
+	static char block[65536];
+	struct fixture f;
+	struct buf b;
+	uint64_t taken;
+	int fd;
+
+	(void)state;
+	memset(block, 'x', sizeof(block));
+	buf_init(&b, 1 << 20);
+	fixture_open(&f, (struct http_server_config){0});
+	fd = dial(&f.addr);
+	say(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+	hear(&f, fd, &b, ":\n\n");
+	turn_for(&f, 10000);
+	assert_int_equal(http_stream_queued(f.stream), 0);
+	/* also when nothing is queued: not at once, and once */
+	http_stream_on_drained(f.stream, on_stream_drained);
+	assert_int_equal(f.drained, 0);
+	turn_for(&f, 10000);
+	assert_int_equal(f.drained, 1);
+	/* what is sent in the meantime has to go first */
+	taken = http_stream_taken(f.stream);
+	http_stream_on_drained(f.stream, on_stream_drained);
+	assert_true(http_stream_send(f.stream, block, sizeof(block)));
+	assert_int_equal(http_stream_queued(f.stream), sizeof(block));
+	assert_true(http_stream_send(f.stream, "data: 1\n\n", 9));
+	hear(&f, fd, &b, "data: 1\n\n");
+	turn_for(&f, 10000);
+	assert_int_equal(f.drained, 2);
+	assert_int_equal(http_stream_taken(f.stream) - taken,
+			 sizeof(block) + 9);
+	/* one that ends, or whose client goes, tells no more */
+	http_stream_on_drained(f.stream, on_stream_drained);
+	http_stream_end(f.stream);
+	f.stream = NULL;
+	turn_for(&f, 10000);
+	assert_int_equal(f.drained, 2);
+	close(fd);
+	fixture_close(&f);
+	buf_fini(&b);
+}
+
+static void server_ends_streams_in_good_order_when_it_closes(void **state)
+{
+	struct fixture f;
+	struct buf b;
+	char bytes[256];
+	ssize_t n;
+	int fd;
+
+	(void)state;
+	buf_init(&b, 1 << 20);
+	fixture_open(&f, (struct http_server_config){0});
+	assert_has(ask(&f, &b, "HEAD /stream HTTP/1.0\r\nHost: x\r\n\r\n"),
+		   "Content-Type: text/event-stream\r\n");
+	assert_null(f.stream);
+	fd = dial(&f.addr);
+	say(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+	buf_clear(&b);
+	hear(&f, fd, &b, ":\n\n");
+	assert_true(http_stream_send(f.stream, "data: last\n\n", 12));
+	http_stream_end(f.stream);
+	fixture_close(&f);
+	while ((n = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+		buf_append(&b, bytes, (size_t)n);
+	assert_int_equal(n, 0);
+	assert_has(buf_str(&b), "data: last\n\n\r\n0\r\n\r\n");
+	close(fd);
+	buf_fini(&b);
+}
+
 static void server_notices_that_a_streams_client_went(void **state)
 {
 	struct fixture f;
@@ -883,6 +964,8 @@ int main(void)
 		T(server_notices_that_a_waiting_client_went),
 		T(server_answers_pipelined_requests_in_order),
 		T(server_streams_events_and_heartbeats),
+		T(server_tells_once_that_a_stream_has_gone_out),
+		T(server_ends_streams_in_good_order_when_it_closes),
 		T(server_notices_that_a_streams_client_went),
 		T(server_ends_a_stream_whose_client_is_a_mebibyte_behind),
 		T(server_sends_files_and_parts_of_them),

@@ -344,6 +344,63 @@ static void an_event_happens_once(void **state)
 	assert_int_equal(aid_count(a, FILTER(.what = READ_EVENTS)), 3);
 }
 
+static void events_are_found_by_kind_room_and_range(void **state)
+{
+	static const char *const kinds[] = {"started", "completed", "started",
+					    "test"};
+	static const char *const facts[] = {
+		"{\"room\":\"a\"}", "{\"room\":\"b\"}", "{\"room\":\"b\"}",
+		"{\"id\":\"4\"}"};
+	static const struct {
+		struct store_filter f;
+		const char *ids; /* of 1 to 4 */
+	} cases[] = {
+		{FILTER(.kinds = 1U << EVENT_STARTED), "13"},
+		{FILTER(.kinds = 1U << EVENT_STARTED | 1U << EVENT_TEST),
+		 "134"},
+		{FILTER(.kinds = 1U << EVENT_UPLOADED), ""},
+		{FILTER(.room = "b"), "23"},
+		{FILTER(.room = "b", .kinds = 1U << EVENT_STARTED), "3"},
+		{FILTER(.room = "b' OR 1"), ""},
+		{FILTER(.after = 1, .until = 3), "23"},
+		{FILTER(.until = 1), "1"},
+		{FILTER(.after = 4, .until = 9), ""},
+	};
+	struct aid *a = *state;
+	struct store_write *w = aid_write();
+	struct store_rows rows;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct event_row e = aid_event(a, 64, i, NULL);
+
+		str_copy(e.kind, sizeof(e.kind), kinds[i]);
+		e.facts = facts[i];
+		e.facts_len = strlen(facts[i]);
+		assert_int_equal(e.id, i + 1);
+		store_put_event(w, &e, NULL, 0);
+	}
+	assert_int_equal(store_last_id(a->s, IDS_EVENT), 4);
+	assert_int_equal(store_known_id(a->s, IDS_EVENT), 0);
+	aid_commit(a, w, 0);
+	assert_int_equal(store_known_id(a->s, IDS_EVENT), 4);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct store_filter f = cases[i].f;
+		char ids[8] = "";
+
+		f.what = READ_EVENTS;
+		rows = aid_read(a, f);
+		for (size_t j = 0; j < rows.n; j++)
+			ids[j] = (char)('0' + rows.events[j].id);
+		assert_string_equal(ids, cases[i].ids);
+		store_rows_free(&rows);
+	}
+	/* an id of a write that never was is not known, and given again */
+	assert_int_equal(store_next_id(a->s, IDS_EVENT), 5);
+	aid_again(a);
+	assert_int_equal(store_known_id(a->s, IDS_EVENT), 4);
+	assert_int_equal(store_last_id(a->s, IDS_EVENT), 4);
+}
+
 static void a_failed_operation_undoes_its_write(void **state)
 {
 	struct aid *a = *state;
@@ -695,7 +752,8 @@ static void a_filter_that_does_not_apply_is_refused(void **state)
 	const struct store_filter bad[] = {
 		{.what = READ_TASKS, .state = -1, .user = "u"},
 		{.what = READ_TASKS, .state = -1, .not_uploaded = true},
-		{.what = READ_EVENTS, .state = -1, .room = "r"},
+		{.what = READ_EVENTS, .state = -1, .user = "u"},
+		{.what = READ_TASKS, .state = -1, .kinds = 1},
 		{.what = READ_INPUTS, .state = -1, .endpoint = 1},
 		{.what = READ_DELIVERIES, .state = -1, .unfinished = true},
 	};
@@ -835,6 +893,7 @@ int main(void)
 		TEST(an_input_is_put_and_deleted),
 		TEST(an_event_and_its_deliveries_come_together),
 		TEST(an_event_happens_once),
+		TEST(events_are_found_by_kind_room_and_range),
 		TEST(a_failed_operation_undoes_its_write),
 		TEST(the_last_twenty_attempts_are_kept),
 		TEST(pages_go_both_ways),
