@@ -29,8 +29,6 @@ static const struct command commands[] = {
 	{"pause", command_pause, "record silence, whatever is said"},
 	{"resume", command_resume, "record what is said again"},
 	{"stop", command_stop, "end a recording and list its files"},
-	{"pause", command_pause, "record silence for a while"},
-	{"resume", command_resume, "record again what is said"},
 	{"status", command_status, "the server, or one recording"},
 	{"rooms", command_rooms, "who is in which room"},
 	{"tasks", command_tasks, "recordings, newest first"},
@@ -39,6 +37,7 @@ static const struct command commands[] = {
 	{"deliveries", command_deliveries, "callbacks and their attempts"},
 	{"replay", command_replay, "send dead callbacks again"},
 	{"receive", command_receive, "receive and verify callbacks of an app"},
+	{"trigger", command_trigger, "send a made-up event to a backend"},
 	{"sign", command_sign, "sign a callback as a sender would"},
 	{"verify", command_verify, "check a callback's signature"},
 };

@@ -10,18 +10,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "base/str.h"
 #include "commands/commands.h"
 
-enum { GO_ON = -1 };
+enum { GO_ON = -1, ID_TEXT_MAX = 256 };
+
+#define UNIX_S_MAX INT64_C(253402300799) /* end of the year 9999 */
 
 enum option_id {
 	OPT_DIALECT = 256,
 	OPT_KEY,
 	OPT_ENCODING,
 	OPT_REQUEST_TIME,
+	OPT_TIMESTAMP,
+	OPT_ID,
 	OPT_SIGNATURE,
 	OPT_HELP
 };
@@ -31,6 +36,8 @@ static const struct option options[] = {
 	{"key", required_argument, NULL, OPT_KEY},
 	{"encoding", required_argument, NULL, OPT_ENCODING},
 	{"request-time", required_argument, NULL, OPT_REQUEST_TIME},
+	{"timestamp", required_argument, NULL, OPT_TIMESTAMP},
+	{"id", required_argument, NULL, OPT_ID},
 	{"signature", required_argument, NULL, OPT_SIGNATURE},
 	{"help", no_argument, NULL, OPT_HELP},
 	{NULL, 0, NULL, 0},
@@ -38,7 +45,7 @@ static const struct option options[] = {
 
 /** The options as they were given. */
 struct given {
-	const char *dialect, *key, *encoding;
+	const char *dialect, *key, *encoding, *request_time, *timestamp;
 	bool help;
 };
 
@@ -74,7 +81,13 @@ static int read_options(struct signing *s, struct given *g, int argc,
 			g->encoding = optarg;
 			break;
 		case OPT_REQUEST_TIME:
-			s->request_time = optarg;
+			g->request_time = optarg;
+			break;
+		case OPT_TIMESTAMP:
+			g->timestamp = optarg;
+			break;
+		case OPT_ID:
+			s->id = optarg;
 			break;
 		case OPT_SIGNATURE:
 			s->signature = optarg;
@@ -113,22 +126,52 @@ static int check_encoding(struct signing *s, const char *encoding)
 	return GO_ON;
 }
 
-static int check_request_time(const struct signing *s)
+/** --request-time of live, --timestamp of standard: the same thing. */
+static int check_time(struct signing *s, const struct given *g)
 {
+	bool is_live = s->dialect == DIALECT_LIVE;
+	const char *name = is_live ? "--request-time" : "--timestamp";
 	int64_t time_s;
 
-	if (!s->request_time)
-		return GO_ON;
-	if (s->dialect != DIALECT_LIVE)
+	if (g->request_time && !is_live)
 		return signing_fail(s, EXIT_USAGE,
 				    "--request-time is for --dialect live "
 				    "only");
-	if (str_to_i64(s->request_time, 0, 253402300799, &time_s))
+	if (g->timestamp && s->dialect != DIALECT_STANDARD)
 		return signing_fail(s, EXIT_USAGE,
-				    "--request-time must be whole seconds "
-				    "since 1970, is %s",
-				    s->request_time);
+				    "--timestamp is for --dialect standard "
+				    "only");
+	s->request_time = is_live ? g->request_time : g->timestamp;
+	if (s->request_time &&
+	    str_to_i64(s->request_time, 0, UNIX_S_MAX, &time_s))
+		return signing_fail(s, EXIT_USAGE,
+				    "%s must be whole seconds since 1970, is "
+				    "%s",
+				    name, s->request_time);
 	return GO_ON;
+}
+
+static int check_id(const struct signing *s)
+{
+	if (s->id && s->dialect != DIALECT_STANDARD)
+		return signing_fail(s, EXIT_USAGE,
+				    "--id is for --dialect standard only");
+	if (s->id && (!s->id[0] || strlen(s->id) > ID_TEXT_MAX))
+		return signing_fail(s, EXIT_USAGE,
+				    "--id must have 1 to %d characters",
+				    ID_TEXT_MAX);
+	return GO_ON;
+}
+
+int64_t signing_time_s(const struct signing *s)
+{
+	int64_t time_s = clock_unix_ms() / 1000;
+
+	/* signing_init() has checked it. */
+	if (s->request_time &&
+	    str_to_i64(s->request_time, 0, UNIX_S_MAX, &time_s))
+		return 0;
+	return time_s;
 }
 
 static int check_options(struct signing *s, const struct given *g, int argc)
@@ -137,7 +180,8 @@ static int check_options(struct signing *s, const struct given *g, int argc)
 
 	if (!g->dialect || !dialect_parse(g->dialect, &s->dialect))
 		return signing_fail(s, EXIT_USAGE,
-				    "--dialect must be gme or live");
+				    "--dialect must be gme, live, trtc or "
+				    "standard");
 	if (!g->key)
 		return signing_fail(s, EXIT_USAGE,
 				    "--key is missing: env:NAME, file:PATH or "
@@ -145,12 +189,14 @@ static int check_options(struct signing *s, const struct given *g, int argc)
 	if (argc - optind > 1)
 		return signing_fail(s, EXIT_USAGE,
 				    "one FILE only (or - for standard input)");
-	if (!s->file && s->dialect == DIALECT_GME)
+	if (!s->file && s->dialect != DIALECT_LIVE)
 		return signing_fail(s, EXIT_USAGE,
 				    "FILE is missing: the body as it is sent, "
 				    "or - for standard input");
 	code = check_encoding(s, g->encoding);
-	return code == GO_ON ? check_request_time(s) : code;
+	if (code == GO_ON)
+		code = check_time(s, g);
+	return code == GO_ON ? check_id(s) : code;
 }
 
 static int read_key(struct signing *s, const char *spec)
@@ -162,6 +208,8 @@ static int read_key(struct signing *s, const char *spec)
 		return signing_fail(s, EXIT_FAILED, "--key: %s", err.text);
 	if (!s->key[0])
 		return signing_fail(s, EXIT_USAGE, "--key must not be empty");
+	if (callback_key_check(s->dialect, s->key, &err))
+		return signing_fail(s, EXIT_USAGE, "--%s", err.text);
 	if (literal)
 		signing_fail(s, 0,
 			     "warning: others can see a key on the command "

@@ -19,7 +19,8 @@ struct signing {
 	enum signature_encoding encoding;
 	char *key;		  /* owned */
 	const char *signature;	  /* verify; as given */
-	const char *request_time; /* live; as given, or NULL */
+	const char *request_time; /* live, standard; as given, or NULL */
+	const char *id;		  /* standard; as given, or NULL */
 	const char *file;	  /* as given, or NULL */
 	struct buf body;	  /* what FILE holds */
 };
@@ -41,10 +42,13 @@ void signing_fini(struct signing *s);
 int signing_fail(const struct signing *s, int code, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
 
+/** The time to sign with [s since 1970]: now, when none was given. */
+int64_t signing_time_s(const struct signing *s);
+
 /**
- * Say in `why` (one line) what is likely to be wrong with a gme signature
- * that did not verify: another encoding or digest, a changed body, a key
- * with something around it.
+ * Say in `why` (one line) what is likely to be wrong with a signature of gme,
+ * trtc or standard that did not verify: another encoding or digest, a changed
+ * body, a key with something around it, other bytes signed.
  */
 void signing_explain(const struct signing *s, char *why, size_t cap);
 

@@ -3,321 +3,277 @@
  *
  * WHAT  Tries what usually goes wrong between a sender and a receiver: the
  *       body was changed on its way into FILE, the key has something around
- *       it or is encoded, another digest was used.
+ *       it or is encoded, another digest or text form was used, something
+ *       else was signed than should be.
  * WHY   "Wrong signature" costs a day; the cause is nearly always one of
  *       these, and can be found by trying.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands/signing.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "base/mem.h"
+#include "base/str.h"
+#include "commands/signing_guess.h"
 #include "wire/sig.h"
 
 /** The signature as bytes: len is that of a known digest, or 0. */
 struct mac {
 	uint8_t bytes[SIG_SHA256_LEN];
 	size_t len;
+	bool is_hex;
 };
 
-/** A change of a body or a key: false when there is nothing to change. */
-typedef bool(change_fn)(const struct buf *from, struct buf *to);
-
-struct change {
-	change_fn *change;
-	const char *why;
+/** What is looked for, and how far it has come. */
+struct search {
+	const struct signing *s;
+	struct mac mac;
+	struct buf key;			/* as given */
+	const struct buf *signed_bytes; /* now */
+	const char *of_content;		/* what else was signed, "" */
+	const char *of_key;
+	char of_body[160];
 };
 
-static void copy(const struct buf *from, size_t at, size_t len, struct buf *to)
+/* ---- what is signed ------------------------------------------------------- */
+
+static bool is_mac(const struct buf *key, void *arg)
 {
-	if (len)
-		buf_append(to, from->data + at, len);
-}
-
-static bool as_is(const struct buf *from, struct buf *to)
-{
-	copy(from, 0, from->len, to);
-	return true;
-}
-
-static bool is_space(uint8_t c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static bool trim_end(const struct buf *from, struct buf *to)
-{
-	size_t len = from->len;
-
-	while (len && is_space(from->data[len - 1]))
-		len--;
-	copy(from, 0, len, to);
-	return len < from->len;
-}
-
-static bool trim(const struct buf *from, struct buf *to)
-{
-	size_t at = 0;
-	size_t len = from->len;
-
-	while (len && is_space(from->data[len - 1]))
-		len--;
-	while (at < len && is_space(from->data[at]))
-		at++;
-	copy(from, at, len - at, to);
-	return len - at < from->len;
-}
-
-static bool add_newline(const struct buf *from, struct buf *to)
-{
-	as_is(from, to);
-	buf_putc(to, '\n');
-	return true;
-}
-
-static bool add_crlf(const struct buf *from, struct buf *to)
-{
-	as_is(from, to);
-	buf_puts(to, "\r\n");
-	return true;
-}
-
-static bool drop_cr(const struct buf *from, struct buf *to)
-{
-	for (size_t i = 0; i < from->len; i++) {
-		if (from->data[i] != '\r')
-			buf_putc(to, (char)from->data[i]);
-	}
-	return to->len < from->len;
-}
-
-static bool add_cr(const struct buf *from, struct buf *to)
-{
-	for (size_t i = 0; i < from->len; i++) {
-		if (from->data[i] == '\n')
-			buf_putc(to, '\r');
-		buf_putc(to, (char)from->data[i]);
-	}
-	return to->len > from->len;
-}
-
-static bool drop_mark(const struct buf *from, struct buf *to)
-{
-	if (from->len < 3 || memcmp(from->data, "\xef\xbb\xbf", 3) != 0)
-		return false;
-	copy(from, 3, from->len - 3, to);
-	return true;
-}
-
-/** The vendor's moderation callback signs the method, too. */
-static bool add_post(const struct buf *from, struct buf *to)
-{
-	buf_puts(to, "POST");
-	return as_is(from, to);
-}
-
-static bool decode_hex(const struct buf *from, struct buf *to)
-{
-	uint8_t key[SIG_SHA256_LEN * 2];
-	size_t len = from->len / 2;
-
-	if (!len || len > sizeof(key) || sig_hex_parse(buf_str(from), key, len))
-		return false;
-	buf_append(to, key, len);
-	mem_wipe(key, sizeof(key));
-	return true;
-}
-
-static bool decode_base64(const struct buf *from, struct buf *to)
-{
-	uint8_t key[256];
-	size_t len;
-
-	if (sig_base64_parse(buf_str(from), key, sizeof(key), &len) || !len)
-		return false;
-	buf_append(to, key, len);
-	mem_wipe(key, sizeof(key));
-	return true;
-}
-
-static const struct change body_changes[] = {
-	{as_is, ""},
-	{trim_end, "FILE has a newline at its end that was not signed"},
-	{add_newline, "a newline at the end of the body is missing in FILE"},
-	{drop_cr, "the line ends in FILE are CR LF, the signed ones LF"},
-	{add_cr, "the line ends in FILE are LF, the signed ones CR LF"},
-	{drop_mark, "FILE begins with a byte order mark that was not signed"},
-	{add_post, "\"POST\" and the body were signed, not the body alone"},
-};
-
-static const struct change key_changes[] = {
-	{as_is, ""},
-	{add_newline, "the sender's key has a newline at its end"},
-	{add_crlf, "the sender's key has CR LF at its end"},
-	{trim, "this --key has spaces or newlines around it, the sender's has "
-	       "none"},
-	{decode_base64, "the sender uses the key as decoded from base64"},
-	{decode_hex, "the sender uses the key as decoded from hex"},
-};
-
-/* Ways in which programs write the same JSON. */
-static const struct {
-	size_t flags;
-	const char *how;
-} json_ways[] = {
-	{JSON_COMPACT, "minified"},
-	{0, "with a space behind ',' and ':'"},
-	{JSON_INDENT(1), "pretty-printed"},
-	{JSON_INDENT(2), "pretty-printed"},
-	{JSON_INDENT(3), "pretty-printed"},
-	{JSON_INDENT(4), "pretty-printed"},
-	{JSON_INDENT(8), "pretty-printed"},
-	{JSON_COMPACT | JSON_ESCAPE_SLASH, "minified with \"\\/\" for \"/\""},
-	{JSON_COMPACT | JSON_ENSURE_ASCII, "minified with \\u escapes"},
-	{JSON_COMPACT | JSON_SORT_KEYS, "minified with sorted keys"},
-};
-
-static bool is_mac(const struct mac *m, const struct buf *key,
-		   const struct buf *body)
-{
+	const struct search *x = arg;
+	const struct buf *body = x->signed_bytes;
 	uint8_t got[SIG_SHA256_LEN];
 	int err;
 
-	if (m->len == SIG_SHA1_LEN)
+	if (x->mac.len == SIG_SHA1_LEN)
 		err = sig_hmac_sha1(key->data, key->len, body->data, body->len,
 				    got);
 	else
 		err = sig_hmac_sha256(key->data, key->len, body->data,
 				      body->len, got);
-	return !err && sig_is_equal(got, m->bytes, m->len);
+	return !err && sig_is_equal(got, x->mac.bytes, x->mac.len);
 }
 
-/** Try all keys on one body.  Returns the change that did it, or NULL. */
-static const struct change *try_keys(const struct mac *m, const struct buf *key,
-				     const struct buf *body)
+/** gme and trtc sign the body as it is. */
+static bool is_signed(const struct buf *body, void *arg)
 {
-	for (size_t i = 0; i < ARRAY_LEN(key_changes); i++) {
-		struct buf changed;
-		bool is_it;
+	struct search *x = arg;
 
-		buf_init(&changed, 8192);
-		is_it = key_changes[i].change(key, &changed) &&
-			!buf_err(&changed) && is_mac(m, &changed, body);
-		buf_fini_secret(&changed);
-		if (is_it)
-			return &key_changes[i];
+	x->signed_bytes = body;
+	return guess_key(&x->key, is_mac, x, &x->of_key);
+}
+
+/** The bytes that a key of standard stands for. */
+static bool decode_secret(const struct buf *key, struct buf *out)
+{
+	const char *text = buf_str(key);
+	uint8_t bytes[64];
+	size_t len;
+
+	if (!str_starts_with(text, "whsec_") ||
+	    sig_base64_parse(text + strlen("whsec_"), bytes, sizeof(bytes),
+			     &len))
+		return false;
+	buf_append(out, bytes, len);
+	mem_wipe(bytes, sizeof(bytes));
+	return true;
+}
+
+/** Right is the decoded secret; many take the text. */
+static bool is_mac_of_secret(struct search *x)
+{
+	const char *text = buf_str(&x->key);
+	struct buf key;
+	bool is_it;
+
+	buf_init(&key, 8192);
+	is_it = decode_secret(&x->key, &key) && is_mac(&key, x);
+	x->of_key = "";
+	if (!is_it && str_starts_with(text, "whsec_")) {
+		buf_clear(&key);
+		buf_puts(&key, text + strlen("whsec_"));
+		x->of_key = "the sender uses the key's text behind whsec_, not "
+			    "the bytes that it is the base64 of";
+		is_it = is_mac(&key, x);
 	}
-	return NULL;
-}
-
-static void say(const struct mac *m, const char *of_body, const char *of_key,
-		char *why, size_t cap)
-{
-	snprintf(why, cap, "%s%s%s%s%s",
-		 m->len == SIG_SHA256_LEN
-			 ? "this is HMAC-SHA256, gme uses HMAC-SHA1"
-			 : "",
-		 m->len == SIG_SHA256_LEN && (*of_body || *of_key) ? "; " : "",
-		 of_body, *of_body && *of_key ? "; " : "", of_key);
-}
-
-static bool explain_by_bytes(const struct mac *m, const struct buf *key,
-			     const struct buf *body, char *why, size_t cap)
-{
-	for (size_t i = 0; i < ARRAY_LEN(body_changes); i++) {
-		const struct change *k = NULL;
-		struct buf changed;
-
-		buf_init(&changed, 2 * SIGNING_BODY_MAX);
-		if (body_changes[i].change(body, &changed) &&
-		    !buf_err(&changed))
-			k = try_keys(m, key, &changed);
-		buf_fini(&changed);
-		if (k) {
-			say(m, body_changes[i].why, k->why, why, cap);
-			return true;
-		}
+	if (!is_it) {
+		x->of_key = "the sender uses the key's text, not the bytes "
+			    "that it is the base64 of";
+		is_it = is_mac(&x->key, x);
 	}
-	return false;
+	buf_fini_secret(&key);
+	return is_it;
 }
 
-static int append_json(const char *data, size_t len, void *arg)
+/** standard signs "id.timestamp.body". */
+static bool is_signed_by_standard(const struct buf *body, void *arg)
 {
-	buf_append(arg, data, len);
-	return 0;
-}
+	struct search *x = arg;
+	const struct {
+		const char *first, *second, *why;
+	} forms[] = {
+		{x->s->id, x->s->request_time, ""},
+		{x->s->request_time, NULL,
+		 "\"timestamp.body\" was signed, not \"id.timestamp.body\""},
+		{NULL, NULL,
+		 "the body alone was signed, not "
+		 "\"id.timestamp.body\""},
+		{x->s->request_time, x->s->id,
+		 "\"timestamp.id.body\" was signed, not "
+		 "\"id.timestamp.body\""},
+	};
+	bool is_it = false;
 
-/** Was it this JSON, written by another program's rules? */
-static bool explain_by_json(const struct mac *m, const struct buf *key,
-			    const struct buf *body, char *why, size_t cap)
-{
-	json_t *root = json_loadb(buf_str(body), body->len, 0, NULL);
-	char of_body[160];
+	for (size_t i = 0; !is_it && i < ARRAY_LEN(forms); i++) {
+		struct buf content;
 
-	for (size_t i = 0; root && i < ARRAY_LEN(json_ways); i++) {
-		const struct change *k = NULL;
-		struct buf changed;
-
-		buf_init(&changed, 2 * SIGNING_BODY_MAX);
-		if (!json_dump_callback(root, append_json, &changed,
-					json_ways[i].flags) &&
-		    !buf_err(&changed))
-			k = try_keys(m, key, &changed);
-		buf_fini(&changed);
-		if (!k)
-			continue;
-		snprintf(of_body, sizeof(of_body),
-			 "FILE was re-serialised, the signed body is %s: keep "
-			 "the bytes as received",
-			 json_ways[i].how);
-		say(m, of_body, k->why, why, cap);
-		break;
+		buf_init(&content, 3 * SIGNING_BODY_MAX);
+		if (forms[i].first)
+			buf_printf(&content, "%s.", forms[i].first);
+		if (forms[i].second)
+			buf_printf(&content, "%s.", forms[i].second);
+		buf_append(&content, buf_str(body), body->len);
+		x->signed_bytes = &content;
+		x->of_content = forms[i].why;
+		is_it = !buf_err(&content) && is_mac_of_secret(x);
+		buf_fini(&content);
 	}
-	json_decref(root);
-	return why[0];
+	return is_it;
 }
+
+/* ---- the signature ---------------------------------------------------------- */
 
 static void read_mac(const char *text, struct mac *m)
 {
 	size_t len = 0;
 
-	*m = (struct mac){.len = SIG_SHA1_LEN};
+	*m = (struct mac){.len = SIG_SHA1_LEN, .is_hex = true};
 	if (!sig_hex_parse(text, m->bytes, SIG_SHA1_LEN))
 		return;
 	m->len = SIG_SHA256_LEN;
 	if (!sig_hex_parse(text, m->bytes, SIG_SHA256_LEN))
 		return;
+	m->is_hex = false;
 	if (sig_base64_parse(text, m->bytes, sizeof(m->bytes), &len) ||
 	    (len != SIG_SHA1_LEN && len != SIG_SHA256_LEN))
 		len = 0;
 	m->len = len;
 }
 
-void signing_explain(const struct signing *s, char *why, size_t cap)
+/** Append a clause, "; " between them. */
+static void add(char *why, size_t cap, const char *clause)
 {
-	struct buf key;
-	struct mac m;
+	size_t len = strlen(why);
 
-	read_mac(s->signature, &m);
-	if (!m.len) {
-		snprintf(why, cap,
-			 "a Signature is 28 characters of base64 or 40 hex "
-			 "digits, this has %zu characters",
-			 strlen(s->signature));
-		return;
-	}
+	if (clause[0])
+		snprintf(why + len, cap - len, "%s%s", len ? "; " : "", clause);
+}
+
+static void say(const struct search *x, char *why, size_t cap)
+{
+	bool wants_sha1 = x->s->dialect == DIALECT_GME;
+
+	if (x->mac.len == SIG_SHA256_LEN && wants_sha1)
+		add(why, cap, "this is HMAC-SHA256, gme uses HMAC-SHA1");
+	if (x->mac.len == SIG_SHA1_LEN && !wants_sha1)
+		add(why, cap,
+		    x->s->dialect == DIALECT_TRTC
+			    ? "this is HMAC-SHA1, trtc uses "
+			      "HMAC-SHA256"
+			    : "this is HMAC-SHA1, standard uses "
+			      "HMAC-SHA256");
+	if (x->mac.is_hex && !wants_sha1)
+		add(why, cap, "this is in hex, wanted is base64");
+	add(why, cap, x->of_content);
+	add(why, cap, x->of_body);
+	add(why, cap, x->of_key);
+}
+
+/** One signature, without its version.  Returns whether it was explained; ""
+ *  when nothing was wrong with it but how it is written. */
+static bool explain(struct search *x, const char *text, char *why, size_t cap)
+{
+	guess_fn *fn = x->s->dialect == DIALECT_STANDARD ? is_signed_by_standard
+							 : is_signed;
+
 	why[0] = 0;
-	buf_init(&key, 8192);
-	buf_puts(&key, s->key);
-	if (!explain_by_bytes(&m, &key, &s->body, why, cap) &&
-	    !explain_by_json(&m, &key, &s->body, why, cap))
+	x->of_content = x->of_key = "";
+	read_mac(text, &x->mac);
+	if (!x->mac.len ||
+	    !guess_body(&x->s->body, fn, x, x->of_body, sizeof(x->of_body)))
+		return false;
+	say(x, why, cap);
+	return true;
+}
+
+/** Each listed one; what stands before the ',' is its version. */
+static void explain_list(struct search *x, char *why, size_t cap)
+{
+	char list[2048];
+	bool any_v1 = false, any_v1a = false;
+	char *rest;
+
+	str_copy(list, sizeof(list), x->s->signature);
+	for (char *one = strtok_r(list, " ", &rest); one;
+	     one = strtok_r(NULL, " ", &rest)) {
+		const char *comma = strchr(one, ',');
+
+		any_v1 |= str_starts_with(one, "v1,");
+		any_v1a |= str_starts_with(one, "v1a,");
+		if (explain(x, comma ? comma + 1 : one, why, cap)) {
+			if (!comma)
+				add(why, cap,
+				    "\"v1,\" is missing before the "
+				    "base64");
+			return;
+		}
+	}
+	if (str_starts_with(buf_str(&x->key), "whsec_") && !any_v1)
+		snprintf(why, cap,
+			 any_v1a ? "the list has v1a only, which a whsec_ key "
+				   "cannot verify: use the sender's whpk_"
+				 : "a webhook-signature is \"v1,\" and base64, "
+				   "or a list of such with spaces between");
+	else if (!str_starts_with(buf_str(&x->key), "whsec_") && !any_v1a)
+		snprintf(
+			why, cap,
+			"the list has no v1a, and this key verifies only that: "
+			"use the sender's whsec_");
+	else
+		snprintf(why, cap,
+			 "wrong: another key, another --id or --timestamp, or "
+			 "FILE is not the body that was signed, byte for byte");
+}
+
+static void explain_one(struct search *x, char *why, size_t cap)
+{
+	const char *text = x->s->signature;
+
+	if (explain(x, text, why, cap))
+		return;
+	if (x->mac.len)
 		snprintf(why, cap,
 			 "wrong: another key, or FILE is not the body that was "
 			 "signed, byte for byte");
-	buf_fini_secret(&key);
+	else
+		snprintf(why, cap, "a %s, this has %zu characters",
+			 x->s->dialect == DIALECT_GME
+				 ? "Signature is 28 characters of base64 or 40 "
+				   "hex digits"
+				 : "Sign is 44 characters of base64",
+			 strlen(text));
+}
+
+void signing_explain(const struct signing *s, char *why, size_t cap)
+{
+	struct search x = {.s = s};
+
+	buf_init(&x.key, 8192);
+	buf_puts(&x.key, s->key);
+	if (s->dialect == DIALECT_STANDARD)
+		explain_list(&x, why, cap);
+	else
+		explain_one(&x, why, cap);
+	buf_fini_secret(&x.key);
 }

@@ -65,4 +65,55 @@ MUST_CHECK int exec_start(struct loop *loop, const char *program,
 /** Kill and forget; done is not called. */
 void exec_stop(struct exec *x);
 
+/* ---- receive.c ------------------------------------------------------------ */
+
+struct receive {
+	struct loop *loop;
+	struct store *store;
+	struct receive_config config;
+	char *keys[RECEIVE_KEYS_MAX];
+	struct receive_events events;
+	void *arg;
+	struct http_server *server;
+	struct forward *forward;
+	struct recordings recordings;
+	struct link takings; /* callbacks between request and answer */
+};
+
+/* ---- check.c: is it genuine, and what does it say? ------------------------- */
+
+enum { CHECK_WHY_MAX = 160 };
+
+/** Why a callback is refused. */
+struct refusal {
+	int status;
+	char why[CHECK_WHY_MAX];
+};
+
+/**
+ * Recognise, verify, parse.  Free with event_fini(&out->event).
+ * Returns true, or false with `no`; then *out owns nothing.
+ */
+bool check_request(const struct receive *rc, const struct http_request *r,
+		   struct callback *out, struct refusal *no);
+
+/* ---- text.c: an event as JSON ----------------------------------------------- */
+
+/**
+ * The texts of a callback, both for mem_free:
+ * line    what is printed, and given to a program: the event
+ * facts   what is stored: the event, and the callback as it came
+ * Returns 0, ENOMEM, or EMSGSIZE (its query is too long); then both NULL.
+ */
+MUST_CHECK int text_write(const struct http_request *r,
+			  const struct callback *c, char **line, char **facts);
+
+/* ---- show.c: answers ---------------------------------------------------------- */
+
+void reply_text(struct http_request *r, int status, const char *type,
+		const char *text);
+void reply_problem(struct http_request *r, int status, const char *why);
+/** Answer a GET. */
+void show_request(struct receive *rc, struct http_request *r);
+
 #endif

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -26,21 +25,7 @@ enum {
 	MAX_CONNECTIONS = 1000,
 	HEADER_US = 10 * 1000 * 1000,
 	PAGE = 500,
-	QUERY_MAX = 4096,  /* escaped: behind any URL it can be forwarded */
 	PARTS_MAX = 200000 /* tasks, segments and files that are shown */
-};
-
-struct receive {
-	struct loop *loop;
-	struct store *store;
-	struct receive_config config;
-	char *keys[RECEIVE_KEYS_MAX];
-	struct receive_events events;
-	void *arg;
-	struct http_server *server;
-	struct forward *forward;
-	struct recordings recordings;
-	struct link takings;
 };
 
 /** A callback between its request and its answer. */
@@ -54,32 +39,6 @@ struct taking {
 	struct delivery_row rows[FORWARD_ROWS_MAX];
 	size_t n_rows;
 };
-
-static const char problem_type[] = "application/problem+json";
-
-static void reply_text(struct http_request *r, int status, const char *type,
-		       const char *text)
-{
-	struct http_answer a = {
-		.status = status,
-		.content_type = type,
-		.body = text,
-		.body_len = strlen(text),
-	};
-
-	http_reply(r, &a);
-}
-
-static void reply_problem(struct http_request *r, int status, const char *why)
-{
-	json_t *body = json_pack("{s:s, s:i, s:s}", "type", "about:blank",
-				 "status", status, "detail", why);
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-
-	reply_text(r, status, problem_type, text ? text : "{}");
-	free(text); /* banned-ok: jansson's */
-	json_decref(body);
-}
 
 /* ---- refusing --------------------------------------------------------------- */
 
@@ -121,251 +80,6 @@ static void on_refused(int status, void *arg)
 				   status == 413 ? "the body is too large"
 						 : "not a whole request",
 				   rc->arg);
-}
-
-/* ---- verifying ---------------------------------------------------------------- */
-
-/** Returns 0 or the status to refuse with. */
-static int verify_gme(struct receive *rc, const struct http_request *r,
-		      const char **why)
-{
-	const char *signature = http_header(r, "Signature");
-
-	if (!signature) {
-		*why = "the Signature header is missing";
-		return 401;
-	}
-	for (size_t i = 0; i < rc->config.n_keys; i++) {
-		if (callback_verify_gme(rc->keys[i], r->body, r->body_len,
-					signature))
-			return 0;
-	}
-	*why = rc->config.n_keys
-		       ? "the Signature does not match the body with any key"
-		       : "there is no key to verify the Signature with: --key";
-	return 401;
-}
-
-static int verify_live(struct receive *rc, const struct http_request *r,
-		       const char **why)
-{
-	const char *app = http_query(r, "SdkAppid");
-	const char *sign = http_query(r, "Sign");
-	const char *time = http_query(r, "RequestTime");
-	int64_t value;
-	int err = EACCES;
-
-	if (!app || str_to_i64(app, 1, UINT32_MAX, &value)) {
-		*why = "SdkAppid is missing in the URL, or no number";
-		return 400;
-	}
-	if ((uint32_t)value != rc->config.app) {
-		*why = "SdkAppid in the URL is another app's";
-		return 403;
-	}
-	if (!rc->config.n_keys)
-		return 0;
-	if (!sign || !time) {
-		*why = "Sign or RequestTime is missing in the URL";
-		return 401;
-	}
-	/* The right token at the wrong time needs no other token. */
-	for (size_t i = 0; err && err != ETIME && i < rc->config.n_keys; i++)
-		err = callback_verify_live(rc->keys[i], sign, time,
-					   clock_unix_ms());
-	*why = err == ETIME    ? "RequestTime is over 60 s away from now"
-	       : err == ENOMEM ? "out of memory"
-			       : "Sign does not match RequestTime with any "
-				 "token";
-	return !err ? 0 : err == ENOMEM ? 503 : 401;
-}
-
-static bool recognise(struct receive *rc, const struct http_request *r,
-		      enum dialect *d)
-{
-	const struct callback_marks marks = {
-		.signature = http_header(r, "Signature"),
-		.sign = http_header(r, "Sign"),
-		.sdk_app_id = http_header(r, "SdkAppId"),
-		.webhook_id = http_header(r, "webhook-id"),
-		.command = http_query(r, "CallbackCommand"),
-	};
-
-	if (!callback_recognise(&marks, d)) {
-		if (rc->config.any_dialect)
-			return false;
-		*d = rc->config.dialect;
-	}
-	return rc->config.any_dialect || *d == rc->config.dialect;
-}
-
-/** Verified and parsed into *out; else answered already. */
-static bool accept_request(struct receive *rc, struct http_request *r,
-			   struct callback *out)
-{
-	struct err e = {0};
-	const char *why = "";
-	enum dialect d;
-	int status;
-	int err;
-
-	if (!recognise(rc, r, &d)) {
-		refuse(rc, r, 400,
-		       "neither a Signature header (gme) nor a "
-		       "CallbackCommand in the URL (live), or not the dialect "
-		       "that is taken here");
-		return false;
-	}
-	status = d == DIALECT_GME ? verify_gme(rc, r, &why)
-				  : verify_live(rc, r, &why);
-	if (status) {
-		refuse(rc, r, status, why);
-		return false;
-	}
-	err = callback_parse(d, r->body, r->body_len, out, &e);
-	if (err) {
-		refuse(rc, r, err == ENOMEM ? 503 : 400, e.text);
-		return false;
-	}
-	if (d == DIALECT_LIVE)
-		out->event.app = rc->config.app;
-	if (out->event.app != rc->config.app) {
-		event_fini(&out->event);
-		refuse(rc, r, 403, "BizID is another app's");
-		return false;
-	}
-	return true;
-}
-
-/* ---- the event as JSON --------------------------------------------------------- */
-
-/** Set and take over; false when out of memory (also: `v` is NULL). */
-static bool put(json_t *o, const char *name, json_t *v)
-{
-	return !json_object_set_new(o, name, v);
-}
-
-/** NULL when out of memory. */
-static json_t *files_json(const struct event *e)
-{
-	json_t *list = json_array();
-	bool ok = list != NULL;
-
-	for (size_t i = 0; ok && i < e->n_files; i++) {
-		const struct event_file *f = &e->files[i];
-
-		ok = !json_array_append_new(
-			list, json_pack("{s:s, s:s, s:I, s:I}", "name", f->name,
-					"user", f->user, "start_ms",
-					(json_int_t)f->start_ms, "end_ms",
-					(json_int_t)f->end_ms));
-	}
-	if (ok)
-		return list;
-	json_decref(list);
-	return NULL;
-}
-
-static bool put_segment(json_t *o, const struct event *e)
-{
-	return put(o, "mode", json_string(record_mode_name(e->mode))) &&
-	       put(o, "seq", json_integer(e->seq)) &&
-	       put(o, "file", json_string(e->file_name));
-}
-
-static bool put_task(json_t *o, const struct event *e)
-{
-	bool stopped = e->kind == EVENT_TASK_STOPPED;
-
-	return put(o, "event_ms", json_integer(e->unix_ms)) &&
-	       put(o, stopped ? "leave_code" : "status",
-		   json_integer(stopped ? e->leave_code : e->status)) &&
-	       (e->kind != EVENT_FILES_READY || put(o, "files", files_json(e)));
-}
-
-/** NULL when out of memory. */
-static json_t *event_json(const struct callback *c)
-{
-	const struct event *e = &c->event;
-	bool known = e->kind < EVENT_KIND_N;
-	json_t *o = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:I, s:I}",
-			      "dialect", dialect_name(c->dialect), "kind",
-			      known ? event_kind_name(e->kind) : "unknown",
-			      "type", c->type, "app", (json_int_t)e->app,
-			      "task_id", c->task, "room", e->room, "user",
-			      e->user, "sent_ms", (json_int_t)c->sent_ms,
-			      "received_ms", (json_int_t)clock_unix_ms());
-
-	if (!o || !known)
-		return o;
-	if (event_is_of_segment(e->kind) ? put_segment(o, e) : put_task(o, e))
-		return o;
-	json_decref(o);
-	return NULL;
-}
-
-/** The query as sent, for forwarding. */
-static int add_pair(const char *name, const char *value, void *arg)
-{
-	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				   "abcdefghijklmnopqrstuvwxyz0123456789-._~";
-	struct buf *b = arg;
-	const char *parts[] = {name, value};
-
-	if (b->len)
-		buf_putc(b, '&');
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		if (i)
-			buf_putc(b, '=');
-		for (const char *p = parts[i]; *p; p++) {
-			if (strchr(safe, *p))
-				buf_putc(b, *p);
-			else
-				buf_printf(b, "%%%02X", (uint8_t)*p);
-		}
-	}
-	return 0;
-}
-
-/** What is stored: the event, and the callback to send on as it came. */
-static json_t *facts_json(const struct taking *t, json_t *event,
-			  const char *query)
-{
-	const struct http_request *r = t->request;
-	bool signed_body = t->callback.dialect == DIALECT_GME;
-
-	return json_pack("{s:O, s:s%, s:s, s:s}", "event", event, "body",
-			 (const char *)r->body, r->body_len, "query", query,
-			 "signature",
-			 signed_body ? http_header(r, "Signature") : "");
-}
-
-/** Returns 0, ENOMEM, or EMSGSIZE: the query is too long. */
-static int write_texts(struct taking *t)
-{
-	json_t *event = event_json(&t->callback);
-	json_t *facts = NULL;
-	struct buf query;
-	char *line, *all;
-	int err;
-
-	buf_init(&query, QUERY_MAX);
-	(void)http_query_each(t->request, add_pair, &query);
-	err = buf_err(&query);
-	if (event && !err)
-		facts = facts_json(t, event, buf_str(&query));
-	line = event ? json_dumps(event, JSON_COMPACT) : NULL;
-	all = facts ? json_dumps(facts, JSON_COMPACT) : NULL;
-	t->line = mem_strdup(line);
-	t->facts = mem_strdup(all);
-	if (!err && (!t->line || !t->facts))
-		err = ENOMEM;
-	free(line); /* banned-ok: jansson's */
-	free(all);  /* banned-ok: jansson's */
-	json_decref(event);
-	json_decref(facts);
-	buf_fini(&query);
-	return err;
 }
 
 /* ---- committing, answering ------------------------------------------------------- */
@@ -472,6 +186,7 @@ static void commit(struct taking *t)
 static void take(struct receive *rc, struct http_request *r)
 {
 	struct taking *t = mem_zalloc(sizeof(*t));
+	struct refusal no;
 	int err;
 
 	if (!t) {
@@ -481,11 +196,12 @@ static void take(struct receive *rc, struct http_request *r)
 	t->receive = rc;
 	t->request = r;
 	list_append(&rc->takings, &t->link);
-	if (!accept_request(rc, r, &t->callback)) {
+	if (!check_request(rc, r, &t->callback, &no)) {
+		refuse(rc, r, no.status, no.why);
 		taking_free(t);
 		return;
 	}
-	err = write_texts(t);
+	err = text_write(r, &t->callback, &t->line, &t->facts);
 	if (err) {
 		refuse(rc, r, err == EMSGSIZE ? 400 : 503,
 		       err == EMSGSIZE ? "the URL's query is too long"
@@ -497,67 +213,6 @@ static void take(struct receive *rc, struct http_request *r)
 	commit(t);
 }
 
-/* ---- looking ----------------------------------------------------------------------- */
-
-static void show_recordings(struct receive *rc, struct http_request *r)
-{
-	json_t *all = recordings_json(&rc->recordings);
-	char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
-
-	if (text)
-		reply_text(r, 200, "application/json", text);
-	else
-		reply_problem(r, 503, "out of memory");
-	free(text); /* banned-ok: jansson's */
-	json_decref(all);
-}
-
-static void show_metrics(struct http_request *r)
-{
-	static const enum counter shown[] = {
-		COUNT_received_new,	      COUNT_received_duplicate,
-		COUNT_received_bad_signature, COUNT_received_wrong_app,
-		COUNT_received_malformed,     COUNT_received_too_large,
-		COUNT_received_store_failed,  COUNT_deliveries_pending};
-	const struct counter_info *table = counter_table();
-	struct buf b;
-
-	buf_init(&b, 16384);
-	for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
-		const struct counter_info *c = &table[shown[i]];
-		bool total = c->kind == COUNTER_TOTAL;
-
-		buf_printf(&b,
-			   "# HELP tapeop_%s%s %s\n# TYPE tapeop_%s%s %s\n"
-			   "tapeop_%s%s %" PRId64 "\n",
-			   c->name, total ? "_total" : "", c->meaning, c->name,
-			   total ? "_total" : "", total ? "counter" : "gauge",
-			   c->name, total ? "_total" : "",
-			   counter_get(shown[i]));
-	}
-	reply_text(r, 200, "text/plain; version=0.0.4; charset=utf-8",
-		   buf_str(&b));
-	buf_fini(&b);
-}
-
-static void show(struct receive *rc, struct http_request *r)
-{
-	const char *why = http_why_not_local(r);
-
-	if (!strcmp(r->path, "/healthz"))
-		reply_text(r, 200, "application/json", "{\"status\":\"ok\"}");
-	else if (why)
-		reply_problem(r, 403, why);
-	else if (!strcmp(r->path, "/v1/recordings"))
-		show_recordings(rc, r);
-	else if (!strcmp(r->path, "/metrics"))
-		show_metrics(r);
-	else
-		reply_problem(r, 404,
-			      "callbacks are taken by POST; GET knows "
-			      "/v1/recordings, /metrics, /healthz");
-}
-
 static void on_request(struct http_request *r, void *arg)
 {
 	struct receive *rc = arg;
@@ -565,7 +220,7 @@ static void on_request(struct http_request *r, void *arg)
 	if (!strcmp(r->method, "POST"))
 		take(rc, r);
 	else if (!strcmp(r->method, "GET") || !strcmp(r->method, "HEAD"))
-		show(rc, r);
+		show_request(rc, r);
 	else
 		reply_problem(r, 405, "callbacks are taken by POST");
 }

@@ -38,6 +38,8 @@ static int make_file(void **state)
 	(void)state;
 	setenv("TAPEOP_TEST_KEY", "test-secret-key\n", 1);
 	setenv("TAPEOP_TEST_TOKEN", "xxxxyyyy", 1);
+	setenv("TAPEOP_TEST_SECRET", "whsec_dGVzdCBzZWNyZXQgb2YgMjQgYnl0ZXMh",
+	       1);
 	return fd < 0 ? -1 : close(fd);
 }
 
@@ -314,6 +316,129 @@ static void verify_tells_a_wrong_token_from_a_late_request(void **state)
 	assert_string_equal(out, "ok\n");
 }
 
+/* The vendor's example, and one of the npm package standardwebhooks. */
+#define TRTC_SIGN "kkoFeO3Oh2ZHnjtg8tEAQhtXK16/KI05W3BQff8IvGA="
+#define SECRET	  "env:TAPEOP_TEST_SECRET"
+#define MSG_ID	  "msg_p5jXN8AQM9LWM0D4loKWxJek"
+#define MSG_V1	  "v1,azFbdRUjyw2a8kogoXtMpNy5MbBkDC0BmAIr5bD2uZc="
+static const char trtc_body[] =
+	"{\n\t\"EventGroupId\":\t2,\n\t\"EventType\":\t204,\n"
+	"\t\"CallbackTs\":\t1664209748188,\n\t\"EventInfo\":\t{\n"
+	"\t\t\"RoomId\":\t8489,\n\t\t\"EventTs\":\t1664209748,\n"
+	"\t\t\"EventMsTs\":\t1664209748180,\n"
+	"\t\t\"UserId\":\t\"user_85034614\",\n\t\t\"Reason\":\t0\n\t}\n}";
+
+static int verify_trtc(const char *key, const char *sign)
+{
+	return RUN(arg("verify"), arg("--dialect=trtc"), arg("--key"), arg(key),
+		   arg("--signature"), arg(sign), file);
+}
+
+static void trtc_is_signed_and_verified(void **state)
+{
+	char text[1024];
+
+	(void)state;
+	setenv("TAPEOP_TEST_TRTC", "123654", 1);
+	put_file(trtc_body);
+	assert_int_equal(RUN(arg("sign"), arg("--dialect=trtc"), arg("--key"),
+			     arg("env:TAPEOP_TEST_TRTC"), file),
+			 EXIT_DONE);
+	assert_string_equal(out, "Sign: " TRTC_SIGN "\n");
+	assert_int_equal(verify_trtc("env:TAPEOP_TEST_TRTC", TRTC_SIGN),
+			 EXIT_DONE);
+	assert_string_equal(out, "ok\n");
+	assert_int_equal(verify_trtc(KEY, TRTC_SIGN), EXIT_FAILED);
+	assert_says("wrong: another key");
+	assert_int_equal(verify_trtc("env:TAPEOP_TEST_TRTC", "hello"),
+			 EXIT_FAILED);
+	assert_says("a Sign is 44 characters of base64, this has 5");
+	snprintf(text, sizeof(text), "%s\n", trtc_body);
+	put_file(text);
+	assert_int_equal(verify_trtc("env:TAPEOP_TEST_TRTC", TRTC_SIGN),
+			 EXIT_FAILED);
+	assert_says("FILE has a newline at its end that was not signed");
+	put_file("abc");
+	assert_int_equal(verify_trtc(KEY, sha256_of_abc), EXIT_FAILED);
+	assert_says("this is in hex, wanted is base64");
+	put_file(body);
+	assert_int_equal(verify_trtc(KEY, BASE64), EXIT_FAILED);
+	assert_says("this is HMAC-SHA1, trtc uses HMAC-SHA256");
+}
+
+static int verify_standard(const char *id, const char *time_text,
+			   const char *signature)
+{
+	return RUN(arg("verify"), arg("--dialect=standard"), arg("--key"),
+		   arg(SECRET), arg("--id"), arg(id), arg("--timestamp"),
+		   arg(time_text), arg("--signature"), arg(signature), file);
+}
+
+static void standard_is_signed_and_verified(void **state)
+{
+	char now[32], fresh[128];
+
+	(void)state;
+	put_file("{\"test\": 2432232314}");
+	assert_int_equal(RUN(arg("sign"), arg("--dialect=standard"),
+			     arg("--key"), arg(SECRET), arg("--id"),
+			     arg(MSG_ID), arg("--timestamp=1614265330"), file),
+			 EXIT_DONE);
+	assert_string_equal(out, "webhook-id: " MSG_ID
+				 "\nwebhook-timestamp: 1614265330"
+				 "\nwebhook-signature: " MSG_V1 "\n");
+	assert_int_equal(verify_standard(MSG_ID, "1614265330", MSG_V1),
+			 EXIT_FAILED);
+	assert_says(" s old; receivers take 300 s");
+	snprintf(now, sizeof(now), "%lld", (long long)(clock_unix_ms() / 1000));
+	assert_int_equal(RUN(arg("sign"), arg("--dialect=standard"),
+			     arg("--key"), arg(SECRET), arg("--id"), arg("m"),
+			     arg("--timestamp"), arg(now), file),
+			 EXIT_DONE);
+	snprintf(fresh, sizeof(fresh), "v2,x %.47s", strstr(out, "v1,"));
+	assert_int_equal(verify_standard("m", now, fresh), EXIT_DONE);
+	assert_string_equal(out, "ok\n");
+	assert_int_equal(verify_standard("n", now, fresh), EXIT_FAILED);
+	assert_says("wrong: another key, another --id or --timestamp");
+}
+
+/* HMACs by Node: key "test secret of 24 bytes!" or its base64 as text, of the
+ * body alone and of "timestamp.body". */
+static void standard_says_what_was_signed_instead(void **state)
+{
+	static const struct {
+		const char *signature, *says;
+	} cases[] = {
+		{"v1,YSeELHIjxeQaahAbzPXH5UBR5qC7XMd4UkQfvZGf9Gc=",
+		 "the body alone was signed"},
+		{"v1,nQk2XdXoc91e3QjNTlAk1FwrlW8HYHQamEZVUrZj9HM=",
+		 "\"timestamp.body\" was signed"},
+		{"v1,KDbJ8OIqiEAF7NwLX+6es78Ui7Z3WBlrgTJZa/EVa/I=",
+		 "the sender uses the key's text, not the bytes"},
+		{"azFbdRUjyw2a8kogoXtMpNy5MbBkDC0BmAIr5bD2uZc=",
+		 "\"v1,\" is missing before the base64"},
+		{"v1a,AAAA", "the list has v1a only"},
+		{"hello", "a webhook-signature is \"v1,\" and base64"},
+	};
+
+	(void)state;
+	put_file("{\"test\": 2432232314}");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(verify_standard(MSG_ID, "1614265330",
+						 cases[i].signature),
+				 EXIT_FAILED);
+		assert_says(cases[i].says);
+	}
+	put_file("{\"test\": 2432232314}\n");
+	assert_int_equal(verify_standard(MSG_ID, "1614265330", MSG_V1),
+			 EXIT_FAILED);
+	assert_says("FILE has a newline at its end that was not signed");
+	put_file("{\"test\":2432232314}");
+	assert_int_equal(verify_standard(MSG_ID, "1614265330", MSG_V1),
+			 EXIT_FAILED);
+	assert_says("FILE was re-serialised");
+}
+
 static void wrong_usage_is_said_in_one_line(void **state)
 {
 	char *sign = arg("sign"), *verify = arg("verify");
@@ -323,8 +448,9 @@ static void wrong_usage_is_said_in_one_line(void **state)
 		char *argv[8];
 		const char *says;
 	} cases[] = {
-		{{sign}, "--dialect must be gme or live"},
-		{{sign, arg("--dialect=x")}, "--dialect must be gme or live"},
+		{{sign}, "--dialect must be gme, live, trtc or standard"},
+		{{sign, arg("--dialect=x")},
+		 "--dialect must be gme, live, trtc or standard"},
 		{{sign, gme}, "--key is missing"},
 		{{sign, gme, key}, "FILE is missing"},
 		{{sign, gme, key, file, file}, "one FILE only"},
@@ -403,6 +529,9 @@ int main(void)
 			verify_finds_another_digest_and_what_is_no_signature),
 		cmocka_unit_test(
 			verify_tells_a_wrong_token_from_a_late_request),
+		cmocka_unit_test(trtc_is_signed_and_verified),
+		cmocka_unit_test(standard_is_signed_and_verified),
+		cmocka_unit_test(standard_says_what_was_signed_instead),
 		cmocka_unit_test(wrong_usage_is_said_in_one_line),
 		cmocka_unit_test(what_cannot_be_read_is_named),
 		cmocka_unit_test(help_is_printed_for_both),

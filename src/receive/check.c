@@ -1,0 +1,125 @@
+/**
+ * receive/check.c -- is a callback genuine, for this app, and what does it
+ * say?
+ *
+ * The bytes are verified as they came, before anything reads them.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "receive/private.h"
+
+/** Returns 0 or the status to refuse with. */
+static int verify_gme(const struct receive *rc, const struct http_request *r,
+		      const char **why)
+{
+	const char *signature = http_header(r, "Signature");
+
+	if (!signature) {
+		*why = "the Signature header is missing";
+		return 401;
+	}
+	for (size_t i = 0; i < rc->config.n_keys; i++) {
+		if (callback_verify_gme(rc->keys[i], r->body, r->body_len,
+					signature))
+			return 0;
+	}
+	*why = rc->config.n_keys
+		       ? "the Signature does not match the body with any key"
+		       : "there is no key to verify the Signature with: --key";
+	return 401;
+}
+
+static int verify_live(const struct receive *rc, const struct http_request *r,
+		       const char **why)
+{
+	const char *app = http_query(r, "SdkAppid");
+	const char *sign = http_query(r, "Sign");
+	const char *time = http_query(r, "RequestTime");
+	int64_t value;
+	int err = EACCES;
+
+	if (!app || str_to_i64(app, 1, UINT32_MAX, &value)) {
+		*why = "SdkAppid is missing in the URL, or no number";
+		return 400;
+	}
+	if ((uint32_t)value != rc->config.app) {
+		*why = "SdkAppid in the URL is another app's";
+		return 403;
+	}
+	if (!rc->config.n_keys)
+		return 0;
+	if (!sign || !time) {
+		*why = "Sign or RequestTime is missing in the URL";
+		return 401;
+	}
+	/* The right token at the wrong time needs no other token. */
+	for (size_t i = 0; err && err != ETIME && i < rc->config.n_keys; i++)
+		err = callback_verify_live(rc->keys[i], sign, time,
+					   clock_unix_ms());
+	*why = err == ETIME    ? "RequestTime is over 60 s away from now"
+	       : err == ENOMEM ? "out of memory"
+			       : "Sign does not match RequestTime with any "
+				 "token";
+	return !err ? 0 : err == ENOMEM ? 503 : 401;
+}
+
+static bool recognise(const struct receive *rc, const struct http_request *r,
+		      enum dialect *d)
+{
+	const struct callback_marks marks = {
+		.signature = http_header(r, "Signature"),
+		.sign = http_header(r, "Sign"),
+		.sdk_app_id = http_header(r, "SdkAppId"),
+		.webhook_id = http_header(r, "webhook-id"),
+		.command = http_query(r, "CallbackCommand"),
+	};
+
+	if (!callback_recognise(&marks, d)) {
+		if (rc->config.any_dialect)
+			return false;
+		*d = rc->config.dialect;
+	}
+	return rc->config.any_dialect || *d == rc->config.dialect;
+}
+
+static bool refuse(struct refusal *no, int status, const char *why)
+{
+	no->status = status;
+	str_copy(no->why, sizeof(no->why), why);
+	return false;
+}
+
+bool check_request(const struct receive *rc, const struct http_request *r,
+		   struct callback *out, struct refusal *no)
+{
+	struct err e = {0};
+	const char *why = "";
+	enum dialect d;
+	int status;
+	int err;
+
+	if (!recognise(rc, r, &d))
+		return refuse(no, 400,
+			      "neither a Signature header (gme) nor a "
+			      "CallbackCommand in the URL (live), or not the "
+			      "dialect that is taken here");
+	status = d == DIALECT_GME ? verify_gme(rc, r, &why)
+				  : verify_live(rc, r, &why);
+	if (status)
+		return refuse(no, status, why);
+	err = callback_parse(d, r->body, r->body_len, out, &e);
+	if (err)
+		return refuse(no, err == ENOMEM ? 503 : 400, e.text);
+	if (d == DIALECT_LIVE)
+		out->event.app = rc->config.app;
+	if (out->event.app != rc->config.app) {
+		event_fini(&out->event);
+		return refuse(no, 403, "BizID is another app's");
+	}
+	return true;
+}

@@ -1,0 +1,93 @@
+/** receive/show.c -- what a receiver shows: recordings, metrics, health. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counters.h"
+#include "receive/private.h"
+
+static const char problem_type[] = "application/problem+json";
+
+void reply_text(struct http_request *r, int status, const char *type,
+		const char *text)
+{
+	struct http_answer a = {
+		.status = status,
+		.content_type = type,
+		.body = text,
+		.body_len = strlen(text),
+	};
+
+	http_reply(r, &a);
+}
+
+void reply_problem(struct http_request *r, int status, const char *why)
+{
+	json_t *body = json_pack("{s:s, s:i, s:s}", "type", "about:blank",
+				 "status", status, "detail", why);
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+
+	reply_text(r, status, problem_type, text ? text : "{}");
+	free(text); /* banned-ok: jansson's */
+	json_decref(body);
+}
+
+static void show_recordings(struct receive *rc, struct http_request *r)
+{
+	json_t *all = recordings_json(&rc->recordings);
+	char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
+
+	if (text)
+		reply_text(r, 200, "application/json", text);
+	else
+		reply_problem(r, 503, "out of memory");
+	free(text); /* banned-ok: jansson's */
+	json_decref(all);
+}
+
+static void show_metrics(struct http_request *r)
+{
+	static const enum counter shown[] = {
+		COUNT_received_new,	      COUNT_received_duplicate,
+		COUNT_received_bad_signature, COUNT_received_wrong_app,
+		COUNT_received_malformed,     COUNT_received_too_large,
+		COUNT_received_store_failed,  COUNT_deliveries_pending};
+	const struct counter_info *table = counter_table();
+	struct buf b;
+
+	buf_init(&b, 16384);
+	for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+		const struct counter_info *c = &table[shown[i]];
+		bool total = c->kind == COUNTER_TOTAL;
+
+		buf_printf(&b,
+			   "# HELP tapeop_%s%s %s\n# TYPE tapeop_%s%s %s\n"
+			   "tapeop_%s%s %" PRId64 "\n",
+			   c->name, total ? "_total" : "", c->meaning, c->name,
+			   total ? "_total" : "", total ? "counter" : "gauge",
+			   c->name, total ? "_total" : "",
+			   counter_get(shown[i]));
+	}
+	reply_text(r, 200, "text/plain; version=0.0.4; charset=utf-8",
+		   buf_str(&b));
+	buf_fini(&b);
+}
+
+void show_request(struct receive *rc, struct http_request *r)
+{
+	const char *why = http_why_not_local(r);
+
+	if (!strcmp(r->path, "/healthz"))
+		reply_text(r, 200, "application/json", "{\"status\":\"ok\"}");
+	else if (why)
+		reply_problem(r, 403, why);
+	else if (!strcmp(r->path, "/v1/recordings"))
+		show_recordings(rc, r);
+	else if (!strcmp(r->path, "/metrics"))
+		show_metrics(r);
+	else
+		reply_problem(r, 404,
+			      "callbacks are taken by POST; GET knows "
+			      "/v1/recordings, /metrics, /healthz");
+}
