@@ -115,7 +115,7 @@ lint:
 	@CC=$(CC) CPPFLAGS='$(BASE_CPPFLAGS) $(PKG_CFLAGS)' tools/lint
 
 format:
-	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] include/*.h test/*/*.[ch])
+	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] include/*.h examples/*.c test/*/*.[ch])
 
 bench: build/tapeop $(BENCH_AID:%=build/release/test/bench/%)
 	@for f in $(BENCH); do node "$$f" || exit 1; done

@@ -454,6 +454,7 @@ int main(int argc, char **argv)
 	err = load(&b, argv[3]);
 	if (err) {
 		fprintf(stderr, "backend: %s: %s\n", argv[3], strerror(err));
+		free(b.seen);
 		return 1;
 	}
 	catch_stop();

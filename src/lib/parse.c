@@ -183,11 +183,11 @@ enum tapeop_error lib_parse(const struct lib_request *q, enum dialect d,
 	int err;
 
 	if (!p)
-		return lib_say_usual(why, TAPEOP_NO_MEMORY);
+		goto out;
 	err = callback_parse(d, q->r.body, q->r.body_len, &p->c, &reason);
 	if (err && err != ENOMEM) {
-		e = lib_say(why, TAPEOP_MALFORMED, "the body: %s", reason.text);
-		goto out;
+		lib_say(why, TAPEOP_MALFORMED, "the body: %s", reason.text);
+		e = TAPEOP_MALFORMED;
 	}
 	if (!err)
 		e = app_of(q, &p->c, &app, why);
@@ -199,9 +199,9 @@ enum tapeop_error lib_parse(const struct lib_request *q, enum dialect d,
 		}
 		e = TAPEOP_NO_MEMORY;
 	}
+out:
 	if (e == TAPEOP_NO_MEMORY)
 		lib_say_usual(why, e);
-out:
 	parsed_free(p);
 	return e;
 }
@@ -231,7 +231,7 @@ static enum tapeop_error accept_opened(const struct lib_request *q,
 				       struct tapeop_callback **callback,
 				       const struct lib_why *why)
 {
-	struct tapeop_callback *c;
+	struct tapeop_callback *c = NULL;
 	enum tapeop_error e;
 	enum dialect d;
 	bool verified;

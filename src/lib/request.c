@@ -252,7 +252,7 @@ enum tapeop_error lib_request_app(const struct lib_request *q, enum dialect d,
 	const char *name =
 		in_url ? "SdkAppid in the URL" : "the header SdkAppId";
 	const char *text = q->sdk_app_id;
-	char param[16];
+	char param[16] = "";
 	int64_t value;
 
 	if (in_url) {

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib_aid.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -404,6 +405,52 @@ static void a_sentence_never_leaves_its_buffer(void **state)
 	assert_memory_equal(small, "Sig\0xxxx", 8);
 }
 
+/** arg: how many of its calls were right. */
+static void *use_all(void *arg)
+{
+	struct tapeop_app app = app_with(all_keys, ARRAY_LEN(all_keys));
+	int *n_right = arg;
+
+	for (int i = 0; i < 50; i++) {
+		struct tapeop_callback *c = NULL;
+		char headers[TAPEOP_HEADERS_MAX], query[TAPEOP_QUERY_MAX];
+		struct tapeop_message m = TAPEOP_MESSAGE_INIT;
+		char text[TAPEOP_ANSWER_MAX];
+		struct sample s;
+
+		*n_right += !tapeop_verify(sample_std(&s), &app, std_ms, text,
+					   sizeof(text));
+		*n_right += !tapeop_accept(sample_gme(&s), &app, 0, &c, text,
+					   sizeof(text));
+		tapeop_callback_free(c);
+		m.dialect = TAPEOP_STANDARD;
+		m.key = std_private;
+		m.id = std_id;
+		*n_right += !tapeop_sign(&m, std_ms, headers, sizeof(headers),
+					 query, sizeof(query), NULL, 0);
+		*n_right += !tapeop_answer(TAPEOP_LIVE, TAPEOP_WRONG_TIME, NULL,
+					   text, sizeof(text));
+	}
+	return NULL;
+}
+
+/* ThreadSanitizer is the judge. */
+static void any_thread_may_call_anything_at_any_time(void **state)
+{
+	pthread_t threads[4];
+	int n_right[4] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, use_all, &n_right[i]),
+			0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		assert_int_equal(n_right[i], 200);
+	}
+}
+
 static void verify_once(void)
 {
 	struct sample s;
@@ -438,6 +485,7 @@ int main(void)
 		cmocka_unit_test(
 			what_is_too_large_is_refused_before_it_is_read),
 		cmocka_unit_test(a_sentence_never_leaves_its_buffer),
+		cmocka_unit_test(any_thread_may_call_anything_at_any_time),
 		cmocka_unit_test(verifying_survives_running_out_of_memory),
 	};
 
