@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import {spawn, spawnSync} from 'node:child_process';
 import fs from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import {after, before, describe, test} from 'node:test';
@@ -210,8 +211,39 @@ describe('library', {concurrency: false}, () => {
     assert.deepEqual([...new Set(deliveries.map((d) => d.endpoint))].sort(),
       ['forged', 'unsigned']);
     assert.ok(deliveries.every((d) => d.last_status === 401));
+    await b.stop();
     assert.match(b.out, /refused: bad_signature: Sign matches the body with no key/);
     assert.match(b.out, /refused: unsigned: Sign or RequestTime in the URL is missing/);
+  });
+
+  test('the_example_survives_broken_requests_under_a_sanitizer', async (t) => {
+    const dir = tempDir(t);
+    const program = path.join(dir, 'backend');
+    const sanitize = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g'];
+    compile(t, 'gcc', ['-std=c11', ...sanitize], 'examples/backend.c', program, 'static');
+    const b = await startBackend(t, {file: path.join(dir, 'kept'), program});
+    const {hostname, port} = new URL(b.url);
+    const status = (text) => new Promise((done, fail) => {
+      let answer = '';
+      const s = net.connect(Number(port), hostname, () => s.end(text));
+      s.on('data', (d) => (answer += d)).on('error', fail);
+      s.on('close', () => done(Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1])));
+    });
+    const request = (head, body = '') => `POST / HTTP/1.1\r\n${head}\r\n\r\n${body}`;
+    const cases = [
+      ['\0\0\0', 400], ['POST', 408], ['\r\n\r\n', 405], ['POST /\r\n\r\n', 400],
+      ['GET / HTTP/1.1\r\n\r\n', 405], ['POST x HTTP/1.1\r\n\r\n', 400],
+      ['POST / HTTP/1.1\r\n\r\n', 411], ['x'.repeat(20000), 431],
+      [request('abc'), 400], [request(': abc'), 400], [request('a: b\r\n'.repeat(70)), 400],
+      [request('Content-Length: -1'), 400], [request('Content-Length: 99999999'), 413],
+      [request('Content-Length: 2\r\nContent-Length: 3', '{}'), 400],
+      [request('Content-Length: 2', '{'), 408], [request('Content-Length: 2', '{}x'), 400],
+      [request('Content-Length: 0'), 400], [request('Transfer-Encoding: chunked', '0'), 501],
+      [request('Signature: x\r\nContent-Length: 2', '{\0'), 401],
+      [request('Sign: \xff\r\nContent-Length: 2', '{}'), 400],
+    ];
+    for (const [text, want] of cases)
+      assert.equal(await status(text), want, JSON.stringify(text.slice(0, 60)));
     await b.stop();
   });
 
@@ -262,8 +294,8 @@ describe('library', {concurrency: false}, () => {
         {Signature: signGme(gme(1, 0), {key: GME_KEY})})).status;
       assert.equal(await once(), 200);
       assert.equal(again.kept().length, 2);
+      await again.stop(); // and all that it said has been read
       assert.match(again.out, /repeated started/);
-      await again.stop();
     });
   }
 });
