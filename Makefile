@@ -12,11 +12,12 @@ FUZZ_SECONDS ?= 20
 
 SRC      := $(sort $(wildcard src/*.c src/*/*.c))
 LIB_SRC  := $(filter-out src/main.c,$(SRC))
+API_OBJ  := $(patsubst %.c,build/lib/%.o,$(filter src/lib/% src/wire/% \
+	    src/base/%,$(SRC)))
 UNIT     := $(patsubst test/unit/%.c,%,$(sort $(wildcard test/unit/*_test.c)))
 UNIT_AID := $(filter-out %_test.c,$(sort $(wildcard test/unit/*.c)))
 FUZZ     := $(patsubst test/fuzz/%.c,%,$(sort $(wildcard test/fuzz/*_fuzz.c)))
-NODE     := $(sort $(wildcard test/peer/*.test.mjs test/crash/*.test.mjs \
-	    test/cli/*.test.mjs))
+NODE     := $(sort $(wildcard $(patsubst %,test/%/*.test.mjs,peer crash cli)))
 TEST_BINS := $(UNIT:%=build/release/test/unit/%) \
 	    $(FUZZ:%=build/release/test/fuzz/%)
 BENCH    := $(sort $(wildcard test/bench/*.bench.mjs))
@@ -40,37 +41,27 @@ CMOCKA_LIBS = $(call once,CMOCKA_LIBS,--libs,cmocka)
 WARN := -Wall -Wextra -Wshadow -Wvla -Wundef -Wformat=2 -Wcast-qual \
 	-Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wimplicit-fallthrough
-ifeq ($(WERROR),1)
-WARN += -Werror
-endif
+WARN += $(if $(filter 1,$(WERROR)),-Werror)
 
 # assert() stays on in every variant: never -DNDEBUG.
 BASE_CPPFLAGS := -D_GNU_SOURCE -Isrc -Iinclude
 BASE_CFLAGS   := -std=c17 -g $(WARN) -fstack-protector-strong -fPIE
 BASE_LDFLAGS  := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 LDLIBS         = $(PKG_LIBS) -lmp3lame -lm -lpthread
-
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all
-
-VARIANTS := release asan tsan cov fuzz
-CC_release    := $(CC)
+VARIANTS := release asan tsan cov fuzz lib
+$(foreach v,release cov lib,$(eval CC_$(v) := $(CC)))
+$(foreach v,asan tsan fuzz,$(eval CC_$(v) := $(CLANG)))
 FLAGS_release := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-CC_asan       := $(CLANG)
+FLAGS_lib     := $(FLAGS_release) -fPIC -fvisibility=hidden -DMEM_PLAIN
 FLAGS_asan    := -O1 -fno-omit-frame-pointer $(ASAN)
-LINK_asan     := $(ASAN)
-CC_tsan       := $(CLANG)
 FLAGS_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
-LINK_tsan     := -fsanitize=thread
-CC_cov        := $(CC)
 FLAGS_cov     := -O0 --coverage
-LINK_cov      := --coverage
-CC_fuzz       := $(CLANG)
 FLAGS_fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(ASAN)
-LINK_fuzz     := $(ASAN)
 
 # --- targets ----------------------------------------------------------------
 
-.PHONY: all run test test-bins unit fuzz-replay fuzz-short cov lint \
+.PHONY: all run lib test test-bins unit fuzz-replay fuzz-short cov lint \
 	format bench install clean help FORCE $(VARIANTS:%=unit-%) $(VARIANTS:%=node-%)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -83,6 +74,7 @@ build/tapeop: build/release/tapeop
 help:
 	@echo 'make            build/tapeop (release)'
 	@echo 'make run        install what is missing, build, `tapeop demo $$ARGS`'
+	@echo 'make lib        build/lib/libtapeop.a, .so.1: include/tapeop.h'
 	@echo 'make test       install what is missing, build, run every test'
 	@echo 'make unit-asan  unit tests (also unit, unit-tsan, unit-cov)'
 	@echo 'make node-asan  node tests, with that binary (also node-tsan, ..); some:'
@@ -105,7 +97,7 @@ run:
 
 test:
 	@tools/setup build test
-	@$(MAKE) --no-print-directory $(JOBS_FLAG) build/tapeop test-bins
+	@$(MAKE) --no-print-directory $(JOBS_FLAG) build/tapeop test-bins lib
 	@tools/run-tests $(TEST_BINS) $(NODE)
 
 test-bins: $(TEST_BINS) ; @:
@@ -123,14 +115,19 @@ lint:
 	@CC=$(CC) CPPFLAGS='$(BASE_CPPFLAGS) $(PKG_CFLAGS)' tools/lint
 
 format:
-	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] include/*.h test/*/*.[ch])
+	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] include/*.h examples/*.c test/*/*.[ch])
 
 bench: build/tapeop $(BENCH_AID:%=build/release/test/bench/%)
 	@for f in $(BENCH); do node "$$f" || exit 1; done
-	@[ -n '$(BENCH)' ] || echo 'bench: nothing in test/bench yet'
 
-install: build/tapeop
-	install -D -m 755 build/release/tapeop $(DESTDIR)$(PREFIX)/bin/tapeop
+TO = $(DESTDIR)$(PREFIX)
+install: build/tapeop lib
+	install -d $(TO)/bin $(TO)/include $(TO)/lib/pkgconfig
+	install build/release/tapeop $(TO)/bin
+	install -m 644 include/tapeop.h $(TO)/include
+	install -m 644 build/lib/libtapeop.a build/lib/libtapeop.so.1 $(TO)/lib
+	ln -sfn libtapeop.so.1 $(TO)/lib/libtapeop.so
+	sed 's|@PREFIX@|$(PREFIX)|' src/lib/tapeop.pc.in >$(TO)/lib/pkgconfig/tapeop.pc
 clean:
 	rm -rf build
 
@@ -144,7 +141,7 @@ stamp = @mkdir -p $(@D) && echo '$(subst ','\'',$(1))' | cmp -s - $@ || \
 # $(call link,VARIANT,MORE LIBRARIES)
 define link
 $(call say,LINK,$@)
-$(Q)$(CC_$(1)) $(BASE_LDFLAGS) $(LINK_$(1)) $(LDFLAGS) -o $@ $^ $(2) $(LDLIBS)
+$(Q)$(CC_$(1)) $(BASE_LDFLAGS) $(FLAGS_$(1)) $(LDFLAGS) -o $@ $^ $(2) $(LDLIBS)
 endef
 
 build/gen/assets.c: tools/embed $(ASSETS)
@@ -157,7 +154,7 @@ AID_OBJ_$(1) := $(UNIT_AID:%.c=build/$(1)/%.o)
 CFLAGS_$(1) = $$(BASE_CPPFLAGS) $$(BASE_CFLAGS) $$(FLAGS_$(1)) $$(CFLAGS)
 
 build/$(1)/flags: FORCE
-	$$(call stamp,$$(CC_$(1)) $$(CFLAGS_$(1)) $$(LINK_$(1)) $$(LDFLAGS))
+	$$(call stamp,$$(CC_$(1)) $$(CFLAGS_$(1)) $$(LDFLAGS))
 build/$(1)/sources: FORCE
 	$$(call stamp,$$(LIB_OBJ_$(1)))
 
@@ -169,14 +166,13 @@ build/$(1)/%.o: %.c build/$(1)/flags
 	$(Q)$$(CC_$(1)) $$(CFLAGS_$(1)) $$(EXTRA) $$(PKG_CFLAGS) -MMD -MP -c $$< -o $$@
 
 # q, not r: two folders may each have a file of the same name.
-build/$(1)/libtapeop.a: $$(LIB_OBJ_$(1)) build/$(1)/sources
+build/$(1)/all.a: $$(LIB_OBJ_$(1)) build/$(1)/sources
 	@rm -f $$@
 	$(Q)ar qcs $$@ $$(LIB_OBJ_$(1))
 
-build/$(1)/tapeop: build/$(1)/src/main.o build/$(1)/libtapeop.a
+build/$(1)/tapeop: build/$(1)/src/main.o build/$(1)/all.a
 	$$(call link,$(1))
-build/$(1)/test/unit/%: build/$(1)/test/unit/%.o $$(AID_OBJ_$(1)) \
-		build/$(1)/libtapeop.a
+build/$(1)/test/unit/%: build/$(1)/test/unit/%.o $$(AID_OBJ_$(1)) build/$(1)/all.a
 	$$(call link,$(1),$$(CMOCKA_LIBS))
 
 unit-$(1): $(UNIT:%=build/$(1)/test/unit/%)
@@ -186,14 +182,18 @@ node-$(1): build/$(1)/tapeop
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant,$(v))))
 
+lib: build/lib/libtapeop.so.1
+build/lib/libtapeop.so.1: $(API_OBJ) src/lib/tapeop.map tools/library
+	$(call say,LIB,$@)
+	$(Q)CC='$(CC)' LDFLAGS='$(LDFLAGS)' tools/library $(@D) $(API_OBJ)
+
 build/release/test/fuzz/%: build/release/test/fuzz/%.o \
-		build/release/test/fuzz/replay_main.o build/release/libtapeop.a
+		build/release/test/fuzz/replay_main.o build/release/all.a
 	$(call link,release)
-build/fuzz/test/fuzz/%: build/fuzz/test/fuzz/%.o build/fuzz/libtapeop.a
+build/fuzz/test/fuzz/%: build/fuzz/test/fuzz/%.o build/fuzz/all.a
 	$(call link,fuzz,-fsanitize=fuzzer)
 
-build/release/test/bench/%: build/release/test/bench/%.o \
-		build/release/libtapeop.a
+build/release/test/bench/%: build/release/test/bench/%.o build/release/all.a
 	$(call link,release)
 
 FORCE:

@@ -6,6 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef MEM_PLAIN /* libtapeop: no state in programs that are not ours */
+
+static int must_fail(void)
+{
+	return 0;
+}
+
+static void *count(void *p)
+{
+	return p;
+}
+
+static void uncount(void)
+{
+}
+
+#else
+
 static _Atomic int64_t fail_in = -1;
 static _Atomic int fail_happened;
 static _Atomic int64_t live;
@@ -29,6 +47,29 @@ static void *count(void *p)
 		atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
 	return p;
 }
+
+static void uncount(void)
+{
+	atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+}
+
+void mem_fail_after(int64_t n)
+{
+	atomic_store(&fail_happened, 0);
+	atomic_store(&fail_in, n);
+}
+
+int mem_fail_happened(void)
+{
+	return atomic_load(&fail_happened);
+}
+
+int64_t mem_live(void)
+{
+	return atomic_load_explicit(&live, memory_order_relaxed);
+}
+
+#endif
 
 void *mem_zalloc(size_t len)
 {
@@ -69,7 +110,7 @@ char *mem_strndup(const char *s, size_t len)
 void mem_free(void *p)
 {
 	if (p)
-		atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+		uncount();
 	free(p);
 }
 
@@ -84,20 +125,4 @@ void mem_free_secret(char *s)
 	if (s)
 		mem_wipe(s, strlen(s));
 	mem_free(s);
-}
-
-void mem_fail_after(int64_t n)
-{
-	atomic_store(&fail_happened, 0);
-	atomic_store(&fail_in, n);
-}
-
-int mem_fail_happened(void)
-{
-	return atomic_load(&fail_happened);
-}
-
-int64_t mem_live(void)
-{
-	return atomic_load_explicit(&live, memory_order_relaxed);
 }

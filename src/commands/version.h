@@ -3,6 +3,6 @@
 #ifndef COMMANDS_VERSION_H
 #define COMMANDS_VERSION_H
 
-#define TAPEOP_VERSION "0.1.0"
+#include <tapeop.h> /* TAPEOP_VERSION */
 
 #endif
