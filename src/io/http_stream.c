@@ -159,6 +159,11 @@ bool http_stream_send(struct http_stream *s, const void *data, size_t len)
 	return true;
 }
 
+size_t http_stream_behind(const struct http_stream *s)
+{
+	return s->out.len - s->at;
+}
+
 void http_stream_end(struct http_stream *s)
 {
 	s->ended = true;

@@ -438,6 +438,8 @@ struct http_stream *http_reply_stream(struct http_request *r,
 /** Queue bytes; returns false when the client is over 1 MiB behind: it
  *  will be closed and `gone` called. */
 bool http_stream_send(struct http_stream *s, const void *data, size_t len);
+/** How many bytes are queued, and not yet handed to the system. */
+size_t http_stream_behind(const struct http_stream *s);
 /** End it from our side; `gone` is not called. */
 void http_stream_end(struct http_stream *s);
 
@@ -449,7 +451,7 @@ struct http_server_config {
 	unsigned max_per_address; /* 0: no limit */
 	int64_t header_us;	  /* deadline for the whole request to come */
 	/* on a refused request (413, 408, 400): count, may be NULL */
-	void (*refused)(int status, void *arg);
+	void (*refused)(int status, const struct addr *peer, void *arg);
 	int64_t heartbeat_us; /* of event streams; 0: 15 s */
 	size_t *failed; /* out: which address of `listen`, when one cannot be
 			 * listened on; may be NULL */
