@@ -44,11 +44,13 @@ export function tempDir(t) {
 }
 
 const range_size = 40;
+const worker = Number(process.env.TEST_WORKER ?? 0) % 4;
 
-/** "first-last" of UDP ports that are free now. */
+/** "first-last" of UDP ports that are free now; files that run at the same
+ *  time (TEST_WORKER) have different ones. */
 export async function rtpRange(ports = range_size) {
   for (let i = 0; i < 50; i++) {
-    const first = 20000 + Math.floor(Math.random() * 500) * range_size;
+    const first = 20000 + (4 * Math.floor(Math.random() * 125) + worker) * range_size;
     const probe = dgram.createSocket('udp4');
     const free = await new Promise((done) => {
       probe.once('error', () => done(false));
