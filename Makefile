@@ -16,7 +16,7 @@ UNIT     := $(patsubst test/unit/%.c,%,$(sort $(wildcard test/unit/*_test.c)))
 UNIT_AID := $(filter-out %_test.c,$(sort $(wildcard test/unit/*.c)))
 FUZZ     := $(patsubst test/fuzz/%.c,%,$(sort $(wildcard test/fuzz/*_fuzz.c)))
 NODE     := $(sort $(wildcard test/peer/*.test.mjs test/crash/*.test.mjs \
-	    test/cli/*.test.mjs))
+	    test/cli/*.test.mjs test/browser/*.test.mjs))
 TEST_BINS := $(UNIT:%=build/release/test/unit/%) \
 	    $(FUZZ:%=build/release/test/fuzz/%)
 BENCH    := $(sort $(wildcard test/bench/*.bench.mjs))
