@@ -22,7 +22,7 @@ const state = {
   finished: {list: [], total: 0, limit: STEP},
   whole: new Map(), // recordings of which all segments are shown
   shownEvents: 15,
-  shownRefused: 5,
+  shownRefused: 3,
   search: '',
   ready: false, // recordings were fetched once
 };
@@ -106,7 +106,7 @@ function segmentItem(s) {
 function failureItem(f) {
   const where = f.seq === undefined && !f.file ? (f.user && f.user !== 'tapeop' ? f.user : '') :
     `${f.user ?? ''} ${f.seq === undefined ? f.file : `#${f.seq}`}`;
-  return el('li', {}, el('b', {}, words(f.code)), ' ', where ? name(where) : '',
+  return el('li', {}, el('b', {}, `${words(f.code)}: `), where ? name(where) : '',
     where ? ' ' : '', name(f.message), ' ', f.ms ? time(f.ms) : '');
 }
 
@@ -278,7 +278,7 @@ function eventItem({e}) {
       e.kind, true), el('b', {}, name(e.room)), user,
     which ? el('span', {class: 'soft'}, which) : '', el('span', {class: 'soft'}, e.dialect)),
     e.file ? el('span', {class: 'file mono'}, name(e.file)) : '',
-    e.reason ? el('span', {class: 'soft'}, words(e.reason), ' ', name(e.reason_text ?? '')) : '');
+    e.reason ? el('span', {class: 'soft'}, `${words(e.reason)}: `, name(e.reason_text ?? '')) : '');
 }
 
 function refusedItem(f) {

@@ -6,11 +6,12 @@ import http from 'node:http';
 import net from 'node:net';
 import {describe, test} from 'node:test';
 
-import {signGme} from '../aid/endpoint.mjs';
+import {signGme, signLive} from '../aid/endpoint.mjs';
 import {APP, KEY, startReceiver, until} from '../aid/tapeop.mjs';
 import {listen} from '../aid/sse.mjs';
 
 const TASK = '446946705284000000';
+const COMMAND = 'Follow.CallbackAfterCloudRecordingChanged';
 
 function gme(seq, {room = '100', task = TASK, type = 1, name = ''} = {}) {
   return JSON.stringify({BizID: APP, RoomID: room, UserID: '999', TaskID: 0, RecordMode: 0,
@@ -43,6 +44,20 @@ const ids = (events) => events.map((e) => Number(e.id));
 function ascending(list) {
   for (let i = 1; i < list.length; i++)
     assert.ok(list[i] > list[i - 1], `${list[i - 1]} before ${list[i]}`);
+}
+
+/** A callback of the dialect live about the same task. */
+async function postLive(receiver, type, payload, ms) {
+  const time = Math.floor(Date.now() / 1000);
+  const query = new URLSearchParams({SdkAppid: APP, CallbackCommand: COMMAND,
+    contenttype: 'json', ClientIP: '127.0.0.1', OptPlatform: 'RESTAPI',
+    Sign: signLive(KEY, time), RequestTime: time});
+  const r = await fetch(`${receiver.url}/hook?${query}`, {method: 'POST', body: JSON.stringify({
+    CallbackCommand: COMMAND, EventGroupId: 3, EventType: type, CallbackTs: ms + 1, EventInfo: {
+      RoomId: '100', EventTs: Math.floor(ms / 1000), EventMsTs: ms, UserId: 'recorder',
+      TaskId: TASK, Payload: payload}})});
+  await r.arrayBuffer();
+  return r.status;
 }
 
 describe('receive_live', {concurrency: true}, () => {
@@ -150,6 +165,41 @@ describe('receive_live', {concurrency: true}, () => {
     await until('all have come', () => stream.events.length === 3);
     await post(receiver, gme(3));
     await until('and it is live', () => stream.events.length === 4);
+  });
+
+  test('two_dialects_tell_of_one_recording_in_any_order', async (t) => {
+    const slice = (FileName, UserId, BeginTimeStamp) =>
+      ({FileName, UserId, TrackType: 'audio', BeginTimeStamp});
+    const events = [
+      (r) => post(r, gme(0)), // f/0.mp3 of 999
+      (r) => post(r, gme(0, {type: 2})),
+      (r) => postLive(r, 307, slice('f/0.mp3', '999', 1675930605100), 1675930605101),
+      (r) => postLive(r, 307, slice('f/mix.mp3', '', 1675930605100), 1675930605102),
+      (r) => postLive(r, 301, {Status: 0}, 1675930605000),
+      (r) => postLive(r, 302, {LeaveCode: 0}, 1675930700000),
+    ];
+    const truths = new Set();
+    for (let turn = 0; turn < 6; turn++) {
+      const receiver = await startReceiver(t);
+      const order = events.map((e, i) => [(i * 5 + turn * 7 + i * i * turn) % 11, e])
+        .sort(([a], [b]) => a - b);
+      for (const [, send] of [...order, order[turn]]) // one comes twice
+        assert.equal(await send(receiver), 200);
+      const {recordings} = await receiver.get('/v1/recordings');
+      truths.add(JSON.stringify(recordings));
+      await receiver.kill();
+      await receiver.start();
+      assert.deepEqual((await receiver.get('/v1/recordings')).recordings, recordings);
+      await receiver.kill();
+    }
+    assert.equal(truths.size, 1, [...truths].join('\n'));
+    const [recording, ...others] = JSON.parse([...truths][0]);
+    assert.deepEqual(others, []);
+    assert.deepEqual(recording.dialects, ['gme', 'live']);
+    assert.deepEqual([recording.state, recording.events], ['stopped', 6]);
+    assert.deepEqual(recording.segments.map((s) => [s.user, s.mode, s.seq, s.state, s.file,
+      s.start_ms]), [['0', 'mixed', undefined, 'completed', 'f/mix.mp3', 1675930605100],
+      ['999', 'single', 0, 'completed', 'f/0.mp3', 1675930605100]]);
   });
 
   test('what_was_refused_is_shown_with_its_reason_and_has_no_id', async (t) => {
