@@ -17,7 +17,7 @@ API_OBJ  := $(patsubst %.c,build/lib/%.o,$(filter src/lib/% src/wire/% \
 UNIT     := $(patsubst test/unit/%.c,%,$(sort $(wildcard test/unit/*_test.c)))
 UNIT_AID := $(filter-out %_test.c,$(sort $(wildcard test/unit/*.c)))
 FUZZ     := $(patsubst test/fuzz/%.c,%,$(sort $(wildcard test/fuzz/*_fuzz.c)))
-NODE     := $(sort $(wildcard $(patsubst %,test/%/*.test.mjs,peer crash cli)))
+NODE     := $(sort $(wildcard $(patsubst %,test/%/*.test.mjs,peer crash cli browser)))
 TEST_BINS := $(UNIT:%=build/release/test/unit/%) \
 	    $(FUZZ:%=build/release/test/fuzz/%)
 BENCH    := $(sort $(wildcard test/bench/*.bench.mjs))

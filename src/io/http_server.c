@@ -131,11 +131,13 @@ static void set_phase(struct http_conn *c, enum http_phase phase)
 	}
 }
 
-static void count_refused(struct http_server *s, unsigned status)
+static void count_refused(const struct http_conn *c, unsigned status)
 {
+	const struct http_server *s = c->server;
+
 	counter_add(COUNT_http_refused, 1);
 	if (s->config.refused)
-		s->config.refused((int)status, s->arg);
+		s->config.refused((int)status, &c->peer, s->arg);
 }
 
 /* Answer past libmicrohttpd: only while it has nothing to send. */
@@ -158,7 +160,7 @@ static void cut_off(struct http_conn *c)
 	if (c->phase == HTTP_RECEIVING)
 		send_raw(c, 408, "the request did not come in time");
 	if (c->phase == HTTP_FRESH || c->phase == HTTP_RECEIVING)
-		count_refused(c->server, 408);
+		count_refused(c, 408);
 	if (c->phase == HTTP_RECEIVING)
 		http_linger_start(c->server, c->fd);
 	(void)shutdown(c->fd, SHUT_RDWR);
@@ -412,7 +414,7 @@ static enum MHD_Result refuse(struct http_incoming *in, unsigned status,
 {
 	struct http_conn *c = in->conn;
 
-	count_refused(c->server, status);
+	count_refused(c, status);
 	set_phase(c, HTTP_ANSWERING);
 	in->answered = true;
 	in->status = status;
@@ -504,7 +506,7 @@ static enum MHD_Result on_body(struct http_incoming *in, const char *data,
 		status = 503;
 		snprintf(detail, sizeof(detail), "out of memory, try again");
 	}
-	count_refused(c->server, status);
+	count_refused(c, status);
 	in->dead = true;
 	send_raw(c, status, detail);
 	http_linger_start(c->server, c->fd);

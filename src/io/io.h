@@ -457,7 +457,7 @@ struct http_server_config {
 	unsigned max_per_address; /* 0: no limit */
 	int64_t header_us;	  /* deadline for the whole request to come */
 	/* on a refused request (413, 408, 400): count, may be NULL */
-	void (*refused)(int status, void *arg);
+	void (*refused)(int status, const struct addr *peer, void *arg);
 	int64_t heartbeat_us; /* of event streams; 0: 15 s */
 	size_t *failed; /* out: which address of `listen`, when one cannot be
 			 * listened on; may be NULL */

@@ -5,31 +5,8 @@
 
 #include <jansson.h>
 
-#include "base/map.h"
 #include "receive/receive.h"
-
-/* ---- recordings.c: one truth from events in any order --------------------- */
-
-/** Everything that was heard of, by task. */
-struct recordings {
-	struct map tasks, segments;
-	struct link order; /* tasks; the one told of longest ago first */
-	uint64_t next_number;
-	size_t n_parts; /* tasks, segments, files; at most max_parts: then
-			   the tasks told of longest ago are forgotten */
-	size_t max_parts;
-};
-
-void recordings_init(struct recordings *r, size_t max_parts);
-void recordings_fini(struct recordings *r);
-/**
- * Take an event (its line as JSON) in; twice does no harm.
- * Returns 0, ENOMEM, or ENOBUFS: its task alone is over max_parts.
- */
-MUST_CHECK int recordings_add(struct recordings *r, const json_t *event);
-/** {"recordings":[...]}, tasks by when they were told of last, segments and
- *  files sorted; NULL when out of memory. */
-json_t *recordings_json(const struct recordings *r);
+#include "receive/recordings.h"
 
 /* ---- forward.c: hand events on ----------------------------------------------- */
 
@@ -77,7 +54,8 @@ struct receive {
 	struct http_server *server;
 	struct forward *forward;
 	struct recordings recordings;
-	struct link takings; /* callbacks between request and answer */
+	struct streams *streams; /* who listens, page.h */
+	struct link takings;	 /* callbacks between request and answer */
 };
 
 /* ---- check.c: is it genuine, and what does it say? ------------------------- */
@@ -107,6 +85,12 @@ bool check_request(const struct receive *rc, const struct http_request *r,
  */
 MUST_CHECK int text_write(const struct http_request *r,
 			  const struct callback *c, char **line, char **facts);
+
+/* ---- text_event.c ------------------------------------------------------------ */
+
+/** An event as JSON, as docs/callbacks.md shows it; what its dialect does not
+ *  tell is left out.  NULL when out of memory. */
+json_t *text_event_json(const struct callback *c, int64_t received_ms);
 
 /* ---- show.c: answers ---------------------------------------------------------- */
 

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "receive/page.h"
 #include "receive/private.h"
 
 enum {
@@ -34,6 +35,7 @@ struct taking {
 	struct receive *receive;      /* NULL: the receiver has closed */
 	struct http_request *request; /* NULL: the client has gone */
 	struct callback callback;
+	uint64_t id; /* of its row */
 	char *line;  /* JSON of the event */
 	char *facts; /* JSON that is stored */
 	struct delivery_row rows[FORWARD_ROWS_MAX];
@@ -64,22 +66,23 @@ static void refuse(struct receive *rc, struct http_request *r, int status,
 	log_warn("callback refused: %d %s", status, why);
 	if (rc->events.refused)
 		rc->events.refused(status, why, rc->arg);
+	streams_refused(rc->streams, status, why, &r->peer);
 	reply_problem(r, status, why);
 }
 
-static void on_refused(int status, void *arg)
+static void on_refused(int status, const struct addr *peer, void *arg)
 {
 	struct receive *rc = arg;
+	const char *why =
+		status == 413 ? "the body is too large" : "not a whole request";
 
 	if (status == 413)
 		counter_add(COUNT_received_too_large, 1);
 	else
 		counter_add(COUNT_received_malformed, 1);
 	if (rc->events.refused)
-		rc->events.refused(status,
-				   status == 413 ? "the body is too large"
-						 : "not a whole request",
-				   rc->arg);
+		rc->events.refused(status, why, rc->arg);
+	streams_refused(rc->streams, status, why, peer);
 }
 
 /* ---- committing, answering ------------------------------------------------------- */
@@ -93,11 +96,13 @@ static void taking_free(struct taking *t)
 	mem_free(t);
 }
 
-static void keep(struct receive *rc, const char *line)
+/** Show it to who looks. */
+static void show_new(struct receive *rc, const struct taking *t)
 {
-	json_t *event = json_loads(line, 0, NULL);
+	json_t *event = json_loads(t->line, 0, NULL);
 	int err = event ? recordings_add(&rc->recordings, event) : ENOMEM;
 
+	streams_event(rc->streams, t->id, event, t->line);
 	json_decref(event);
 	if (err)
 		log_warn("/v1/recordings: %s",
@@ -113,7 +118,7 @@ static void take_new(struct taking *t)
 	struct receive *rc = t->receive;
 
 	counter_add(COUNT_received_new, 1);
-	keep(rc, t->line);
+	show_new(rc, t);
 	if (rc->events.event)
 		rc->events.event(&t->callback, t->line, rc->arg);
 	if (rc->forward)
@@ -174,6 +179,7 @@ static void commit(struct taking *t)
 
 	snprintf(once, sizeof(once), "%" PRIu32 "/%s", rc->config.app,
 		 t->callback.key);
+	t->id = row.id;
 	str_copy(row.kind, sizeof(row.kind), "received");
 	if (rc->forward)
 		t->n_rows = forward_rows(rc->forward, row.id, t->callback.task,
@@ -227,8 +233,8 @@ static void on_request(struct http_request *r, void *arg)
 
 /* ---- opening ------------------------------------------------------------------------ */
 
-/** What was received before the restart. */
-static int load(struct receive *rc)
+/** What was received before the restart; *last_id of the newest. */
+static int load(struct receive *rc, uint64_t *last_id)
 {
 	struct store_filter f = {
 		.what = READ_EVENTS, .state = -1, .limit = PAGE};
@@ -256,6 +262,7 @@ static int load(struct receive *rc)
 		more = rows.more;
 		store_rows_free(&rows);
 	}
+	*last_id = f.after;
 	return err;
 }
 
@@ -297,6 +304,7 @@ int receive_open(struct loop *loop, struct store *store,
 		 struct receive **out, struct err *e)
 {
 	struct receive *rc = mem_zalloc(sizeof(*rc));
+	uint64_t last_id = 0;
 	int err;
 
 	*e = (struct err){0};
@@ -310,7 +318,9 @@ int receive_open(struct loop *loop, struct store *store,
 	recordings_init(&rc->recordings, PARTS_MAX);
 	err = copy_config(rc, config);
 	if (!err)
-		err = load(rc);
+		err = load(rc, &last_id);
+	if (!err)
+		err = streams_new(loop, store, last_id, &rc->streams);
 	if (!err)
 		err = open_server(rc, e);
 	/* Last: it begins at once with what was left over. */
@@ -339,6 +349,7 @@ void receive_close(struct receive *rc)
 		list_remove(l); /* its commit is still under way */
 		t->receive = NULL;
 	}
+	streams_free(rc->streams);
 	forward_free(rc->forward);
 	recordings_fini(&rc->recordings);
 	for (size_t i = 0; i < RECEIVE_KEYS_MAX; i++)

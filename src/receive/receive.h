@@ -50,8 +50,9 @@ struct receive_events {
 struct receive;
 
 /**
- * Listen and take callbacks on any path; `GET /v1/recordings`, `/metrics` for
- * this machine only (http_why_not_local), `/healthz` on the same port.
+ * Listen and take callbacks on any path.  On the same port, for this machine
+ * only (http_why_not_local): `GET /`, a page of what comes, `/v1/recordings`,
+ * `/v1/events`, `/metrics`; and `/healthz`.
  * Returns 0, EADDRINUSE, ENOMEM, with `e`.
  * Thread: the loop's.
  */

@@ -1,47 +1,50 @@
 /**
- * receive/recordings.c -- one truth from events in any order.
- *
- * A segment's state only ever rises (started < completed < uploaded), and a
- * task's facts are flags, so order and repetition do not matter; and what is
- * shown is sorted, so that it is the same text whatever came first.
+ * receive/recordings.c -- one truth from events in any order: taking them in.
+ * recordings.h says how it is that order does not matter.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "receive/recordings.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "receive/private.h"
 
-enum { KEY_MAX = 200 };
+enum { SEGMENT_KEY_MAX = FILE_NAME_MAX + 64, DIALECT_STEP = 8 };
 
-static const char *const ranks[] = {"unknown", "started", "completed",
-				    "uploaded"};
+static const uint64_t HASH_STEP = 0x9e3779b97f4a7c15U;
 
-struct seen_segment {
-	struct map_node node;	 /* recordings.segments */
-	struct link link;	 /* seen_task.segments */
-	const char *mode, *user; /* mode is a literal, user is in key */
-	json_int_t seq;
-	int rank;
-	char *file;
-	char key[]; /* number of the task, mode, seq, user */
+/* The weightier the later: its place is its weight. */
+const char *const seen_dialects[] = {"gme", "live", "trtc", "standard", NULL};
+
+/** Where an endpoint's test comes from, in dialects without a word for it. */
+static const char test_name[] = "tapeop-test";
+
+/** A kind of event that is about a segment. */
+static const struct segment_kind {
+	const char *name;
+	enum seen_rank rank;
+} segment_kinds[] = {
+	/* the weightier the later, too */
+	{"started", SEEN_STARTED},
+	{"upload_failing", SEEN_COMPLETED},
+	{"completed", SEEN_COMPLETED},
+	{"uploaded", SEEN_UPLOADED},
 };
 
-struct seen_task {
-	struct map_node node; /* recordings.tasks */
-	struct link link;     /* recordings.order */
-	uint64_t number;
-	char key[KEY_MAX]; /* app/task */
-	char task[128];
-	char room[ID_MAX + 1];
-	json_int_t app;
-	bool started, failed, stopped, upload_stopped;
-	json_int_t leave_code; /* -1: not told */
-	struct link segments;
-	size_t n_segments;
-	json_t *files; /* of files_ready, by name */
+static const char *const number_names[SEEN_NUMBERS] = {
+	[SEEN_START_MS] = "start_ms",
+	[SEEN_END_MS] = "end_ms",
+	[SEEN_DURATION_MS] = "duration_ms",
+	[SEEN_SIZE] = "size",
+};
+static const char *const text_names[SEEN_TEXTS] = {
+	[SEEN_USER] = "user",	  [SEEN_FILE] = "file",
+	[SEEN_SHA256] = "sha256", [SEEN_LOCATION] = "location",
+	[SEEN_REASON] = "reason",
 };
 
 void recordings_init(struct recordings *r, size_t max_parts)
@@ -52,22 +55,28 @@ void recordings_init(struct recordings *r, size_t max_parts)
 	list_init(&r->order);
 }
 
+/* ---- forgetting ----------------------------------------------------------- */
+
 static void segment_free(struct seen_segment *s)
 {
-	mem_free(s->file);
+	for (size_t i = 0; i < SEEN_TEXTS; i++)
+		mem_free(s->texts[i].value);
 	mem_free(s);
 }
 
 static void task_free(struct seen_task *t)
 {
 	json_decref(t->files);
+	json_decref(t->failures);
+	mem_free(t->told);
 	mem_free(t);
 }
 
 /** Forget a task with all that belongs to it. */
 static void drop_task(struct recordings *r, struct seen_task *t)
 {
-	r->n_parts -= 1 + t->n_segments + json_object_size(t->files);
+	r->n_parts -= 1 + t->n_segments + json_object_size(t->files) +
+		      json_object_size(t->failures);
 	LIST_EACH(&t->segments, l, after)
 	{
 		struct seen_segment *s =
@@ -89,12 +98,11 @@ void recordings_fini(struct recordings *r)
 	map_fini(&r->segments);
 }
 
-/** Forget what was told of longest ago until `n` parts fit beside `keep`.
- *  Returns false when `keep` alone is too large. */
-static bool make_room(struct recordings *r, const struct seen_task *keep,
-		      size_t n)
+/** Forget what was told of longest ago until one more part fits beside
+ *  `keep`.  Returns false when `keep` alone is too large. */
+static bool make_room(struct recordings *r, const struct seen_task *keep)
 {
-	while (r->n_parts + n > r->max_parts) {
+	while (r->n_parts + 1 > r->max_parts) {
 		struct link *first = list_first(&r->order);
 		struct seen_task *t =
 			first ? CONTAINER_OF(first, struct seen_task, link)
@@ -107,17 +115,62 @@ static bool make_room(struct recordings *r, const struct seen_task *keep,
 	return true;
 }
 
-static const char *text_of(const json_t *event, const char *key)
+/* ---- reading an event ------------------------------------------------------ */
+
+const char *recordings_text(const json_t *o, const char *name)
 {
-	const char *s = json_string_value(json_object_get(event, key));
+	const char *s = json_string_value(json_object_get(o, name));
 
 	return s ? s : "";
 }
 
-static json_int_t number_of(const json_t *event, const char *key)
+json_int_t recordings_number(const json_t *o, const char *name)
 {
-	return json_integer_value(json_object_get(event, key));
+	return json_integer_value(json_object_get(o, name));
 }
+
+static bool is_kind(const json_t *event, const char *kind)
+{
+	return !strcmp(recordings_text(event, "kind"), kind);
+}
+
+/** When it happened, or else when it was sent; 0: not told. */
+static json_int_t time_of(const json_t *event)
+{
+	json_int_t ms = recordings_number(event, "event_ms");
+
+	return ms ? ms : recordings_number(event, "sent_ms");
+}
+
+/** From 1; 0: no dialect that we know. */
+static int dialect_of(const json_t *event)
+{
+	const char *name = recordings_text(event, "dialect");
+
+	for (int i = 0; seen_dialects[i]; i++) {
+		if (!strcmp(name, seen_dialects[i]))
+			return i + 1;
+	}
+	return 0;
+}
+
+static const struct segment_kind *segment_kind_of(const json_t *event)
+{
+	for (size_t i = 0; i < ARRAY_LEN(segment_kinds); i++) {
+		if (is_kind(event, segment_kinds[i].name))
+			return &segment_kinds[i];
+	}
+	return NULL;
+}
+
+static bool is_test(const json_t *event)
+{
+	return is_kind(event, "test") ||
+	       (!strcmp(recordings_text(event, "room"), test_name) &&
+		!strcmp(recordings_text(event, "user"), test_name));
+}
+
+/* ---- tasks ------------------------------------------------------------------ */
 
 static struct seen_task *new_task(struct recordings *r, const json_t *event,
 				  const char *key)
@@ -127,13 +180,14 @@ static struct seen_task *new_task(struct recordings *r, const json_t *event,
 	if (!t)
 		return NULL;
 	str_copy(t->key, sizeof(t->key), key);
-	str_copy(t->task, sizeof(t->task), text_of(event, "task_id"));
-	str_copy(t->room, sizeof(t->room), text_of(event, "room"));
-	t->app = number_of(event, "app");
+	str_copy(t->task, sizeof(t->task), recordings_text(event, "task_id"));
+	t->app = recordings_number(event, "app");
 	t->leave_code = -1;
 	list_init(&t->segments);
 	t->files = json_object();
-	if (!t->files || map_add(&r->tasks, &t->node, t->key, strlen(t->key))) {
+	t->failures = json_object();
+	if (!t->files || !t->failures ||
+	    map_add(&r->tasks, &t->node, t->key, strlen(t->key))) {
 		task_free(t);
 		return NULL;
 	}
@@ -149,17 +203,18 @@ static int get_task(struct recordings *r, const json_t *event,
 {
 	struct seen_task *t;
 	struct map_node *n;
-	char key[KEY_MAX];
+	char key[TASK_KEY_MAX];
 
 	snprintf(key, sizeof(key), "%lld/%s",
-		 (long long)number_of(event, "app"), text_of(event, "task_id"));
+		 (long long)recordings_number(event, "app"),
+		 recordings_text(event, "task_id"));
 	n = map_find(&r->tasks, key, strlen(key));
 	if (n) {
 		t = CONTAINER_OF(n, struct seen_task, node);
 		list_remove(&t->link);
 		list_append(&r->order, &t->link);
 	} else {
-		if (!make_room(r, NULL, 1))
+		if (!make_room(r, NULL))
 			return ENOBUFS;
 		t = new_task(r, event, key);
 	}
@@ -169,9 +224,85 @@ static int get_task(struct recordings *r, const json_t *event,
 	return 0;
 }
 
+static void earliest(json_int_t *at, json_int_t ms)
+{
+	if (ms && (!*at || ms < *at))
+		*at = ms;
+}
+
+static void latest(json_int_t *at, json_int_t ms)
+{
+	if (ms > *at)
+		*at = ms;
+}
+
+/** What every event tells of its task. */
+static void add_common(struct seen_task *t, const json_t *event)
+{
+	const char *room = recordings_text(event, "room");
+	int dialect = dialect_of(event);
+
+	if (strcmp(room, t->room) > 0)
+		str_copy(t->room, sizeof(t->room), room);
+	if (dialect)
+		t->dialects |= 1U << (dialect - 1);
+	earliest(&t->first_ms, time_of(event));
+	latest(&t->last_ms, time_of(event));
+}
+
+/** What an event of a task tells beside files and failures. */
+static void add_flags(struct seen_task *t, const json_t *event)
+{
+	json_int_t status = recordings_number(event, "status");
+	json_int_t ms = time_of(event);
+
+	if (is_kind(event, "task_failed"))
+		t->failed = true;
+	if (is_kind(event, "task_started") && status)
+		t->start_failed = true;
+	if (is_kind(event, "task_started") && !status) {
+		t->started = true;
+		earliest(&t->started_ms, ms);
+	}
+	if (is_kind(event, "task_stopped")) {
+		t->stopped = true;
+		latest(&t->leave_code, recordings_number(event, "leave_code"));
+		latest(&t->stopped_ms, ms);
+	}
+	/* 1: something still waits on the server; 2: it came later */
+	if (is_kind(event, "upload_stopped") && status != 1)
+		t->upload_stopped = true;
+	if (is_kind(event, "files_ready") && !status)
+		t->files_ok = true;
+}
+
+/* ---- segments ----------------------------------------------------------------- */
+
+static void take_number(struct seen_number *to, json_int_t value, int weight)
+{
+	if (value <= 0 || weight < to->weight ||
+	    (weight == to->weight && value <= to->value))
+		return;
+	*to = (struct seen_number){value, weight};
+}
+
+static int take_text(struct seen_text *to, const char *value, int weight)
+{
+	char *copy;
+
+	if (!value[0] || weight < to->weight ||
+	    (weight == to->weight && strcmp(value, to->value) <= 0))
+		return 0;
+	copy = mem_strdup(value);
+	if (!copy)
+		return ENOMEM;
+	mem_free(to->value);
+	*to = (struct seen_text){copy, weight};
+	return 0;
+}
+
 static struct seen_segment *new_segment(struct recordings *r,
-					struct seen_task *t, const char *key,
-					size_t user_at)
+					struct seen_task *t, const char *key)
 {
 	size_t len = strlen(key);
 	struct seen_segment *s = mem_zalloc(sizeof(*s) + len + 1);
@@ -179,7 +310,6 @@ static struct seen_segment *new_segment(struct recordings *r,
 	if (!s)
 		return NULL;
 	memcpy(s->key, key, len);
-	s->user = s->key + user_at;
 	if (map_add(&r->segments, &s->node, s->key, len)) {
 		mem_free(s);
 		return NULL;
@@ -190,53 +320,110 @@ static struct seen_segment *new_segment(struct recordings *r,
 	return s;
 }
 
+/** A segment's name among all; returns where its last part begins. */
+static size_t write_key(const struct seen_task *t, const json_t *event,
+			bool has_seq, bool mixed, char *key, size_t cap)
+{
+	const char *last = recordings_text(event, has_seq ? "user" : "file");
+	int at;
+
+	if (has_seq)
+		at = snprintf(key, cap, "%llu/%d/%lld/",
+			      (unsigned long long)t->number, mixed,
+			      (long long)recordings_number(event, "seq"));
+	else
+		at = snprintf(key, cap, "%llu/file/",
+			      (unsigned long long)t->number);
+	str_copy(key + at, cap - (size_t)at, last);
+	return (size_t)at;
+}
+
+/** *out is NULL when the event does not say which segment. */
 static int get_segment(struct recordings *r, struct seen_task *t,
 		       const json_t *event, struct seen_segment **out)
 {
-	bool mixed = !strcmp(text_of(event, "mode"), "mixed");
-	json_int_t seq = number_of(event, "seq");
+	bool has_seq = json_is_integer(json_object_get(event, "seq"));
+	bool mixed = !strcmp(recordings_text(event, "mode"), "mixed");
 	struct seen_segment *s;
 	struct map_node *n;
-	char key[KEY_MAX];
-	int user_at;
+	char key[SEGMENT_KEY_MAX];
+	size_t last_at;
 
-	user_at =
-		snprintf(key, sizeof(key), "%llu/%d/%lld/",
-			 (unsigned long long)t->number, mixed, (long long)seq);
-	str_copy(key + user_at, sizeof(key) - (size_t)user_at,
-		 text_of(event, "user"));
+	*out = NULL;
+	if (!has_seq && !recordings_text(event, "file")[0])
+		return 0;
+	last_at = write_key(t, event, has_seq, mixed, key, sizeof(key));
 	n = map_find(&r->segments, key, strlen(key));
 	if (n) {
 		*out = CONTAINER_OF(n, struct seen_segment, node);
 		return 0;
 	}
-	if (!make_room(r, t, 1))
+	if (!make_room(r, t))
 		return ENOBUFS;
-	s = new_segment(r, t, key, (size_t)user_at);
+	s = new_segment(r, t, key);
 	if (!s)
 		return ENOMEM;
-	s->mode = mixed ? "mixed" : "single";
-	s->seq = seq;
+	s->has_seq = has_seq;
+	s->seq = recordings_number(event, "seq");
+	s->user = has_seq ? s->key + last_at : "";
 	*out = s;
 	return 0;
 }
 
 static int add_segment(struct recordings *r, struct seen_task *t,
-		       const json_t *event, enum event_kind kind)
+		       const json_t *event, const struct segment_kind *kind)
 {
-	int rank = kind == EVENT_STARTED ? 1 : kind == EVENT_COMPLETED ? 2 : 3;
+	int weight = (int)(kind - segment_kinds + 1) * DIALECT_STEP +
+		     dialect_of(event);
 	struct seen_segment *s;
-	char *file;
 	int err = get_segment(r, t, event, &s);
 
-	if (err || rank <= s->rank)
+	if (err || !s)
 		return err;
-	file = mem_strdup(text_of(event, "file"));
-	if (!file)
-		return ENOMEM;
-	mem_free(s->file);
-	s->file = file;
-	s->rank = rank;
+	/* whose it is says its key, when it has a number */
+	for (size_t i = s->has_seq ? SEEN_FILE : SEEN_USER;
+	     i < SEEN_TEXTS && !err; i++)
+		err = take_text(&s->texts[i],
+				recordings_text(event, text_names[i]), weight);
+	if (err)
+		return err;
+	for (size_t i = 0; i < SEEN_NUMBERS; i++)
+		take_number(&s->numbers[i],
+			    recordings_number(event, number_names[i]), weight);
+	if (kind->rank > s->rank)
+		s->rank = kind->rank;
+	if (!strcmp(recordings_text(event, "mode"), "mixed"))
+		s->mixed = true;
+	latest(&s->last_ms, time_of(event));
+	return 0;
+}
+
+/* ---- files ---------------------------------------------------------------------- */
+
+/** Of two values of one member the bigger one stays. */
+static bool is_bigger(const json_t *a, const json_t *b)
+{
+	if (!b)
+		return true;
+	if (json_is_string(a) && json_is_string(b))
+		return strcmp(json_string_value(a), json_string_value(b)) > 0;
+	if (json_is_integer(a) && json_is_integer(b))
+		return json_integer_value(a) > json_integer_value(b);
+	return json_typeof(a) > json_typeof(b);
+}
+
+/** Put the members of `file` into `known`. */
+static int merge(json_t *known, json_t *file)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(file, name, value)
+	{
+		if (is_bigger(value, json_object_get(known, name)) &&
+		    json_object_set(known, name, value))
+			return ENOMEM;
+	}
 	return 0;
 }
 
@@ -248,182 +435,223 @@ static int add_files(struct recordings *r, struct seen_task *t,
 
 	json_array_foreach(files, i, file)
 	{
-		const char *name = text_of(file, "name");
-		bool is_new = !json_object_get(t->files, name);
+		const char *name = recordings_text(file, "name");
+		json_t *known = json_object_get(t->files, name);
+		int err;
 
-		if (is_new && !make_room(r, t, 1))
-			return ENOBUFS;
-		if (json_object_set(t->files, name, file))
-			return ENOMEM;
-		r->n_parts += is_new;
+		if (!known) {
+			if (!make_room(r, t))
+				return ENOBUFS;
+			known = json_object();
+			if (json_object_set_new(t->files, name, known))
+				return ENOMEM;
+			r->n_parts++;
+		}
+		err = merge(known, file);
+		if (err)
+			return err;
 	}
+	return 0;
+}
+
+/* ---- failures ------------------------------------------------------------------- */
+
+/** Why an event is a failure, or a warning: its code; NULL: it is none. */
+static const char *code_of(const json_t *event)
+{
+	static const char *const telling[] = {"completed",   "upload_failing",
+					      "task_failed", "input_lost",
+					      "no_audio",    "disk_low"};
+	const char *reason = recordings_text(event, "reason");
+	json_int_t status = recordings_number(event, "status");
+
+	for (size_t i = 0; i < ARRAY_LEN(telling); i++) {
+		if (!is_kind(event, telling[i]))
+			continue;
+		if (reason[0])
+			return reason;
+		return strcmp(telling[i], "completed") ? telling[i] : NULL;
+	}
+	if (status && is_kind(event, "task_started"))
+		return reason[0] ? reason : "not_started";
+	if (status == 1 && is_kind(event, "upload_stopped"))
+		return "upload_waits";
+	if (status && is_kind(event, "files_ready"))
+		return "files_missing";
+	return NULL;
+}
+
+static int put_copies(json_t *o, const json_t *event)
+{
+	static const char *const names[] = {"user", "mode", "seq", "file"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		json_t *value = json_object_get(event, names[i]);
+
+		if (value && json_object_set(o, names[i], value))
+			return ENOMEM;
+	}
+	return 0;
+}
+
+/** NULL when out of memory. */
+static json_t *new_failure(const json_t *event, const char *code)
+{
+	json_t *o = json_pack("{s:s, s:I, s:s, s:s}", "kind",
+			      recordings_text(event, "kind"), "ms",
+			      time_of(event), "code", code, "message",
+			      recordings_text(event, "reason_text"));
+
+	if (o && !put_copies(o, event))
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
+/** The names of failures begin with their time, in order. */
+static const char *oldest_failure(json_t *failures)
+{
+	const char *oldest = NULL;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(failures, name, value)
+	{
+		if (!oldest || strcmp(name, oldest) < 0)
+			oldest = name;
+	}
+	return oldest;
+}
+
+static int keep_failure(struct recordings *r, struct seen_task *t,
+			const char *name, json_t *failure)
+{
+	if (json_object_get(t->failures, name))
+		return 0;
+	if (!make_room(r, t))
+		return ENOBUFS;
+	if (json_object_set(t->failures, name, failure))
+		return ENOMEM;
+	r->n_parts++;
+	if (json_object_size(t->failures) <= FAILURES_MAX)
+		return 0;
+	json_object_del(t->failures, oldest_failure(t->failures));
+	r->n_parts--;
+	return 0;
+}
+
+static int add_failure(struct recordings *r, struct seen_task *t,
+		       const json_t *event)
+{
+	const char *code = code_of(event);
+	json_t *failure = NULL;
+	char *text = NULL;
+	char *name = NULL;
+	int err = ENOMEM;
+	size_t len;
+
+	if (!code)
+		return 0;
+	failure = new_failure(event, code);
+	if (failure)
+		text = json_dumps(failure, JSON_COMPACT | JSON_SORT_KEYS);
+	if (text) {
+		len = strlen(text) + 24;
+		name = mem_zalloc(len);
+	}
+	if (name) {
+		snprintf(name, len, "%020lld %s", (long long)time_of(event),
+			 text);
+		err = keep_failure(r, t, name, failure);
+	}
+	mem_free(name);
+	free(text); /* banned-ok: jansson's */
+	json_decref(failure);
+	return err;
+}
+
+/* ---- how many there were ---------------------------------------------------------- */
+
+/** The same for the same event, whenever it was sent. */
+static uint64_t hash_of(const json_t *event)
+{
+	static const char *const texts[] = {"dialect", "kind", "user", "mode",
+					    "file"};
+	static const char *const numbers[] = {"type", "seq", "event_ms"};
+	const json_t *first =
+		json_array_get(json_object_get(event, "files"), 0);
+	const char *name = recordings_text(first, "name");
+	uint64_t hash = map_hash(name, strlen(name));
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		const char *text = recordings_text(event, texts[i]);
+
+		hash = hash * HASH_STEP + map_hash(text, strlen(text));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		hash = hash * HASH_STEP +
+		       (uint64_t)recordings_number(event, numbers[i]);
+	return hash;
+}
+
+/** Where it is, or would be. */
+static size_t place_of(const struct seen_task *t, uint64_t hash)
+{
+	size_t from = 0, to = t->n_told;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (t->told[mid] < hash)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from;
+}
+
+static int add_told(struct seen_task *t, const json_t *event)
+{
+	uint64_t hash = hash_of(event);
+	size_t at = place_of(t, hash);
+
+	if (at < t->n_told && t->told[at] == hash)
+		return 0;
+	if (t->n_told == t->told_cap) {
+		size_t cap = t->told_cap ? 2 * t->told_cap : 8;
+		uint64_t *told = mem_realloc(t->told, cap * sizeof(*told));
+
+		if (!told)
+			return ENOMEM;
+		t->told = told;
+		t->told_cap = cap;
+	}
+	memmove(t->told + at + 1, t->told + at,
+		(t->n_told - at) * sizeof(*t->told));
+	t->told[at] = hash;
+	t->n_told++;
 	return 0;
 }
 
 int recordings_add(struct recordings *r, const json_t *event)
 {
-	enum event_kind kind;
+	const struct segment_kind *kind = segment_kind_of(event);
 	struct seen_task *t;
-	int err = get_task(r, event, &t);
+	int err;
 
-	if (err || !event_kind_parse(text_of(event, "kind"), &kind))
+	if (is_test(event))
+		return 0;
+	err = get_task(r, event, &t);
+	if (err)
 		return err;
-	if (event_is_of_segment(kind))
-		return add_segment(r, t, event, kind);
-	if (kind == EVENT_TASK_STARTED) {
-		if (number_of(event, "status"))
-			t->failed = true;
-		else
-			t->started = true;
-	}
-	if (kind == EVENT_TASK_STOPPED) {
-		t->stopped = true;
-		t->leave_code = number_of(event, "leave_code");
-	}
-	if (kind == EVENT_UPLOAD_STOPPED)
-		t->upload_stopped = true;
-	if (kind == EVENT_FILES_READY)
-		return add_files(r, t, json_object_get(event, "files"));
-	return 0;
-}
-
-/* ---- showing ------------------------------------------------------------- */
-
-/** Told by task events when there are any, else by the segments. */
-static const char *state_of(const struct seen_task *t)
-{
-	bool any_open = false;
-	bool all_up = true;
-
-	LIST_EACH(&t->segments, l, after)
-	{
-		struct seen_segment *s =
-			CONTAINER_OF(l, struct seen_segment, link);
-
-		any_open |= s->rank < 2;
-		all_up &= s->rank == 3;
-	}
-	if (t->upload_stopped)
-		return "uploaded";
-	if (t->stopped)
-		return "stopped";
-	if (t->started || any_open)
-		return "recording";
-	if (t->failed)
-		return "failed";
-	if (list_is_empty(&t->segments))
-		return "unknown";
-	return all_up ? "uploaded" : "completed";
-}
-
-static int compare_segments(const void *a, const void *b)
-{
-	const struct seen_segment *const *pa = a, *const *pb = b;
-	const struct seen_segment *x = *pa, *y = *pb;
-	int by_mode = strcmp(x->mode, y->mode);
-	int by_user = strcmp(x->user, y->user);
-
-	if (by_mode)
-		return by_mode;
-	if (by_user)
-		return by_user;
-	return (x->seq > y->seq) - (x->seq < y->seq);
-}
-
-static int compare_files(const void *a, const void *b)
-{
-	const json_t *const *x = a, *const *y = b;
-
-	return strcmp(text_of(*x, "name"), text_of(*y, "name"));
-}
-
-/** Append and take over; false when out of memory (also: `v` is NULL). */
-static bool push(json_t *list, json_t *v)
-{
-	return !json_array_append_new(list, v);
-}
-
-static json_t *segment_json(const struct seen_segment *s)
-{
-	return json_pack("{s:s, s:s, s:I, s:s, s:s}", "user", s->user, "mode",
-			 s->mode, "seq", s->seq, "state", ranks[s->rank],
-			 "file", s->file ? s->file : "");
-}
-
-/** Both: NULL when out of memory. */
-static json_t *segments_json(const struct seen_task *t)
-{
-	const struct seen_segment **all =
-		mem_zalloc_n(t->n_segments + 1, sizeof(void *));
-	json_t *list = json_array();
-	bool ok = all && list;
-	size_t n = 0;
-
-	if (ok) {
-		LIST_EACH(&t->segments, l, after)
-		all[n++] = CONTAINER_OF(l, struct seen_segment, link);
-		qsort(all, n, sizeof(void *), compare_segments);
-	}
-	for (size_t i = 0; ok && i < n; i++)
-		ok = push(list, segment_json(all[i]));
-	mem_free(all);
-	if (ok)
-		return list;
-	json_decref(list);
-	return NULL;
-}
-
-static json_t *files_json(const struct seen_task *t)
-{
-	json_t **all =
-		mem_zalloc_n(json_object_size(t->files) + 1, sizeof(json_t *));
-	json_t *list = json_array();
-	bool ok = all && list;
-	const char *name;
-	json_t *file;
-	size_t n = 0;
-
-	if (ok) {
-		json_object_foreach(t->files, name, file)
-		{
-			all[n++] = file;
-		}
-		qsort(all, n, sizeof(json_t *), compare_files);
-	}
-	for (size_t i = 0; ok && i < n; i++)
-		ok = push(list, json_incref(all[i]));
-	mem_free(all);
-	if (ok)
-		return list;
-	json_decref(list);
-	return NULL;
-}
-
-static json_t *task_json(const struct seen_task *t)
-{
-	json_t *code =
-		t->leave_code < 0 ? json_null() : json_integer(t->leave_code);
-
-	/* json_pack fails on a NULL, and takes the others over all the same. */
-	return json_pack("{s:I, s:s, s:s, s:s, s:o, s:o, s:o}", "app", t->app,
-			 "task_id", t->task, "room", t->room, "state",
-			 state_of(t), "leave_code", code, "segments",
-			 segments_json(t), "files", files_json(t));
-}
-
-json_t *recordings_json(const struct recordings *r)
-{
-	json_t *list = json_array();
-	bool ok = list != NULL;
-
-	LIST_EACH(&r->order, l, after)
-	{
-		ok = ok &&
-		     push(list,
-			  task_json(CONTAINER_OF(l, struct seen_task, link)));
-	}
-	if (ok)
-		return json_pack("{s:o}", "recordings", list);
-	json_decref(list);
-	return NULL;
+	add_common(t, event);
+	if (kind)
+		err = add_segment(r, t, event, kind);
+	else
+		add_flags(t, event);
+	if (!err && is_kind(event, "files_ready"))
+		err = add_files(r, t, json_object_get(event, "files"));
+	if (!err)
+		err = add_failure(r, t, event);
+	return err ? err : add_told(t, event);
 }

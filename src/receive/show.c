@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/counters.h"
+#include "receive/page.h"
 #include "receive/private.h"
 
 static const char problem_type[] = "application/problem+json";
@@ -31,19 +32,6 @@ void reply_problem(struct http_request *r, int status, const char *why)
 	reply_text(r, status, problem_type, text ? text : "{}");
 	free(text); /* banned-ok: jansson's */
 	json_decref(body);
-}
-
-static void show_recordings(struct receive *rc, struct http_request *r)
-{
-	json_t *all = recordings_json(&rc->recordings);
-	char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
-
-	if (text)
-		reply_text(r, 200, "application/json", text);
-	else
-		reply_problem(r, 503, "out of memory");
-	free(text); /* banned-ok: jansson's */
-	json_decref(all);
 }
 
 static void show_metrics(struct http_request *r)
@@ -83,11 +71,14 @@ void show_request(struct receive *rc, struct http_request *r)
 	else if (why)
 		reply_problem(r, 403, why);
 	else if (!strcmp(r->path, "/v1/recordings"))
-		show_recordings(rc, r);
+		page_reply_recordings(r, &rc->recordings);
+	else if (!strcmp(r->path, "/v1/events"))
+		streams_open(rc->streams, r);
 	else if (!strcmp(r->path, "/metrics"))
 		show_metrics(r);
-	else
+	else if (!page_reply_file(r))
 		reply_problem(r, 404,
-			      "callbacks are taken by POST; GET knows "
-			      "/v1/recordings, /metrics, /healthz");
+			      "callbacks are taken by POST; GET knows /, "
+			      "/v1/recordings, /v1/events, /metrics, "
+			      "/healthz");
 }

@@ -10,71 +10,6 @@
 
 enum { QUERY_MAX = 4096 /* escaped: behind any URL it can be forwarded */ };
 
-/** Set and take over; false when out of memory (also: `v` is NULL). */
-static bool put(json_t *o, const char *name, json_t *v)
-{
-	return !json_object_set_new(o, name, v);
-}
-
-/** NULL when out of memory. */
-static json_t *files_json(const struct event *e)
-{
-	json_t *list = json_array();
-	bool ok = list != NULL;
-
-	for (size_t i = 0; ok && i < e->n_files; i++) {
-		const struct event_file *f = &e->files[i];
-
-		ok = !json_array_append_new(
-			list, json_pack("{s:s, s:s, s:I, s:I}", "name", f->name,
-					"user", f->user, "start_ms",
-					(json_int_t)f->start_ms, "end_ms",
-					(json_int_t)f->end_ms));
-	}
-	if (ok)
-		return list;
-	json_decref(list);
-	return NULL;
-}
-
-static bool put_segment(json_t *o, const struct event *e)
-{
-	return put(o, "mode", json_string(record_mode_name(e->mode))) &&
-	       put(o, "seq", json_integer(e->seq)) &&
-	       put(o, "file", json_string(e->file_name));
-}
-
-static bool put_task(json_t *o, const struct event *e)
-{
-	bool stopped = e->kind == EVENT_TASK_STOPPED;
-
-	return put(o, "event_ms", json_integer(e->unix_ms)) &&
-	       put(o, stopped ? "leave_code" : "status",
-		   json_integer(stopped ? e->leave_code : e->status)) &&
-	       (e->kind != EVENT_FILES_READY || put(o, "files", files_json(e)));
-}
-
-/** NULL when out of memory. */
-static json_t *event_json(const struct callback *c)
-{
-	const struct event *e = &c->event;
-	bool known = e->kind < EVENT_KIND_N;
-	json_t *o = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:I, s:I}",
-			      "dialect", dialect_name(c->dialect), "kind",
-			      known ? event_kind_name(e->kind) : "unknown",
-			      "type", c->type, "app", (json_int_t)e->app,
-			      "task_id", c->task, "room", e->room, "user",
-			      e->user, "sent_ms", (json_int_t)c->sent_ms,
-			      "received_ms", (json_int_t)clock_unix_ms());
-
-	if (!o || !known)
-		return o;
-	if (event_is_of_segment(e->kind) ? put_segment(o, e) : put_task(o, e))
-		return o;
-	json_decref(o);
-	return NULL;
-}
-
 /** The query as sent, for forwarding. */
 static int add_pair(const char *name, const char *value, void *arg)
 {
@@ -124,7 +59,7 @@ static char *dump(const json_t *o)
 int text_write(const struct http_request *r, const struct callback *c,
 	       char **line, char **facts)
 {
-	json_t *event = event_json(c);
+	json_t *event = text_event_json(c, clock_unix_ms());
 	json_t *all = NULL;
 	struct buf query;
 	int err;

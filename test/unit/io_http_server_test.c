@@ -53,10 +53,11 @@ static void on_stream_gone(void *arg)
 	f->stream = NULL;
 }
 
-static void on_refused(int status, void *arg)
+static void on_refused(int status, const struct addr *peer, void *arg)
 {
 	struct fixture *f = arg;
 
+	assert_true(addr_is_loopback(peer));
 	f->refused = status;
 	f->n_refused++;
 }

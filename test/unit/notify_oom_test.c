@@ -47,32 +47,6 @@ void store_put_event(struct store_write *w, const struct event_row *e,
 				 deliveries[i].id);
 }
 
-/* Nothing here makes endpoints at run time. */
-
-void store_put_endpoint(struct store_write *w, const struct endpoint_row *e)
-{
-	(void)w;
-	(void)e;
-	fail();
-}
-
-void store_delete_endpoint(struct store_write *w, uint64_t id)
-{
-	(void)w;
-	(void)id;
-	fail();
-}
-
-int store_each_endpoint(struct store *s,
-			int (*fn)(const struct endpoint_row *row, void *arg),
-			void *arg)
-{
-	(void)s;
-	(void)fn;
-	(void)arg;
-	return 0;
-}
-
 /* ---- the sweep ---- */
 
 static int declare(struct notify *n, const char *name, enum dialect d,

@@ -1,7 +1,7 @@
 /** test/unit/receive_recordings_test.c -- one truth from events in any order,
  *  within bounds. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "receive/private.h"
+#include "receive/recordings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +22,7 @@
 	"{\"kind\":\"" kind "\"," TASK ",\"user\":\"" user \
 	"\",\"mode\":\"" mode "\",\"seq\":" seq ",\"file\":\"" file "\"}"
 
-enum { EVENTS_MAX = 8, TEXT_CAP = 4096 };
+enum { EVENTS_MAX = 8, TEXT_CAP = 16384 };
 
 static void json_free(void *p)
 {
@@ -33,11 +33,13 @@ static void json_free(void *p)
 	f(p);
 }
 
+static const struct recordings_view everything;
+
 /** The state as text; a static buffer. */
 static const char *text_of(const struct recordings *r)
 {
 	static char text[TEXT_CAP];
-	json_t *all = recordings_json(r);
+	json_t *all = recordings_json(r, &everything);
 	char *s;
 
 	assert_non_null(all);
@@ -132,19 +134,25 @@ static void segments_come_in_any_order(void **state)
 	assert_in_every_order(
 		events, ARRAY_LEN(events), 720,
 		"{\"recordings\":[{" TASK ",\"state\":\"completed\","
-		"\"leave_code\":null,\"segments\":["
+		"\"leave_code\":null,\"events\":6,\"dialects\":[],"
+		"\"segment_counts\":{\"started\":0,\"completed\":2,"
+		"\"uploaded\":1},\"segments\":["
 		"{\"user\":\"0\",\"mode\":\"mixed\",\"seq\":0,"
 		"\"state\":\"completed\",\"file\":\"m0\"},"
 		"{\"user\":\"a\",\"mode\":\"single\",\"seq\":0,"
 		"\"state\":\"uploaded\",\"file\":\"a0\"},"
 		"{\"user\":\"a\",\"mode\":\"single\",\"seq\":1,"
-		"\"state\":\"completed\",\"file\":\"a1\"}],\"files\":[]}]}");
+		"\"state\":\"completed\",\"file\":\"a1\"}],\"files\":[],"
+		"\"failures\":[]}]}");
 }
 
-#define TASK_WANT                                       \
-	"{\"recordings\":[{" TASK ",\"state\":\"%s\","  \
-	"\"leave_code\":99,\"segments\":[],\"files\":[" \
-	"{\"name\":\"a\"},{\"name\":\"b\"},{\"name\":\"c\"}]}]}"
+#define TASK_WANT                                              \
+	"{\"recordings\":[{" TASK ",\"state\":\"%s\","         \
+	"\"leave_code\":99,\"events\":%d,\"dialects\":[],"     \
+	"\"segment_counts\":{\"started\":0,\"completed\":0,"   \
+	"\"uploaded\":0},\"segments\":[],\"files\":["          \
+	"{\"name\":\"a\"},{\"name\":\"b\"},{\"name\":\"c\"}]," \
+	"\"failures\":[]}]}"
 
 static void a_tasks_events_come_in_any_order(void **state)
 {
@@ -161,10 +169,289 @@ static void a_tasks_events_come_in_any_order(void **state)
 	char want[512];
 
 	(void)state;
-	snprintf(want, sizeof(want), TASK_WANT, "uploaded");
+	snprintf(want, sizeof(want), TASK_WANT, "uploaded", 6);
 	assert_in_every_order(events, 6, 720, want);
-	snprintf(want, sizeof(want), TASK_WANT, "stopped");
+	snprintf(want, sizeof(want), TASK_WANT, "stopped", 5);
 	assert_in_every_order(events, 5, 120, want);
+}
+
+/* One recording as four endpoints tell of it: a's first segment by number and
+ * by file name, its second one by name only, one that is lost. */
+static const char *const four_dialects[] = {
+	"{\"dialect\":\"gme\",\"kind\":\"started\"," TASK
+	",\"user\":\"a\",\"mode\":\"single\",\"seq\":0,\"file\":\"f0\","
+	"\"sent_ms\":1100}",
+	"{\"dialect\":\"trtc\",\"kind\":\"started\"," TASK
+	",\"user\":\"a\",\"mode\":\"single\",\"file\":\"f0\","
+	"\"start_ms\":1050,\"event_ms\":1060}",
+	"{\"dialect\":\"live\",\"kind\":\"started\"," TASK
+	",\"user\":\"a\",\"mode\":\"single\",\"file\":\"f1\","
+	"\"start_ms\":3000,\"event_ms\":3001}",
+	"{\"dialect\":\"standard\",\"kind\":\"completed\"," TASK
+	",\"user\":\"a\",\"mode\":\"single\",\"seq\":0,\"file\":\"f0\","
+	"\"start_ms\":1051,\"duration_ms\":1900,\"size\":77,"
+	"\"sha256\":\"ab\",\"event_ms\":2999}",
+	"{\"dialect\":\"standard\",\"kind\":\"upload_failing\"," TASK
+	",\"user\":\"b\",\"mode\":\"single\",\"seq\":0,\"file\":\"g\","
+	"\"reason\":\"disk_full\",\"reason_text\":\"no space\","
+	"\"event_ms\":3500}",
+	"{\"dialect\":\"live\",\"kind\":\"upload_failing\"," TASK
+	",\"user\":\"\",\"reason\":\"disk_full\","
+	"\"reason_text\":\"no space\",\"event_ms\":3500}",
+	"{\"dialect\":\"trtc\",\"kind\":\"files_ready\"," TASK
+	",\"status\":0,\"files\":[{\"name\":\"f1\",\"user\":\"a\","
+	"\"start_ms\":3000,\"end_ms\":3900}],\"event_ms\":5000}",
+};
+
+static void four_dialects_tell_of_one_recording_in_any_order(void **state)
+{
+	(void)state;
+	assert_in_every_order(
+		four_dialects, ARRAY_LEN(four_dialects), 5040,
+		"{\"recordings\":[{" TASK ",\"state\":\"completed\","
+		"\"leave_code\":null,\"events\":7,\"dialects\":[\"gme\","
+		"\"live\",\"trtc\",\"standard\"],\"segment_counts\":{"
+		"\"started\":0,\"completed\":2,\"uploaded\":1},"
+		"\"first_ms\":1060,\"last_ms\":5000,\"segments\":["
+		"{\"user\":\"a\",\"mode\":\"single\",\"seq\":0,"
+		"\"state\":\"completed\",\"file\":\"f0\","
+		"\"start_ms\":1051,\"end_ms\":2951,\"duration_ms\":1900,"
+		"\"size\":77,\"sha256\":\"ab\"},"
+		"{\"user\":\"a\",\"mode\":\"single\","
+		"\"state\":\"uploaded\",\"file\":\"f1\","
+		"\"start_ms\":3000,\"end_ms\":3900,\"duration_ms\":900},"
+		"{\"user\":\"b\",\"mode\":\"single\",\"seq\":0,"
+		"\"state\":\"completed\",\"file\":\"g\","
+		"\"failure\":\"disk_full\"}],\"files\":[{\"name\":\"f1\","
+		"\"user\":\"a\",\"start_ms\":3000,\"end_ms\":3900}],"
+		"\"failures\":[{\"kind\":\"upload_failing\",\"ms\":3500,"
+		"\"code\":\"disk_full\",\"message\":\"no space\","
+		"\"user\":\"b\",\"mode\":\"single\",\"seq\":0,"
+		"\"file\":\"g\"}]}]}");
+}
+
+#define ENDS(state, code, n, started, completed, last)                 \
+	"{\"recordings\":[{" TASK ",\"state\":\"" state                \
+	"\",\"leave_code\":" code ",\"events\":" n                     \
+	",\"dialects\":[],\"segment_counts\":{\"started\":" started    \
+	",\"completed\":" completed ",\"uploaded\":0},\"segments\":["  \
+	"{\"user\":\"0\",\"mode\":\"mixed\",\"state\":\"" last         \
+	"\",\"file\":\"m\",\"start_ms\":1000},"                        \
+	"{\"user\":\"a\",\"mode\":\"single\",\"state\":\"completed\"," \
+	"\"file\":\"f0\",\"start_ms\":1000},"                          \
+	"{\"user\":\"a\",\"mode\":\"single\",\"state\":\"" last        \
+	"\",\"file\":\"f1\",\"start_ms\":2000}],\"files\":[],"         \
+	"\"failures\":[]}]}"
+
+/* Whose dialect has no word for the end of a segment. */
+static void segments_without_numbers_end_in_any_order(void **state)
+{
+	static const char *const events[] = {
+		"{\"kind\":\"started\"," TASK
+		",\"user\":\"a\",\"mode\":\"single\",\"file\":\"f1\","
+		"\"start_ms\":2000}",
+		"{\"kind\":\"started\"," TASK
+		",\"user\":\"a\",\"mode\":\"single\",\"file\":\"f0\","
+		"\"start_ms\":1000}",
+		"{\"kind\":\"started\"," TASK
+		",\"user\":\"\",\"mode\":\"mixed\",\"file\":\"m\","
+		"\"start_ms\":1000}",
+		"{\"kind\":\"task_stopped\"," TASK ",\"leave_code\":0}",
+	};
+
+	(void)state;
+	assert_in_every_order(
+		events, 3, 6,
+		ENDS("recording", "null", "3", "2", "1", "started"));
+	assert_in_every_order(events, 4, 24,
+			      ENDS("stopped", "0", "4", "0", "3", "completed"));
+}
+
+enum { MANY_TASKS = 6, MANY_SEGMENTS = 6, MANY_SHUFFLES = 40 };
+
+/** All kinds of events of some recordings, in all dialects; returns how many.
+ *  Free each with json_decref. */
+static size_t many_events(json_t **out)
+{
+	static const char *const kinds[] = {"started", "completed", "uploaded",
+					    "upload_failing"};
+	size_t n = 0;
+
+	for (int task = 0; task < MANY_TASKS; task++) {
+		for (int i = 0; i < MANY_SEGMENTS * 4 * 4; i++) {
+			bool has_seq = i % 4 != 1 && i % 4 != 2;
+			json_t *o = json_pack(
+				"{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:i, "
+				"s:i, s:s, s:s}",
+				"dialect", seen_dialects[i % 4], "kind",
+				kinds[i / 4 % 4], "app", 7, "task_id",
+				task % 2 ? "odd" : "even", "room",
+				i % 5 ? "r" : "", "user",
+				i % 32 < 16 ? "a" : "b", "mode", "single",
+				"file", i % 3 ? "shared" : "own", "start_ms",
+				i * 37, "event_ms", 100000 - i * 11 + task,
+				"reason", i % 7 ? "" : "why", "sha256",
+				i % 2 ? "aa" : "bb");
+
+			assert_non_null(o);
+			if (has_seq)
+				json_object_set_new(o, "seq",
+						    json_integer(i / 32));
+			out[n++] = o;
+		}
+	}
+	return n;
+}
+
+static void shuffle(json_t **events, size_t n, uint32_t *dice)
+{
+	for (size_t left = n; left > 1; left--) {
+		json_t *last = events[left - 1];
+		size_t k;
+
+		*dice = *dice * 1664525 + 1013904223;
+		k = (*dice >> 8) % left;
+		events[left - 1] = events[k];
+		events[k] = last;
+	}
+}
+
+static void any_shuffle_of_many_events_gives_the_same_text(void **state)
+{
+	static json_t *events[MANY_TASKS * MANY_SEGMENTS * 16];
+	static char want[1 << 20];
+	size_t n = many_events(events);
+	uint32_t dice = 1;
+
+	(void)state;
+	for (int turn = 0; turn < MANY_SHUFFLES; turn++) {
+		struct recordings r;
+		json_t *all;
+		char *text;
+
+		recordings_init(&r, 100000);
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(recordings_add(&r, events[i]), 0);
+		all = recordings_json(&r, &everything);
+		text = json_dumps(all, JSON_COMPACT);
+		assert_non_null(text);
+		if (!turn)
+			snprintf(want, sizeof(want), "%s", text);
+		assert_string_equal(text, want);
+		json_free(text);
+		json_decref(all);
+		recordings_fini(&r);
+		shuffle(events, n, &dice);
+	}
+	for (size_t i = 0; i < n; i++)
+		json_decref(events[i]);
+}
+
+static void add_two_rooms(struct recordings *r)
+{
+	assert_int_equal(add(r,
+			     "{\"kind\":\"started\"," TASK ",\"user\":\"u\","
+			     "\"mode\":\"single\",\"seq\":0,\"file\":\"old\","
+			     "\"sent_ms\":1}"),
+			 0);
+	assert_int_equal(add(r,
+			     "{\"kind\":\"started\"," TASK ",\"user\":\"u\","
+			     "\"mode\":\"single\",\"seq\":1,\"file\":\"new\","
+			     "\"sent_ms\":2}"),
+			 0);
+	assert_int_equal(add(r, "{\"kind\":\"started\",\"app\":8,"
+				"\"task_id\":\"65\",\"room\":\"other\","
+				"\"user\":\"Alice\",\"mode\":\"single\","
+				"\"seq\":0}"),
+			 0);
+}
+
+static void what_is_asked_for_is_shown(void **state)
+{
+	static const struct {
+		struct recordings_view view;
+		const char *has, *has_not;
+	} cases[] = {
+		{{.limit = 1}, "\"task_id\":\"65\"", "\"task_id\":\"64\""},
+		{{.limit = 1}, "\"total\":2", "\"total\":1"},
+		{{.room = "100"}, "\"task_id\":\"64\"", "\"task_id\":\"65\""},
+		{{.app = 8}, "\"task_id\":\"65\"", "\"task_id\":\"64\""},
+		{{.task = "64", .max_segments = 1},
+		 "\"file\":\"new\"",
+		 "\"file\":\"old\""},
+		{{.task = "64", .max_segments = 1}, "\"started\":2", "65"},
+		{{.which = VIEW_RUNNING, .limit = 9},
+		 "\"total\":2",
+		 "\"total\":0"},
+		{{.which = VIEW_OTHERS, .limit = 9}, "\"total\":0", "task_id"},
+		{{.search = "ALIC"}, "\"task_id\":\"65\"", "\"64\""},
+		{{.search = "OLD"}, "\"task_id\":\"64\"", "\"65\""},
+		{{.search = "nobody"}, "[]}", "task_id"},
+	};
+	struct recordings r;
+
+	(void)state;
+	recordings_init(&r, 1000);
+	add_two_rooms(&r);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		json_t *all = recordings_json(&r, &cases[i].view);
+		char *text = json_dumps(all, JSON_COMPACT);
+
+		assert_non_null(strstr(text, cases[i].has));
+		assert_null(strstr(text, cases[i].has_not));
+		json_free(text);
+		json_decref(all);
+	}
+	recordings_fini(&r);
+}
+
+static void the_test_of_an_endpoint_is_no_recording(void **state)
+{
+	struct recordings r;
+
+	(void)state;
+	recordings_init(&r, 1000);
+	assert_int_equal(add(&r, "{\"kind\":\"test\"," TASK "}"), 0);
+	assert_int_equal(add(&r, "{\"kind\":\"started\",\"app\":7,"
+				 "\"task_id\":\"0\",\"room\":\"tapeop-test\","
+				 "\"user\":\"tapeop-test\",\"seq\":0}"),
+			 0);
+	assert_int_equal(r.n_parts, 0);
+	recordings_fini(&r);
+}
+
+static void add_no_audio(struct recordings *r, int ms)
+{
+	char event[256];
+
+	snprintf(event, sizeof(event),
+		 "{\"kind\":\"no_audio\"," TASK
+		 ",\"user\":\"u\",\"event_ms\":%d}",
+		 ms);
+	assert_int_equal(add(r, event), 0);
+}
+
+/* Failures of a task are bounded; those that stay are the newest. */
+static void the_newest_failures_stay_in_any_order(void **state)
+{
+	const int last_ms = 1000 + 2 * FAILURES_MAX - 1;
+	struct recordings up, down;
+	char want[TEXT_CAP];
+
+	(void)state;
+	recordings_init(&up, 1000);
+	recordings_init(&down, 1000);
+	for (int i = 0; i < 2 * FAILURES_MAX; i++) {
+		add_no_audio(&up, 1000 + i);
+		add_no_audio(&down, last_ms - i);
+	}
+	assert_int_equal(up.n_parts, 1 + FAILURES_MAX);
+	snprintf(want, sizeof(want), "%s", text_of(&up));
+	assert_string_equal(text_of(&down), want);
+	assert_non_null(strstr(want, "\"ms\":1050,"));
+	assert_null(strstr(want, "\"ms\":1049,"));
+	recordings_fini(&up);
+	recordings_fini(&down);
 }
 
 static void the_state_is_what_has_been_told_so_far(void **state)
@@ -291,9 +578,9 @@ static void whole_life(void)
 		assert_int_equal(recordings_add(&r, oom_events[i]), 0);
 	}
 	assert_int_equal(r.n_parts, 1 + 2 + 2);
-	all = recordings_json(&r);
+	all = recordings_json(&r, &everything);
 	if (!all)
-		all = recordings_json(&r);
+		all = recordings_json(&r, &everything);
 	assert_int_equal(
 		json_array_size(json_object_get(
 			json_array_get(json_object_get(all, "recordings"), 0),
@@ -330,6 +617,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segments_come_in_any_order),
 		cmocka_unit_test(a_tasks_events_come_in_any_order),
+		cmocka_unit_test(
+			four_dialects_tell_of_one_recording_in_any_order),
+		cmocka_unit_test(segments_without_numbers_end_in_any_order),
+		cmocka_unit_test(
+			any_shuffle_of_many_events_gives_the_same_text),
+		cmocka_unit_test(what_is_asked_for_is_shown),
+		cmocka_unit_test(the_test_of_an_endpoint_is_no_recording),
+		cmocka_unit_test(the_newest_failures_stay_in_any_order),
 		cmocka_unit_test(the_state_is_what_has_been_told_so_far),
 		cmocka_unit_test(tasks_of_two_apps_and_hard_names_stay_apart),
 		cmocka_unit_test(

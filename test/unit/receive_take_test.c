@@ -428,10 +428,15 @@ static void what_is_shown_is_for_this_machine_only(void **state)
 	assert_non_null(strstr(g->answer, "\ntapeop_received_new_total "));
 	assert_int_equal(call(g, "GET", "/v1/recordings", NULL, ""), 200);
 	assert_string_equal(g->answer, "{\"recordings\":[]}");
+	assert_int_equal(call(g, "GET", "/", NULL, ""), 200);
+	assert_memory_equal(g->answer, "<!doctype html>", 15);
 	for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
 		assert_int_equal(
 			call(g, "GET", "/v1/recordings", foreign[i], ""), 403);
 		assert_int_equal(call(g, "GET", "/metrics", foreign[i], ""),
+				 403);
+		assert_int_equal(call(g, "GET", "/", foreign[i], ""), 403);
+		assert_int_equal(call(g, "GET", "/v1/events", foreign[i], ""),
 				 403);
 	}
 	assert_int_equal(call(g, "GET", "/nothing", NULL, ""), 404);
@@ -443,11 +448,15 @@ static void recordings_are_put_together_from_any_order_and_kept(void **state)
 	static const char want[] =
 		"{\"recordings\":[{\"app\":1400000000,"
 		"\"task_id\":\"446946705284000000\",\"room\":\"100\","
-		"\"state\":\"recording\",\"leave_code\":null,\"segments\":["
+		"\"state\":\"recording\",\"leave_code\":null,\"events\":4,"
+		"\"dialects\":[\"gme\"],\"segment_counts\":{\"started\":1,"
+		"\"completed\":0,\"uploaded\":1},\"first_ms\":1000,"
+		"\"last_ms\":1000,\"segments\":["
 		"{\"user\":\"999\",\"mode\":\"single\",\"seq\":0,"
 		"\"state\":\"uploaded\",\"file\":\"a/0.mp3\"},"
 		"{\"user\":\"999\",\"mode\":\"single\",\"seq\":1,"
-		"\"state\":\"started\",\"file\":\"a/1.mp3\"}],\"files\":[]}]}";
+		"\"state\":\"started\",\"file\":\"a/1.mp3\"}],\"files\":[],"
+		"\"failures\":[]}]}";
 	struct rig *g = *state;
 
 	rig_open(g);
