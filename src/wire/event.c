@@ -58,26 +58,16 @@ static const struct member {
 #m, shape, offsetof(struct event, m),  \
 			sizeof(((struct event *)0)->m) \
 	}
-	MEMBER(id, SHAPE_ID),
-	MEMBER(task_seq, SHAPE_U64),
-	MEMBER(unix_ms, SHAPE_I64),
-	MEMBER(app, SHAPE_U32),
-	MEMBER(task, SHAPE_ID),
-	MEMBER(room, SHAPE_TEXT),
-	MEMBER(user, SHAPE_TEXT),
-	MEMBER(client_ip, SHAPE_TEXT),
-	MEMBER(platform, SHAPE_TEXT),
-	MEMBER(seq, SHAPE_U32),
-	MEMBER(file_name, SHAPE_TEXT),
-	MEMBER(start_ms, SHAPE_I64),
-	MEMBER(duration_ms, SHAPE_I64),
-	MEMBER(size, SHAPE_I64),
-	MEMBER(sha256, SHAPE_TEXT),
-	MEMBER(location, SHAPE_TEXT),
-	MEMBER(status, SHAPE_INT),
-	MEMBER(leave_code, SHAPE_INT),
-	MEMBER(reason, SHAPE_TEXT),
-	MEMBER(reason_text, SHAPE_TEXT),
+	MEMBER(id, SHAPE_ID),		MEMBER(task_seq, SHAPE_U64),
+	MEMBER(unix_ms, SHAPE_I64),	MEMBER(app, SHAPE_U32),
+	MEMBER(task, SHAPE_ID),		MEMBER(room, SHAPE_TEXT),
+	MEMBER(user, SHAPE_TEXT),	MEMBER(client_ip, SHAPE_TEXT),
+	MEMBER(platform, SHAPE_TEXT),	MEMBER(seq, SHAPE_U32),
+	MEMBER(file_name, SHAPE_TEXT),	MEMBER(start_ms, SHAPE_I64),
+	MEMBER(duration_ms, SHAPE_I64), MEMBER(size, SHAPE_I64),
+	MEMBER(sha256, SHAPE_TEXT),	MEMBER(location, SHAPE_TEXT),
+	MEMBER(status, SHAPE_INT),	MEMBER(leave_code, SHAPE_INT),
+	MEMBER(reason, SHAPE_TEXT),	MEMBER(reason_text, SHAPE_TEXT),
 #undef MEMBER
 };
 

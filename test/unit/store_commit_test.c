@@ -445,6 +445,12 @@ static void make_older(struct aid *a)
 		   "ALTER TABLE task DROP COLUMN is_auto;"
 		   "ALTER TABLE task DROP COLUMN is_paused;"
 		   "DROP TABLE removal; DROP TABLE endpoint;"
+		   "ALTER TABLE task DROP COLUMN end_ip;"
+		   "ALTER TABLE task DROP COLUMN end_platform;"
+		   "ALTER TABLE segment DROP COLUMN by_ip;"
+		   "ALTER TABLE segment DROP COLUMN by_platform;"
+		   "ALTER TABLE segment DROP COLUMN is_failing;"
+		   "ALTER TABLE segment DROP COLUMN is_left;"
 		   "INSERT INTO task VALUES(64, 1, 'r', 0, 0, '', '', '', 3, 0,"
 		   " 0, 0, '', ''); PRAGMA user_version=1");
 }
