@@ -28,9 +28,11 @@ static const char help[] =
 	"text\n"
 	"                    itself; up to 4 times (all are accepted).  "
 	"Without\n"
-	"                    one only live callbacks without a Sign are taken\n"
+	"                    one only live callbacks without a Sign are "
+	"taken;\n"
+	"                    standard: whsec_ or whpk_\n"
 	"  --listen ADDR     address and port (127.0.0.1:9000)\n"
-	"  --dialect D       auto, gme or live (auto)\n"
+	"  --dialect D       auto, gme, live, trtc or standard (auto)\n"
 	"  --data DIR        where events are kept (./tapeop-inbox)\n"
 	"  --forward URL     send each new event on, as it came\n"
 	"  --exec PROGRAM    run once an event, its JSON on stdin (no shell); "
@@ -39,7 +41,8 @@ static const char help[] =
 	"  --json            JSON lines also on a terminal\n"
 	"  -h, --help\n"
 	"\n"
-	"GET /v1/recordings on the same port shows each recording's state.\n";
+	"Open http://ADDR/ in a browser on this machine to watch; GET\n"
+	"/v1/recordings is the same as JSON.\n";
 
 enum { MAX_BODY = 1 << 20, WORKERS = 2, STORE_QUEUE = 10000 };
 
@@ -107,7 +110,9 @@ static int set_dialect(void *arg, const char *text)
 
 	o->config.any_dialect = !strcmp(text, "auto");
 	if (!o->config.any_dialect && !dialect_parse(text, &o->config.dialect))
-		return usage("--dialect must be auto, gme or live", text);
+		return usage("--dialect must be auto, gme, live, trtc or "
+			     "standard",
+			     text);
 	return EXIT_DONE;
 }
 

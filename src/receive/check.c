@@ -13,6 +13,12 @@
 #include "base/str.h"
 #include "receive/private.h"
 
+/** Anybody may know a public key: it is never the secret of an HMAC. */
+static bool is_secret(const char *key)
+{
+	return !str_starts_with(key, "whpk_");
+}
+
 /** Returns 0 or the status to refuse with. */
 static int verify_gme(const struct receive *rc, const struct http_request *r,
 		      const char **why)
@@ -24,7 +30,8 @@ static int verify_gme(const struct receive *rc, const struct http_request *r,
 		return 401;
 	}
 	for (size_t i = 0; i < rc->config.n_keys; i++) {
-		if (callback_verify_gme(rc->keys[i], r->body, r->body_len,
+		if (is_secret(rc->keys[i]) &&
+		    callback_verify_gme(rc->keys[i], r->body, r->body_len,
 					signature))
 			return 0;
 	}
@@ -32,6 +39,59 @@ static int verify_gme(const struct receive *rc, const struct http_request *r,
 		       ? "the Signature does not match the body with any key"
 		       : "there is no key to verify the Signature with: --key";
 	return 401;
+}
+
+static int verify_trtc(const struct receive *rc, const struct http_request *r,
+		       const char **why)
+{
+	const char *app = http_header(r, "SdkAppId");
+	const char *sign = http_header(r, "Sign");
+	int64_t value;
+
+	if (!app || str_to_i64(app, 1, UINT32_MAX, &value)) {
+		*why = "the SdkAppId header is missing, or no number";
+		return 400;
+	}
+	if ((uint32_t)value != rc->config.app) {
+		*why = "the SdkAppId header is another app's";
+		return 403;
+	}
+	for (size_t i = 0; sign && i < rc->config.n_keys; i++) {
+		if (is_secret(rc->keys[i]) &&
+		    callback_verify_trtc(rc->keys[i], r->body, r->body_len,
+					 sign))
+			return 0;
+	}
+	*why = !sign ? "the Sign header is missing"
+	       : rc->config.n_keys
+		       ? "the Sign does not match the body with any key"
+		       : "there is no key to verify the Sign with: --key";
+	return 401;
+}
+
+static int verify_standard(const struct receive *rc,
+			   const struct http_request *r, const char **why)
+{
+	const char *id = http_header(r, "webhook-id");
+	const char *time = http_header(r, "webhook-timestamp");
+	const char *signatures = http_header(r, "webhook-signature");
+	int err = EACCES;
+
+	/* The right key at the wrong time needs no other key. */
+	for (size_t i = 0; err && err != ETIME && i < rc->config.n_keys; i++)
+		err = callback_verify_standard(rc->keys[i], id, time,
+					       signatures, r->body, r->body_len,
+					       clock_unix_ms());
+	*why = !rc->config.n_keys
+		       ? "there is no key to verify the signature with: --key"
+	       : err == ETIME	? "webhook-timestamp is over 5 minutes away "
+				  "from now"
+	       : err == EBADMSG ? "webhook-timestamp or webhook-signature is "
+				  "missing, or not of its form"
+	       : err == ENOMEM	? "out of memory"
+				: "the webhook-signature does not match with "
+				  "any key";
+	return !err ? 0 : err == ENOMEM ? 503 : 401;
 }
 
 static int verify_live(const struct receive *rc, const struct http_request *r,
@@ -58,9 +118,11 @@ static int verify_live(const struct receive *rc, const struct http_request *r,
 		return 401;
 	}
 	/* The right token at the wrong time needs no other token. */
-	for (size_t i = 0; err && err != ETIME && i < rc->config.n_keys; i++)
-		err = callback_verify_live(rc->keys[i], sign, time,
-					   clock_unix_ms());
+	for (size_t i = 0; err && err != ETIME && i < rc->config.n_keys; i++) {
+		if (is_secret(rc->keys[i]))
+			err = callback_verify_live(rc->keys[i], sign, time,
+						   clock_unix_ms());
+	}
 	*why = err == ETIME    ? "RequestTime is over 60 s away from now"
 	       : err == ENOMEM ? "out of memory"
 			       : "Sign does not match RequestTime with any "
@@ -94,9 +156,28 @@ static bool refuse(struct refusal *no, int status, const char *why)
 	return false;
 }
 
+/** Of standard only the header tells; it was verified. */
+static int64_t sent_ms(const struct http_request *r)
+{
+	const char *text = http_header(r, "webhook-timestamp");
+	int64_t s = 0;
+
+	if (!text || str_to_i64(text, 0, INT32_MAX * INT64_C(100), &s))
+		return 0;
+	return s * 1000;
+}
+
 bool check_request(const struct receive *rc, const struct http_request *r,
 		   struct callback *out, struct refusal *no)
 {
+	static int (*const by_dialect[])(const struct receive *,
+					 const struct http_request *,
+					 const char **) = {
+		[DIALECT_GME] = verify_gme,
+		[DIALECT_LIVE] = verify_live,
+		[DIALECT_TRTC] = verify_trtc,
+		[DIALECT_STANDARD] = verify_standard,
+	};
 	struct err e = {0};
 	const char *why = "";
 	enum dialect d;
@@ -105,21 +186,25 @@ bool check_request(const struct receive *rc, const struct http_request *r,
 
 	if (!recognise(rc, r, &d))
 		return refuse(no, 400,
-			      "neither a Signature header (gme) nor a "
+			      "neither a Signature (gme), SdkAppId (trtc) or "
+			      "webhook-id (standard) header nor a "
 			      "CallbackCommand in the URL (live), or not the "
 			      "dialect that is taken here");
-	status = d == DIALECT_GME ? verify_gme(rc, r, &why)
-				  : verify_live(rc, r, &why);
+	status = by_dialect[d](rc, r, &why);
 	if (status)
 		return refuse(no, status, why);
 	err = callback_parse(d, r->body, r->body_len, out, &e);
 	if (err)
 		return refuse(no, err == ENOMEM ? 503 : 400, e.text);
-	if (d == DIALECT_LIVE)
+	if (d == DIALECT_LIVE || d == DIALECT_TRTC)
 		out->event.app = rc->config.app;
+	if (d == DIALECT_STANDARD)
+		out->sent_ms = sent_ms(r);
 	if (out->event.app != rc->config.app) {
 		event_fini(&out->event);
-		return refuse(no, 403, "BizID is another app's");
+		return refuse(no, 403,
+			      d == DIALECT_GME ? "BizID is another app's"
+					       : "data.app is another app's");
 	}
 	return true;
 }

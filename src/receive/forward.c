@@ -21,7 +21,8 @@ enum {
 	ENDPOINT_URL = 1,
 	ENDPOINT_EXEC = 2,
 	IN_FLIGHT = 8,
-	FIELD_MAX = 512,
+	LINES_MAX = 8,
+	LINES_CAP = 8192, /* of all header lines [bytes] */
 	URL_MAX = 8192
 };
 
@@ -96,20 +97,57 @@ static void on_exec_end(int status, const char *why, void *arg)
 	end_flight(arg, &o);
 }
 
-static int send_url(struct flight *fl, const json_t *facts, struct err *e)
+/** Header lines of a call, each with its NUL in `text`. */
+struct lines {
+	const char *at[LINES_MAX];
+	size_t n;
+	char text[LINES_CAP];
+	size_t len;
+};
+
+/** Add "name: value"; false: no room. */
+static bool add_line(struct lines *l, const char *name, const char *value)
+{
+	size_t room = sizeof(l->text) - l->len;
+	int n = snprintf(l->text + l->len, room, "%s: %s", name, value);
+
+	if (l->n == LINES_MAX || n < 0 || (size_t)n >= room)
+		return false;
+	l->at[l->n++] = l->text + l->len;
+	l->len += (size_t)n + 1;
+	return true;
+}
+
+/** What it was verified by, as it came; older rows have `signature` only. */
+static bool add_lines(struct lines *l, json_t *facts)
+{
+	const char *sign =
+		json_string_value(json_object_get(facts, "signature"));
+	bool ok = add_line(l, "Content-Type", "application/json");
+	const char *name;
+	json_t *value;
+
+	if (sign && sign[0])
+		ok = ok && add_line(l, "Signature", sign);
+	json_object_foreach(json_object_get(facts, "fields"), name, value)
+	{
+		const char *text = json_string_value(value);
+
+		ok = ok && text && add_line(l, name, text);
+	}
+	return ok;
+}
+
+static int send_url(struct flight *fl, json_t *facts, struct err *e)
 {
 	struct forward *f = fl->forward;
 	const char *body = json_string_value(json_object_get(facts, "body"));
-	const char *sign =
-		json_string_value(json_object_get(facts, "signature"));
 	const char *query = json_string_value(json_object_get(facts, "query"));
-	char signature[FIELD_MAX];
-	const char *fields[] = {"Content-Type: application/json", signature};
+	struct lines lines = {0};
 	struct buf url;
 	struct http_call call = {
 		.method = "POST",
-		.fields = fields,
-		.n_fields = sign && sign[0] ? 2 : 1,
+		.fields = lines.at,
 		.body = body ? body : "",
 		.body_len = body ? strlen(body) : 0,
 		.timeout_us = CALL_TIMEOUT_US,
@@ -117,8 +155,10 @@ static int send_url(struct flight *fl, const json_t *facts, struct err *e)
 	};
 	int err;
 
-	snprintf(signature, sizeof(signature), "Signature: %s",
-		 sign ? sign : "");
+	if (!add_lines(&lines, facts))
+		return err_set(e, EMSGSIZE, "",
+			       "its signature is too long to forward");
+	call.n_fields = lines.n;
 	buf_init(&url, URL_MAX);
 	buf_puts(&url, f->url);
 	if (query && query[0])

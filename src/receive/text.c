@@ -33,17 +33,40 @@ static int add_pair(const char *name, const char *value, void *arg)
 	return 0;
 }
 
+/** The header fields that a callback is verified by, as they came. */
+static json_t *signed_fields(const struct http_request *r, enum dialect d)
+{
+	static const char *const names[DIALECT_N][4] = {
+		[DIALECT_GME] = {"Signature"},
+		[DIALECT_TRTC] = {"SdkAppId", "Sign"},
+		[DIALECT_STANDARD] = {"webhook-id", "webhook-timestamp",
+				      "webhook-signature"},
+	};
+	json_t *o = json_object();
+
+	for (size_t i = 0; o && names[d][i]; i++) {
+		const char *value = http_header(r, names[d][i]);
+
+		if (!value ||
+		    !json_object_set_new(o, names[d][i], json_string(value)))
+			continue;
+		json_decref(o);
+		o = NULL;
+	}
+	return o;
+}
+
 /** What is stored: the event, and the callback to send on as it came. */
 static json_t *facts_json(const struct http_request *r,
 			  const struct callback *c, json_t *event,
 			  const char *query)
 {
-	bool signed_body = c->dialect == DIALECT_GME;
+	json_t *fields = signed_fields(r, c->dialect);
 
-	return json_pack("{s:O, s:s%, s:s, s:s}", "event", event, "body",
+	/* json_pack fails on a NULL, and takes the others over all the same. */
+	return json_pack("{s:O, s:s%, s:s, s:o}", "event", event, "body",
 			 (const char *)r->body, r->body_len, "query", query,
-			 "signature",
-			 signed_body ? http_header(r, "Signature") : "");
+			 "fields", fields);
 }
 
 /** NULL when `o` is, or out of memory. */

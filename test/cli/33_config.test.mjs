@@ -30,7 +30,7 @@ const settings = page.split('## Not there yet').flatMap((part, i) =>
 
 /** A value that is good, where the table has no default. */
 const good = {
-  'http.admin_token': 'abc', 'http.previous_admin_token': 'abc',
+  'callbacks_origin': 'h.example', 'http.admin_token': 'abc', 'http.previous_admin_token': 'abc',
   'apps[].previous_secret_key': 'abc', 'storage.local.dir': './files', 'apps[].id': '1',
   'apps[].secret_key': 'abc', 'apps[].callbacks[].name': 'a',
   'apps[].callbacks[].url': 'http://h/', 'apps[].callbacks[].events': 'all',
@@ -99,6 +99,8 @@ const kinds = [
     '1 s', '1S', '1w', '""', '../../etc', '99999999999999999999s',
     ...(msOf(m[1]) > 0 ? [`${msOf(m[1]) - 1}ms`] : []), `${msOf(m[2]) + 1}ms`,
     ...controls]],
+  [/^0, or a number from 0\.017 to 10000 with/, () => [list, map, '-1', '0.016', '10001', '1.2345',
+    'two', '""', '1e3', '.inf', '1,5', ...controls]],
   [/^true or false$/, () => [list, map, 'yes', 'on', '1', 'True', '"true"', '""']],
   [/^an IP address with a port, or a list of 1 to 4$/, () => [map, '[]', '[[127.0.0.1:0]]',
     'localhost:80', '127.0.0.1', '"::1"', '"[::1]"', '127.0.0.1:65536', '127.0.0.1:x',

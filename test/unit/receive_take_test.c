@@ -253,7 +253,7 @@ static void what_is_malformed_is_400_and_says_what(void **state)
 		assert_refused(g, post_gme(g, bodies[i][0]), 400, bad,
 			       bodies[i][1]);
 	assert_refused(g, call(g, "POST", "/", NULL, "{}"), 400, bad,
-		       "neither a Signature header");
+		       "neither a Signature (gme)");
 	assert_refused(
 		g,
 		call(g, "POST", "/?CallbackCommand=x&SdkAppid=one", NULL, "{}"),
