@@ -103,15 +103,15 @@ void notify_reread_kept(struct notify *n)
 	rereads++;
 }
 
-void rooms_set_app(struct rooms *r, const struct app_config *app)
+void rooms_set_app(struct rooms *r, const struct app_config *config)
 {
 	size_t i = 0;
 
 	(void)r;
-	while (i < world.n_apps && world.apps[i].id != app->id)
+	while (i < world.n_apps && world.apps[i].id != config->id)
 		i++;
 	world.n_apps += i == world.n_apps;
-	world.apps[i] = *app;
+	world.apps[i] = *config;
 	world.apps[i].name = NULL;
 }
 
