@@ -1,6 +1,7 @@
 // A minute of a room: ffmpeg through a network that loses, GStreamer who joins
 // late, ffmpeg that dies and comes back from another port, a Janus AudioBridge;
 // singles and the mix.
+// Runs alone: Janus mixes in real time, and loses sound when others work beside it.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
