@@ -10,6 +10,11 @@
 
 #include <stdint.h>
 
+/* The latest wall time that is taken from outside: the end of the year 9999,
+ * in s and in ms. */
+#define CLOCK_UNIX_S_MAX  INT64_C(253402300799)
+#define CLOCK_UNIX_MS_MAX INT64_C(253402300799999)
+
 enum { CLOCK_US_PER_MS = 1000, CLOCK_US_PER_S = 1000000 };
 
 /** Monotonic time [us]; for intervals and deadlines. */

@@ -50,6 +50,17 @@ int str_to_u64(const char *s, uint64_t *value)
 	return 0;
 }
 
+int str_hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 static int64_t unit_us(const char *unit)
 {
 	static const struct {

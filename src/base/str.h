@@ -25,6 +25,9 @@ MUST_CHECK int str_to_u64(const char *s, uint64_t *value);
  */
 MUST_CHECK int str_to_duration_us(const char *s, int64_t *us);
 
+/** The value of a hex digit of any case, -1: it is none. */
+int str_hex_value(char c);
+
 /** Copy with truncation; always terminates.  Returns false if cut. */
 bool str_copy(char *to, size_t cap, const char *from);
 

@@ -18,8 +18,6 @@
 
 enum { GO_ON = -1, ID_TEXT_MAX = 256 };
 
-#define UNIX_S_MAX INT64_C(253402300799) /* end of the year 9999 */
-
 enum option_id {
 	OPT_DIALECT = 256,
 	OPT_KEY,
@@ -143,7 +141,7 @@ static int check_time(struct signing *s, const struct given *g)
 				    "only");
 	s->request_time = is_live ? g->request_time : g->timestamp;
 	if (s->request_time &&
-	    str_to_i64(s->request_time, 0, UNIX_S_MAX, &time_s))
+	    str_to_i64(s->request_time, 0, CLOCK_UNIX_S_MAX, &time_s))
 		return signing_fail(s, EXIT_USAGE,
 				    "%s must be whole seconds since 1970, is "
 				    "%s",
@@ -169,7 +167,7 @@ int64_t signing_time_s(const struct signing *s)
 
 	/* signing_init() has checked it. */
 	if (s->request_time &&
-	    str_to_i64(s->request_time, 0, UNIX_S_MAX, &time_s))
+	    str_to_i64(s->request_time, 0, CLOCK_UNIX_S_MAX, &time_s))
 		return 0;
 	return time_s;
 }

@@ -15,22 +15,19 @@ enum {
 	LASTS_MS = 24000,
 	FRAME_MS = 24, /* of MP3 at 48 kHz */
 	FRAME_BYTES = 192,
-	ID_UNUSED_BITS = 6 + 12
+	ID_LOW_BITS = EVENT_TASK_ID_COUNT_BITS + EVENT_TASK_ID_ZERO_BITS
 };
-
-/* When task ids begin to count: 2020-01-01, as a server's. */
-static const int64_t id_epoch_ms = 1577836800000;
 
 uint64_t trigger_task_id(int64_t now_ms)
 {
-	int64_t ms = now_ms - LASTS_MS - id_epoch_ms;
+	uint64_t id = event_task_id_at(now_ms - LASTS_MS);
 
-	return (uint64_t)(ms > 0 ? ms : 1) << ID_UNUSED_BITS;
+	return id ? id : 1U << ID_LOW_BITS; /* a clock that was never set */
 }
 
 static int64_t start_of(const struct trigger_story *s)
 {
-	return id_epoch_ms + (int64_t)(s->task >> ID_UNUSED_BITS);
+	return event_task_id_ms(s->task);
 }
 
 static int64_t end_of(const struct trigger_story *s)
@@ -141,8 +138,7 @@ void trigger_event(const struct trigger_story *s, enum event_kind kind,
 	bool of_user = kind == EVENT_INPUT_LOST || kind == EVENT_NO_AUDIO;
 
 	*e = (struct event){
-		.id = (s->task >> ID_UNUSED_BITS) * EVENT_KIND_N +
-		      place_of(kind),
+		.id = (s->task >> ID_LOW_BITS) * EVENT_KIND_N + place_of(kind),
 		.task_seq = place_of(kind),
 		.kind = kind,
 		.unix_ms = kind == EVENT_TASK_STARTED ? start_of(s) : end_of(s),

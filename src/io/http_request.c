@@ -13,17 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+#include "base/str.h"
 
 int http_decode_form(const char *in, size_t len, char *out, size_t cap,
 		     bool plus)
@@ -35,8 +25,8 @@ int http_decode_form(const char *in, size_t len, char *out, size_t cap,
 
 		if (c == '%') {
 			bool whole = len - i > 2;
-			int hi = whole ? hex_value(in[i + 1]) : -1;
-			int lo = whole ? hex_value(in[i + 2]) : -1;
+			int hi = whole ? str_hex_value(in[i + 1]) : -1;
+			int lo = whole ? str_hex_value(in[i + 2]) : -1;
 
 			if (hi < 0 || lo < 0)
 				return EINVAL;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "lib/inside.h"
@@ -104,12 +105,11 @@ static int status_of(const struct callback *c)
 /** standard: the body does not tell when it was sent, a header does. */
 static int64_t sent_ms_of(const struct lib_request *q, const struct callback *c)
 {
-	const int64_t far_s = 253402300799; /* end of the year 9999 */
 	int64_t sent_s;
 
 	if (c->dialect != DIALECT_STANDARD)
 		return c->sent_ms;
-	if (str_to_i64(q->webhook_timestamp, 0, far_s, &sent_s))
+	if (str_to_i64(q->webhook_timestamp, 0, CLOCK_UNIX_S_MAX, &sent_s))
 		return 0;
 	return sent_s * 1000;
 }

@@ -27,17 +27,6 @@ bool lib_copy_in(void *to, size_t len, size_t least, const void *from)
 
 /* ---- queries ---- */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /**
  * Decode the next character of a name or value, which ends at '&', and a name
  * also at '='.  *at moves on.  Returns it, 0 at the end, -1 when it cannot be.
@@ -54,8 +43,8 @@ static int next_char(const char **at, bool is_name)
 		return ' ';
 	if (*p != '%')
 		return (unsigned char)*p;
-	high = hex_value(p[1]);
-	low = high < 0 ? -1 : hex_value(p[2]);
+	high = str_hex_value(p[1]);
+	low = high < 0 ? -1 : str_hex_value(p[2]);
 	if (low < 0 || high + low == 0)
 		return -1;
 	*at = p + 3;

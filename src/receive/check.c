@@ -13,13 +13,25 @@
 #include "base/str.h"
 #include "receive/private.h"
 
-/** Anybody may know a public key: it is never the secret of an HMAC. */
-static bool is_secret(const char *key)
+/** Is this, which stands beside the body, our app?  `where`: what to
+ *  say when it is missing, and when it is another's.
+ *  Returns 0 or the status to refuse with, as what follows. */
+static int check_app(const struct receive *rc, const char *app,
+		     const char *const where[2], const char **why)
 {
-	return !str_starts_with(key, "whpk_");
+	int64_t value;
+
+	if (!app || str_to_i64(app, 1, UINT32_MAX, &value)) {
+		*why = where[0];
+		return 400;
+	}
+	if ((uint32_t)value != rc->config.app) {
+		*why = where[1];
+		return 403;
+	}
+	return 0;
 }
 
-/** Returns 0 or the status to refuse with. */
 static int verify_gme(const struct receive *rc, const struct http_request *r,
 		      const char **why)
 {
@@ -30,8 +42,7 @@ static int verify_gme(const struct receive *rc, const struct http_request *r,
 		return 401;
 	}
 	for (size_t i = 0; i < rc->config.n_keys; i++) {
-		if (is_secret(rc->keys[i]) &&
-		    callback_verify_gme(rc->keys[i], r->body, r->body_len,
+		if (callback_verify_gme(rc->keys[i], r->body, r->body_len,
 					signature))
 			return 0;
 	}
@@ -44,21 +55,16 @@ static int verify_gme(const struct receive *rc, const struct http_request *r,
 static int verify_trtc(const struct receive *rc, const struct http_request *r,
 		       const char **why)
 {
-	const char *app = http_header(r, "SdkAppId");
+	static const char *const where[] = {
+		"the SdkAppId header is missing, or no number",
+		"the SdkAppId header is another app's"};
 	const char *sign = http_header(r, "Sign");
-	int64_t value;
+	int status = check_app(rc, http_header(r, "SdkAppId"), where, why);
 
-	if (!app || str_to_i64(app, 1, UINT32_MAX, &value)) {
-		*why = "the SdkAppId header is missing, or no number";
-		return 400;
-	}
-	if ((uint32_t)value != rc->config.app) {
-		*why = "the SdkAppId header is another app's";
-		return 403;
-	}
+	if (status)
+		return status;
 	for (size_t i = 0; sign && i < rc->config.n_keys; i++) {
-		if (is_secret(rc->keys[i]) &&
-		    callback_verify_trtc(rc->keys[i], r->body, r->body_len,
+		if (callback_verify_trtc(rc->keys[i], r->body, r->body_len,
 					 sign))
 			return 0;
 	}
@@ -97,20 +103,16 @@ static int verify_standard(const struct receive *rc,
 static int verify_live(const struct receive *rc, const struct http_request *r,
 		       const char **why)
 {
-	const char *app = http_query(r, "SdkAppid");
+	static const char *const where[] = {
+		"SdkAppid is missing in the URL, or no number",
+		"SdkAppid in the URL is another app's"};
 	const char *sign = http_query(r, "Sign");
 	const char *time = http_query(r, "RequestTime");
-	int64_t value;
+	int status = check_app(rc, http_query(r, "SdkAppid"), where, why);
 	int err = EACCES;
 
-	if (!app || str_to_i64(app, 1, UINT32_MAX, &value)) {
-		*why = "SdkAppid is missing in the URL, or no number";
-		return 400;
-	}
-	if ((uint32_t)value != rc->config.app) {
-		*why = "SdkAppid in the URL is another app's";
-		return 403;
-	}
+	if (status)
+		return status;
 	if (!rc->config.n_keys)
 		return 0;
 	if (!sign || !time) {
@@ -118,11 +120,9 @@ static int verify_live(const struct receive *rc, const struct http_request *r,
 		return 401;
 	}
 	/* The right token at the wrong time needs no other token. */
-	for (size_t i = 0; err && err != ETIME && i < rc->config.n_keys; i++) {
-		if (is_secret(rc->keys[i]))
-			err = callback_verify_live(rc->keys[i], sign, time,
-						   clock_unix_ms());
-	}
+	for (size_t i = 0; err && err != ETIME && i < rc->config.n_keys; i++)
+		err = callback_verify_live(rc->keys[i], sign, time,
+					   clock_unix_ms());
 	*why = err == ETIME    ? "RequestTime is over 60 s away from now"
 	       : err == ENOMEM ? "out of memory"
 			       : "Sign does not match RequestTime with any "
@@ -162,7 +162,7 @@ static int64_t sent_ms(const struct http_request *r)
 	const char *text = http_header(r, "webhook-timestamp");
 	int64_t s = 0;
 
-	if (!text || str_to_i64(text, 0, INT32_MAX * INT64_C(100), &s))
+	if (!text || str_to_i64(text, 0, CLOCK_UNIX_S_MAX, &s))
 		return 0;
 	return s * 1000;
 }

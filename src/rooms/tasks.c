@@ -29,14 +29,6 @@
 #include "base/str.h"
 #include "rooms/private.h"
 
-enum {
-	TASK_ID_SHIFT = 6, /* low bits zero: survives a trip through double */
-	TASK_ID_COUNT = 12 /* bits of a counter behind the milliseconds */
-};
-
-/* 2020-01-01, so that 41 bits of milliseconds last until 2089. */
-static const int64_t TASK_ID_EPOCH_MS = 1577836800000;
-
 /* ---- small things ----------------------------------------------------------- */
 
 struct task *task_find(const struct rooms *r, uint64_t id)
@@ -48,12 +40,10 @@ struct task *task_find(const struct rooms *r, uint64_t id)
 
 uint64_t task_next_id(struct rooms *r)
 {
-	int64_t ms = clock_unix_ms() - TASK_ID_EPOCH_MS;
-	uint64_t id = (uint64_t)(ms > 0 ? ms : 0)
-		      << (TASK_ID_COUNT + TASK_ID_SHIFT);
+	uint64_t id = event_task_id_at(clock_unix_ms());
 
 	if (id <= r->last_task_id) /* same millisecond, or clock set back */
-		id = r->last_task_id + (1U << TASK_ID_SHIFT);
+		id = r->last_task_id + (1U << EVENT_TASK_ID_ZERO_BITS);
 	r->last_task_id = id;
 	return id;
 }

@@ -146,7 +146,8 @@ MUST_CHECK int callback_sign_standard(
 
 /**
  * gme: is `signature` (base64, or hex of any case) the one of these bytes?
- * Constant time in the comparison.  Never with an empty key.
+ * Constant time in the comparison.  Never with an empty key, nor with a public
+ * one (whpk_), which anybody could sign with; so it is for trtc and live.
  */
 bool callback_verify_gme(const char *key, const void *body, size_t len,
 			 const char *signature);

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "wire/callback_inside.h"
@@ -16,9 +17,6 @@
 #include "wire/kinds.h"
 #include "wire/quote.h"
 #include "wire/sig.h"
-
-static const int64_t unix_s_max = 253402300799; /* end of the year 9999 */
-static const int64_t unix_ms_max = 253402300799999;
 
 static bool is_there(const char *mark)
 {
@@ -110,7 +108,8 @@ static int parse_gme(const json_t *root, struct callback *c, struct err *err)
 	if (!bad)
 		bad = field_i64(root, "RecordMode", 0, 1, &mode, err);
 	if (!bad)
-		bad = field_i64(root, "Timestamp", 0, unix_s_max, &sent_s, err);
+		bad = field_i64(root, "Timestamp", 0, CLOCK_UNIX_S_MAX, &sent_s,
+				err);
 	if (!bad)
 		bad = field_i64(root, "EventType", 1, 3, &type, err);
 	if (!bad)
@@ -186,11 +185,11 @@ static int parse_live_file(const json_t *v, struct event_file *f,
 	if (!bad)
 		bad = field_i64_loose(
 			v, "EventInfo.Payload.FileMessage[].StartTimeStamp", 0,
-			unix_ms_max, &f->start_ms, err);
+			CLOCK_UNIX_MS_MAX, &f->start_ms, err);
 	if (!bad)
 		bad = field_i64_loose(
 			v, "EventInfo.Payload.FileMessage[].EndTimeStamp", 0,
-			unix_ms_max, &f->end_ms, err);
+			CLOCK_UNIX_MS_MAX, &f->end_ms, err);
 	return bad;
 }
 
@@ -257,7 +256,7 @@ static int parse_slice(const json_t *payload, struct event *e, struct err *err)
 	if (!bad)
 		bad = field_i64_loose(payload,
 				      "EventInfo.Payload.BeginTimeStamp", 0,
-				      unix_ms_max, &e->start_ms, err);
+				      CLOCK_UNIX_MS_MAX, &e->start_ms, err);
 	if (bad)
 		return bad;
 	e->mode = e->user[0] ? MODE_SINGLE : MODE_MIXED;
@@ -330,11 +329,11 @@ static int parse_live_info(const json_t *root, struct callback *c,
 		bad = field_text_loose(info, "EventInfo.RoomId", e->room,
 				       sizeof(e->room), err);
 	if (!bad)
-		bad = field_i64_loose(info, "EventInfo.EventTs", 0, unix_s_max,
-				      &event_s, err);
+		bad = field_i64_loose(info, "EventInfo.EventTs", 0,
+				      CLOCK_UNIX_S_MAX, &event_s, err);
 	if (!bad)
-		bad = field_i64(info, "EventInfo.EventMsTs", 0, unix_ms_max,
-				&e->unix_ms, err);
+		bad = field_i64(info, "EventInfo.EventMsTs", 0,
+				CLOCK_UNIX_MS_MAX, &e->unix_ms, err);
 	if (!bad)
 		bad = field_text(info, "EventInfo.UserId", e->user,
 				 sizeof(e->user), err);
@@ -379,8 +378,8 @@ static int parse_cloud(const json_t *root, struct callback *c, struct err *err)
 		bad = field_i64(root, "EventType", KINDS_LIVE_FIRST,
 				KINDS_LIVE_LAST, &type, err);
 	if (!bad)
-		bad = field_i64(root, "CallbackTs", 0, unix_ms_max, &c->sent_ms,
-				err);
+		bad = field_i64(root, "CallbackTs", 0, CLOCK_UNIX_MS_MAX,
+				&c->sent_ms, err);
 	if (bad)
 		return bad;
 	c->type = (int)type;

@@ -6,13 +6,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "wire/callback_inside.h"
 #include "wire/field.h"
 #include "wire/quote.h"
-
-static const int64_t unix_ms_max = 253402300799999; /* year 9999 */
 
 static bool is_null_or_absent(const json_t *object, const char *key)
 {
@@ -103,10 +102,10 @@ static int parse_segment(const json_t *data, struct event *e, struct err *err)
 		bad = field_text_filled(data, "data.file", e->file_name,
 					sizeof(e->file_name), err);
 	if (!bad)
-		bad = field_i64(data, "data.start_ms", 0, unix_ms_max,
+		bad = field_i64(data, "data.start_ms", 0, CLOCK_UNIX_MS_MAX,
 				&e->start_ms, err);
 	if (!bad)
-		bad = maybe_i64(data, "data.duration_ms", unix_ms_max,
+		bad = maybe_i64(data, "data.duration_ms", CLOCK_UNIX_MS_MAX,
 				&e->duration_ms, err);
 	if (!bad)
 		bad = maybe_i64(data, "data.size", INT64_MAX, &e->size, err);
@@ -135,10 +134,10 @@ static int parse_file(const json_t *v, struct event_file *f, struct err *err)
 		bad = field_text(v, "data.files[].user", f->user,
 				 sizeof(f->user), err);
 	if (!bad)
-		bad = field_i64(v, "data.files[].start_ms", 0, unix_ms_max,
-				&f->start_ms, err);
+		bad = field_i64(v, "data.files[].start_ms", 0,
+				CLOCK_UNIX_MS_MAX, &f->start_ms, err);
 	if (!bad)
-		bad = field_i64(v, "data.files[].end_ms", 0, unix_ms_max,
+		bad = field_i64(v, "data.files[].end_ms", 0, CLOCK_UNIX_MS_MAX,
 				&f->end_ms, err);
 	if (!bad && !strcmp(f->user, "0"))
 		f->user[0] = 0;

@@ -8,6 +8,7 @@
 
 #include <openssl/crypto.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "wire/callback_inside.h"
 #include "wire/sig.h"
@@ -225,11 +226,9 @@ static int verify(const struct key *k, const struct buf *content,
 static bool has_form(const char *id, const char *timestamp,
 		     const char *signatures, int64_t *sent_s)
 {
-	const int64_t far_s = 253402300799; /* end of the year 9999 */
-
 	return id && timestamp && signatures && id[0] && signatures[0] &&
 	       strlen(id) <= ID_TEXT_MAX && strlen(signatures) < LIST_MAX &&
-	       !str_to_i64(timestamp, 0, far_s, sent_s);
+	       !str_to_i64(timestamp, 0, CLOCK_UNIX_S_MAX, sent_s);
 }
 
 int callback_verify_standard(const char *key, const char *id,

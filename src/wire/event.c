@@ -71,6 +71,22 @@ static const struct member {
 #undef MEMBER
 };
 
+/* 2020-01-01, so that 41 bits of milliseconds last until 2089. */
+static const int64_t task_id_epoch_ms = 1577836800000;
+enum { TASK_ID_LOW_BITS = EVENT_TASK_ID_COUNT_BITS + EVENT_TASK_ID_ZERO_BITS };
+
+uint64_t event_task_id_at(int64_t unix_ms)
+{
+	int64_t ms = unix_ms - task_id_epoch_ms;
+
+	return (uint64_t)(ms > 0 ? ms : 0) << TASK_ID_LOW_BITS;
+}
+
+int64_t event_task_id_ms(uint64_t id)
+{
+	return task_id_epoch_ms + (int64_t)(id >> TASK_ID_LOW_BITS);
+}
+
 void event_fini(struct event *e)
 {
 	mem_free(e->files);

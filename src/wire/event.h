@@ -60,6 +60,15 @@ enum leave_code {
 	LEAVE_TIMEOUT = 100
 };
 
+/* A task's id: ms since 2020, then a counter, then bits that are zero so that
+ * it survives a trip through a double. */
+enum { EVENT_TASK_ID_COUNT_BITS = 12, EVENT_TASK_ID_ZERO_BITS = 6 };
+
+/** The first id of a time; 0 for the time before 2020. */
+uint64_t event_task_id_at(int64_t unix_ms);
+/** When an id was allotted [ms since 1970]. */
+int64_t event_task_id_ms(uint64_t id);
+
 /** One file of EVENT_FILES_READY. */
 struct event_file {
 	char name[FILE_NAME_MAX];

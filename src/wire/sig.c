@@ -8,6 +8,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "base/str.h"
+
 static const char hex_digits[] = "0123456789abcdef";
 static const char base64_digits[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -158,24 +160,13 @@ void sig_base64(const void *data, size_t len, char *out)
 	*out = 0;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 int sig_hex_parse(const char *text, uint8_t *out, size_t len)
 {
 	if (strlen(text) != len * 2)
 		return EBADMSG;
 	for (size_t i = 0; i < len; i++) {
-		int high = hex_value(text[i * 2]);
-		int low = hex_value(text[i * 2 + 1]);
+		int high = str_hex_value(text[i * 2]);
+		int low = str_hex_value(text[i * 2 + 1]);
 
 		if (high < 0 || low < 0)
 			return EBADMSG;

@@ -194,6 +194,25 @@ static void standard_keys_are_checked_and_the_error_says_what_to_do(
 	assert_false(callback_key_signs(public_key));
 }
 
+/** Whoever has read the public key could sign with it as a secret. */
+static void a_public_key_is_the_secret_of_no_dialect(void **state)
+{
+	char gme[SIGNATURE_TEXT_MAX], trtc[SIGNATURE_TEXT_MAX];
+	char live[SIGNATURE_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(
+		callback_sign_gme(public_key, "{}", 2, SIGNATURE_BASE64, gme),
+		0);
+	assert_int_equal(callback_sign_trtc(public_key, "{}", 2, trtc), 0);
+	assert_int_equal(callback_sign_live(public_key, msg_s, live), 0);
+	assert_false(callback_verify_gme(public_key, "{}", 2, gme));
+	assert_false(callback_verify_trtc(public_key, "{}", 2, trtc));
+	assert_int_equal(
+		callback_verify_live(public_key, live, msg_time, msg_s * 1000),
+		EACCES);
+}
+
 /* ---- requests ------------------------------------------------------------ */
 
 static struct event segment(enum event_kind kind)
@@ -545,6 +564,7 @@ int main(void)
 		cmocka_unit_test(standard_signs_id_time_and_body),
 		cmocka_unit_test(
 			standard_keys_are_checked_and_the_error_says_what_to_do),
+		cmocka_unit_test(a_public_key_is_the_secret_of_no_dialect),
 		cmocka_unit_test(
 			standard_request_is_the_one_that_is_documented),
 		cmocka_unit_test(trtc_request_carries_app_and_sign_as_headers),
