@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Signatures are checked here with Node's crypto, not with our code.
+import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import http from 'node:http';
 
@@ -13,6 +14,23 @@ export const LIVE_OK = {ActionStatus: 'OK', ErrorCode: 0, ErrorInfo: ''};
 /** `Signature` of the gme dialect. */
 export function signGme(body, {key = KEY, encoding = 'base64'} = {}) {
   return crypto.createHmac('sha1', key).update(body).digest(encoding);
+}
+
+/** Send a gme body to a receiver as its sender would: the status. */
+export async function postGme(receiver, body, key = KEY) {
+  const r = await fetch(`${receiver.url}/hook`, {method: 'POST', body,
+    headers: {Signature: signGme(body, {key})}});
+  await r.arrayBuffer();
+  return r.status;
+}
+
+/** Send them all, some at a time; each must be taken. */
+export async function postAllGme(receiver, bodies) {
+  const rest = bodies.values();
+  await Promise.all(Array.from({length: 16}, async () => {
+    for (const body of rest)
+      assert.equal(await postGme(receiver, body), 200);
+  }));
 }
 
 /** `Sign` of the live dialect. */

@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
 import {noBrowser, startPage} from '../aid/browser.mjs';
-import {signGme} from '../aid/endpoint.mjs';
-import {APP, KEY, startReceiver, until} from '../aid/tapeop.mjs';
+import {postAllGme, postGme} from '../aid/endpoint.mjs';
+import {APP, startReceiver, until} from '../aid/tapeop.mjs';
 
 const HOSTILE = '<img src=x onerror="window.hacked=1">';
 const kinds = {started: 1, completed: 2, uploaded: 3};
@@ -15,21 +15,6 @@ function gme(kind, {room = 'lobby', user = 'alice', task = 1, seq = 0, file = 'f
   return JSON.stringify({BizID: APP, RoomID: room, UserID: user, TaskID: task * 64,
     RecordMode: user === '0' ? 1 : 0, Timestamp: 1675930605, EventType: kinds[kind],
     Detail: {SeqNo: seq, FileName: `${file}${seq}.mp3`}});
-}
-
-async function post(receiver, body, key = KEY) {
-  const r = await fetch(`${receiver.url}/hook`, {method: 'POST', body,
-    headers: {Signature: signGme(body, {key})}});
-  await r.arrayBuffer();
-  return r.status;
-}
-
-async function postAll(receiver, bodies) {
-  const rest = bodies.values();
-  await Promise.all(Array.from({length: 16}, async () => {
-    for (const body of rest)
-      assert.equal(await post(receiver, body), 200);
-  }));
 }
 
 test('receive_page', {skip: noBrowser}, async (t) => {
@@ -70,7 +55,7 @@ test('receive_page', {skip: noBrowser}, async (t) => {
     assert.deepEqual(await text(page, '#url'), [`${receiver.url}/`]);
     assert.match((await text(page, '#trigger'))[0],
       new RegExp(`^tapeop trigger story --dialect gme .*--to ${receiver.url}/$`));
-    assert.equal(await post(receiver, gme('started')), 200);
+    assert.equal(await postGme(receiver, gme('started')), 200);
     await page.waitForSelector('#empty', {state: 'hidden'});
     assert.deepEqual([page.wrong, page.foreign], [[], []]);
     const policy = page.headers['content-security-policy'];
@@ -81,14 +66,14 @@ test('receive_page', {skip: noBrowser}, async (t) => {
   await t.test('each_event_and_what_it_does_to_its_recording_appear_by_themselves', async (tt) => {
     const receiver = await startReceiver(tt);
     const page = await open(tt, receiver);
-    await post(receiver, gme('started'));
+    await postGme(receiver, gme('started'));
     await sees(page, 'the event', '#event-list li', /started.*lobby.*alice/s);
     await sees(page, 'a recording', '#running article', /recording[^]*alice #0[^]*started/);
-    await post(receiver, gme('started', {user: '0'}));
+    await postGme(receiver, gme('started', {user: '0'}));
     await sees(page, 'the mix', '#running article', /the mix #0/);
     for (const kind of ['uploaded', 'completed']) // the wrong way round
       for (const user of ['alice', '0'])
-        await post(receiver, gme(kind, {user}));
+        await postGme(receiver, gme(kind, {user}));
     await sees(page, 'it is finished', '#finished article', /^uploaded[^]*6 events/);
     assert.deepEqual(await text(page, '#running article'), []);
     assert.equal((await text(page, '#event-list li')).length, 6);
@@ -98,7 +83,7 @@ test('receive_page', {skip: noBrowser}, async (t) => {
   await t.test('a_refused_request_appears_with_its_reason', async (tt) => {
     const receiver = await startReceiver(tt);
     const page = await open(tt, receiver);
-    assert.equal(await post(receiver, gme('started'), 'wrong'), 401);
+    assert.equal(await postGme(receiver, gme('started'), 'wrong'), 401);
     await sees(page, 'it is shown', '#refused-list li', /401[^]*127\.0\.0\.1[^]*Signature/);
     await page.reload(); // it is kept
     await sees(page, 'it is shown again', '#refused-list li', /401/);
@@ -111,7 +96,7 @@ test('receive_page', {skip: noBrowser}, async (t) => {
     const names = [HOSTILE, '<script>window.hacked=1</script>', '"><svg onload=window.hacked=1>',
       'javascript:window.hacked=1', '\u202egnp.exe', '&lt;b&gt;'];
     for (const [i, bad] of names.entries())
-      await post(receiver, gme('started', {room: bad, user: bad, task: i + 1, file: bad}));
+      await postGme(receiver, gme('started', {room: bad, user: bad, task: i + 1, file: bad}));
     await until('all are drawn', async () =>
       (await text(page, '#running article')).length === names.length &&
       (await text(page, '#event-list li')).length === names.length);
@@ -136,8 +121,8 @@ test('receive_page', {skip: noBrowser}, async (t) => {
     for (const colorScheme of ['light', 'dark']) {
       const page = await open(tt, receiver, {viewport: {width: 390, height: 844}, colorScheme});
       assert.ok(await fits(page), 'empty');
-      await post(receiver, gme('started', {room: long, user: long, file: 'y'.repeat(500)}));
-      await post(receiver, gme('started', {room: 'lobby', task: 2}), 'wrong');
+      await postGme(receiver, gme('started', {room: long, user: long, file: 'y'.repeat(500)}));
+      await postGme(receiver, gme('started', {room: 'lobby', task: 2}), 'wrong');
       await sees(page, 'it is drawn', '#running article', /x{128}/);
       await sees(page, 'and what was refused', '#refused-list li', /401/);
       assert.ok(await fits(page), colorScheme);
@@ -151,15 +136,15 @@ test('receive_page', {skip: noBrowser}, async (t) => {
   await t.test('it_comes_back_by_itself_when_the_receiver_does_and_misses_nothing', async (tt) => {
     const receiver = await startReceiver(tt);
     const page = await open(tt, receiver);
-    await post(receiver, gme('started'));
+    await postGme(receiver, gme('started'));
     await sees(page, 'the first', '#event-list li', /alice/);
     await receiver.kill();
     await page.waitForSelector('#state[data-state=lost]');
     await receiver.start();
-    await post(receiver, gme('started', {user: 'bob'}));
+    await postGme(receiver, gme('started', {user: 'bob'}));
     await page.waitForSelector('#state[data-state=live]');
     await sees(page, 'what came meanwhile', '#event-list li', /bob/);
-    await post(receiver, gme('completed', {user: 'bob'}));
+    await postGme(receiver, gme('completed', {user: 'bob'}));
     await sees(page, 'what comes now', '#event-list li', /completed[^]*bob/);
     await sees(page, 'the recording', '#running article', /bob #0[^]*completed/);
     const events = await text(page, '#event-list li');
@@ -170,9 +155,9 @@ test('receive_page', {skip: noBrowser}, async (t) => {
     const receiver = await startReceiver(tt);
     const page = await open(tt, receiver);
     const n = 2000;
-    await postAll(receiver, Array.from({length: n}, (_, i) =>
+    await postAllGme(receiver, Array.from({length: n}, (_, i) =>
       gme('started', {room: `room-${i % 400}`, user: `user-${i}`, task: i + 1})));
-    await postAll(receiver, Array.from({length: 40}, (_, i) =>
+    await postAllGme(receiver, Array.from({length: 40}, (_, i) =>
       gme('started', {room: 'long', user: 'talker', task: n + 1, seq: i})));
     await until('all are known', async () => (await text(page, '#n-recordings'))[0] === `${n + 1}`);
     const articles = async () => (await text(page, '#running article')).length;
@@ -195,8 +180,8 @@ test('receive_page', {skip: noBrowser}, async (t) => {
 
   await t.test('it_is_used_by_keyboard', async (tt) => {
     const receiver = await startReceiver(tt);
-    await post(receiver, gme('started', {room: 'one', task: 1}));
-    await post(receiver, gme('started', {room: 'two', task: 2}));
+    await postGme(receiver, gme('started', {room: 'one', task: 1}));
+    await postGme(receiver, gme('started', {room: 'two', task: 2}));
     const page = await open(tt, receiver);
     await until('both are drawn', async () => (await text(page, '#running article')).length === 2);
     await page.keyboard.press('/');

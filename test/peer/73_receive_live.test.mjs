@@ -6,7 +6,7 @@ import http from 'node:http';
 import net from 'node:net';
 import {describe, test} from 'node:test';
 
-import {signGme, signLive} from '../aid/endpoint.mjs';
+import {postAllGme, postGme, signLive} from '../aid/endpoint.mjs';
 import {APP, KEY, startReceiver, until} from '../aid/tapeop.mjs';
 import {listen} from '../aid/sse.mjs';
 
@@ -17,22 +17,6 @@ function gme(seq, {room = '100', task = TASK, type = 1, name = ''} = {}) {
   return JSON.stringify({BizID: APP, RoomID: room, UserID: '999', TaskID: 0, RecordMode: 0,
     Timestamp: 1675930605, EventType: type, Detail: {SeqNo: seq, FileName: `f/${name}${seq}.mp3`}})
     .replace('"TaskID":0', `"TaskID":${task}`);
-}
-
-async function post(receiver, body, key = KEY) {
-  const r = await fetch(`${receiver.url}/hook`, {method: 'POST', body,
-    headers: {Signature: signGme(body, {key})}});
-  await r.arrayBuffer();
-  return r.status;
-}
-
-/** Post them all, some at a time. */
-async function postAll(receiver, bodies) {
-  const rest = bodies.values();
-  await Promise.all(Array.from({length: 16}, async () => {
-    for (const body of rest)
-      assert.equal(await post(receiver, body), 200);
-  }));
 }
 
 const bodies = (from, to, options) =>
@@ -63,10 +47,10 @@ async function postLive(receiver, type, payload, ms) {
 describe('receive_live', {concurrency: true}, () => {
   test('a_cursor_replays_pages_then_goes_live_without_gap_or_repetition', async (t) => {
     const receiver = await startReceiver(t);
-    await postAll(receiver, bodies(0, 350)); // more than a page
+    await postAllGme(receiver, bodies(0, 350)); // more than a page
     const all = await listen(t, receiver);
     // while it replays, more come
-    await postAll(receiver, bodies(350, 700));
+    await postAllGme(receiver, bodies(350, 700));
     await until('all have come', () => all.events.length >= 700);
     ascending(ids(all.events));
     assert.deepEqual(seqs(all.events), Array.from({length: 700}, (_, i) => i));
@@ -84,7 +68,7 @@ describe('receive_live', {concurrency: true}, () => {
     const tail = await listen(t, receiver, {query: '?tail=5'});
     await until('the newest have come', () => tail.events.length >= 5);
     assert.deepEqual(ids(tail.events), ids(all.events).slice(-5));
-    await post(receiver, gme(700));
+    await postGme(receiver, gme(700));
     await until('and it is live', () => tail.events.length === 6 && all.events.length === 701);
   });
 
@@ -118,7 +102,7 @@ describe('receive_live', {concurrency: true}, () => {
         // a sender that tries again until it is answered
         for (;;) {
           try {
-            if (await post(receiver, body) === 200)
+            if (await postGme(receiver, body) === 200)
               break;
           } catch { /* killed: again */ }
           await new Promise((done) => setTimeout(done, 20));
@@ -141,7 +125,7 @@ describe('receive_live', {concurrency: true}, () => {
 
   test('a_stream_may_be_of_one_app_room_or_task_and_its_cursor_moves_all_the_same', async (t) => {
     const receiver = await startReceiver(t);
-    await postAll(receiver, [...bodies(0, 120), ...bodies(0, 3, {room: 'b', task: '64'})]);
+    await postAllGme(receiver, [...bodies(0, 120), ...bodies(0, 3, {room: 'b', task: '64'})]);
     const streams = {
       '?room=b': 3,
       '?task=64': 3,
@@ -160,10 +144,10 @@ describe('receive_live', {concurrency: true}, () => {
 
   test('a_cursor_of_another_inbox_begins_from_the_start', async (t) => {
     const receiver = await startReceiver(t);
-    await postAll(receiver, bodies(0, 3));
+    await postAllGme(receiver, bodies(0, 3));
     const stream = await listen(t, receiver, {last: '999999'});
     await until('all have come', () => stream.events.length === 3);
-    await post(receiver, gme(3));
+    await postGme(receiver, gme(3));
     await until('and it is live', () => stream.events.length === 4);
   });
 
@@ -171,8 +155,8 @@ describe('receive_live', {concurrency: true}, () => {
     const slice = (FileName, UserId, BeginTimeStamp) =>
       ({FileName, UserId, TrackType: 'audio', BeginTimeStamp});
     const events = [
-      (r) => post(r, gme(0)), // f/0.mp3 of 999
-      (r) => post(r, gme(0, {type: 2})),
+      (r) => postGme(r, gme(0)), // f/0.mp3 of 999
+      (r) => postGme(r, gme(0, {type: 2})),
       (r) => postLive(r, 307, slice('f/0.mp3', '999', 1675930605100), 1675930605101),
       (r) => postLive(r, 307, slice('f/mix.mp3', '', 1675930605100), 1675930605102),
       (r) => postLive(r, 301, {Status: 0}, 1675930605000),
@@ -205,8 +189,8 @@ describe('receive_live', {concurrency: true}, () => {
   test('what_was_refused_is_shown_with_its_reason_and_has_no_id', async (t) => {
     const receiver = await startReceiver(t);
     const before = await listen(t, receiver);
-    assert.equal(await post(receiver, gme(0), 'wrong'), 401);
-    assert.equal(await post(receiver, gme(1)), 200);
+    assert.equal(await postGme(receiver, gme(0), 'wrong'), 401);
+    assert.equal(await postGme(receiver, gme(1)), 200);
     const large = await fetch(`${receiver.url}/hook`, {method: 'POST', body: 'x'.repeat(2 << 20)});
     assert.equal(large.status, 413);
     await until('both are told', () => before.refused.length === 2);
@@ -225,9 +209,9 @@ describe('receive_live', {concurrency: true}, () => {
     }
     const one = await listen(t, receiver, {query: '?room=100'});
     await until('its event has come', () => one.events.length === 1);
-    assert.equal(await post(receiver, gme(0), 'wrong'), 401);
+    assert.equal(await postGme(receiver, gme(0), 'wrong'), 401);
     await until('the others are told', () => before.refused.length === 3);
-    await post(receiver, gme(2));
+    await postGme(receiver, gme(2));
     await until('the next one', () => one.events.length === 2);
     assert.deepEqual(one.refused, [], 'a room has none');
   });
@@ -266,7 +250,7 @@ describe('receive_live', {concurrency: true}, () => {
     await assert.rejects(listen(t, receiver), /503/);
     streams.pop().close();
     await until('there is a place', () => listen(t, receiver).catch(() => null));
-    assert.equal(await post(receiver, gme(0)), 200);
+    assert.equal(await postGme(receiver, gme(0)), 200);
     await until('all others hear', () => streams.every((s) => s.events.length === 1));
   });
 
@@ -282,7 +266,7 @@ describe('receive_live', {concurrency: true}, () => {
     // far over what a socket and we hold for it: 8 MB
     const name = 'n'.repeat(600);
     const n = 9000;
-    await postAll(receiver, bodies(0, n, {name}));
+    await postAllGme(receiver, bodies(0, n, {name}));
     await until('who reads has all', () => awake.events.length === n);
     ascending(ids(awake.events));
     // it wakes up: what it got is whole blocks, in order, from the first one on

@@ -1,5 +1,5 @@
-/** test/unit/notify_endpoints_test.c -- endpoints that are switched off and
- *  taken out while others go on. */
+/** test/unit/notify_rotation_test.c -- an endpoint that has two keys while
+ *  its receivers change over. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "notify/notify.h"
 
@@ -11,13 +11,6 @@
 
 #include "hash_aid.h"
 #include "notify_aid.h"
-
-static uint64_t id_of(const struct rig *g, size_t i)
-{
-	return notify_endpoint_id(g->endpoints[i].app, g->endpoints[i].name);
-}
-
-/* ---- rotation ------------------------------------------------------------ */
 
 /** The receiver knows `key` only. */
 static const char *known_key;
@@ -125,139 +118,6 @@ static void standard_signs_with_both_keys_at_once(void **state)
 
 /* ---- taking out ----------------------------------------------------------- */
 
-static void a_removed_endpoint_is_told_nothing_more(void **state)
-{
-	struct rig *g = *state;
-	struct notify_endpoint_info info;
-	struct delivery_row row;
-
-	endpoint_to(g, "old", 0, "/");
-	endpoint_to(g, "other", 1, "/");
-	SCRIPT(g, 0, {.status = 200}, {.status = 500});
-	rig_begin(g);
-	for (unsigned i = 0; i < 4; i++)
-		tell(g, 64, i);
-	UNTIL(g, g->n_seen == 7); /* one is delivered, one failed twice */
-	rig_settle(g);
-	assert_balance(g, 5, 3, 0, 0);
-	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), 0);
-	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), ENOENT);
-	assert_int_equal(notify_remove_endpoint(g->n, 12345), ENOENT);
-	tell(g, 64, 4);
-	clock_pass(g, 60 * S);
-	assert_int_equal(g->n_seen, 8);
-	assert_int_equal(g->seen[7].target, 1);
-	assert_balance(g, 6, 0, 0, 3);
-	row = row_of(g, 7);
-	assert_int_equal(row.state, DELIVERY_EXPIRED);
-	assert_string_equal(row.last_error, "the endpoint was removed");
-	assert_true(notify_endpoint_at(g->n, 0, &info));
-	assert_string_equal(info.name, "other");
-	assert_false(notify_endpoint_at(g->n, 1, &info));
-	assert_string_equal(notify_endpoint_name(g->n, row.endpoint), "old");
-	/* A restart remembers it, by name. */
-	g->endpoints[0] = g->endpoints[1];
-	g->n_endpoints = 1;
-	rig_again(g);
-	assert_string_equal(notify_endpoint_name(g->n, row.endpoint), "old");
-	assert_balance(g, 6, 0, 0, 3);
-}
-
-static void an_attempt_under_way_ends_after_the_removal(void **state)
-{
-	struct rig *g = *state;
-
-	endpoint_to(g, "old", 0, "/");
-	SCRIPT(g, 0, {.status = 0});
-	rig_begin(g);
-	tell(g, 64, 0);
-	tell(g, 128, 0);
-	UNTIL(g, g->n_seen == 2);
-	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), 0);
-	release(&g->targets[0], 200);
-	rig_settle(g);
-	assert_balance(g, 2, 0, 0, 0);
-}
-
-static void a_crash_in_the_middle_of_a_removal_changes_nothing(void **state)
-{
-	struct rig *g = *state;
-
-	endpoint_to(g, "old", 0, "/");
-	SCRIPT(g, 0, {.status = 500});
-	rig_begin(g);
-	for (unsigned i = 0; i < 50; i++)
-		tell(g, 64, i);
-	UNTIL(g, g->n_seen == 2);
-	rig_settle(g);
-	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), 0);
-	g->n_endpoints = 0;
-	rig_again(g); /* the row is there, nothing has expired */
-	clock_pass(g, 5 * S);
-	assert_balance(g, 0, 0, 0, 50);
-	assert_int_equal(g->n_seen, 2);
-}
-
-static void a_removed_name_may_be_used_again_at_once(void **state)
-{
-	struct rig *g = *state;
-
-	endpoint_to(g, "name", 0, "/");
-	SCRIPT(g, 0, {.status = 500});
-	rig_begin(g);
-	for (unsigned i = 0; i < 3; i++)
-		tell(g, 64, i);
-	UNTIL(g, g->n_seen == 2);
-	rig_settle(g);
-	assert_int_equal(notify_remove_endpoint(g->n, id_of(g, 0)), 0);
-	snprintf(g->urls[0], sizeof(g->urls[0]), "http://127.0.0.1:%u/new",
-		 (unsigned)addr_port(&g->targets[1].addr));
-	rig_declare(g, 0);
-	tell(g, 64, 3);
-	clock_pass(g, 60 * S);
-	assert_int_equal(g->n_seen, 3);
-	assert_string_equal(g->seen[2].path, "/new");
-	assert_string_equal(g->seen[2].sequence, "3");
-	assert_balance(g, 1, 0, 0, 3);
-	rig_again(g);
-	tell(g, 64, 4);
-	clock_pass(g, S);
-	assert_balance(g, 2, 0, 0, 3);
-}
-
-static void switched_off_nothing_is_made_and_what_waits_waits(void **state)
-{
-	struct rig *g = *state;
-	struct notify_endpoint_info info;
-
-	endpoint_to(g, "backend", 0, "/");
-	SCRIPT(g, 0, {.status = 500}, {.status = 500}, {.status = 200});
-	rig_begin(g);
-	tell(g, 64, 0);
-	UNTIL(g, g->n_seen == 2);
-	rig_settle(g);
-	g->endpoints[0].enabled = false;
-	rig_declare(g, 0);
-	assert_true(notify_endpoint_at(g->n, 0, &info));
-	assert_false(info.enabled);
-	tell(g, 64, 1); /* is not told later either */
-	clock_pass(g, 600 * S);
-	assert_int_equal(g->n_seen, 2);
-	assert_balance(g, 0, 1, 0, 0);
-	assert_int_equal(row_of(g, 1).attempts, 2);
-	rig_again(g);
-	clock_pass(g, 600 * S);
-	assert_int_equal(g->n_seen, 2);
-	g->endpoints[0].enabled = true;
-	rig_declare(g, 0);
-	tell(g, 64, 2);
-	UNTIL(g, g->n_seen == 4);
-	rig_settle(g);
-	assert_string_equal(g->seen[2].sequence, "0");
-	assert_string_equal(g->seen[3].sequence, "2");
-	assert_balance(g, 2, 0, 0, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,11 +126,6 @@ int main(void)
 		RIG_TEST(
 			an_attempt_keeps_its_verdict_when_the_endpoint_changes),
 		RIG_TEST(standard_signs_with_both_keys_at_once),
-		RIG_TEST(a_removed_endpoint_is_told_nothing_more),
-		RIG_TEST(an_attempt_under_way_ends_after_the_removal),
-		RIG_TEST(a_crash_in_the_middle_of_a_removal_changes_nothing),
-		RIG_TEST(a_removed_name_may_be_used_again_at_once),
-		RIG_TEST(switched_off_nothing_is_made_and_what_waits_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
