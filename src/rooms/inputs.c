@@ -137,6 +137,8 @@ void member_by(const struct member *m, struct by *by)
 
 static void sync_voice(struct member *m)
 {
+	/* What a restart of the server ends, the server itself ended. */
+	static const struct caller restart = {.ip = "127.0.0.1"};
 	struct voice *v = m->voice;
 
 	if (m->mail_out || m->epoch_sent == m->epoch_wanted)
@@ -145,8 +147,7 @@ static void sync_voice(struct member *m)
 	v->wish.open = m->state != MEMBER_CLOSING;
 	v->wish.mic = !m->mic_disabled;
 	v->wish.mic_by = m->mic_by;
-	by_set(&v->wish.close_by,
-	       m->is_suspended ? &(struct caller){.ip = "127.0.0.1"} : NULL);
+	by_set(&v->wish.close_by, m->is_suspended ? &restart : NULL);
 	v->wish.at = m->room->rooms->bind_at;
 	addr_set_port(&v->wish.at, (uint16_t)m->row.port);
 	m->epoch_sent = m->epoch_wanted;
