@@ -196,6 +196,8 @@ static void on_session_wish(struct mail *mail)
 			answer(s);
 			return;
 		}
+		/* from when it was asked for, not from when we heard of it */
+		pos = s->from_pos;
 	}
 	take_lists(s);
 	turn(&s->pause, pos, s->wish.paused);
