@@ -89,7 +89,8 @@ static const char *const texts[STMT_N] = {
 		" last_ms=iif(?7, ?7, last_ms),"
 		" last_status=iif(?7, ?9, last_status),"
 		" last_error=iif(?7 OR ?10<>'', ?10, last_error) WHERE id=?1",
-	[STMT_PUT_ATTEMPT] = "INSERT INTO attempt VALUES(?1,?2,?3,?4,?5,?6)",
+	[STMT_PUT_ATTEMPT] =
+		"INSERT OR REPLACE INTO attempt VALUES(?1,?2,?3,?4,?5,?6)",
 	[STMT_TRIM_ATTEMPTS] =
 		"DELETE FROM attempt WHERE delivery=?1 AND n<=?2",
 	[STMT_PRUNABLE] =

@@ -263,7 +263,8 @@ void store_put_event(struct store_write *w, const struct event_row *e,
  *  0 (no attempt was made: then last_error only where it is not ""); keeps the
  *  totals' invariant. */
 void store_set_delivery(struct store_write *w, const struct delivery_row *d);
-/** Log an attempt (kept: the last 20 of a delivery). */
+/** Log an attempt (kept: the last 20 of a delivery); one that is there is
+ *  written over: a commit may have been made though it was said to fail. */
 void store_put_attempt(struct store_write *w, const struct attempt_row *a);
 /** Insert, or renew its up_to. */
 void store_put_removal(struct store_write *w, const struct removal_row *r);

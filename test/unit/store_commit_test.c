@@ -338,6 +338,53 @@ static void a_failed_commit_is_answered_and_undone(void **state)
 	log_set_sink(NULL, NULL);
 }
 
+static struct store_write *write_of_outcome(uint64_t delivery)
+{
+	struct store_write *w = aid_write();
+	struct delivery_row d = {.id = delivery,
+				 .state = DELIVERY_DELIVERED,
+				 .attempts = 1,
+				 .attempts_ever = 1,
+				 .done_ms = 1};
+	struct attempt_row t = {.delivery = delivery, .n = 1, .status = 200};
+
+	store_set_delivery(w, &d);
+	store_put_attempt(w, &t);
+	return w;
+}
+
+static void what_was_committed_though_it_failed_can_be_written_again(
+	void **state)
+{
+	struct aid *a = *state;
+	struct store_write *w = aid_write();
+	struct event_row e = aid_event(a, 64, 0, NULL);
+	struct delivery_row d = aid_delivery(a, 64, 7);
+	struct store_totals totals;
+
+	log_set_sink(quiet, NULL);
+	store_put_event(w, &e, &d, 1);
+	aid_commit(a, w, 0);
+	store_close(a->s);
+	set_fault("store.committed=EIO:1-2");
+	aid_open(a);
+	aid_commit(a, write_of_outcome(d.id), EIO);
+	aid_commit(a, write_of_outcome(d.id), EIO);
+	aid_commit(a, write_of_outcome(d.id), 0);
+	set_fault(NULL);
+	store_totals(a->s, &totals);
+	assert_int_equal(totals.in, 1);
+	assert_int_equal(totals.delivered, 1);
+	assert_int_equal(totals.pending, 0);
+	assert_int_equal(
+		aid_count(a, (struct store_filter){.what = READ_ATTEMPTS,
+						   .state = -1,
+						   .delivery = d.id,
+						   .limit = 10}),
+		1);
+	log_set_sink(NULL, NULL);
+}
+
 /* ---- who may open ------------------------------------------------------------ */
 
 static void a_second_process_is_refused(void **state)
@@ -748,6 +795,7 @@ int main(void)
 		TEST(a_full_disk_takes_the_ballast_then_refuses),
 		TEST(an_io_error_fails_the_group_and_is_not_retried),
 		TEST(a_failed_commit_is_answered_and_undone),
+		TEST(what_was_committed_though_it_failed_can_be_written_again),
 		TEST(writing_and_reading_survive_no_memory),
 		TEST(opening_survives_no_memory),
 	};
