@@ -410,6 +410,7 @@ static const char *read_cursor(const struct http_request *r, struct stream *st)
 	const char *after = http_query(r, "after");
 	const char *newest = http_query(r, "tail");
 
+	st->cursor = st->of->last_id; /* what comes from now on */
 	if (last && last[0])
 		return str_to_u64(last, &st->cursor)
 			       ? "the Last-Event-ID header must be a number: "
@@ -429,8 +430,8 @@ static void on_newest(struct store_rows *rows, void *arg)
 	uint64_t last = rows->n ? rows->events[0].id : 0;
 	int err = rows->err;
 
-	if (!err && st->tail && rows->more)
-		st->cursor = rows->events[rows->n - 1].id - 1;
+	if (!err && st->tail)
+		st->cursor = rows->more ? rows->events[rows->n - 1].id - 1 : 0;
 	if (!err && st->cursor > last)
 		st->cursor = 0; /* it is of another inbox */
 	store_rows_free(rows);
@@ -469,6 +470,8 @@ void streams_open(struct streams *s, struct http_request *r)
 		reply_problem(r, 503, "out of memory, try again");
 		return;
 	}
+	st->of = s;
+	st->loop = s->loop;
 	why = read_wanted(r, st);
 	if (!why)
 		why = read_cursor(r, st);
@@ -482,8 +485,6 @@ void streams_open(struct streams *s, struct http_request *r)
 		mem_free(st);
 		return;
 	}
-	st->of = s;
-	st->loop = s->loop;
 	s->n++;
 	list_append(&s->all, &st->link);
 	/* browsers come back after this; it is no event */

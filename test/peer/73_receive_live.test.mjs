@@ -48,7 +48,7 @@ describe('receive_live', {concurrency: true}, () => {
   test('a_cursor_replays_pages_then_goes_live_without_gap_or_repetition', async (t) => {
     const receiver = await startReceiver(t);
     await postAllGme(receiver, bodies(0, 350)); // more than a page
-    const all = await listen(t, receiver);
+    const all = await listen(t, receiver, {query: '?after=0'});
     // while it replays, more come
     await postAllGme(receiver, bodies(350, 700));
     await until('all have come', () => all.events.length >= 700);
@@ -68,8 +68,15 @@ describe('receive_live', {concurrency: true}, () => {
     const tail = await listen(t, receiver, {query: '?tail=5'});
     await until('the newest have come', () => tail.events.length >= 5);
     assert.deepEqual(ids(tail.events), ids(all.events).slice(-5));
+    const more = await listen(t, receiver, {query: '?tail=1000'}); // than there are
+    await until('all have come', () => more.events.length >= 700);
+    // without a cursor: what comes from now on, and a cursor to come back with
+    const fresh = await listen(t, receiver);
+    await until('it has a cursor', () => fresh.lastId === all.events.at(-1).id);
     await postGme(receiver, gme(700));
-    await until('and it is live', () => tail.events.length === 6 && all.events.length === 701);
+    await until('and they are live', () => tail.events.length === 6 &&
+      all.events.length === 701 && fresh.events.length);
+    assert.deepEqual(seqs(fresh.events), [700]);
   });
 
   test('a_client_that_comes_back_after_kill_9_has_every_event_once', async (t) => {
@@ -80,7 +87,7 @@ describe('receive_live', {concurrency: true}, () => {
     const client = (async () => {
       let last;
       while (!stop) {
-        const stream = await listen(t, receiver, {last}).catch(() => null);
+        const stream = await listen(t, receiver, {last: last ?? '0'}).catch(() => null);
         if (!stream) {
           await new Promise((done) => setTimeout(done, 50));
           continue;
@@ -135,7 +142,7 @@ describe('receive_live', {concurrency: true}, () => {
       '?room=b&task=1': 0,
     };
     for (const [query, n] of Object.entries(streams)) {
-      const stream = await listen(t, receiver, {query});
+      const stream = await listen(t, receiver, {query: `${query}&after=0`});
       await until(`${query} has caught up`, () => stream.lastId === '123');
       assert.equal(stream.events.length, n, query);
       stream.close();
@@ -188,13 +195,13 @@ describe('receive_live', {concurrency: true}, () => {
 
   test('what_was_refused_is_shown_with_its_reason_and_has_no_id', async (t) => {
     const receiver = await startReceiver(t);
-    const before = await listen(t, receiver);
+    const before = await listen(t, receiver, {query: '?after=0'});
     assert.equal(await postGme(receiver, gme(0), 'wrong'), 401);
     assert.equal(await postGme(receiver, gme(1)), 200);
     const large = await fetch(`${receiver.url}/hook`, {method: 'POST', body: 'x'.repeat(2 << 20)});
     assert.equal(large.status, 413);
     await until('both are told', () => before.refused.length === 2);
-    const after = await listen(t, receiver); // of those that are kept
+    const after = await listen(t, receiver, {query: '?after=0'}); // of those that are kept
     await until('they are told again', () => after.refused.length === 2);
     for (const stream of [before, after]) {
       const [first, second] = stream.refused.map((f) => f.data);
@@ -207,7 +214,7 @@ describe('receive_live', {concurrency: true}, () => {
       assert.ok(stream.refused.every((f) => f.id === undefined));
       assert.equal(stream.events.length, 1);
     }
-    const one = await listen(t, receiver, {query: '?room=100'});
+    const one = await listen(t, receiver, {query: '?room=100&after=0'});
     await until('its event has come', () => one.events.length === 1);
     assert.equal(await postGme(receiver, gme(0), 'wrong'), 401);
     await until('the others are told', () => before.refused.length === 3);
@@ -262,7 +269,7 @@ describe('receive_live', {concurrency: true}, () => {
     asleep.on('error', () => {});
     asleep.pause();
     asleep.write('GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
-    const awake = await listen(t, receiver);
+    const awake = await listen(t, receiver, {query: '?after=0'});
     // far over what a socket and we hold for it: 8 MB
     const name = 'n'.repeat(600);
     const n = 9000;
