@@ -83,19 +83,15 @@ static int read_token(struct client *c)
 	const char *usual = getenv("TAPEOP_ADMIN_TOKEN");
 	const char *spec = c->token;
 	char *token = NULL;
-	bool literal;
 	struct buf b;
-	struct err e;
+	int code;
 
 	if (!spec && (!usual || !usual[0]))
 		return EXIT_DONE;
-	if (secret_read(spec ? spec : "env:TAPEOP_ADMIN_TOKEN", &token,
-			&literal, &e))
-		return client_fail(c, EXIT_USAGE, "--token: %s", e.text);
-	if (literal)
-		client_fail(c, 0,
-			    "warning: a token on the command line is visible "
-			    "to others; use env:NAME or file:PATH");
+	code = client_secret(c->command, "--token",
+			     spec ? spec : "env:TAPEOP_ADMIN_TOKEN", &token);
+	if (code)
+		return code;
 	buf_init(&b, SECRET_MAX + 64);
 	buf_printf(&b, "Authorization: Bearer %s", token);
 	c->bearer = buf_take(&b);

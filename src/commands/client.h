@@ -67,6 +67,18 @@ MUST_CHECK int client_read_options(int argc, char **argv, const char *help,
 				   const struct client_option *options,
 				   size_t n, void *arg);
 
+/**
+ * Read a secret from a command line: `env:NAME`, `file:PATH`, or the text
+ * itself, which is warned about.
+ *
+ * option   "--key": for messages
+ * out      for mem_free_secret
+ *
+ * Returns EXIT_DONE, or EXIT_USAGE; then what is wrong was said.
+ */
+MUST_CHECK int client_secret(const char *command, const char *option,
+			     const char *spec, char **out);
+
 /** Read the value of --app.  Returns an exit code; says what is wrong. */
 MUST_CHECK int client_app(const char *command, const char *text, uint32_t *app);
 

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "base/secret.h"
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
@@ -70,6 +71,26 @@ int client_read_options(int argc, char **argv, const char *help,
 		code = take(argv[0], &options[opt - FIRST_VALUE], arg);
 	}
 	return code;
+}
+
+int client_secret(const char *command, const char *option, const char *spec,
+		  char **out)
+{
+	struct err e = {0};
+	bool literal;
+
+	if (secret_read(spec, out, &literal, &e)) {
+		fprintf(stderr, "tapeop %s: %s: %s; see tapeop %s --help\n",
+			command, option, e.text, command);
+		return EXIT_USAGE;
+	}
+	if (literal && **out)
+		fprintf(stderr,
+			"tapeop %s: warning: the text of %s is visible to "
+			"others on the command line; use env:NAME or "
+			"file:PATH\n",
+			command, option);
+	return EXIT_DONE;
 }
 
 int client_app(const char *command, const char *text, uint32_t *app)

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/secret.h"
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
@@ -246,21 +245,16 @@ static int read_key(const struct endpoints *es, const char *name,
 		    const char *spec, json_t **value)
 {
 	char *key = NULL;
-	bool literal;
-	struct err e;
+	int code;
 
 	*value = NULL;
 	if (!*spec) {
 		*value = json_string("");
 		return EXIT_DONE;
 	}
-	if (secret_read(spec, &key, &literal, &e))
-		return client_fail(&es->client, EXIT_USAGE, "%s: %s", name,
-				   e.text);
-	if (literal)
-		client_fail(&es->client, 0,
-			    "warning: a key on the command line is visible to "
-			    "others; use env:NAME or file:PATH");
+	code = client_secret(es->client.command, name, spec, &key);
+	if (code)
+		return code;
 	*value = json_string(key);
 	mem_free_secret(key);
 	return EXIT_DONE;

@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/secret.h"
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
@@ -30,7 +29,7 @@ static int usage(const struct posting *p, const char *why, const char *value)
 static int read_secret(struct posting *p)
 {
 	struct err e;
-	bool literal;
+	int code;
 
 	if (!p->key) {
 		if (p->style.dialect == DIALECT_GME ||
@@ -38,13 +37,9 @@ static int read_secret(struct posting *p)
 			return usage(p, "this dialect needs --key", NULL);
 		return EXIT_DONE;
 	}
-	if (secret_read(p->key, &p->secret, &literal, &e))
-		return usage(p, "--key", e.text);
-	if (literal)
-		fprintf(stderr,
-			"tapeop %s: warning: others can see a key on the "
-			"command line; use env:NAME or file:PATH\n",
-			p->command);
+	code = client_secret(p->command, "--key", p->key, &p->secret);
+	if (code)
+		return code;
 	if (callback_key_check(p->style.dialect, p->secret, &e))
 		return usage(p, "--key", e.text + strlen("key: "));
 	if (p->style.dialect == DIALECT_STANDARD &&

@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/secret.h"
 #include "base/str.h"
+#include "commands/client.h"
 #include "commands/commands.h"
 
 enum { GO_ON = -1, ID_TEXT_MAX = 256 };
@@ -200,18 +200,13 @@ static int check_options(struct signing *s, const struct given *g, int argc)
 static int read_key(struct signing *s, const char *spec)
 {
 	struct err err = {0};
-	bool literal;
 
-	if (secret_read(spec, &s->key, &literal, &err))
-		return signing_fail(s, EXIT_FAILED, "--key: %s", err.text);
+	if (client_secret(s->command, "--key", spec, &s->key))
+		return EXIT_USAGE;
 	if (!s->key[0])
 		return signing_fail(s, EXIT_USAGE, "--key must not be empty");
 	if (callback_key_check(s->dialect, s->key, &err))
 		return signing_fail(s, EXIT_USAGE, "--%s", err.text);
-	if (literal)
-		signing_fail(s, 0,
-			     "warning: others can see a key on the command "
-			     "line; use env:NAME or file:PATH");
 	return GO_ON;
 }
 

@@ -157,7 +157,7 @@ test('a_token_opens_the_server_and_is_never_shown', async (t) => {
   oneLine(await ask([], {TAPEOP_ADMIN_TOKEN: ''}), 'rooms', 1, /--token/);
   const literal = await ask(['--token', secret]);
   assert.equal(literal.code, 0);
-  assert.match(literal.text, /^tapeop rooms: warning: a token on the command line/);
+  assert.match(literal.text, /^tapeop rooms: warning: the text of --token is visible/);
   assert.ok(!literal.text.includes(secret));
   assert.ok(!server.proc.text.includes(secret));
   const env = await command(t, ['rooms'], {env: {TAPEOP_SERVER: server.url,

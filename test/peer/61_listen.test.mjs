@@ -389,6 +389,6 @@ describe('listen', {concurrency: true}, () => {
     assert.match(help.out, /^usage: tapeop listen --forward URL/);
     const literal = startListener(t, server, null,
       [...url, '--dialect', 'gme', '--key', 'in the open']);
-    await until('a key for all to see is warned about', () => /warning: others can see/.test(literal.text));
+    await until('a key for all to see is warned about', () => /warning: the text of --key is visible/.test(literal.text));
   });
 });

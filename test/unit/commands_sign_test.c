@@ -154,7 +154,7 @@ static void sign_warns_of_a_key_that_others_can_see(void **state)
 	put_file(body);
 	assert_int_equal(sign_gme("test-secret-key"), EXIT_DONE);
 	assert_string_equal(out, "Signature: " BASE64 "\n");
-	assert_non_null(strstr(why, "warning: others can see a key"));
+	assert_non_null(strstr(why, "warning: the text of --key is visible"));
 	assert_null(strstr(why, "test-secret-key"));
 }
 
@@ -496,7 +496,7 @@ static void what_cannot_be_read_is_named(void **state)
 	assert_says("/: Is a directory");
 	assert_int_equal(RUN(arg("sign"), arg("--dialect=gme"),
 			     arg("--key=env:TAPEOP_TEST_NONE"), file),
-			 EXIT_FAILED);
+			 EXIT_USAGE);
 	assert_says("--key: the environment variable TAPEOP_TEST_NONE is not "
 		    "set");
 	assert_int_equal(RUN(arg("sign"), arg("--dialect=gme"),
