@@ -113,6 +113,8 @@ static int start_rooms(struct server *s, const struct server_hooks *hooks,
 	struct rooms_config c = {
 		.data_dir = config->data_dir,
 		.storage_dir = config->storage_dir,
+		.storage_kind = config->storage_kind,
+		.s3 = config->s3,
 		.media = config->media,
 		.left_after_us = config->left_after_us,
 		.disk_low_bytes = SERVER_DISK_LOW,
@@ -136,6 +138,9 @@ static int start_rooms(struct server *s, const struct server_hooks *hooks,
 
 static int start_control(struct server *s, struct err *e)
 {
+	const struct upload_place bucket = {.kind = UPLOAD_S3,
+					    .s3 = s->config->s3};
+	char url[EVENT_LOCATION_MAX];
 	struct control_config c = {
 		.listen = s->config->listen,
 		.n_listen = s->config->n_listen,
@@ -145,6 +150,10 @@ static int start_control(struct server *s, struct err *e)
 		.storage = s->config->storage_dir,
 	};
 
+	if (s->config->storage_kind == UPLOAD_S3) {
+		upload_location(&bucket, "", url, sizeof(url));
+		c.storage = url;
+	}
 	return control_open(s->loop, s->rooms, s->notify, s->store, &c,
 			    &s->control, e);
 }

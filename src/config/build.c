@@ -22,6 +22,7 @@ static_assert(DIALECT_GME == 0 && DIALECT_LIVE == 1 && DIALECT_TRTC == 2 &&
 	      "dialect");
 static_assert(SIGNATURE_BASE64 == 0 && SIGNATURE_HEX == 1, "encoding");
 static_assert(ORDER_TASK == 0 && ORDER_STRICT == 1 && ORDER_NONE == 2, "order");
+static_assert(UPLOAD_LOCAL == 0 && UPLOAD_S3 == 1, "storage.kind");
 static_assert(NOTIFY_BY_STATUS == 0 && NOTIFY_BY_BODY == 1, "verdict");
 
 enum { FIXED_MAX = 8192 }; /* a value's text */
@@ -440,6 +441,75 @@ static char *storage_dir(struct builder *b)
 	return text;
 }
 
+/** Folders of the bucket end in their '/'. */
+static char *s3_prefix(struct builder *b)
+{
+	struct buf prefix;
+	char *text = take(b, SET_S3_PREFIX);
+	const size_t len = text ? strlen(text) : 0;
+
+	if (!len || text[len - 1] == '/')
+		return text;
+	buf_init(&prefix, len + 1);
+	buf_printf(&prefix, "%s/", text);
+	mem_free(text);
+	text = buf_err(&prefix) ? NULL : buf_take(&prefix);
+	buf_fini(&prefix);
+	return text;
+}
+
+static bool has_s3(const struct upload_s3 *s3)
+{
+	return *s3->endpoint || *s3->bucket || *s3->prefix || *s3->access_key ||
+	       *s3->secret_key;
+}
+
+/** Also of kind local they are right, or not there: files that are in the
+ *  bucket already are read and erased. */
+static int check_s3(struct builder *b, struct mark *at, struct err *e)
+{
+	static const enum setting_id ids[] = {
+		SET_S3_ENDPOINT, SET_S3_REGION,	    SET_S3_BUCKET,
+		SET_S3_PREFIX,	 SET_S3_ACCESS_KEY, SET_S3_SECRET_KEY,
+	};
+	const struct config *c = b->config;
+	struct err why;
+	char field[64];
+
+	if (c->storage_kind == UPLOAD_LOCAL && !has_s3(&c->s3))
+		return 0;
+	if (!upload_s3_check(&c->s3, &why))
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		if (!strcmp(settings[ids[i]].key, why.field))
+			*at = place(b, ids[i]);
+	}
+	snprintf(field, sizeof(field), "storage.s3.%.40s", why.field);
+	return err_set(e, EINVAL, field, "%s", why.text);
+}
+
+static int build_storage(struct builder *b, struct mark *at, struct err *e)
+{
+	struct config *c = b->config;
+	struct upload_s3 *s3 = &c->s3;
+
+	c->storage_kind = (enum upload_kind)number(b, SET_STORAGE_KIND);
+	c->storage_dir = storage_dir(b);
+	s3->endpoint = take(b, SET_S3_ENDPOINT);
+	s3->region = *b->values[SET_S3_REGION].text
+			     ? take(b, SET_S3_REGION)
+			     : mem_strdup(settings[SET_S3_REGION].def);
+	s3->bucket = take(b, SET_S3_BUCKET);
+	s3->prefix = s3_prefix(b);
+	s3->access_key = take(b, SET_S3_ACCESS_KEY);
+	s3->secret_key = take(b, SET_S3_SECRET_KEY);
+	s3->path_style = number(b, SET_S3_PATH_STYLE);
+	if (!c->storage_dir || !s3->prefix || !s3->region)
+		return no_memory(e);
+	c->left_after_us = number(b, SET_STORAGE_LEFT_AFTER);
+	return check_s3(b, at, e);
+}
+
 /** Keep what only a start can change, for whoever reads the file again. */
 static int note_fixed(struct builder *b)
 {
@@ -484,12 +554,10 @@ static int build_root(struct builder *b, struct mark *at, struct err *e)
 		err = build_media(b, at, e);
 	if (!err)
 		err = build_origin(b, at, e);
+	if (!err)
+		err = build_storage(b, at, e);
 	if (err)
 		return err;
-	c->storage_dir = storage_dir(b);
-	if (!c->storage_dir)
-		return no_memory(e);
-	c->left_after_us = number(b, SET_STORAGE_LEFT_AFTER);
 	c->data_dir = take(b, SET_DATA_DIR);
 	c->log_level = (enum log_level)number(b, SET_LOG_LEVEL);
 	return 0;

@@ -96,6 +96,12 @@ void config_free(struct config *c)
 	mem_free_secret(c->admin_token);
 	mem_free_secret(c->previous_admin_token);
 	mem_free(c->storage_dir);
+	config_free_text(c->s3.endpoint);
+	config_free_text(c->s3.region);
+	config_free_text(c->s3.bucket);
+	config_free_text(c->s3.prefix);
+	config_free_text(c->s3.access_key);
+	config_free_text(c->s3.secret_key);
 	mem_free(c->data_dir);
 	mem_free(c->callbacks_origin);
 	mem_free(c);

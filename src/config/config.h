@@ -49,7 +49,9 @@ struct config {
 	char *admin_token;	    /* NULL: only loopback may ask */
 	char *previous_admin_token; /* taken as well, or NULL */
 	struct media_config media;
-	char *storage_dir; /* storage.local.dir */
+	enum upload_kind storage_kind;
+	char *storage_dir;   /* storage.local.dir */
+	struct upload_s3 s3; /* texts owned; endpoint "": not set */
 	int64_t left_after_us;
 	struct config_app *apps;
 	size_t n_apps;

@@ -41,6 +41,7 @@ struct call {
 	/* for handlers that ask twice */
 	struct store_filter filter;
 	uint64_t id, count;
+	int64_t presign_s; /* of URLs in the answer; 0: none */
 	bool dry_run, count_is_cut;
 	json_t *answer;
 };

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/counters.h"
 #include "base/mem.h"
 #include "control/call.h"
@@ -21,12 +22,23 @@ static void write_help(struct buf *b, const struct counter_info *i)
 		   i->kind == COUNTER_TOTAL ? "counter" : "gauge");
 }
 
+/** The clock may have been set back meanwhile. */
+static int64_t oldest_s(const struct upload_status *u)
+{
+	const int64_t past_ms =
+		u->oldest_ms ? clock_unix_ms() - u->oldest_ms : 0;
+
+	return past_ms > 0 ? past_ms / 1000 : 0;
+}
+
 void metrics_show(struct call *c)
 {
 	const struct counter_info *table = counter_table();
+	struct upload_status uploads;
 	struct loop_stats stats;
 	struct buf b;
 
+	rooms_upload_status(c->control->rooms, &uploads);
 	buf_init(&b, TEXT_MAX);
 	for (int i = 0; i < COUNT_N; i++) {
 		write_help(&b, &table[i]);
@@ -43,12 +55,20 @@ void metrics_show(struct call *c)
 		   "# HELP tapeop_allocations live allocations\n"
 		   "# TYPE tapeop_allocations gauge\n"
 		   "tapeop_allocations %" PRId64 "\n"
+		   "# HELP tapeop_uploads_oldest_seconds how long the oldest "
+		   "closed segment waits for storage\n"
+		   "# TYPE tapeop_uploads_oldest_seconds gauge\n"
+		   "tapeop_uploads_oldest_seconds %" PRId64 "\n"
+		   "# HELP tapeop_upload_bytes_per_second put into storage, "
+		   "smoothed\n"
+		   "# TYPE tapeop_upload_bytes_per_second gauge\n"
+		   "tapeop_upload_bytes_per_second %" PRId64 "\n"
 		   "# HELP tapeop_disk_free_bytes free for us below data_dir "
 		   "[bytes]; -1: cannot be told\n"
 		   "# TYPE tapeop_disk_free_bytes gauge\n"
 		   "tapeop_disk_free_bytes %" PRId64 "\n",
-		   stats.longest_us, mem_live(),
-		   rooms_free_bytes(c->control->rooms));
+		   stats.longest_us, mem_live(), oldest_s(&uploads),
+		   uploads.bytes_s, rooms_free_bytes(c->control->rooms));
 	call_text(c, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 	buf_fini(&b);
 }

@@ -13,7 +13,11 @@
 static const char *const modes[] = {"single", "mixed", "both", NULL};
 static const char *const formats[] = {"mp3", "ogg", NULL};
 
-enum { IDLE_MAX_MS = 240 * 3600 * 1000 };
+enum {
+	IDLE_MAX_MS = 240 * 3600 * 1000,
+	URL_MAX = 8192,
+	AUDIO_URL_S = 900 /* how long a redirection to a store is good */
+};
 
 /* ---- JSON --------------------------------------------------------------------- */
 
@@ -118,6 +122,24 @@ static json_t *segment_json(const struct segment_row *s)
 		(json_int_t)s->size, "sha256", s->sha256, "uploaded",
 		s->uploaded_ms != 0, "reason", s->reason, "reason_text",
 		s->reason_text);
+}
+
+/** When that is asked for: a URL that anybody can get it by, null: there is
+ *  none, because it is in no bucket. */
+static json_t *with_url(const struct call *c, const struct segment_row *s,
+			json_t *item)
+{
+	struct buf url;
+
+	if (!c->presign_s)
+		return item;
+	buf_init(&url, URL_MAX);
+	if (rooms_segment_url(c->control->rooms, s, c->presign_s, &url))
+		json_object_set_new(item, "url", json_null());
+	else
+		json_object_set_new(item, "url", json_string(buf_str(&url)));
+	buf_fini(&url);
+	return item;
 }
 
 /** {"<name>": list, "next": id of the last row or null} */
@@ -361,7 +383,9 @@ static void on_segments(struct store_rows *rows, void *arg)
 	}
 	list = json_array();
 	for (size_t i = 0; i < rows->n; i++) {
-		json_array_append_new(list, segment_json(&rows->segments[i]));
+		json_array_append_new(
+			list, with_url(c, &rows->segments[i],
+				       segment_json(&rows->segments[i])));
 		last = rows->segments[i].id;
 	}
 	more = rows->more;
@@ -369,12 +393,23 @@ static void on_segments(struct store_rows *rows, void *arg)
 	call_reply(c, 200, page_json("segments", list, more, last));
 }
 
+static bool read_presign(struct call *c)
+{
+	const char *text = http_query(c->request, "presign");
+
+	if (!text || !str_to_i64(text, 1, UPLOAD_PRESIGN_MAX_S, &c->presign_s))
+		return true;
+	call_problem(c, 400, "presign", "presign: seconds from 1 to %d",
+		     UPLOAD_PRESIGN_MAX_S);
+	return false;
+}
+
 void segments_list(struct call *c)
 {
-	static const char *const keys[] = {"limit", "after", NULL};
+	static const char *const keys[] = {"limit", "after", "presign", NULL};
 
 	c->filter = (struct store_filter){.what = READ_SEGMENTS, .state = -1};
-	if (call_query_keys(c, keys) &&
+	if (call_query_keys(c, keys) && read_presign(c) &&
 	    call_number(c, c->parts[0], "task", &c->filter.task) &&
 	    call_page(c, &c->filter))
 		call_ask(c, on_segments);
@@ -388,6 +423,33 @@ static const char *audio_type(const char *name)
 	const char *dot = strrchr(name, '.');
 
 	return dot && !strcmp(dot, ".ogg") ? "audio/ogg" : "audio/mpeg";
+}
+
+/** The store sends it, with Range, to whoever has the URL. */
+static void redirect(struct call *c, const struct segment_row *s)
+{
+	struct http_field fields[] = {{"Location", NULL},
+				      {"Cache-Control", "no-store"}};
+	struct http_answer answer = {
+		.status = 302, .fields = fields, .n_fields = ARRAY_LEN(fields)};
+	struct buf url;
+	int err;
+
+	buf_init(&url, URL_MAX);
+	err = rooms_segment_url(c->control->rooms, s, AUDIO_URL_S, &url);
+	if (err) {
+		call_problem(c, err == ENXIO ? 404 : 500, "segment", "%s: %s",
+			     s->file_name,
+			     err == ENXIO ? "is in a bucket that is not "
+					    "configured any more: see "
+					    "storage.s3"
+					  : strerror(err));
+	} else {
+		fields[0].value = buf_str(&url);
+		http_reply(c->request, &answer);
+		call_free(c);
+	}
+	buf_fini(&url);
 }
 
 static void on_audio_row(struct store_rows *rows, void *arg)
@@ -411,6 +473,10 @@ static void on_audio_row(struct store_rows *rows, void *arg)
 		call_problem(c, s.state < SEG_CLOSED ? 409 : 410, "segment",
 			     "segment %s is %s: there is no finished file",
 			     c->parts[0], segment_state_name(s.state));
+		return;
+	}
+	if (rooms_segment_is_remote(&s)) {
+		redirect(c, &s);
 		return;
 	}
 	rooms_segment_path(c->control->rooms, &s, path, sizeof(path));

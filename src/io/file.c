@@ -280,6 +280,56 @@ out:
 	return err;
 }
 
+/** Feed a part of a file to both; md5 may be NULL. */
+static int digest_part(int fd, int64_t offset, int64_t len, EVP_MD_CTX *sha256,
+		       EVP_MD_CTX *md5)
+{
+	uint8_t *chunk = mem_zalloc(CHUNK);
+	int err = chunk ? 0 : ENOMEM;
+
+	while (!err && len > 0) {
+		size_t want = len < CHUNK ? (size_t)len : CHUNK;
+		ssize_t n = pread(fd, chunk, want, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			err = n ? errno : EBADMSG;
+		else if (EVP_DigestUpdate(sha256, chunk, (size_t)n) != 1 ||
+			 (md5 && EVP_DigestUpdate(md5, chunk, (size_t)n) != 1))
+			err = ENOMEM;
+		offset += n;
+		len -= n;
+	}
+	mem_free(chunk);
+	return err;
+}
+
+int file_digest(int fd, int64_t offset, int64_t len, struct file_digest *out)
+{
+	EVP_MD_CTX *sha256 = EVP_MD_CTX_new();
+	EVP_MD_CTX *md5 = EVP_MD_CTX_new();
+	uint8_t sum[SHA256_LEN];
+	int err = ENOMEM;
+
+	if (!sha256 || !md5 ||
+	    EVP_DigestInit_ex(sha256, EVP_sha256(), NULL) != 1)
+		goto out;
+	*out = (struct file_digest){0};
+	out->has_md5 = EVP_DigestInit_ex(md5, EVP_md5(), NULL) == 1;
+	err = digest_part(fd, offset, len, sha256, out->has_md5 ? md5 : NULL);
+	if (!err &&
+	    (EVP_DigestFinal_ex(sha256, sum, NULL) != 1 ||
+	     (out->has_md5 && EVP_DigestFinal_ex(md5, out->md5, NULL) != 1)))
+		err = ENOMEM;
+	for (int i = 0; !err && i < SHA256_LEN; i++)
+		snprintf(out->sha256 + (ptrdiff_t)i * 2, 3, "%02x", sum[i]);
+out:
+	EVP_MD_CTX_free(sha256);
+	EVP_MD_CTX_free(md5);
+	return err;
+}
+
 int file_free_bytes(const char *path, int64_t *bytes)
 {
 	struct statvfs fs;

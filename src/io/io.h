@@ -349,6 +349,15 @@ MUST_CHECK int file_write_durable(const char *path, const void *data,
 				  size_t len);
 /** SHA-256 and length of a file.  hex gets 64 digits and a NUL. */
 MUST_CHECK int file_sha256(const char *path, char hex[65], int64_t *len);
+
+struct file_digest {
+	char sha256[65]; /* hex */
+	uint8_t md5[16];
+	bool has_md5; /* not where OpenSSL forbids it */
+};
+/** The same of a part of an open file.  EBADMSG: it ends before. */
+MUST_CHECK int file_digest(int fd, int64_t offset, int64_t len,
+			   struct file_digest *out);
 /** Free bytes for us on the file system of `path`. */
 MUST_CHECK int file_free_bytes(const char *path, int64_t *bytes);
 /** Call `fn(path, arg)` for every regular file below `dir`, stop at the
@@ -610,5 +619,58 @@ typedef int(http_data_fn)(const void *data, size_t len, void *arg);
 MUST_CHECK int http_fetch_each(const struct http_call *call, http_data_fn *fn,
 			       void *arg, int *status, struct buf *answer,
 			       struct err *e);
+
+/* ---- HTTP, blocking, with bodies from files ----------------------------- */
+
+/** Requests of one thread, one after another; connections are kept. */
+struct http_session;
+
+/** A body that is a part of a file. */
+struct http_file {
+	int fd;
+	int64_t offset, len;
+};
+
+/**
+ * Make one.  Redirects are never followed, certificates are checked, and
+ * private addresses are permitted: the caller knows where it calls.
+ *
+ * stops   a call ends soon after it has become true (ECANCELED); NULL: never
+ * sent    told of bytes of bodies as they go; NULL: nobody is
+ *
+ * Returns 0 or ENOMEM.
+ */
+MUST_CHECK int http_session_new(const _Atomic bool *stops,
+				void (*sent)(int64_t bytes),
+				struct http_session **out);
+/** NULL is fine. */
+void http_session_free(struct http_session *s);
+
+/**
+ * Send a request and wait for its answer.
+ *
+ * call     timeout_us: how long less than 1 KiB a second may move;
+ *	    connecting may take 10 s.  allow_private and take mean nothing
+ * file     the body, or NULL: call->body is
+ * answer   cleared; its limit is the limit
+ *
+ * Returns 0 (see status), or with `e`
+ *   ECANCELED      `stops` has become true
+ *   ETIMEDOUT      nothing moved, or no connection in time
+ *   ECONNREFUSED, EHOSTUNREACH   nobody is there
+ *   ECONNRESET     the connection was lost
+ *   EPROTO         TLS: not who it should be
+ *   EBADMSG        the file is shorter than `file` says
+ *   EINVAL (bad URL or field), EMSGSIZE, ENOMEM or another errno
+ * Thread: any, but one at a time.  Blocks.
+ */
+MUST_CHECK int http_session_send(struct http_session *s,
+				 const struct http_call *call,
+				 const struct http_file *file, int *status,
+				 struct buf *answer, struct err *e);
+/** A header field of the last answer, or NULL; until the next call. */
+const char *http_session_field(struct http_session *s, const char *name);
+/** The last answer's Date [s since 1970], -1: it has none. */
+int64_t http_session_date(struct http_session *s);
 
 #endif

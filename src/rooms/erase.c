@@ -102,82 +102,113 @@ static int read_rows(struct rooms *r, uint64_t task, struct task_rows *all)
 	return err;
 }
 
-/** The manifest without what is being erased; `left` are the folders that have
- *  it.  A task without a row has no files. */
-static int put_manifest(struct rooms *r, uint64_t task, struct folders *left)
+/** Segments of one task, on their way out. */
+struct group {
+	struct rooms *rooms;
+	struct storages *storages;
+	const struct segment_row *rows;
+	size_t n;
+	struct folders touched[UPLOAD_KIND_N];
+	struct folders left[UPLOAD_KIND_N]; /* that have the manifest */
+	char manifest[RECORD_NAME_CAP];	    /* its name */
+};
+
+/** The manifest without what is being erased.  A task without a row has no
+ *  files. */
+static int put_manifest(struct group *g, struct err *e)
 {
 	struct store_filter f = {
-		.what = READ_TASKS, .id = task, .state = -1, .limit = 1};
+		.what = READ_TASKS,
+		.id = g->rows[0].task,
+		.state = -1,
+		.limit = 1,
+	};
 	struct task_rows all = {0};
 	struct store_rows rows;
-	int err = store_read(r->store, &f, &rows);
+	int err = store_read(g->rooms->store, &f, &rows);
 
 	if (err)
-		return err;
-	if (rows.n)
-		err = read_rows(r, task, &all);
+		return fail(e, err, "cannot read", "the task");
+	if (rows.n) {
+		manifest_name(g->rooms, &rows.tasks[0], g->manifest);
+		err = read_rows(g->rooms, f.id, &all);
+		if (err)
+			fail(e, err, "cannot read", "the task's segments");
+	}
 	if (rows.n && !err)
-		err = manifest_put(r, &rows.tasks[0], all.rows, all.n, left);
+		err = manifest_put(g->storages, &rows.tasks[0], all.rows, all.n,
+				   g->left, e);
 	mem_free(all.rows);
 	store_rows_free(&rows);
 	return err;
 }
 
 /** The manifest as earlier versions wrote it. */
-static int drop_old_manifest(struct rooms *r, const struct segment_row *row)
+static int drop_old_manifest(struct group *g, struct err *e)
 {
+	struct upload_storage *local;
 	char name[64];
-	int err;
+	int err = storages_get(g->storages, UPLOAD_LOCAL, &local, e);
 
 	snprintf(name, sizeof(name), "manifests/%" PRIu32 "_%" PRIu64 ".json",
-		 row->app, row->task);
-	err = upload_erase(&r->upload_config, name);
+		 g->rows[0].app, g->rows[0].task);
 	if (!err)
-		err = upload_drop_folder(&r->upload_config, "manifests", NULL);
+		err = upload_erase(local, name, e);
+	if (!err)
+		err = upload_drop_folder(local, "manifests", NULL, NULL, e);
 	return err;
 }
 
 /** Manifests that nobody needs go, as do empty folders. */
-static int drop_folders(struct rooms *r, uint64_t task,
-			const struct folders *touched,
-			const struct folders *left)
+static int drop_folders(struct group *g, enum upload_kind kind, struct err *e)
 {
+	const struct map *touched = &g->touched[kind].map;
+	struct upload_storage *storage;
 	char mark[RECORD_NAME_CAP];
 	int err = 0;
 
-	record_manifest_mark(task, mark, sizeof(mark));
-	for (struct map_node *n = map_next(&touched->map, NULL); n && !err;
-	     n = map_next(&touched->map, n)) {
+	record_manifest_mark(g->rows[0].task, mark, sizeof(mark));
+	if (touched->n)
+		err = storages_get(g->storages, kind, &storage, e);
+	for (struct map_node *n = map_next(touched, NULL); n && !err;
+	     n = map_next(touched, n)) {
 		const char *name = CONTAINER_OF(n, struct folder, node)->name;
+		bool is_left = folders_have(&g->left[kind], name);
 
-		err = upload_drop_folder(&r->upload_config, name,
-					 folders_have(left, name) ? NULL
-								  : mark);
+		err = upload_drop_folder(storage, name, mark,
+					 is_left ? g->manifest : NULL, e);
 	}
 	return err;
 }
 
-static int erase_files(struct rooms *r, const struct segment_row *rows,
-		       size_t n, struct folders *touched, struct err *e)
+static int erase_file(struct group *g, const struct segment_row *row,
+		      struct err *e)
+{
+	const enum upload_kind kind = storages_kind(g->rooms, row);
+	struct upload_storage *storage;
+	int err = storages_get(g->storages, kind, &storage, e);
+
+	if (!err)
+		err = upload_erase(storage, row->file_name, e);
+	if (err)
+		return err;
+	crash_point("erase.file");
+	err = folders_add(&g->touched[kind], row->file_name);
+	return err ? fail(e, err, "cannot erase", row->file_name) : 0;
+}
+
+static int erase_files(struct group *g, struct err *e)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		const char *name = rows[i].file_name;
-
-		if (r->erase_stops)
+	for (size_t i = 0; i < g->n && !err; i++) {
+		if (g->rooms->storage_stops)
 			return err_set(e, ECANCELED, "",
 				       "the server is stopping; it goes on "
 				       "when it is started again");
-		err = upload_erase(&r->upload_config, name);
-		if (err)
-			return fail(e, err, "cannot remove", name);
-		crash_point("erase.file");
-		err = folders_add(touched, name);
-		if (err)
-			return fail(e, err, "cannot erase", name);
+		err = erase_file(g, &g->rows[i], e);
 	}
-	return 0;
+	return err;
 }
 
 static int erase_rows(struct rooms *r, const struct segment_row *rows, size_t n,
@@ -194,33 +225,37 @@ static int erase_rows(struct rooms *r, const struct segment_row *rows, size_t n,
 	return commit(r, w, e);
 }
 
-/** Segments of one task. */
-static int erase_group(struct rooms *r, const struct segment_row *rows,
-		       size_t n, struct err *e)
+/** Files, then manifests and folders. */
+static int erase_stored(struct group *g, struct err *e)
 {
-	struct folders touched;
-	struct folders left;
 	int err;
 
-	map_init(&touched.map);
-	map_init(&left.map);
-	err = erase_files(r, rows, n, &touched, e);
-	if (!err) {
-		err = put_manifest(r, rows[0].task, &left);
-		if (!err)
-			err = drop_folders(r, rows[0].task, &touched, &left);
-		if (!err)
-			err = drop_old_manifest(r, &rows[0]);
-		if (err)
-			fail(e, err, "cannot tidy the folder of",
-			     rows[0].file_name);
+	for (unsigned i = 0; i < UPLOAD_KIND_N; i++) {
+		map_init(&g->touched[i].map);
+		map_init(&g->left[i].map);
 	}
-	folders_fini(&touched);
-	folders_fini(&left);
+	err = erase_files(g, e);
+	if (!err)
+		err = put_manifest(g, e);
+	for (unsigned i = 0; i < UPLOAD_KIND_N && !err; i++)
+		err = drop_folders(g, (enum upload_kind)i, e);
+	if (!err)
+		err = drop_old_manifest(g, e);
+	for (unsigned i = 0; i < UPLOAD_KIND_N; i++) {
+		folders_fini(&g->touched[i]);
+		folders_fini(&g->left[i]);
+	}
+	return err;
+}
+
+static int erase_group(struct group *g, struct err *e)
+{
+	int err = erase_stored(g, e);
+
 	if (err)
 		return err;
 	crash_point("erase.files");
-	err = erase_rows(r, rows, n, e);
+	err = erase_rows(g->rooms, g->rows, g->n, e);
 	if (!err)
 		crash_point("erase.done");
 	return err;
@@ -237,17 +272,24 @@ static int by_task(const void *a, const void *b)
 int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
 		 struct err *e)
 {
+	struct storages storages;
 	size_t end;
 	int err = 0;
 
+	storages_init(&storages, r);
 	if (n)
 		qsort(rows, n, sizeof(*rows), by_task);
 	for (size_t at = 0; at < n && !err; at = end) {
+		struct group g = {
+			.rooms = r, .storages = &storages, .rows = rows + at};
+
 		end = at + 1;
 		while (end < n && rows[end].task == rows[at].task)
 			end++;
-		err = erase_group(r, rows + at, end - at, e);
+		g.n = end - at;
+		err = erase_group(&g, e);
 	}
+	storages_fini(&storages);
 	return err;
 }
 

@@ -27,7 +27,8 @@
 /** What is to be stored, and told, of a segment. */
 enum confirm_due {
 	CONFIRM_FAILING = 1, /* its upload fails */
-	CONFIRM_UPLOADED = 2
+	CONFIRM_UPLOADED = 2,
+	CONFIRM_REASON = 4 /* it fails for another reason now: not told */
 };
 
 /** A segment on its way into storage, and what comes of it on its way into the
@@ -58,6 +59,7 @@ int finish_upload(struct task *t, const struct segment_row *row)
 		.name = row->file_name,
 		.len = row->size,
 		.sha256 = row->sha256,
+		.since_ms = row->closed_ms,
 	};
 	struct confirm *c = mem_zalloc(sizeof(*c));
 	int err;
@@ -67,6 +69,8 @@ int finish_upload(struct task *t, const struct segment_row *row)
 	c->task = t;
 	c->rooms = t->rooms;
 	c->row = *row;
+	str_copy(c->reason, sizeof(c->reason), row->reason);
+	str_copy(c->reason_text, sizeof(c->reason_text), row->reason_text);
 	item.user = c;
 	err = upload_add(t->rooms->upload, &item);
 	if (err) {
@@ -170,7 +174,8 @@ static void on_committed(const struct store_result *r, void *arg)
 		on_uploaded_committed(c);
 		return;
 	}
-	crash_point("segment.failing");
+	if (sent & CONFIRM_FAILING)
+		crash_point("segment.failing");
 	commit_due(c);
 	task_check(t);
 }
@@ -211,8 +216,14 @@ static void commit_due(struct confirm *c)
 	c->due = 0;
 	if (c->sent & CONFIRM_FAILING)
 		c->row.is_failing = true;
-	if (c->sent & CONFIRM_UPLOADED)
+	str_copy(c->row.reason, sizeof(c->row.reason), c->reason);
+	str_copy(c->row.reason_text, sizeof(c->row.reason_text),
+		 c->reason_text);
+	if (c->sent & CONFIRM_UPLOADED) {
 		c->row.uploaded_ms = clock_unix_ms();
+		c->row.stored_in = (int)r->upload_config.place.kind;
+		c->row.reason[0] = c->row.reason_text[0] = 0;
+	}
 	w = store_write_new();
 	if (w && put_due(c, w)) {
 		store_write_free(w);
@@ -221,22 +232,24 @@ static void commit_due(struct confirm *c)
 	store_commit(r->store, w, r->loop, on_committed, c);
 }
 
-/** Told once of a segment, however often it fails and over restarts. */
+/** Told once of a segment, however often it fails and over restarts; the row
+ *  has the reason as it is now. */
 static void on_failed(struct confirm *c, const struct upload_result *result)
 {
-	const char *why = strerrordesc_np(result->err);
+	const bool is_told =
+		c->row.is_failing || (c->due | c->sent) & CONFIRM_FAILING;
+	const bool is_new = strcmp(c->reason, result->reason) != 0;
 
-	log_warn("task=%" PRIu64 " user=%s seg=%" PRIu32
-		 " upload failed, attempt %u; will be tried again",
-		 c->row.task, c->row.user, c->row.seq, result->attempt);
 	c->is_failing = true;
-	if (c->row.is_failing || (c->due | c->sent) & CONFIRM_FAILING)
+	if (is_told && !is_new)
 		return;
+	log_warn("task=%" PRIu64 " user=%s seg=%" PRIu32
+		 " upload failed, attempt %u; will be tried again: %s: %s",
+		 c->row.task, c->row.user, c->row.seq, result->attempt,
+		 result->reason, result->text);
 	str_copy(c->reason, sizeof(c->reason), result->reason);
-	if (!str_copy(c->reason_text, sizeof(c->reason_text), result->text))
-		snprintf(c->reason_text, sizeof(c->reason_text),
-			 "it cannot be stored: %s", why ? why : "?");
-	c->due |= CONFIRM_FAILING;
+	str_copy(c->reason_text, sizeof(c->reason_text), result->text);
+	c->due |= is_told ? CONFIRM_REASON : CONFIRM_FAILING;
 	commit_due(c);
 }
 
@@ -252,7 +265,7 @@ void finish_on_uploaded(const struct upload_result *result, void *arg)
 		return;
 	}
 	c->is_failing = false;
-	c->due |= CONFIRM_UPLOADED;
+	c->due = (c->due & ~(unsigned)CONFIRM_REASON) | CONFIRM_UPLOADED;
 	commit_due(c);
 }
 
@@ -268,7 +281,7 @@ struct wrap {
 	uint64_t first_seq, seq; /* of its events: the first, the next */
 	struct task_row row; /* the task's, for the worker; its lists are not */
 	struct job job;	     /* writes the manifest */
-	int err;	     /* of that */
+	struct err err;	     /* of that */
 	/* of what is left */
 	bool is_taken; /* its numbers are */
 	struct timer retry;
@@ -467,20 +480,25 @@ static void commit_finish(struct wrap *w)
 static void manifest_run(struct job *job)
 {
 	struct wrap *w = CONTAINER_OF(job, struct wrap, job);
-	struct folders folders;
+	struct folders folders[UPLOAD_KIND_N];
+	struct storages storages;
 
-	map_init(&folders.map);
-	w->err = manifest_put(w->task->rooms, &w->row, w->rows, w->n, &folders);
-	folders_fini(&folders);
+	storages_init(&storages, w->task->rooms);
+	for (unsigned i = 0; i < UPLOAD_KIND_N; i++)
+		map_init(&folders[i].map);
+	if (!manifest_put(&storages, &w->row, w->rows, w->n, folders, &w->err))
+		w->err = (struct err){0};
+	for (unsigned i = 0; i < UPLOAD_KIND_N; i++)
+		folders_fini(&folders[i]);
+	storages_fini(&storages);
 }
 
 static void manifest_done(struct job *job)
 {
 	struct wrap *w = CONTAINER_OF(job, struct wrap, job);
 
-	if (w->err) {
-		wrap_later(w, "the manifest", strerror(w->err),
-			   MANIFEST_RETRY_US);
+	if (w->err.code) {
+		wrap_later(w, "the manifest", w->err.text, MANIFEST_RETRY_US);
 		return;
 	}
 	crash_point("task.finishing");
@@ -496,7 +514,7 @@ static void make_manifest(struct wrap *w)
 	w->row = w->task->row;
 	w->job.run = manifest_run;
 	w->job.key = w->row.id;
-	workers_run(r->workers, &w->job, r->loop, manifest_done);
+	workers_run(r->texts, &w->job, r->loop, manifest_done);
 }
 
 /* ---- what is left ---------------------------------------------------------------- */

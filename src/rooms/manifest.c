@@ -107,52 +107,69 @@ void folders_fini(struct folders *f)
 	map_fini(&f->map);
 }
 
-static int put_text(const struct rooms *r, const struct upload_text *text,
-		    const struct folders *f)
+static int put_text(struct storages *s, enum upload_kind kind,
+		    const struct upload_text *text, const struct folders *f,
+		    struct err *e)
 {
-	const char **names = mem_zalloc_n(f->map.n, sizeof(*names));
+	struct upload_storage *storage;
+	const char **names;
 	size_t n = 0;
-	int err;
+	int err = storages_get(s, kind, &storage, e);
 
+	if (err)
+		return err;
+	names = mem_zalloc_n(f->map.n, sizeof(*names));
 	if (!names)
-		return ENOMEM;
+		return err_set(e, ENOMEM, "", "out of memory");
 	for (struct map_node *node = map_next(&f->map, NULL); node;
 	     node = map_next(&f->map, node))
 		names[n++] = CONTAINER_OF(node, struct folder, node)->name;
-	err = upload_put_text(&r->upload_config, text, names, n);
+	err = upload_put_text(storage, text, names, n, e);
 	mem_free(names);
 	return err;
 }
 
-int manifest_put(const struct rooms *r, const struct task_row *t,
-		 const struct segment_row *rows, size_t n,
-		 struct folders *folders)
+void manifest_name(const struct rooms *r, const struct task_row *t, char *name)
 {
 	const struct rooms_app *app = rooms_find_app(r, t->app);
-	char name[RECORD_NAME_CAP], mark[RECORD_NAME_CAP];
-	struct upload_text text = {.name = name, .mark = mark};
-	struct buf json;
 	int zone_minutes = 0;
-	int err = 0;
 
-	for (size_t i = 0; !err && i < n; i++) {
-		if (rows[i].state != SEG_ERASING)
-			err = folders_add(folders, rows[i].file_name);
-	}
-	if (err || !folders->map.n)
-		return err;
-	buf_init(&json, MANIFEST_MAX);
-	err = write_text(t, rows, n, &json);
 	if (app)
 		zone_minutes = atomic_load_explicit(&app->zone_minutes,
 						    memory_order_relaxed);
 	record_manifest_name(t->id, t->created_ms, zone_minutes, name,
-			     sizeof(name));
+			     RECORD_NAME_CAP);
+}
+
+int manifest_put(struct storages *s, const struct task_row *t,
+		 const struct segment_row *rows, size_t n,
+		 struct folders folders[UPLOAD_KIND_N], struct err *e)
+{
+	char name[RECORD_NAME_CAP], mark[RECORD_NAME_CAP];
+	struct upload_text text = {.name = name, .mark = mark};
+	struct buf json;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < n; i++) {
+		if (rows[i].state != SEG_ERASING)
+			err = folders_add(
+				&folders[storages_kind(s->rooms, &rows[i])],
+				rows[i].file_name);
+	}
+	buf_init(&json, MANIFEST_MAX);
+	if (!err)
+		err = write_text(t, rows, n, &json);
+	if (err)
+		err_set(e, err, "", "%s", strerror(err));
+	manifest_name(s->rooms, t, name);
 	record_manifest_mark(t->id, mark, sizeof(mark));
 	text.data = json.data;
 	text.len = json.len;
-	if (!err)
-		err = put_text(r, &text, folders);
+	for (unsigned i = 0; !err && i < UPLOAD_KIND_N; i++) {
+		if (folders[i].map.n)
+			err = put_text(s, (enum upload_kind)i, &text,
+				       &folders[i], e);
+	}
 	buf_fini(&json);
 	return err;
 }

@@ -172,6 +172,7 @@ struct rooms {
 	struct record_files *files;
 	struct upload *upload;
 	struct upload_config upload_config;
+	struct upload_place places[UPLOAD_KIND_N]; /* see storages.c */
 	char spool_dir[512], storage_dir[512], quarantine_dir[512];
 	char data_dir[512];
 	int64_t disk_low_bytes, left_after_us;
@@ -187,7 +188,8 @@ struct rooms {
 	uint64_t last_task_id;
 	struct workers *erasers; /* one: erasures come one after another */
 	unsigned erasures;	 /* under way */
-	_Atomic bool erase_stops;
+	struct workers *texts;	 /* one: manifests, which a store may keep */
+	_Atomic bool storage_stops;
 	bool stopping;
 	void (*stop_done)(void *arg);
 	void *stop_arg;
@@ -344,6 +346,26 @@ void finish_task(struct task *t);
 /** Has it waited too long for files that cannot be stored?  Then tell. */
 void finish_look(struct task *t);
 
+/* storages.c */
+
+/** Storages that are open, by kind: for one thread at a time. */
+struct storages {
+	const struct rooms *rooms;
+	struct upload_config config[UPLOAD_KIND_N];
+	struct upload_storage *open[UPLOAD_KIND_N];
+};
+void storages_init(struct storages *s, const struct rooms *r);
+void storages_fini(struct storages *s);
+/** Open the storage of a kind, unless it is.  Returns 0, or ENXIO, ENOMEM
+ *  with `e`. */
+MUST_CHECK int storages_get(struct storages *s, enum upload_kind kind,
+			    struct upload_storage **out, struct err *e);
+/** Where is the file, or where does it go? */
+enum upload_kind storages_kind(const struct rooms *r,
+			       const struct segment_row *row);
+/** Is there one of this kind? */
+bool rooms_has_place(const struct rooms *r, enum upload_kind kind);
+
 /* manifest.c */
 
 /** Folders of tracks, each once; begin with map_init. */
@@ -359,17 +381,21 @@ int folders_add(struct folders *f, const char *file_name);
 bool folders_have(const struct folders *f, const char *name);
 void folders_fini(struct folders *f);
 
+/** Name of a task's manifest, RECORD_NAME_CAP bytes. */
+void manifest_name(const struct rooms *r, const struct task_row *t, char *name);
+
 /**
  * Put the manifest of a task into the folders of its tracks.
  *
  * rows     all of the task's (n); those that are being erased are left out
- * folders  out: where it was put
+ * folders  out: where it was put, by kind of storage
  *
- * Blocks; a worker or the start.  Returns 0 or an errno.
+ * Blocks; a worker or the start.  Returns 0 or an errno with `e`.
  */
-MUST_CHECK int manifest_put(const struct rooms *r, const struct task_row *t,
+MUST_CHECK int manifest_put(struct storages *s, const struct task_row *t,
 			    const struct segment_row *rows, size_t n,
-			    struct folders *folders);
+			    struct folders folders[UPLOAD_KIND_N],
+			    struct err *e);
 
 /* erase.c */
 /** Erase segments whose rows are `erasing`; the rows are put into another

@@ -330,6 +330,24 @@ static int read_last_task(struct rooms *r)
 
 /* ---- files and inputs ------------------------------------------------------------------ */
 
+/** Was it stored in a bucket?  It was confirmed before the row said so: at the
+ *  start nobody waits for a store. */
+static bool is_in_bucket(const struct rooms *r, const char *name)
+{
+	struct store_filter f = {.what = READ_SEGMENTS,
+				 .file_name = name,
+				 .state = SEG_CLOSED,
+				 .limit = 1};
+	struct store_rows rows;
+	bool is_there;
+
+	if (store_read(r->store, &f, &rows))
+		return false;
+	is_there = rows.n && rooms_segment_is_remote(&rows.segments[0]);
+	store_rows_free(&rows);
+	return is_there;
+}
+
 /** A crash between the commit of `uploaded` and the removal of the spool's
  *  copy: the same file is in storage. */
 static bool is_stored(const struct rooms *r, const char *name)
@@ -337,6 +355,8 @@ static bool is_stored(const struct rooms *r, const char *name)
 	char spool[1280], stored[1280], a[65], b[65];
 	int64_t len_a, len_b;
 
+	if (is_in_bucket(r, name))
+		return upload_drop_spool(&r->upload_config, name) == 0;
 	snprintf(spool, sizeof(spool), "%s/%s", r->spool_dir, name);
 	snprintf(stored, sizeof(stored), "%s/%s", r->storage_dir, name);
 	if (file_sha256(stored, b, &len_b) || file_sha256(spool, a, &len_a) ||
@@ -345,10 +365,26 @@ static bool is_stored(const struct rooms *r, const char *name)
 	return upload_drop_spool(&r->upload_config, name) == 0;
 }
 
+/** What is known of an upload that was begun goes with its file. */
+static bool is_upload_state(const char *name, char *plain, size_t cap)
+{
+	size_t end = strlen(UPLOAD_STATE_SUFFIX);
+	size_t len = strlen(name);
+
+	if (len <= end || strcmp(name + len - end, UPLOAD_STATE_SUFFIX) != 0 ||
+	    !str_copy(plain, cap, name))
+		return false;
+	plain[len - end] = 0;
+	return true;
+}
+
 static bool is_known(const char *name, void *arg)
 {
 	struct recovery *rc = arg;
+	char plain[FILE_NAME_MAX];
 
+	if (is_upload_state(name, plain, sizeof(plain)))
+		name = plain;
 	return map_find(&rc->known, name, strlen(name)) ||
 	       is_stored(rc->rooms, name);
 }

@@ -277,13 +277,20 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 	};
 	int err;
 
+	r->places[UPLOAD_LOCAL] = (struct upload_place){.kind = UPLOAD_LOCAL,
+							.dir = r->storage_dir};
+	r->places[UPLOAD_S3] =
+		(struct upload_place){.kind = UPLOAD_S3, .s3 = c->s3};
 	r->upload_config = (struct upload_config){
 		.spool_dir = r->spool_dir,
-		.dir = r->storage_dir,
+		.place = r->places[c->storage_kind],
 		.retry_first_us = UPLOAD_RETRY_FIRST_US,
 		.retry_max_us = UPLOAD_RETRY_MAX_US,
+		.stops = &r->storage_stops,
 	};
 	err = workers_new("rooms", WORKERS, &r->workers);
+	if (!err)
+		err = workers_new("texts", 1, &r->texts);
 	if (!err)
 		err = workers_new("erase", 1, &r->erasers);
 	if (!err)
@@ -367,7 +374,7 @@ void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
 	struct map_node *next;
 
 	r->stopping = true;
-	r->erase_stops = true;
+	r->storage_stops = true;
 	r->stop_done = done;
 	r->stop_arg = arg;
 	for (struct map_node *n = map_next(&r->tasks, NULL); n; n = next) {
@@ -393,6 +400,7 @@ void rooms_free(struct rooms *r)
 	upload_free(r->upload);
 	record_files_free(r->files);
 	workers_free(r->workers);
+	workers_free(r->texts);
 	workers_free(r->erasers);
 	map_fini(&r->rooms);
 	map_fini(&r->members);

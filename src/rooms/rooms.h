@@ -30,6 +30,7 @@
 #include "io/io.h"
 #include "notify/notify.h"
 #include "store/store.h"
+#include "upload/upload.h"
 #include "wire/event.h"
 
 struct rooms;
@@ -77,6 +78,8 @@ struct media_config {
 struct rooms_config {
 	const char *data_dir;
 	const char *storage_dir; /* storage.local.dir */
+	enum upload_kind storage_kind;
+	struct upload_s3 s3; /* endpoint "": none; lives as long as the rooms */
 	struct media_config media;
 	unsigned file_threads;	 /* 2 */
 	size_t file_queue_bytes; /* sound waiting for the disk; more becomes
@@ -293,10 +296,21 @@ int rooms_each_input(const struct rooms *r, uint32_t app, const char *id,
 int rooms_each_task(const struct rooms *r,
 		    int (*fn)(const struct task_info *t, void *arg), void *arg);
 
-/** Where a segment's file is now: storage if uploaded, else spool.  Path
- *  into `out`. */
+/** Where a segment's file is now, unless it is remote: storage if uploaded,
+ *  else spool.  Path into `out`. */
 void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
 			char *out, size_t cap);
+
+/** Is it in a bucket?  Then it has no path, but a URL. */
+bool rooms_segment_is_remote(const struct segment_row *s);
+/** Append the URL by which anybody can GET it for so long (upload_presign).
+ *  Returns 0, ENXIO (in no bucket that is configured), or an errno of `out`. */
+MUST_CHECK int rooms_segment_url(const struct rooms *r,
+				 const struct segment_row *s, int64_t expires_s,
+				 struct buf *out);
+
+/** How uploads are going.  Thread: the control loop. */
+void rooms_upload_status(const struct rooms *r, struct upload_status *out);
 
 /** Free bytes below data_dir, measured every 10 s or more often; -1: cannot be told. */
 int64_t rooms_free_bytes(const struct rooms *r);

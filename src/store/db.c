@@ -65,7 +65,7 @@ static const char *const texts[STMT_N] = {
 		"UPDATE segment SET state=?2, start_ms=?3, frames=?4, size=?5,"
 		" sha256=?6, closed_ms=?7, uploaded_ms=?8, reason=?9,"
 		" reason_text=?10, by_ip=?11, by_platform=?12,"
-		" is_failing=?13 WHERE id=?1",
+		" is_failing=?13, stored_in=?14 WHERE id=?1",
 	[STMT_LEAVE_SEGMENT] = "UPDATE segment SET is_left=1 WHERE id=?1",
 	[STMT_DELETE_SEGMENT] = "DELETE FROM segment WHERE id=?1 AND state=0",
 	[STMT_PUT_INPUT] = "INSERT INTO input(id, app, room, user, kind, port,"

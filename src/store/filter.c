@@ -143,6 +143,8 @@ int filter_where(const struct store_filter *f, bool page, struct buf *sql)
 	match_id(&w, c->app, f->app);
 	match_text(&w, c->room, f->room, "=:room");
 	match_text(&w, c->user, f->user, "=:user");
+	match_text(&w, f->what == READ_SEGMENTS ? "file_name" : NULL,
+		   f->file_name, "=:file_name");
 	match_kinds(&w, f);
 	match_state(&w, f, c);
 	if (f->unfinished && f->what != READ_TASKS)
@@ -186,4 +188,5 @@ void filter_bind(const struct store_filter *f, sqlite3_stmt *stmt)
 {
 	bind_text(stmt, ":room", f->room);
 	bind_text(stmt, ":user", f->user);
+	bind_text(stmt, ":file_name", f->file_name);
 }

@@ -155,6 +155,7 @@ static void read_segment(struct cursor *c, void *row)
 	NEXT_TEXT(c, s->by_platform);
 	s->is_failing = next_int(c) != 0;
 	s->is_left = next_int(c) != 0;
+	s->stored_in = (int)next_int(c);
 }
 
 static void read_input(struct cursor *c, void *row)
@@ -240,7 +241,8 @@ static const struct kind {
 	[READ_SEGMENTS] = {"SELECT id, task, app, room, user, mode, seq, state,"
 			   " file_name, start_ms, frames, size, sha256,"
 			   " closed_ms, uploaded_ms, reason, reason_text,"
-			   " by_ip, by_platform, is_failing, is_left"
+			   " by_ip, by_platform, is_failing, is_left,"
+			   " stored_in"
 			   " FROM segment",
 			   sizeof(struct segment_row), read_segment},
 	[READ_INPUTS] = {"SELECT id, app, room, user, kind, port, source,"

@@ -149,6 +149,8 @@ static const char *const steps[] = {
 	"ALTER TABLE segment ADD COLUMN by_platform TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE segment ADD COLUMN is_failing INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE segment ADD COLUMN is_left INTEGER NOT NULL DEFAULT 0;",
+	/* where it was uploaded to (enum upload_kind): 0 local, 1 s3 */
+	"ALTER TABLE segment ADD COLUMN stored_in INTEGER NOT NULL DEFAULT 0;",
 };
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };

@@ -138,6 +138,7 @@ struct segment_row {
 	char by_platform[16];
 	bool is_failing; /* it was told that it cannot be stored */
 	bool is_left;	 /* it was told that it waits on the server */
+	int stored_in;	 /* enum upload_kind, once it is uploaded */
 };
 
 struct input_row {
@@ -241,7 +242,7 @@ void store_set_task(struct store_write *w, const struct task_row *t);
  *  (task, user, mode) becomes seq + 1. */
 void store_put_segment(struct store_write *w, const struct segment_row *s);
 /** State, start_ms, frames, size, sha256, closed_ms, uploaded_ms, reason,
- *  by, is_failing. */
+ *  by, is_failing, stored_in. */
 void store_set_segment(struct store_write *w, const struct segment_row *s);
 /** is_left becomes true. */
 void store_leave_segment(struct store_write *w, uint64_t id);
@@ -348,6 +349,7 @@ struct store_filter {
 	uint64_t delivery; /* attempts */
 	uint32_t app;
 	const char *room, *user; /* of events: room only */
+	const char *file_name;	 /* segments */
 	uint32_t kinds;	   /* events: a bit for each enum event_kind; 0: any */
 	int state;	   /* task, segment or delivery state, -1: any */
 	bool unfinished;   /* tasks: finished_ms is 0 */

@@ -248,7 +248,7 @@ void store_put_segment(struct store_write *w, const struct segment_row *s)
 
 void store_set_segment(struct store_write *w, const struct segment_row *s)
 {
-	struct op *op = op_add(w, OP_SET_SEGMENT, 13);
+	struct op *op = op_add(w, OP_SET_SEGMENT, 14);
 
 	if (!op)
 		return;
@@ -265,6 +265,7 @@ void store_set_segment(struct store_write *w, const struct segment_row *s)
 	add_text(w, op, s->by_ip);
 	add_text(w, op, s->by_platform);
 	add_int(op, s->is_failing);
+	add_int(op, s->stored_in);
 }
 
 void store_leave_segment(struct store_write *w, uint64_t id)

@@ -9,6 +9,10 @@
  *     never gets a file that is not what was recorded.
  *   - A name that is taken is compared, never replaced.
  *   - Nothing counts before the directory is synced.
+ *
+ * Fault injection (base/crash.h): points upload.link.before and
+ * upload.link.after; faults upload.link (EXDEV: the copy is taken) and
+ * upload.copy.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "upload/local.h"
@@ -23,7 +27,7 @@
 #include "base/crash.h"
 #include "base/mem.h"
 
-enum { PATH_CAP = 4096, CHUNK = 64 * 1024, FILE_MODE = 0640 };
+enum { PATH_CAP = STORAGE_PATH_CAP, CHUNK = 64 * 1024, FILE_MODE = 0640 };
 
 struct paths {
 	char from[PATH_CAP];
@@ -33,12 +37,9 @@ struct paths {
 
 static int fail(struct err *err, int code, const char *what, const char *name)
 {
-	const char *why = strerrordesc_np(code);
-
 	if (code == ENOENT && strcmp(what, "read") != 0)
 		code = ENOTDIR; /* it is a folder that is not there */
-	return err_set(err, code, "storage", "%s %s: %s", what, name,
-		       why ? why : "?");
+	return storage_fail(err, code, what, name);
 }
 
 /** Is the file the one that was recorded?  Returns 0, EBADMSG or an errno. */
@@ -164,10 +165,7 @@ static int put(const struct paths *p, const struct upload_item *item,
 	if (code == ENOENT && !check(p->to, item))
 		return 0; /* stored, and its spool copy dropped, before */
 	if (code == EBADMSG)
-		return err_set(err, code, "storage",
-			       "%s in the spool is not what was recorded: "
-			       "length or hash differ",
-			       item->name);
+		return storage_damaged(err, item->name);
 	if (code)
 		return fail(err, code, "read", item->name);
 	crash_point("upload.link.before");
@@ -177,15 +175,12 @@ static int put(const struct paths *p, const struct upload_item *item,
 	if (code == EEXIST)
 		code = check_same(p, item);
 	if (code == EEXIST)
-		return err_set(err, code, "storage",
-			       "%s is stored already with other contents; "
-			       "move that file away",
-			       item->name);
+		return storage_taken(err, item->name);
 	return code ? fail(err, code, "store", item->name) : 0;
 }
 
-int local_store(const char *spool_dir, const char *dir,
-		const struct upload_item *item, struct err *err)
+int local_put(struct upload_storage *s, const struct upload_item *item,
+	      struct err *err)
 {
 	struct paths *p = mem_zalloc(sizeof(*p));
 	char *slash;
@@ -193,11 +188,12 @@ int local_store(const char *spool_dir, const char *dir,
 
 	if (!p)
 		return fail(err, ENOMEM, "store", item->name);
-	if (snprintf(p->from, PATH_CAP, "%s/%s", spool_dir, item->name) >=
-		    PATH_CAP ||
-	    snprintf(p->to, PATH_CAP, "%s/%s", dir, item->name) >= PATH_CAP) {
+	code = storage_path(p->from, s->config->spool_dir, item->name, "");
+	if (!code)
+		code = storage_path(p->to, s->place->dir, item->name, "");
+	if (code) {
 		mem_free(p);
-		return fail(err, ENAMETOOLONG, "store", item->name);
+		return fail(err, code, "store", item->name);
 	}
 	snprintf(p->temporary, sizeof(p->temporary), "%s.tmp", p->to);
 	slash = strrchr(p->to, '/');

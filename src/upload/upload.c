@@ -9,6 +9,8 @@
  *   - An item belongs to the workers from workers_run until `done`.  The
  *     loop touches only what the job does not.
  *   - Retries never end; the delay doubles up to retry_max_us.
+ *   - An HTTP session belongs to the thread that has taken it out of
+ *     `sessions`; there are as many as threads, so that connections are kept.
  *   - Freed while jobs run: those give up early, their items are orphans
  *     and free themselves when their `done` comes.
  *
@@ -24,30 +26,25 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/str.h"
-#include "upload/local.h"
-#include "wire/quote.h"
+#include "upload/storage.h"
 
-enum { THREADS = 2, PATH_CAP = 4096 };
+/* Local storage is a link and two syncs; a bucket is far away. */
+enum { THREADS_LOCAL = 2, THREADS_S3 = 4 };
 
 static const int64_t idle_us = 3600LL * CLOCK_US_PER_S;
 
 struct upload {
 	/* fixed after new */
 	struct loop *loop;
+	struct upload_config config;
 	char *spool_dir;
 	char *dir;
-	int64_t retry_first_us;
-	int64_t retry_max_us;
 	upload_fn *fn;
 	void *arg;
 	struct workers *workers;
@@ -57,9 +54,16 @@ struct upload {
 	struct link waiting;
 	struct timer timer;
 	size_t pending;
+	int64_t bytes;	    /* of those */
+	int64_t sampled_us; /* when `sent` was looked at, and how it was */
+	int64_t sampled;
+	int64_t bytes_s;
 
 	/* loop thread writes, workers read */
 	_Atomic bool is_stopping;
+
+	/* workers: whoever exchanges NULL for one has it */
+	_Atomic(struct http_session *) sessions[THREADS_S3];
 };
 
 struct item {
@@ -93,18 +97,63 @@ static void free_item(struct item *it)
 
 /* ---- worker ---------------------------------------------------------------- */
 
+static void on_sent(int64_t bytes)
+{
+	counter_add(COUNT_upload_bytes, bytes);
+}
+
+static int take_session(struct upload *u, struct http_session **out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(u->sessions); i++) {
+		*out = atomic_exchange(&u->sessions[i], NULL);
+		if (*out)
+			return 0;
+	}
+	return http_session_new(&u->is_stopping, on_sent, out);
+}
+
+static void give_session(struct upload *u, struct http_session *s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(u->sessions) && s; i++) {
+		struct http_session *none = NULL;
+
+		if (atomic_compare_exchange_strong(&u->sessions[i], &none, s))
+			s = NULL;
+	}
+	http_session_free(s);
+}
+
+static int put(struct upload *u, struct item *it)
+{
+	const struct upload_place *place = it->item.place;
+	struct upload_storage s = {
+		.config = &u->config,
+		.place = place ? place : &u->config.place,
+	};
+	int code = 0;
+
+	if (s.place->kind == UPLOAD_S3)
+		code = take_session(u, &s.session);
+	if (code)
+		return storage_fail(&it->err, code, "store", it->item.name);
+	code = storage_ops(s.place)->put(&s, &it->item, &it->err);
+	if (s.session)
+		give_session(u, s.session);
+	else if (!code)
+		on_sent(it->item.len);
+	return code;
+}
+
 static void run(struct job *job)
 {
 	struct item *it = CONTAINER_OF(job, struct item, job);
 	struct upload *u = it->upload;
-	int code;
 
 	if (atomic_load_explicit(&u->is_stopping, memory_order_relaxed)) {
 		err_set(&it->err, ECANCELED, "storage", "stopped");
 		return;
 	}
-	code = local_store(u->spool_dir, u->dir, &it->item, &it->err);
-	if (!code)
+	if (!put(u, it))
 		it->err = (struct err){0};
 }
 
@@ -127,7 +176,8 @@ static void start_job(struct upload *u, struct item *it)
  */
 static int arm(struct upload *u)
 {
-	int64_t due_us = loop_now_us(u->loop) + idle_us;
+	int64_t due_us =
+		loop_now_us(u->loop) + (u->pending ? CLOCK_US_PER_S : idle_us);
 
 	LIST_EACH(&u->waiting, l, after)
 	{
@@ -146,10 +196,30 @@ static void must_arm(struct upload *u)
 	assert(!err);
 }
 
+/** Once a second while there is something to do. */
+static void measure(struct upload *u, int64_t now_us)
+{
+	const int64_t sent = counter_get(COUNT_upload_bytes);
+	const int64_t past_us = now_us - u->sampled_us;
+
+	if (past_us < CLOCK_US_PER_S)
+		return;
+	/* One that waited for an hour had nothing to do. */
+	if (u->sampled_us && past_us < 10LL * CLOCK_US_PER_S)
+		u->bytes_s = (3 * u->bytes_s +
+			      (sent - u->sampled) * CLOCK_US_PER_S / past_us) /
+			     4;
+	else
+		u->bytes_s = 0;
+	u->sampled = sent;
+	u->sampled_us = now_us;
+}
+
 static void on_timer(struct timer *t, int64_t now_us)
 {
 	struct upload *u = CONTAINER_OF(t, struct upload, timer);
 
+	measure(u, now_us);
 	LIST_EACH(&u->waiting, l, after)
 	{
 		struct item *it = CONTAINER_OF(l, struct item, link);
@@ -162,9 +232,10 @@ static void on_timer(struct timer *t, int64_t now_us)
 
 static void wait_again(struct upload *u, struct item *it)
 {
-	it->delay_us = it->delay_us ? it->delay_us * 2 : u->retry_first_us;
-	if (it->delay_us > u->retry_max_us)
-		it->delay_us = u->retry_max_us;
+	it->delay_us =
+		it->delay_us ? it->delay_us * 2 : u->config.retry_first_us;
+	if (it->delay_us > u->config.retry_max_us)
+		it->delay_us = u->config.retry_max_us;
 	it->due_us = loop_now_us(u->loop) + it->delay_us;
 	list_remove(&it->link);
 	list_append(&u->waiting, &it->link);
@@ -172,28 +243,6 @@ static void wait_again(struct upload *u, struct item *it)
 	log_warn("segment=%llu upload failed attempt=%u retry_in_ms=%lld: %s",
 		 (unsigned long long)it->item.segment, it->attempt,
 		 (long long)(it->delay_us / 1000), it->err.text);
-}
-
-/** ENOENT is of the spool: the storage's folders are made. */
-static const char *reason_of(int err)
-{
-	switch (err) {
-	case ENOSPC:
-	case EDQUOT:
-		return "disk_full";
-	case EACCES:
-	case EPERM:
-	case EROFS:
-		return "access_denied";
-	case ENOENT:
-		return "file_missing";
-	case EBADMSG:
-		return "file_damaged";
-	case EEXIST:
-		return "name_taken";
-	default:
-		return "storage_error";
-	}
 }
 
 static void on_done(struct job *job)
@@ -213,12 +262,14 @@ static void on_done(struct job *job)
 		wait_again(u, it);
 		must_arm(u);
 		result.text = it->err.text;
-		result.reason = reason_of(it->err.code);
+		result.reason = upload_reason(it->err.code);
 		u->fn(&result, u->arg);
 		return;
 	}
-	free_item(it);
 	u->pending--;
+	u->bytes -= it->item.len;
+	counter_add(COUNT_uploads_pending_bytes, -it->item.len);
+	free_item(it);
 	counter_add(COUNT_uploads_done, 1);
 	counter_add(COUNT_uploads_pending, -1);
 	result.text = "";
@@ -240,18 +291,23 @@ int upload_new(struct loop *loop, const struct upload_config *config,
 	if (!u)
 		return ENOMEM;
 	u->loop = loop;
-	u->retry_first_us = config->retry_first_us;
-	u->retry_max_us = config->retry_max_us;
+	u->config = *config;
 	u->fn = fn;
 	u->arg = arg;
 	list_init(&u->running);
 	list_init(&u->waiting);
 	u->spool_dir = mem_strdup(config->spool_dir);
-	u->dir = mem_strdup(config->dir);
-	if (u->spool_dir && u->dir)
+	u->dir = mem_strdup(config->place.dir);
+	u->config.spool_dir = u->spool_dir;
+	u->config.place.dir = u->dir;
+	if (u->spool_dir && (u->dir || !config->place.dir))
 		err = arm(u);
 	if (!err)
-		err = workers_new("upload", THREADS, &u->workers);
+		err = workers_new("upload",
+				  config->place.kind == UPLOAD_S3
+					  ? THREADS_S3
+					  : THREADS_LOCAL,
+				  &u->workers);
 	if (err)
 		upload_free(u);
 	else
@@ -276,7 +332,10 @@ void upload_free(struct upload *u)
 		list_remove(l);
 		it->upload = NULL;
 	}
+	for (size_t i = 0; i < ARRAY_LEN(u->sessions); i++)
+		http_session_free(u->sessions[i]);
 	counter_add(COUNT_uploads_pending, -(int64_t)u->pending);
+	counter_add(COUNT_uploads_pending_bytes, -u->bytes);
 	mem_free(u->spool_dir);
 	mem_free(u->dir);
 	mem_free(u);
@@ -300,27 +359,18 @@ int upload_add(struct upload *u, const struct upload_item *item)
 	it->item = *item;
 	it->item.name = it->name;
 	it->item.sha256 = it->sha256;
+	if (!it->item.since_ms)
+		it->item.since_ms = clock_unix_ms();
 	it->job.run = run;
 	it->job.key = item->segment;
 	u->pending++;
+	u->bytes += item->len;
 	counter_add(COUNT_uploads_pending, 1);
+	counter_add(COUNT_uploads_pending_bytes, item->len);
 	start_job(u, it);
+	if (u->pending == 1)
+		must_arm(u); /* to measure */
 	return 0;
-}
-
-void upload_location(const struct upload_config *config, const char *name,
-		     char *out, size_t cap)
-{
-	const char *parts[] = {config->dir, "/", name};
-	struct buf url;
-
-	buf_init(&url, cap);
-	buf_puts(&url, "file://");
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		quote_percent_path(&url, parts[i]);
-	if (!str_copy(out, cap, buf_err(&url) ? "" : buf_str(&url)))
-		*out = 0;
-	buf_fini(&url);
 }
 
 size_t upload_pending(const struct upload *u)
@@ -328,24 +378,24 @@ size_t upload_pending(const struct upload *u)
 	return u->pending;
 }
 
-int upload_drop_spool(const struct upload_config *config, const char *name)
+static void find_oldest(const struct link *items, int64_t *oldest_ms)
 {
-	char path[PATH_CAP];
-	size_t spool_len = strlen(config->spool_dir);
-	char *slash;
+	LIST_EACH(items, l, after)
+	{
+		const struct item *it = CONTAINER_OF(l, struct item, link);
 
-	if (snprintf(path, sizeof(path), "%s/%s", config->spool_dir, name) >=
-	    (int)sizeof(path))
-		return ENAMETOOLONG;
-	if (unlink(path) && errno != ENOENT)
-		return errno;
-	/* Directories that are empty now; one that is not ends it. */
-	for (;;) {
-		slash = strrchr(path, '/');
-		if (!slash || (size_t)(slash - path) <= spool_len)
-			return 0;
-		*slash = 0;
-		if (rmdir(path) && errno != ENOENT)
-			return 0;
+		if (!*oldest_ms || it->item.since_ms < *oldest_ms)
+			*oldest_ms = it->item.since_ms;
 	}
+}
+
+void upload_status(const struct upload *u, struct upload_status *out)
+{
+	*out = (struct upload_status){
+		.pending = u->pending,
+		.bytes = u->bytes,
+		.bytes_s = u->pending ? u->bytes_s : 0,
+	};
+	find_oldest(&u->running, &out->oldest_ms);
+	find_oldest(&u->waiting, &out->oldest_ms);
 }

@@ -125,6 +125,7 @@ function yaml(value) {
  * callbacks  endpoints; name, url, dialect are needed; the rest as wanted
  * recording  settings of apps[].recording
  * http       settings of http beside `listen`
+ * file_storage  settings of storage: s3Storage() of s3.mjs
  * log_level  default: info
  * env        e.g. TAPEOP_CRASH_AT
  *
@@ -145,7 +146,7 @@ export async function startServer(t, options = {}) {
     log_level: options.log_level ?? 'info',
     http: {listen: options.listen ?? '127.0.0.1:0', ...http},
     media: {address: '127.0.0.1', rtp_ports: server.range, loops: options.loops ?? 2},
-    storage: {kind: 'local', local: {dir: server.storage}},
+    storage: {kind: 'local', local: {dir: server.storage}, ...options.file_storage},
     apps: [{
       id: APP,
       name: 'test',

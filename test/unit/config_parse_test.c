@@ -37,9 +37,10 @@ static struct config *load(const char *text)
 
 /* ---- what is wrong ------------------------------------------------------ */
 
-#define APP    "apps:\n  - id: 1\n"
-#define SECRET APP "    secret_key: abc\n"
-#define CB     SECRET "    callbacks:\n      - name: a\n        url: http://h/\n"
+#define S3(text) "storage: {kind: s3, s3: {" text "}}\n"
+#define APP	 "apps:\n  - id: 1\n"
+#define SECRET	 APP "    secret_key: abc\n"
+#define CB	 SECRET "    callbacks:\n      - name: a\n        url: http://h/\n"
 
 static const struct bad {
 	const char *text;
@@ -279,13 +280,37 @@ static const struct bad {
 	 "3:27: apps[0].recording.max_idle: ", "out of range", "to 10d"},
 	{APP "    recording: {hold_empty: 241h}\n",
 	 "3:29: apps[0].recording.hold_empty: ", "out of range", "to 10d"},
+	/* a bucket */
+	{"storage: {kind: s3}\n", "1:10: storage.s3.endpoint: ", "is required",
+	 "https://"},
+	{"storage: {s3: {bucket: bbb}}\n",
+	 "1:15: storage.s3.endpoint: ", "is required", NULL},
+	{S3("endpoint: ftp://h, bucket: bbb, access_key: a, secret_key: s"),
+	 "1:36: storage.s3.endpoint: ", "http", NULL},
+	{S3("endpoint: \"http://h/bbb\", bucket: bbb, access_key: a, "
+	    "secret_key: s"),
+	 "1:36: storage.s3.endpoint: ", "end behind the host", NULL},
+	{S3("endpoint: \"http://h\", access_key: a, secret_key: s"),
+	 "1:25: storage.s3.bucket: ", "is required", NULL},
+	{S3("endpoint: \"http://h\", bucket: Ab, access_key: a, secret_key: s"),
+	 "1:56: storage.s3.bucket: ", "3 to 63 small letters", NULL},
+	{S3("endpoint: \"http://h\", bucket: bbb, region: \"a b\", "
+	    "access_key: a, secret_key: s"),
+	 "1:69: storage.s3.region: ", "must be letters", NULL},
+	{S3("endpoint: \"http://h\", bucket: bbb, prefix: /a, access_key: a, "
+	    "secret_key: s"),
+	 "1:69: storage.s3.prefix: ", "without a / in front", NULL},
+	{S3("endpoint: \"http://h\", bucket: bbb, prefix: a/../b, "
+	    "access_key: a, secret_key: s"),
+	 "1:69: storage.s3.prefix: ", ". and ..", NULL},
+	{S3("endpoint: \"http://h\", bucket: bbb, secret_key: s"),
+	 "1:25: storage.s3.access_key: ", "is required", NULL},
+	{S3("endpoint: \"http://h\", bucket: bbb, access_key: \"a b\", "
+	    "secret_key: s"),
+	 "1:73: storage.s3.access_key: ", "no spaces", NULL},
+	{S3("endpoint: \"http://h\", bucket: bbb, access_key: a"),
+	 "1:25: storage.s3.secret_key: ", "is required", NULL},
 	/* what is not there yet */
-	{"storage: {kind: s3}\n", "1:17: storage.kind: ", "not there yet",
-	 "permitted: local"},
-	{"storage: {s3: {bucket: b}}\n",
-	 "1:24: storage.s3.bucket: ", "not there yet", "permitted: \"\""},
-	{"storage: {s3: {path_style: false}}\n",
-	 "1:28: storage.s3.path_style: ", "not there yet", "permitted: true"},
 	{"media: {udp_port: 40001}\n",
 	 "1:19: media.udp_port: ", "not there yet", "permitted: 40000"},
 	{APP "    api_keys: [{secret_id: AKIDmine}]\n",

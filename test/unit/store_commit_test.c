@@ -498,6 +498,7 @@ static void make_older(struct aid *a)
 		   "ALTER TABLE segment DROP COLUMN by_platform;"
 		   "ALTER TABLE segment DROP COLUMN is_failing;"
 		   "ALTER TABLE segment DROP COLUMN is_left;"
+		   "ALTER TABLE segment DROP COLUMN stored_in;"
 		   "INSERT INTO task VALUES(64, 1, 'r', 0, 0, '', '', '', 3, 0,"
 		   " 0, 0, '', ''); PRAGMA user_version=1");
 }

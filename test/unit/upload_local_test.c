@@ -65,7 +65,7 @@ static void set_up_files(struct rig *r)
 	snprintf(r->spool, sizeof(r->spool), "%s/spool", r->dir);
 	snprintf(r->store, sizeof(r->store), "%s/store", r->dir);
 	r->config = (struct upload_config){.spool_dir = r->spool,
-					   .dir = r->store,
+					   .place.dir = r->store,
 					   .retry_first_us = 1000,
 					   .retry_max_us = 4000};
 	assert_int_equal(file_mkdirs(tempdir_path(r->dir, "spool/1_r_u")), 0);
@@ -265,7 +265,7 @@ static void a_storage_that_is_not_there_is_no_file_that_is_missing(void **state)
 
 static void a_location_is_a_url_or_nothing(void **state)
 {
-	const struct upload_config c = {.dir = "/srv/a b"};
+	const struct upload_place c = {.dir = "/srv/a b"};
 	char out[40], longest[40];
 
 	(void)state;
@@ -377,13 +377,16 @@ static void a_text_is_put_beside_the_files(void **state)
 				.mark = "_7_manifest.json",
 				.data = "{}",
 				.len = 2};
+	struct upload_storage *s;
 	struct rig r;
+	struct err e;
 	char got[16], path[64];
 
 	(void)state;
 	set_up_files(&r);
+	assert_int_equal(upload_open(&r.config, &s), 0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(upload_put_text(&r.config, &t, folders, 2), 0);
+		assert_int_equal(upload_put_text(s, &t, folders, 2, &e), 0);
 		for (size_t k = 0; k < 2; k++) {
 			snprintf(path, sizeof(path), "%s/%s", folders[k],
 				 t.name);
@@ -397,27 +400,35 @@ static void a_text_is_put_beside_the_files(void **state)
 	}
 	assert_false(
 		file_is_there(tempdir_path(r.store, "d/1_7_manifest.json")));
-	assert_int_equal(upload_drop_folder(&r.config, "d", t.mark), 0);
+	assert_int_equal(upload_drop_folder(s, "d", t.mark, t.name, &e), 0);
+	assert_true(
+		file_is_there(tempdir_path(r.store, "d/2_7_manifest.json")));
+	assert_int_equal(upload_drop_folder(s, "d", t.mark, NULL, &e), 0);
 	assert_false(file_is_there(tempdir_path(r.store, "d")));
 	assert_true(
 		file_is_there(tempdir_path(r.store, "e/2_7_manifest.json")));
-	assert_int_equal(upload_drop_folder(&r.config, "e", "_8_"), 0);
+	assert_int_equal(upload_drop_folder(s, "e", "_8_", NULL, &e), 0);
 	assert_true(
 		file_is_there(tempdir_path(r.store, "e/2_7_manifest.json")));
-	assert_int_equal(upload_drop_folder(&r.config, "none", t.mark), 0);
+	assert_int_equal(upload_drop_folder(s, "none", t.mark, NULL, &e), 0);
+	upload_close(s);
 	tear_down(&r);
 }
 
 static void a_file_is_erased_wherever_it_is(void **state)
 {
+	struct upload_storage *s;
 	struct rig r;
+	struct err e;
 
 	(void)state;
 	set_up_files(&r);
+	assert_int_equal(upload_open(&r.config, &s), 0);
 	assert_true(file_is_there(tempdir_path(r.spool, name)));
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(upload_erase(&r.config, name), 0);
+		assert_int_equal(upload_erase(s, name, &e), 0);
 	assert_false(file_is_there(tempdir_path(r.spool, name)));
+	upload_close(s);
 	tear_down(&r);
 }
 

@@ -1,11 +1,12 @@
 /**
- * upload/beside.c -- texts beside the files of the storage, and removing both.
+ * upload/local_beside.c -- texts beside the files of a local storage, and
+ * removing both.
  *
  * A text that is in many folders is written once and linked into the others:
  * the manifest of a large room would else cost its length times its tracks.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "upload/upload.h"
+#include "upload/local.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,17 +16,9 @@
 #include <unistd.h>
 
 #include "base/crash.h"
+#include "wire/quote.h"
 
-enum { PATH_CAP = 4096 };
-
-/** "<dir>/<name><end>" */
-static int make_path(char *path, const char *dir, const char *name,
-		     const char *end)
-{
-	int len = snprintf(path, PATH_CAP, "%s/%s%s", dir, name, end);
-
-	return len < 0 || len >= PATH_CAP ? ENAMETOOLONG : 0;
-}
+enum { PATH_CAP = STORAGE_PATH_CAP };
 
 /** Remove files of a folder that have `mark` in their names, but `keep`
  *  (NULL: none). */
@@ -80,7 +73,7 @@ static int put_in(const struct upload_text *text, const char *folder,
 		  char *first)
 {
 	char path[PATH_CAP];
-	int err = make_path(path, folder, text->name, "");
+	int err = storage_path(path, folder, text->name, "");
 
 	if (!err)
 		err = crash_errno("upload.text");
@@ -100,22 +93,22 @@ static int put_in(const struct upload_text *text, const char *folder,
 	return err;
 }
 
-int upload_put_text(const struct upload_config *config,
-		    const struct upload_text *text, const char *const *folders,
-		    size_t n)
+static int put_text(struct upload_storage *s, const struct upload_text *text,
+		    const char *const *folders, size_t n, struct err *err)
 {
 	char folder[PATH_CAP];
 	char first[PATH_CAP] = "";
-	int err = 0;
+	int code = 0;
 
-	for (size_t i = 0; !err && i < n; i++) {
-		err = make_path(folder, config->dir, folders[i], "");
-		if (!err)
-			err = put_in(text, folder, first);
-		if (!err)
-			crash_point("upload.text");
+	for (size_t i = 0; !code && i < n; i++) {
+		code = storage_path(folder, s->place->dir, folders[i], "");
+		if (!code)
+			code = put_in(text, folder, first);
+		if (code)
+			return storage_fail(err, code, "store", text->name);
+		crash_point("upload.text");
 	}
-	return err;
+	return 0;
 }
 
 /* ---- removing ------------------------------------------------------------ */
@@ -123,52 +116,59 @@ int upload_put_text(const struct upload_config *config,
 static int drop(const char *dir, const char *name, const char *end)
 {
 	char path[PATH_CAP];
-	int err = make_path(path, dir, name, end);
+	int err = storage_path(path, dir, name, end);
 
 	if (!err && unlink(path) && errno != ENOENT && errno != ENOTDIR)
 		err = errno;
 	return err;
 }
 
-int upload_erase(const struct upload_config *config, const char *name)
+static int erase(struct upload_storage *s, const char *name, struct err *err)
 {
-	int err = crash_errno("upload.erase");
+	int code = drop(s->place->dir, name, "");
 
-	if (!err)
-		err = drop(config->dir, name, "");
-	if (!err)
-		err = drop(config->dir, name, ".tmp");
-	if (!err)
-		err = drop(config->spool_dir, name, "");
-	if (!err)
-		err = drop(config->spool_dir, name, ".part");
-	return err;
+	if (!code)
+		code = drop(s->place->dir, name, ".tmp");
+	return code ? storage_fail(err, code, "remove", name) : 0;
 }
 
-/** Make removals durable; an empty folder goes. */
-static int settle_folder(const char *dir, const char *folder)
+static int drop_folder(struct upload_storage *s, const char *folder,
+		       const char *mark, const char *keep, struct err *err)
 {
 	char path[PATH_CAP];
-	int err = make_path(path, dir, folder, "");
+	int code = storage_path(path, s->place->dir, folder, "");
 
-	if (err)
-		return err;
-	if (!rmdir(path) || errno == ENOENT)
-		return file_sync_dir(dir);
-	return file_sync_dir(path);
+	if (!code && mark)
+		code = drop_marked(path, mark, keep);
+	if (!code)
+		code = storage_settle_folder(s->place->dir, folder);
+	return code ? storage_fail(err, code, "tidy", folder) : 0;
 }
 
-int upload_drop_folder(const struct upload_config *config, const char *folder,
-		       const char *mark)
+/* ---- the rest ------------------------------------------------------------ */
+
+/** Whoever asks has looked at the folder. */
+static int try(struct upload_storage *s, struct err *err)
 {
-	char path[PATH_CAP];
-	int err = make_path(path, config->dir, folder, "");
-
-	if (!err && mark)
-		err = drop_marked(path, mark, NULL);
-	if (!err)
-		err = settle_folder(config->dir, folder);
-	if (!err)
-		err = settle_folder(config->spool_dir, folder);
-	return err;
+	(void)s;
+	(void)err;
+	return 0;
 }
+
+static void write_location(const struct upload_place *place, const char *name,
+			   struct buf *out)
+{
+	buf_puts(out, "file://");
+	quote_percent_path(out, place->dir);
+	buf_putc(out, '/');
+	quote_percent_path(out, name);
+}
+
+const struct storage_ops local_ops = {
+	.put = local_put,
+	.put_text = put_text,
+	.erase = erase,
+	.drop_folder = drop_folder,
+	.try = try,
+	.write_location = write_location,
+};
