@@ -284,8 +284,10 @@ int client_call(const struct client *c, const char *method, const char *path,
 	return err;
 }
 
-int client_follow(const struct client *c, const char *path, int64_t wait_us,
-		  http_data_fn *fn, void *arg, int *status, struct err *e)
+/** As client_follow; `url`: where the answer says that it is, "": nothing. */
+static int follow(const struct client *c, const char *path, int64_t wait_us,
+		  http_data_fn *fn, void *arg, int *status, struct buf *url,
+		  struct err *e)
 {
 	const struct http_call call = {.method = "GET", .timeout_us = wait_us};
 	struct buf text;
@@ -297,9 +299,39 @@ int client_follow(const struct client *c, const char *path, int64_t wait_us,
 	err = call_server(c, &call, path, fn, arg, status, &text, e);
 	if (!err && *status != 200) {
 		json = json_loadb(buf_str(&text), text.len, 0, NULL);
-		err = refused(c, *status, json, e);
+		if (*status == 302 && url)
+			buf_puts(url, client_text(json, "url"));
+		if (!url || !url->len)
+			err = refused(c, *status, json, e);
 		json_decref(json);
 	}
+	buf_fini(&text);
+	return err;
+}
+
+int client_follow(const struct client *c, const char *path, int64_t wait_us,
+		  http_data_fn *fn, void *arg, int *status, struct err *e)
+{
+	return follow(c, path, wait_us, fn, arg, status, NULL, e);
+}
+
+/** From the storage itself: the URL is enough, and our token is not sent. */
+static int download_from(const char *url, http_data_fn *fn, void *arg,
+			 struct err *e)
+{
+	const struct http_call call = {.method = "GET",
+				       .url = url,
+				       .timeout_us = CLIENT_WAIT_US,
+				       .allow_private = true};
+	struct buf text;
+	int status = 0;
+	int err;
+
+	buf_init(&text, ANSWER_MAX);
+	err = http_fetch_each(&call, fn, arg, &status, &text, e);
+	if (!err && status != 200)
+		err = err_set(e, status == 404 ? ENOENT : EINVAL, "url",
+			      "the storage answered %d", status);
 	buf_fini(&text);
 	return err;
 }
@@ -307,9 +339,16 @@ int client_follow(const struct client *c, const char *path, int64_t wait_us,
 int client_download(const struct client *c, const char *path, http_data_fn *fn,
 		    void *arg, struct err *e)
 {
+	struct buf url;
 	int status;
+	int err;
 
-	return client_follow(c, path, CLIENT_WAIT_US, fn, arg, &status, e);
+	buf_init(&url, URL_MAX);
+	err = follow(c, path, CLIENT_WAIT_US, fn, arg, &status, &url, e);
+	if (!err && url.len)
+		err = download_from(buf_str(&url), fn, arg, e);
+	buf_fini(&url);
+	return err;
 }
 
 int client_list(const struct client *c, const char *path, const char *name,

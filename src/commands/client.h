@@ -149,7 +149,8 @@ MUST_CHECK int client_call(const struct client *c, const char *method,
 			   json_t **answer, struct err *e);
 
 /**
- * GET something of any length (the sound of a segment).
+ * GET something of any length (the sound of a segment), from the server or
+ * from the bucket that it names.
  *
  * fn   gets it as it comes in; an errno ends the call
  *

@@ -2,7 +2,8 @@
  * commands/doctor.c -- `tapeop doctor`: would this configuration run here?
  *
  * Nothing is started, nothing is sent to an endpoint beyond a connection that
- * is closed again; what is made for a check is removed.
+ * is closed again; what is made for a check, in folders and in a bucket, is
+ * removed.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands/doctor.h"
@@ -23,7 +24,9 @@ static const char help[] =
 	"folders,\n"
 	"space, limits, clock, secrets, ports, and the way to each callback "
 	"URL\n"
-	"(a connection is opened and closed; nothing is sent).  One line a\n"
+	"(a connection is opened and closed; nothing is sent).  Into an S3 "
+	"bucket\n"
+	"a small object is put, looked at and removed again.  One line a\n"
 	"check: ok, warn or FAIL, and what to do.  Run it as the user that "
 	"will\n"
 	"run the server.\n"
@@ -83,6 +86,7 @@ static void examine(struct doctor *d)
 		   "%s: apps: %zu, callbacks: %zu", d->path, d->config->n_apps,
 		   n_callbacks);
 	doctor_check_folders(d);
+	doctor_check_bucket(d);
 	doctor_check_limits(d);
 	doctor_check_clock(d);
 	doctor_check_secrets(d);

@@ -3,7 +3,7 @@
  *
  *   doctor.c            options, the list of checks, their lines
  *   doctor_machine.c    folders, space, limits, clock, secrets
- *   doctor_net.c        addresses, ports, the way to each callback URL
+ *   doctor_net.c        addresses, ports, the bucket, the way to each callback URL
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef COMMANDS_DOCTOR_H
@@ -39,6 +39,8 @@ void doctor_check_limits(struct doctor *d);
 void doctor_check_clock(struct doctor *d);
 void doctor_check_secrets(struct doctor *d);
 
+/** Of kind s3: puts a small object, looks at it and removes it. */
+void doctor_check_bucket(struct doctor *d);
 void doctor_check_listen(struct doctor *d);
 void doctor_check_rtp(struct doctor *d);
 /** Connects to each callback URL, and sends nothing. */

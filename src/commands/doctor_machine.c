@@ -126,6 +126,8 @@ void doctor_check_folders(struct doctor *d)
 			   "can start");
 	(void)check_folder(d, "storage.local.dir", storage);
 	check_space(d, "space", data);
+	if (d->config->storage_kind != UPLOAD_LOCAL)
+		return;
 	nearest_folder(data, a);
 	nearest_folder(storage, b);
 	if (stat(a, &sa) || stat(b, &sb))

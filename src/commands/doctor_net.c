@@ -1,5 +1,6 @@
 /**
- * commands/doctor_net.c -- addresses, ports, the way to each callback URL.
+ * commands/doctor_net.c -- addresses, ports, the bucket, the way to each
+ * callback URL.
  *
  * The callbacks' HTTP client itself looks the names up, vets the addresses
  * and connects, so what it says here is what it would say later.
@@ -23,8 +24,62 @@ enum {
 	PROBE_US = 5 * 1000 * 1000, /* for one callback URL */
 	PROBES = 50,		    /* at once */
 	LOOKUPS = 8,		    /* threads */
+	LOOK_BUCKET_US = 10 * 1000 * 1000,
 	ANSWER_MAX = 64 * 1024
 };
+
+/* ---- the bucket ------------------------------------------------------------ */
+
+/** What to do about it. */
+static const char *bucket_advice(int err)
+{
+	static const struct {
+		int err;
+		const char *advice;
+	} advices[] = {
+		{EACCES, "look at the keys, the region, and what they may do"},
+		{ENXIO, "make it, or see to storage.s3.bucket and path_style"},
+		{ETIME, "set the clock (NTP)"},
+		{ECONNREFUSED, "nobody listens there: storage.s3.endpoint"},
+		{EHOSTUNREACH, "see to storage.s3.endpoint and path_style"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(advices); i++) {
+		if (advices[i].err == err)
+			return advices[i].advice;
+	}
+	return "files wait on this machine until it is well";
+}
+
+void doctor_check_bucket(struct doctor *d)
+{
+	const struct config *c = d->config;
+	const struct upload_config config = {
+		.spool_dir = c->data_dir,
+		.place = {.kind = UPLOAD_S3, .s3 = c->s3},
+		.stall_us = LOOK_BUCKET_US,
+	};
+	struct upload_storage *s = NULL;
+	char url[EVENT_LOCATION_MAX];
+	struct err e = {0};
+	int err;
+
+	if (c->storage_kind != UPLOAD_S3)
+		return;
+	upload_location(&config.place, "", url, sizeof(url));
+	err = upload_open(&config, &s);
+	if (err)
+		err_set(&e, err, "", "%s", strerror(err));
+	else
+		err = upload_try(s, &e);
+	if (err)
+		doctor_say(d, DOCTOR_FAIL, "storage.s3", "%s: %s: %s; %s", url,
+			   upload_reason(err), e.text, bucket_advice(err));
+	else
+		doctor_say(d, DOCTOR_OK, "storage.s3",
+			   "%s: an object was put, looked at and removed", url);
+	upload_close(s);
+}
 
 /* ---- listening ------------------------------------------------------------- */
 

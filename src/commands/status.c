@@ -127,6 +127,23 @@ static void show_warnings(const struct overview *o)
 	}
 }
 
+/** How far storage is behind, if it is. */
+static void show_uploads(const struct overview *o)
+{
+	char bytes[CLIENT_WORD_MAX], rate[CLIENT_WORD_MAX];
+	char age[CLIENT_WORD_MAX];
+
+	if (!metric(o, "uploads_pending"))
+		return;
+	printf("uploads    %" PRId64 " files (%s) wait, the oldest for %s; "
+	       "%s/s; %" PRId64 " attempts failed since the start\n",
+	       metric(o, "uploads_pending"),
+	       client_size(metric(o, "uploads_pending_bytes"), bytes),
+	       client_duration(metric(o, "uploads_oldest_seconds") * 1000, age),
+	       client_size(metric(o, "upload_bytes_per_second"), rate),
+	       metric(o, "uploads_failed_total"));
+}
+
 static void show_disk(const struct overview *o)
 {
 	char space[CLIENT_WORD_MAX], waiting[CLIENT_WORD_MAX];
@@ -135,6 +152,7 @@ static void show_disk(const struct overview *o)
 	       " lost, %" PRId64 " wait for storage\n",
 	       metric(o, "segments_open"), metric(o, "segments_closed_total"),
 	       metric(o, "segments_lost_total"), metric(o, "uploads_pending"));
+	show_uploads(o);
 	client_size(metric(o, "disk_free_bytes"), space);
 	printf("disk       %s free, %s of sound wait to be written\n",
 	       metric(o, "disk_free_bytes") < 0 ? "unknown" : space,
@@ -177,7 +195,8 @@ static void show_overview(const struct client *c, const struct overview *o)
 static int print_overview(const struct overview *o)
 {
 	json_t *all = json_pack(
-		"{s:b, s:s, s:O, s:O, s:b, s:I, s:{s:I, s:I, s:I, s:I}}",
+		"{s:b, s:s, s:O, s:O, s:b, s:I, s:{s:I, s:I, s:I, s:I}, "
+		"s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
 		"ready", (int)o->ready, "why", o->why, "rooms",
 		json_object_get(o->rooms, "rooms"), "tasks", o->tasks,
 		"more_tasks", (int)o->more_tasks, "disk_free_bytes",
@@ -186,7 +205,15 @@ static int print_overview(const struct overview *o)
 		(json_int_t)metric(o, "deliveries_delivered_total"), "pending",
 		(json_int_t)metric(o, "deliveries_pending"), "dead",
 		(json_int_t)metric(o, "deliveries_dead"), "expired",
-		(json_int_t)metric(o, "deliveries_expired"));
+		(json_int_t)metric(o, "deliveries_expired"), "uploads",
+		"pending", (json_int_t)metric(o, "uploads_pending"),
+		"pending_bytes", (json_int_t)metric(o, "uploads_pending_bytes"),
+		"oldest_seconds",
+		(json_int_t)metric(o, "uploads_oldest_seconds"),
+		"bytes_per_second",
+		(json_int_t)metric(o, "upload_bytes_per_second"), "done",
+		(json_int_t)metric(o, "uploads_done_total"), "failed",
+		(json_int_t)metric(o, "uploads_failed_total"));
 	int code = client_print(all);
 
 	json_decref(all);

@@ -428,26 +428,22 @@ static const char *audio_type(const char *name)
 /** The store sends it, with Range, to whoever has the URL. */
 static void redirect(struct call *c, const struct segment_row *s)
 {
-	struct http_field fields[] = {{"Location", NULL},
-				      {"Cache-Control", "no-store"}};
-	struct http_answer answer = {
-		.status = 302, .fields = fields, .n_fields = ARRAY_LEN(fields)};
 	struct buf url;
 	int err;
 
 	buf_init(&url, URL_MAX);
 	err = rooms_segment_url(c->control->rooms, s, AUDIO_URL_S, &url);
-	if (err) {
-		call_problem(c, err == ENXIO ? 404 : 500, "segment", "%s: %s",
-			     s->file_name,
-			     err == ENXIO ? "is in a bucket that is not "
-					    "configured any more: see "
-					    "storage.s3"
-					  : strerror(err));
+	if (err == ENXIO) {
+		call_problem(c, 404, "segment",
+			     "%s is in a bucket that is not configured any "
+			     "more: see storage.s3",
+			     s->file_name);
+	} else if (err) {
+		call_problem(c, 500, "segment", "%s: %s", s->file_name,
+			     strerror(err));
 	} else {
-		fields[0].value = buf_str(&url);
-		http_reply(c->request, &answer);
-		call_free(c);
+		c->extra = (struct http_field){"Location", buf_str(&url)};
+		call_reply(c, 302, json_pack("{s:s}", "url", buf_str(&url)));
 	}
 	buf_fini(&url);
 }

@@ -125,7 +125,8 @@ int http_fetch_each(const struct http_call *call, http_data_fn *fn, void *arg,
 	struct curl_slist *fields = NULL;
 	char error[CURL_ERROR_SIZE];
 	long code = 0;
-	int err = http_url_check(call->url, e);
+	struct http_url url;
+	int err = http_url_parse(call->url, &url, e);
 
 	assert(!call->connect_only);
 	if (!err)

@@ -101,6 +101,8 @@ static bool setup_body(struct http_session *s)
 	CURL *easy = s->easy;
 	bool ok = true;
 
+	/* With fields libcurl would not seek when it begins anew. */
+	ok &= !curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
 	ok &= !curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
 	ok &= !curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
 				(curl_off_t)s->file->len);

@@ -365,26 +365,35 @@ static bool is_stored(const struct rooms *r, const char *name)
 	return upload_drop_spool(&r->upload_config, name) == 0;
 }
 
-/** What is known of an upload that was begun goes with its file. */
-static bool is_upload_state(const char *name, char *plain, size_t cap)
+/** What is known of an upload that was begun goes with its file; behind it
+ *  stands what a crash left of writing that. */
+static bool is_upload_state(const char *name, char *plain, size_t cap,
+			    bool *is_temporary)
 {
-	size_t end = strlen(UPLOAD_STATE_SUFFIX);
-	size_t len = strlen(name);
+	const char *slash = strrchr(name, '/'); /* folders may have any name */
+	const char *end = slash ? strstr(slash, UPLOAD_STATE_SUFFIX) : NULL;
+	const char *rest = end ? end + strlen(UPLOAD_STATE_SUFFIX) : "";
 
-	if (len <= end || strcmp(name + len - end, UPLOAD_STATE_SUFFIX) != 0 ||
-	    !str_copy(plain, cap, name))
+	if (!end || (*rest && *rest != '.') || !str_copy(plain, cap, name))
 		return false;
-	plain[len - end] = 0;
+	plain[end - name] = 0;
+	*is_temporary = *rest != 0;
 	return true;
 }
 
 static bool is_known(const char *name, void *arg)
 {
 	struct recovery *rc = arg;
-	char plain[FILE_NAME_MAX];
+	char plain[FILE_NAME_MAX], path[1280];
+	bool is_temporary = false;
 
-	if (is_upload_state(name, plain, sizeof(plain)))
+	if (is_upload_state(name, plain, sizeof(plain), &is_temporary)) {
+		snprintf(path, sizeof(path), "%s/%s", rc->rooms->spool_dir,
+			 name);
+		if (is_temporary && !unlink(path))
+			return true;
 		name = plain;
+	}
 	return map_find(&rc->known, name, strlen(name)) ||
 	       is_stored(rc->rooms, name);
 }

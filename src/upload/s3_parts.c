@@ -17,7 +17,8 @@
  *	..
  *
  * Fault injection (base/crash.h): points s3.parts.begun, s3.parts.part,
- * s3.parts.complete.before, s3.parts.complete.after.
+ * s3.parts.complete.before, s3.parts.complete.after; fault s3.parts.small (any
+ * errno): files over 16 KiB go in parts of 8 KiB.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "upload/s3.h"
@@ -41,6 +42,8 @@
 enum {
 	MULTIPART_FROM = 64 << 20,
 	PART_LEN = 16 << 20,
+	SMALL_FROM = 16 << 10, /* with the fault s3.parts.small */
+	SMALL_PART = 8 << 10,
 	PARTS_MAX = 10000, /* of S3 */
 	ID_CAP = 1024,
 	STATE_MAX = 4096 + S3_URL_MAX + PARTS_MAX * S3_ETAG_CAP,
@@ -64,10 +67,18 @@ struct parts {
 	unsigned done;
 };
 
+/** A test of the whole server has no files that long. */
+static bool is_small(void)
+{
+	return crash_errno("s3.parts.small") != 0;
+}
+
 bool s3_is_in_parts(const struct upload_storage *s, int64_t len)
 {
 	const int64_t from = s->config->multipart_from;
 
+	if (is_small())
+		return len > SMALL_FROM;
 	return len > (from ? from : MULTIPART_FROM);
 }
 
@@ -75,6 +86,8 @@ int64_t s3_part_len(const struct upload_storage *s, int64_t len)
 {
 	int64_t part = s->config->part_len ? s->config->part_len : PART_LEN;
 
+	if (is_small())
+		part = SMALL_PART;
 	while ((len + part - 1) / part > PARTS_MAX)
 		part *= 2;
 	return part;

@@ -11,6 +11,8 @@
  *   - Retries never end; the delay doubles up to retry_max_us.
  *   - An HTTP session belongs to the thread that has taken it out of
  *     `sessions`; there are as many as threads, so that connections are kept.
+ *   - A success tells that the storage is well: the one that waits longest
+ *     is due then, so that what has piled up does not wait any longer.
  *   - Freed while jobs run: those give up early, their items are orphans
  *     and free themselves when their `done` comes.
  *
@@ -95,6 +97,12 @@ static void free_item(struct item *it)
 	mem_free(it);
 }
 
+static const struct upload_place *place_of(const struct upload *u,
+					   const struct item *it)
+{
+	return it->item.place ? it->item.place : &u->config.place;
+}
+
 /* ---- worker ---------------------------------------------------------------- */
 
 static void on_sent(int64_t bytes)
@@ -125,10 +133,9 @@ static void give_session(struct upload *u, struct http_session *s)
 
 static int put(struct upload *u, struct item *it)
 {
-	const struct upload_place *place = it->item.place;
 	struct upload_storage s = {
 		.config = &u->config,
-		.place = place ? place : &u->config.place,
+		.place = place_of(u, it),
 	};
 	int code = 0;
 
@@ -240,9 +247,31 @@ static void wait_again(struct upload *u, struct item *it)
 	list_remove(&it->link);
 	list_append(&u->waiting, &it->link);
 	counter_add(COUNT_uploads_failed, 1);
+	/* A store that is away for days would fill the log. */
+	if (it->attempt & (it->attempt - 1))
+		return;
 	log_warn("segment=%llu upload failed attempt=%u retry_in_ms=%lld: %s",
 		 (unsigned long long)it->item.segment, it->attempt,
 		 (long long)(it->delay_us / 1000), it->err.text);
+}
+
+/** Was it the storage, and not the file? */
+static bool is_of_storage(int err)
+{
+	return err != ENOENT && err != EBADMSG && err != EEXIST;
+}
+
+static void wake_one(struct upload *u, const struct upload_place *place)
+{
+	LIST_EACH(&u->waiting, l, after)
+	{
+		struct item *it = CONTAINER_OF(l, struct item, link);
+
+		if (place_of(u, it) == place && is_of_storage(it->err.code)) {
+			start_job(u, it);
+			return;
+		}
+	}
 }
 
 static void on_done(struct job *job)
@@ -269,6 +298,7 @@ static void on_done(struct job *job)
 	u->pending--;
 	u->bytes -= it->item.len;
 	counter_add(COUNT_uploads_pending_bytes, -it->item.len);
+	wake_one(u, place_of(u, it));
 	free_item(it);
 	counter_add(COUNT_uploads_done, 1);
 	counter_add(COUNT_uploads_pending, -1);
