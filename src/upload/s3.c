@@ -136,9 +136,11 @@ static int put_whole(struct upload_storage *s, const struct upload_item *item,
 }
 
 /** ENOENT is the spool's: here it is the store that has lost its place. */
-static int not_of_spool(int code)
+static int not_of_spool(int code, struct err *err)
 {
-	return code == ENOENT ? EIO : code;
+	if (code == ENOENT)
+		err->code = code = EIO;
+	return code;
 }
 
 static int send_file(struct upload_storage *s, const struct upload_item *item,
@@ -152,11 +154,9 @@ static int send_file(struct upload_storage *s, const struct upload_item *item,
 		code = put_whole(s, item, fd, sha256, err);
 	if (!code)
 		code = confirm(s, item->name, item->len, sha256, err);
-	code = not_of_spool(code);
 	if (!code)
 		crash_point("s3.confirmed");
-	err->code = code;
-	return code;
+	return not_of_spool(code, err);
 }
 
 /**
@@ -254,7 +254,7 @@ static int put_bytes(struct upload_storage *s, const char *name,
 	s3_header(&call, "content-type", s3_content_type(name));
 	s3_header(&call, "x-amz-meta-sha256", sha256);
 	buf_init(&answer, S3_ANSWER_MAX);
-	code = not_of_spool(s3_send(s, &call, &answer, err));
+	code = not_of_spool(s3_send(s, &call, &answer, err), err);
 	buf_fini(&answer);
 	return code;
 }
@@ -329,7 +329,7 @@ static int list(struct upload_storage *s, const char *prefix, struct page *page,
 		s3_query(&call, "continuation-token", token);
 	code = s3_send(s, &call, &page->text, err);
 	if (code)
-		return not_of_spool(code);
+		return not_of_spool(code, err);
 	x.at = buf_str(&page->text);
 	x.end = x.at + page->text.len;
 	xml_find(x, "NextContinuationToken", page->next, sizeof(page->next));
@@ -403,11 +403,14 @@ static int try(struct upload_storage *s, struct err *err)
 		code = put_bytes(s, name, text, strlen(text), err);
 	if (!code) {
 		struct err why = {0};
+		int gone;
 
 		code = confirm(s, name, (int64_t)strlen(text), sha256, err);
-		if (remove_object(s, name, &why) && !code)
+		gone = remove_object(s, name, &why);
+		if (!code && gone) {
 			*err = why;
-		code = err->code;
+			code = gone;
+		}
 	}
 	return code;
 }

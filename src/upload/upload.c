@@ -203,21 +203,24 @@ static void must_arm(struct upload *u)
 	assert(!err);
 }
 
+static void begin_measuring(struct upload *u)
+{
+	u->sampled = counter_get(COUNT_upload_bytes);
+	u->sampled_us = loop_now_us(u->loop);
+	u->bytes_s = 0;
+}
+
 /** Once a second while there is something to do. */
 static void measure(struct upload *u, int64_t now_us)
 {
 	const int64_t sent = counter_get(COUNT_upload_bytes);
 	const int64_t past_us = now_us - u->sampled_us;
+	int64_t bytes_s;
 
-	if (past_us < CLOCK_US_PER_S)
+	if (!u->pending || past_us < CLOCK_US_PER_S)
 		return;
-	/* One that waited for an hour had nothing to do. */
-	if (u->sampled_us && past_us < 10LL * CLOCK_US_PER_S)
-		u->bytes_s = (3 * u->bytes_s +
-			      (sent - u->sampled) * CLOCK_US_PER_S / past_us) /
-			     4;
-	else
-		u->bytes_s = 0;
+	bytes_s = (sent - u->sampled) * CLOCK_US_PER_S / past_us;
+	u->bytes_s = u->bytes_s ? (3 * u->bytes_s + bytes_s) / 4 : bytes_s;
 	u->sampled = sent;
 	u->sampled_us = now_us;
 }
@@ -398,8 +401,10 @@ int upload_add(struct upload *u, const struct upload_item *item)
 	counter_add(COUNT_uploads_pending, 1);
 	counter_add(COUNT_uploads_pending_bytes, item->len);
 	start_job(u, it);
-	if (u->pending == 1)
-		must_arm(u); /* to measure */
+	if (u->pending == 1) {
+		begin_measuring(u);
+		must_arm(u);
+	}
 	return 0;
 }
 

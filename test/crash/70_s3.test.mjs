@@ -31,11 +31,13 @@ async function speak(t, server) {
   return {task: await server.record('room'), senders};
 }
 
-/** The task is stopped as soon as there is something to upload. */
+/** The task is stopped as soon as there is something to upload, unless the server
+ *  has died of that. */
 async function stopSoon(server, task, files) {
-  await until('files are closed', async () =>
+  await until('files are closed', async () => server.proc.ended ||
     (await server.segments(task)).filter((s) => s.state === 'closed').length >= files);
-  await server.ask(200, 'DELETE', `/v1/tasks/${task}`);
+  if (!server.proc.ended)
+    await server.ask(200, 'DELETE', `/v1/tasks/${task}`);
 }
 
 const points = crashPoints().filter((name) => name.startsWith('s3.'));
