@@ -129,7 +129,7 @@ static int erase(struct upload_storage *s, const char *name, struct err *err)
 
 	if (!code)
 		code = drop(s->place->dir, name, ".tmp");
-	return code ? storage_fail(err, code, "remove", name) : 0;
+	return code ? storage_fail(err, code, "cannot remove", name) : 0;
 }
 
 static int drop_folder(struct upload_storage *s, const char *folder,
@@ -142,7 +142,7 @@ static int drop_folder(struct upload_storage *s, const char *folder,
 		code = drop_marked(path, mark, keep);
 	if (!code)
 		code = storage_settle_folder(s->place->dir, folder);
-	return code ? storage_fail(err, code, "tidy", folder) : 0;
+	return code ? storage_fail(err, code, "cannot tidy", folder) : 0;
 }
 
 /* ---- the rest ------------------------------------------------------------ */

@@ -369,7 +369,7 @@ static int drop_folder(struct upload_storage *s, const char *folder,
 	if (!mark)
 		return 0; /* there are no folders */
 	if (len < 0 || (size_t)len >= sizeof(prefix))
-		return storage_fail(err, ENAMETOOLONG, "tidy", folder);
+		return storage_fail(err, ENAMETOOLONG, "cannot tidy", folder);
 	buf_init(&page.text, S3_ANSWER_MAX);
 	do {
 		code = list(s, prefix, &page, err);

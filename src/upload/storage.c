@@ -171,13 +171,13 @@ int upload_erase(struct upload_storage *s, const char *name, struct err *err)
 	int code = crash_errno("upload.erase");
 
 	if (code)
-		return storage_fail(err, code, "remove", name);
+		return storage_fail(err, code, "cannot remove", name);
 	code = storage_ops(s->place)->erase(s, name, err);
 	if (code)
 		return code;
 	for (size_t i = 0; !code && i < ARRAY_LEN(ends); i++)
 		code = drop(spool, name, ends[i]);
-	return code ? storage_fail(err, code, "remove", name) : 0;
+	return code ? storage_fail(err, code, "cannot remove", name) : 0;
 }
 
 int upload_drop_folder(struct upload_storage *s, const char *folder,
@@ -189,7 +189,7 @@ int upload_drop_folder(struct upload_storage *s, const char *folder,
 	if (code)
 		return code;
 	code = storage_settle_folder(s->config->spool_dir, folder);
-	return code ? storage_fail(err, code, "tidy", folder) : 0;
+	return code ? storage_fail(err, code, "cannot tidy", folder) : 0;
 }
 
 int upload_try(struct upload_storage *s, struct err *err)

@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -150,11 +149,13 @@ static void fake_list(struct fake *f, struct http_request *r,
 {
 	const char *prefix = http_query(r, "prefix");
 	const char *token = http_query(r, "continuation-token");
-	size_t from = token ? (size_t)atol(token) : 0;
+	int64_t from = 0;
 	unsigned n = 0;
 
+	if (token && str_to_i64(token, 0, FAKE_OBJECTS, &from))
+		_exit(4);
 	buf_puts(&a->body, "<ListBucketResult>");
-	for (size_t i = from; i < FAKE_OBJECTS; i++) {
+	for (size_t i = (size_t)from; i < FAKE_OBJECTS; i++) {
 		const char *path = f->objects[i].path;
 		const char *key = *path ? strchr(path + 1, '/') : NULL;
 
@@ -193,12 +194,13 @@ static void fake_part(struct fake *f, struct http_request *r,
 		      struct fake_answer *a)
 {
 	static char etag[48];
-	int i = atoi(http_query(r, "partNumber")) - 1;
+	int64_t n = 0;
 
-	if (i < 0 || i >= FAKE_PARTS || r->body_len > FAKE_BYTES)
+	if (str_to_i64(http_query(r, "partNumber"), 1, FAKE_PARTS, &n) ||
+	    r->body_len > FAKE_BYTES)
 		_exit(7);
-	memcpy(f->parts[i], r->body, r->body_len);
-	f->part_len[i] = r->body_len;
+	memcpy(f->parts[n - 1], r->body, r->body_len);
+	f->part_len[n - 1] = r->body_len;
 	fake_md5(r->body, r->body_len, etag);
 	fake_field(a, "ETag", etag);
 }
@@ -361,8 +363,7 @@ static void fake_serve(struct fake *f, int ready)
 
 	mem_fail_after(-1);
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves none */
-	if (loop_new(&loop) ||
-	    addr_parse("127.0.0.1:0", &config.listen[0]) ||
+	if (loop_new(&loop) || addr_parse("127.0.0.1:0", &config.listen[0]) ||
 	    http_server_open(loop, &config, fake_handle, f, &server))
 		_exit(6);
 	http_server_addr(server, 0, &at);
