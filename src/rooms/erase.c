@@ -165,11 +165,12 @@ static int drop_folders(struct group *g, enum upload_kind kind, struct err *e)
 	const struct map *touched = &g->touched[kind].map;
 	struct upload_storage *storage;
 	char mark[RECORD_NAME_CAP];
-	int err = 0;
+	int err;
 
+	if (!touched->n)
+		return 0;
 	record_manifest_mark(g->rows[0].task, mark, sizeof(mark));
-	if (touched->n)
-		err = storages_get(g->storages, kind, &storage, e);
+	err = storages_get(g->storages, kind, &storage, e);
 	for (struct map_node *n = map_next(touched, NULL); n && !err;
 	     n = map_next(touched, n)) {
 		const char *name = CONTAINER_OF(n, struct folder, node)->name;

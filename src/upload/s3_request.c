@@ -335,7 +335,7 @@ bool s3_etag_fits(struct upload_storage *s, const char *etag)
 		http_session_field(s->session, "x-amz-server-side-encryption");
 	const char *own = http_session_field(
 		s->session, "x-amz-server-side-encryption-customer-algorithm");
-	char got[S3_ETAG_CAP];
+	char got[S3_ETAG_CAP] = "";
 
 	s3_etag(s, got);
 	if (!is_md5(got) || !*etag || own ||
