@@ -225,7 +225,9 @@ const routes = [
   {method: 'PATCH', path: '/v1/tasks/{task}', good: {},
     body: {...lists, paused: bool()}},
   {method: 'DELETE', path: '/v1/tasks/{task}'},
-  {method: 'GET', path: '/v1/tasks/{task}/segments', query: page},
+  {method: 'GET', path: '/v1/tasks/{task}/segments', query: {...page,
+    presign: asSent(['0', '-1', '604801', 'x', '', '1.5', ' 1'].map((s) =>
+      [s, /seconds from 1 to 604800$/]))}},
   {method: 'GET', path: '/v1/segments/{segment}/audio'},
   {method: 'DELETE', path: '/v1/recordings', query: {
     task: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),

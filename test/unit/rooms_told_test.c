@@ -466,10 +466,13 @@ static void break_storage(struct stage *st)
 	FILE *f;
 
 	snprintf(aside, sizeof(aside), "%s.aside", st->storage);
-	assert_int_equal(rename(st->storage, aside), 0);
-	f = fopen(st->storage, "w");
+	f = fopen(aside, "w");
 	assert_non_null(f);
 	fclose(f);
+	/* At once: an attempt in between would make the folder again. */
+	assert_int_equal(renameat2(AT_FDCWD, aside, AT_FDCWD, st->storage,
+				   RENAME_EXCHANGE),
+			 0);
 }
 
 static void mend_storage(struct stage *st)
@@ -477,8 +480,10 @@ static void mend_storage(struct stage *st)
 	char aside[160];
 
 	snprintf(aside, sizeof(aside), "%s.aside", st->storage);
-	assert_int_equal(unlink(st->storage), 0);
-	assert_int_equal(rename(aside, st->storage), 0);
+	assert_int_equal(renameat2(AT_FDCWD, aside, AT_FDCWD, st->storage,
+				   RENAME_EXCHANGE),
+			 0);
+	assert_int_equal(unlink(aside), 0);
 }
 
 static size_t events_in(struct stage *st, uint64_t task, enum event_kind kind)
