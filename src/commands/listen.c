@@ -355,7 +355,8 @@ static void write_path(const struct listen *l, struct buf *path)
 
 	snprintf(after, sizeof(after), "%" PRIu64, l->cursor);
 	client_write_query("/v1/events", filters, ARRAY_LEN(filters), path);
-	path->data[--path->len] = 0; /* the last '&' or '?' */
+	if (!buf_err(path))
+		path->data[--path->len] = 0; /* the last '&' or '?' */
 }
 
 static void wait_ms(int ms)
@@ -381,19 +382,29 @@ static bool is_refusal(int status)
 	return status >= 300 && status < 500 && status != 408 && status != 429;
 }
 
+/** Or is it no matter of the server at all? */
+static bool is_final(int err)
+{
+	return err == EPROTO || err == EMSGSIZE || err == EINVAL;
+}
+
 /** Follow until the stream ends.  Returns -1 to go on, or the exit code. */
 static int follow(struct listen *l)
 {
 	struct buf path;
 	struct err e = {0};
-	int status;
+	int status = 0;
 	int err;
 
 	buf_init(&path, PATH_MAX_BYTES);
 	sse_init(&l->reader, BLOCK_MAX);
 	write_path(l, &path);
-	err = client_follow(&l->client, buf_str(&path), silence_us, on_data, l,
-			    &status, &e);
+	err = buf_err(&path);
+	if (err)
+		err_set(&e, err, "", "the filters are too long");
+	else
+		err = client_follow(&l->client, buf_str(&path), silence_us,
+				    on_data, l, &status, &e);
 	sse_fini(&l->reader);
 	buf_fini(&path);
 	if (l->failed)
@@ -403,7 +414,7 @@ static int follow(struct listen *l)
 	if (l->connected)
 		l->again_ms = AGAIN_FIRST_MS;
 	l->connected = false;
-	if (err && (is_refusal(status) || err == EPROTO || err == EMSGSIZE))
+	if (err && (is_refusal(status) || is_final(err)))
 		return client_fail(&l->client, EXIT_FAILED, "%s", e.text);
 	client_fail(&l->client, 0, "%s; again in %.1f s",
 		    err ? e.text : "the server ended the stream",

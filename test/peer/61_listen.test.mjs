@@ -385,6 +385,8 @@ describe('listen', {concurrency: true}, () => {
     ])
       oneLine(await command(t, ['listen', '--server', server.url, '--json', ...args]), 'listen',
         code, says);
+    oneLine(await command(t, ['listen', '--server', server.url, '--json', '--room', 'r'.repeat(5000)]),
+      'listen', 1, /too long|at most 2083 bytes/);
     const help = await command(t, ['listen', '--help']);
     assert.match(help.out, /^usage: tapeop listen --forward URL/);
     const literal = startListener(t, server, null,
