@@ -32,7 +32,7 @@
 #include "wire/sse.h"
 
 static const char help[] =
-	"usage: tapeop listen --forward URL [options]\n"
+	"usage: tapeop listen [--forward URL] [options]\n"
 	"\n"
 	"Follow the events of a server and send each to a backend under\n"
 	"development as a signed callback: in order, one after another, and "
@@ -45,9 +45,11 @@ static const char help[] =
 	"others can\n"
 	"                     see; needed by gme and standard\n"
 	"  --encoding E       gme: base64 (default) or hex\n"
-	"  --extended         with the richer fields\n"
-	"  --verdict V        status or body: what counts as success (live: "
-	"body)\n"
+	"  --extended         gme, live, trtc: with all that is known, as "
+	"Extended\n"
+	"  --verdict V        what counts as success: status (any 2xx) or body "
+	"(200\n"
+	"                     with ActionStatus OK; the default of live)\n"
 	"  --cursor FILE      remember here how far it came, and go on from "
 	"there\n"
 	"  --from WHERE       where there is no cursor yet: now (default), "
@@ -57,8 +59,8 @@ static const char help[] =
 	"id\n"
 	"  --app ID, --room R, --task TASK\n"
 	"                     only events of these\n"
-	"  --kinds LIST       only these: started,completed,...\n" CLIENT_HELP
-	"\n"
+	"  --kinds LIST       only these events: "
+	"started,completed,...\n" CLIENT_HELP "\n"
 	"Example: tapeop listen --forward http://127.0.0.1:3000/hook --dialect "
 	"gme\n"
 	"                       --key env:KEY --cursor listen.cursor\n";
