@@ -246,7 +246,7 @@ static void a_key_is_tried_on_its_own_dialects_only(void **state)
 			assert_int_equal(
 				tapeop_key_check((enum tapeop_dialect)d,
 						 texts[i], why, sizeof(why)),
-				TAPEOP_NO_DIALECT);
+				TAPEOP_NO_KEY);
 	}
 	assert_int_equal(tapeop_key_check(TAPEOP_STANDARD, "whsec_short", why,
 					  sizeof(why)),
