@@ -250,10 +250,10 @@ static void a_key_is_tried_on_its_own_dialects_only(void **state)
 	}
 	assert_int_equal(tapeop_key_check(TAPEOP_STANDARD, "whsec_short", why,
 					  sizeof(why)),
-			 TAPEOP_NO_DIALECT);
+			 TAPEOP_NO_KEY);
 	assert_non_null(strstr(why, "openssl rand"));
 	assert_int_equal(tapeop_key_check(TAPEOP_GME, "", why, sizeof(why)),
-			 TAPEOP_NO_DIALECT);
+			 TAPEOP_NO_KEY);
 	assert_int_equal(tapeop_key_check(TAPEOP_GME, "k", NULL, 0), TAPEOP_OK);
 }
 
