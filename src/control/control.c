@@ -285,9 +285,15 @@ int control_set_tokens(struct control *c, const char *token,
 			return err;
 	}
 	assert(token || !previous);
+	if (n == c->n_tokens &&
+	    !memcmp(c->token_hash, hash, n * sizeof(hash[0])))
+		return 0;
 	memset(c->token_hash, 0, sizeof(c->token_hash));
 	memcpy(c->token_hash, hash, n * sizeof(hash[0]));
 	c->n_tokens = n;
+	/* A stream has no end of its own: its client comes back with its
+	 * cursor, and with a token that is still good. */
+	follow_stop(c->follow);
 	return 0;
 }
 

@@ -46,7 +46,8 @@ MUST_CHECK int control_open(struct loop *loop, struct rooms *rooms,
 void control_close(struct control *c);
 /**
  * From now on these are taken (NULL: none; no token: loopback rule).  Calls
- * that were let in go on.
+ * that were let in go on, but streams of events are ended: their clients come
+ * back, with a token that is good then.
  * Returns 0 or ENOMEM; then nothing has changed.
  */
 MUST_CHECK int control_set_tokens(struct control *c, const char *token,

@@ -11,6 +11,7 @@ import {describe, test} from 'node:test';
 
 import {LIVE_OK, endpointAnswers, signGme, startEndpoint} from '../aid/endpoint.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
+import {listen} from '../aid/sse.mjs';
 import {APP, KEY, rtpRange, startServer, until} from '../aid/tapeop.mjs';
 
 const speech = oggPackets('assets/demo/bob.opus');
@@ -281,10 +282,14 @@ describe('reload', {concurrency: true}, () => {
     const all = async () => [await status('token-one'), await status('token-two'),
       await status('token-three'), await status()];
     assert.deepEqual(await all(), [200, 401, 401, 401]);
+    const stream = await listen(t, server, {token: 'token-one'});
     assert.deepEqual(await change(server, (c) => Object.assign(c.http,
       {admin_token: 'token-two', previous_admin_token: 'token-one'})),
     ['info reload: http.admin_token']);
     assert.deepEqual(await all(), [200, 200, 401, 401]);
+    // who listens is asked for a token again, or a stolen one would be good for ever
+    await stream.ended;
+    await listen(t, server, {token: 'token-one', last: stream.lastId});
     await change(server, (c) => delete c.http.previous_admin_token);
     assert.deepEqual(await all(), [401, 200, 401, 401]);
     // no file, no change: nobody gets in meanwhile
