@@ -268,7 +268,7 @@ describe('receive_live', {concurrency: true}, () => {
     t.after(() => asleep.destroy());
     asleep.on('error', () => {});
     asleep.pause();
-    asleep.write('GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    asleep.write('GET /v1/events?after=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
     const awake = await listen(t, receiver, {query: '?after=0'});
     // far over what a socket and we hold for it: 8 MB
     const name = 'n'.repeat(600);
