@@ -26,7 +26,7 @@ static const char help[] =
 	"  --app ID          the app's id (BizID, SdkAppId)\n"
 	"  --key KEY         its key or token: env:NAME, file:PATH or the "
 	"text\n"
-	"                    itself; up to 4 times (all are accepted).  "
+	"                    itself; up to 8 times (all are accepted).  "
 	"Without\n"
 	"                    one only live callbacks without a Sign are "
 	"taken;\n"
@@ -34,7 +34,9 @@ static const char help[] =
 	"  --listen ADDR     address and port (127.0.0.1:9000)\n"
 	"  --dialect D       auto, gme, live, trtc or standard (auto)\n"
 	"  --data DIR        where events are kept (./tapeop-inbox)\n"
-	"  --forward URL     send each new event on, as it came\n"
+	"  --forward URL     send each new event on, as it came (live and "
+	"standard:\n"
+	"                    signed anew)\n"
 	"  --exec PROGRAM    run once an event, its JSON on stdin (no shell); "
 	"what\n"
 	"                    it prints goes to stderr\n"
@@ -47,7 +49,8 @@ static const char help[] =
 enum { MAX_BODY = 1 << 20, WORKERS = 2, STORE_QUEUE = 10000 };
 
 struct options {
-	struct receive_config config;
+	struct addr listen;
+	struct receive_app app; /* keys and dialects are put together last */
 	char *keys[RECEIVE_KEYS_MAX];
 	const char *data;
 	bool json;
@@ -73,16 +76,17 @@ static int add_key(void *arg, const char *spec)
 	struct err e;
 	bool literal;
 
-	if (o->config.n_keys == RECEIVE_KEYS_MAX)
-		return usage("--key may be given at most 4 times", NULL);
-	if (secret_read(spec, &o->keys[o->config.n_keys], &literal, &e))
+	if (o->app.n_keys == RECEIVE_KEYS_MAX)
+		return usage("--key may be given at most 8 times", NULL);
+	if (secret_read(spec, &o->keys[o->app.n_keys], &literal, &e))
 		return usage("--key", e.text);
 	if (literal)
 		fputs("tapeop receive: warning: a key on the command line is "
 		      "visible to others; use env:NAME or file:PATH\n",
 		      stderr);
-	o->config.keys[o->config.n_keys] = o->keys[o->config.n_keys];
-	o->config.n_keys++;
+	o->app.keys[o->app.n_keys] = (struct receive_key){
+		o->keys[o->app.n_keys], RECEIVE_ALL_DIALECTS};
+	o->app.n_keys++;
 	return EXIT_DONE;
 }
 
@@ -90,14 +94,14 @@ static int set_app(void *arg, const char *text)
 {
 	struct options *o = arg;
 
-	return client_app("receive", text, &o->config.app);
+	return client_app("receive", text, &o->app.id);
 }
 
 static int set_listen(void *arg, const char *text)
 {
 	struct options *o = arg;
 
-	if (addr_parse(text, &o->config.listen))
+	if (addr_parse(text, &o->listen))
 		return usage("--listen must be an address with a port, like "
 			     "127.0.0.1:9000",
 			     text);
@@ -108,11 +112,16 @@ static int set_dialect(void *arg, const char *text)
 {
 	struct options *o = arg;
 
-	o->config.any_dialect = !strcmp(text, "auto");
-	if (!o->config.any_dialect && !dialect_parse(text, &o->config.dialect))
+	enum dialect d;
+
+	o->app.dialects = RECEIVE_ALL_DIALECTS;
+	if (!strcmp(text, "auto"))
+		return EXIT_DONE;
+	if (!dialect_parse(text, &d))
 		return usage("--dialect must be auto, gme, live, trtc or "
 			     "standard",
 			     text);
+	o->app.dialects = 1U << d;
 	return EXIT_DONE;
 }
 
@@ -123,7 +132,7 @@ static int set_forward(void *arg, const char *url)
 
 	if (http_url_check(url, &e))
 		return usage("--forward", e.text);
-	o->config.forward = url;
+	o->app.forward = url;
 	return EXIT_DONE;
 }
 
@@ -137,7 +146,7 @@ static int read_options(struct options *o, int argc, char **argv)
 		{.name = "dialect", .take = set_dialect},
 		{.name = "data", .value = &o->data},
 		{.name = "forward", .take = set_forward},
-		{.name = "exec", .value = &o->config.exec},
+		{.name = "exec", .value = &o->app.exec},
 		{.name = "json", .flag = &o->json},
 	};
 	int code = client_read_options(argc, argv, help, options,
@@ -145,7 +154,7 @@ static int read_options(struct options *o, int argc, char **argv)
 
 	if (code < 0 && optind < argc)
 		return usage("unexpected argument", argv[optind]);
-	if (code < 0 && !o->config.app)
+	if (code < 0 && !o->app.id)
 		return usage("--app is required", NULL);
 	return code;
 }
@@ -183,13 +192,17 @@ static int serve(struct running *r, const struct options *o,
 		 struct store *store, struct workers *workers)
 {
 	static const struct receive_events events = {.event = on_event};
+	const struct receive_config config = {.listen = o->listen,
+					      .apps = &o->app,
+					      .n_apps = 1,
+					      .max_body = MAX_BODY};
 	struct receive *receive;
 	char text[ADDR_TEXT_MAX];
 	struct addr at;
 	struct err e;
 
-	if (receive_open(r->loop, store, workers, &o->config, &events, r,
-			 &receive, &e)) {
+	if (receive_open(r->loop, store, workers, &config, &events, r, &receive,
+			 &e)) {
 		fprintf(stderr, "tapeop receive: %s%s\n", e.text,
 			!strcmp(e.field, "--listen")
 				? "; choose another address with --listen"
@@ -197,7 +210,7 @@ static int serve(struct running *r, const struct options *o,
 		return EXIT_FAILED;
 	}
 	receive_addr(receive, &at);
-	log_info("receiving callbacks of app %u on http://%s", o->config.app,
+	log_info("receiving callbacks of app %u on http://%s", o->app.id,
 		 addr_write(&at, text));
 	loop_run(r->loop);
 	receive_close(receive);
@@ -259,13 +272,14 @@ static int run(const struct options *o)
 int command_receive(int argc, char **argv)
 {
 	struct options o = {
-		.config = {.any_dialect = true, .max_body = MAX_BODY},
+		.app = {.dialects = RECEIVE_ALL_DIALECTS},
 		.data = "./tapeop-inbox",
 	};
 	int code = set_listen(&o, "127.0.0.1:9000");
 
 	if (!code)
 		code = read_options(&o, argc, argv);
+	o.app.unsigned_live = !o.app.n_keys;
 	if (code < 0)
 		code = run(&o);
 	for (size_t i = 0; i < RECEIVE_KEYS_MAX; i++)

@@ -28,6 +28,7 @@ struct rig {
 	struct workers *workers;
 	struct receive *receive;
 	struct receive_config config;
+	struct receive_app apps[2]; /* the first one is APP */
 	struct addr at;
 	struct http_client *client;
 	char told[TOLD_MAX][LINE_CAP];
@@ -132,11 +133,12 @@ static inline int rig_setup(void **state)
 	aid_open(&g->a);
 	config.workers = g->workers;
 	assert_int_equal(http_client_new(g->loop, &config, &g->client), 0);
-	g->config = (struct receive_config){.app = APP,
-					    .keys = {KEY},
-					    .n_keys = 1,
-					    .any_dialect = true,
-					    .max_body = MAX_BODY};
+	g->apps[0] = (struct receive_app){.id = APP,
+					  .keys = {{KEY, RECEIVE_ALL_DIALECTS}},
+					  .n_keys = 1,
+					  .dialects = RECEIVE_ALL_DIALECTS};
+	g->config = (struct receive_config){
+		.apps = g->apps, .n_apps = 1, .max_body = MAX_BODY};
 	assert_int_equal(addr_parse("127.0.0.1:0", &g->config.listen), 0);
 	*state = g;
 	return 0;
