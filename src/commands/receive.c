@@ -15,9 +15,13 @@
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
+#include "commands/reread.h"
+#include "config/config.h"
 
 static const char help[] =
 	"usage: tapeop receive --app ID --key KEY [options]\n"
+	"       tapeop receive -c FILE [--json | --check]\n"
+	"       tapeop receive --sample\n"
 	"\n"
 	"Receive recording callbacks for an app: verify, store, answer, and\n"
 	"only then print each new event as one line.  Repeated events are\n"
@@ -40,6 +44,12 @@ static const char help[] =
 	"  --exec PROGRAM    run once an event, its JSON on stdin (no shell); "
 	"what\n"
 	"                    it prints goes to stderr\n"
+	"  -c, --config FILE several apps with several keys each (YAML), in "
+	"the\n"
+	"                    place of the options above; SIGHUP reads it "
+	"again\n"
+	"  --check           read FILE, say what is wrong, end\n"
+	"  --sample          print a FILE with every setting\n"
 	"  --json            JSON lines also on a terminal\n"
 	"  -h, --help\n"
 	"\n"
@@ -50,15 +60,21 @@ enum { MAX_BODY = 1 << 20, WORKERS = 2, STORE_QUEUE = 10000 };
 
 struct options {
 	struct addr listen;
-	struct receive_app app; /* keys and dialects are put together last */
-	char *keys[RECEIVE_KEYS_MAX];
 	const char *data;
-	bool json;
+	struct receive_app app; /* of the command line */
+	char *keys[RECEIVE_KEYS_MAX];
+	bool json, check, sample;
+	const char *path;	       /* of the file, or NULL */
+	struct config_receive *config; /* what it says */
 };
 
 struct running {
 	struct loop *loop;
 	bool json;
+	struct receive *receive;
+	/* of a file */
+	struct config_receive *config; /* what is true; NULL: there is none */
+	struct reread reread;
 };
 
 static int usage(const char *why, const char *value)
@@ -111,7 +127,6 @@ static int set_listen(void *arg, const char *text)
 static int set_dialect(void *arg, const char *text)
 {
 	struct options *o = arg;
-
 	enum dialect d;
 
 	o->app.dialects = RECEIVE_ALL_DIALECTS;
@@ -137,6 +152,23 @@ static int set_forward(void *arg, const char *url)
 }
 
 /** Returns -1 to go on, or the exit code. */
+static int check_options(struct options *o)
+{
+	if (o->path &&
+	    (o->app.id || o->app.n_keys || o->app.forward || o->app.exec ||
+	     o->app.dialects || o->data || o->listen.len))
+		return usage("with -c FILE apps, keys, addresses and folders "
+			     "stand in the file: only --json and --check go "
+			     "with it",
+			     NULL);
+	if (o->check && !o->path)
+		return usage("--check needs -c FILE", NULL);
+	if (!o->path && !o->sample && !o->app.id)
+		return usage("--app is required", NULL);
+	return -1;
+}
+
+/** Returns -1 to go on, or the exit code. */
 static int read_options(struct options *o, int argc, char **argv)
 {
 	const struct client_option options[] = {
@@ -148,15 +180,16 @@ static int read_options(struct options *o, int argc, char **argv)
 		{.name = "forward", .take = set_forward},
 		{.name = "exec", .value = &o->app.exec},
 		{.name = "json", .flag = &o->json},
+		{.name = "config", .letter = 'c', .value = &o->path},
+		{.name = "check", .flag = &o->check},
+		{.name = "sample", .flag = &o->sample},
 	};
 	int code = client_read_options(argc, argv, help, options,
 				       ARRAY_LEN(options), o);
 
 	if (code < 0 && optind < argc)
 		return usage("unexpected argument", argv[optind]);
-	if (code < 0 && !o->app.id)
-		return usage("--app is required", NULL);
-	return code;
+	return code < 0 ? check_options(o) : code;
 }
 
 /* ---- telling ------------------------------------------------------------------ */
@@ -178,47 +211,129 @@ static void on_event(const struct callback *c, const char *line, void *arg)
 	fflush(stdout);
 }
 
+/* ---- reading the file again ------------------------------------------------------ */
+
+enum { LINE_MAX_LEN = 800 };
+
+static int load_again(const char *path, void **next, struct err *e)
+{
+	struct config_receive *config = NULL;
+	int err = config_receive_load(path, &config, e);
+
+	*next = config;
+	return err;
+}
+
+static void say_changes(const struct config_receive *was,
+			const struct config_receive *next)
+{
+	struct buf now, later;
+
+	buf_init(&now, LINE_MAX_LEN);
+	buf_init(&later, LINE_MAX_LEN);
+	config_receive_write_changes(was, next, &now);
+	config_receive_write_later(was, next, &later);
+	if (buf_err(&now)) /* too many to name */
+		log_info("reload: many apps changed");
+	else
+		log_info("reload: %s",
+			 now.len ? buf_str(&now) : "nothing has changed");
+	if (later.len)
+		log_warn("reload: %s changed: they take effect at the next "
+			 "start",
+			 buf_str(&later));
+	buf_fini(&now);
+	buf_fini(&later);
+}
+
+static int apply_again(void *next, void *arg, struct err *e)
+{
+	struct config_receive *config = next;
+	struct running *r = arg;
+	const enum log_level was = r->config->log_level;
+	int err = receive_set_apps(r->receive, config->apps, config->n_apps);
+
+	if (err)
+		return err_set(e, err, "", "%s", strerror(err));
+	/* The line is shown by either level. */
+	log_set_level(was > config->log_level ? was : config->log_level);
+	say_changes(r->config, config);
+	log_set_level(config->log_level);
+	config_receive_take(r->config, config);
+	return 0;
+}
+
+static void free_again(void *next)
+{
+	config_receive_free(next);
+}
+
+static const struct reread_kind reread_kind = {load_again, apply_again,
+					       free_again};
+
 static void on_signal(int signo, void *arg)
 {
 	struct running *r = arg;
 
-	(void)signo;
-	loop_stop(r->loop);
+	if (signo == SIGHUP)
+		reread_start(&r->reread, NULL, NULL);
+	else
+		loop_stop(r->loop);
 }
 
 /* ---- running -------------------------------------------------------------------- */
+
+static void log_listening(const struct running *r, const struct options *o)
+{
+	char text[ADDR_TEXT_MAX];
+	struct addr at;
+
+	receive_addr(r->receive, &at);
+	addr_write(&at, text);
+	if (!r->config)
+		log_info("receiving callbacks of app %u on http://%s",
+			 o->app.id, text);
+	else
+		log_info("receiving callbacks of %zu app%s on http://%s",
+			 r->config->n_apps, r->config->n_apps > 1 ? "s" : "",
+			 text);
+}
 
 static int serve(struct running *r, const struct options *o,
 		 struct store *store, struct workers *workers)
 {
 	static const struct receive_events events = {.event = on_event};
-	const struct receive_config config = {.listen = o->listen,
-					      .apps = &o->app,
-					      .n_apps = 1,
-					      .max_body = MAX_BODY};
-	struct receive *receive;
-	char text[ADDR_TEXT_MAX];
-	struct addr at;
+	const struct receive_config config = {
+		.listen = o->listen,
+		.apps = r->config ? r->config->apps : &o->app,
+		.n_apps = r->config ? r->config->n_apps : 1,
+		.max_body = MAX_BODY};
 	struct err e;
 
-	if (receive_open(r->loop, store, workers, &config, &events, r, &receive,
-			 &e)) {
+	if (receive_open(r->loop, store, workers, &config, &events, r,
+			 &r->receive, &e)) {
 		fprintf(stderr, "tapeop receive: %s%s\n", e.text,
-			!strcmp(e.field, "--listen")
-				? "; choose another address with --listen"
-				: "");
+			strcmp(e.field, "--listen") != 0 ? ""
+			: r->config ? "; choose another address in `listen`"
+				    : "; choose another address with "
+				      "--listen");
 		return EXIT_FAILED;
 	}
-	receive_addr(receive, &at);
-	log_info("receiving callbacks of app %u on http://%s", o->app.id,
-		 addr_write(&at, text));
+	log_listening(r, o);
+	r->reread = (struct reread){.kind = &reread_kind,
+				    .of = r,
+				    .loop = r->loop,
+				    .workers = workers,
+				    .path = o->path};
 	loop_run(r->loop);
-	receive_close(receive);
+	r->reread.stopped = true;
+	receive_close(r->receive);
+	r->receive = NULL;
 	return EXIT_DONE;
 }
 
 /** Returns an exit code.  What the store says names a setting of `serve`; here
- *  it is an option. */
+ *  it may be an option. */
 static int open_store(const struct options *o, struct store **out)
 {
 	const struct store_config c = {.data_dir = o->data,
@@ -230,17 +345,21 @@ static int open_store(const struct options *o, struct store **out)
 	if (err == EBUSY)
 		fprintf(stderr,
 			"tapeop receive: another tapeop uses %s: stop it, or "
-			"choose another folder with --data\n",
-			o->data);
+			"choose another %s\n",
+			o->data, o->config ? "data_dir" : "folder with --data");
 	else if (err)
-		fprintf(stderr, "tapeop receive: --data: %s\n", e.text);
+		fprintf(stderr, "tapeop receive: %s: %s\n",
+			o->config ? "data_dir" : "--data", e.text);
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
 
 static int run(const struct options *o)
 {
-	static const int signos[] = {SIGTERM, SIGINT};
-	struct running r = {.json = o->json || !isatty(STDOUT_FILENO)};
+	static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
+	/* Without a file SIGHUP ends it, as it always did. */
+	const size_t n_signos = ARRAY_LEN(signos) - !o->config;
+	struct running r = {.json = o->json || !isatty(STDOUT_FILENO),
+			    .config = o->config};
 	struct signals *signals = NULL;
 	struct workers *workers = NULL;
 	struct store *store = NULL;
@@ -249,8 +368,8 @@ static int run(const struct options *o)
 
 	err = loop_new(&r.loop);
 	if (!err)
-		err = signals_open(r.loop, signos, ARRAY_LEN(signos), on_signal,
-				   &r, &signals);
+		err = signals_open(r.loop, signos, n_signos, on_signal, &r,
+				   &signals);
 	if (!err)
 		err = workers_new("work", WORKERS, &workers);
 	if (err)
@@ -269,19 +388,60 @@ static int run(const struct options *o)
 	return code;
 }
 
+static int print_sample(void)
+{
+	struct buf b;
+	bool ok;
+
+	buf_init(&b, CONFIG_FILE_MAX);
+	config_receive_write_sample(&b);
+	ok = !buf_err(&b) && fputs(buf_str(&b), stdout) >= 0;
+	buf_fini(&b);
+	return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+/** Everything from a file.  Returns an exit code. */
+static int run_file(struct options *o)
+{
+	struct err e = {0};
+
+	if (config_receive_load(o->path, &o->config, &e)) {
+		fprintf(stderr, "tapeop receive: %s\n", e.text);
+		return EXIT_FAILED;
+	}
+	if (o->check) {
+		printf("%s: ok\n", o->path);
+		return EXIT_DONE;
+	}
+	o->listen = o->config->listen;
+	o->data = o->config->data_dir;
+	log_set_level(o->config->log_level);
+	return run(o);
+}
+
+/** Everything from the command line.  Returns an exit code. */
+static int run_options(struct options *o)
+{
+	if (!o->listen.len && set_listen(o, "127.0.0.1:9000"))
+		return EXIT_FAILED;
+	if (!o->data)
+		o->data = "./tapeop-inbox";
+	if (!o->app.dialects)
+		o->app.dialects = RECEIVE_ALL_DIALECTS;
+	o->app.unsigned_live = !o->app.n_keys;
+	return run(o);
+}
+
 int command_receive(int argc, char **argv)
 {
-	struct options o = {
-		.app = {.dialects = RECEIVE_ALL_DIALECTS},
-		.data = "./tapeop-inbox",
-	};
-	int code = set_listen(&o, "127.0.0.1:9000");
+	struct options o = {.path = NULL};
+	int code = read_options(&o, argc, argv);
 
-	if (!code)
-		code = read_options(&o, argc, argv);
-	o.app.unsigned_live = !o.app.n_keys;
-	if (code < 0)
-		code = run(&o);
+	if (code < 0 && o.sample)
+		code = print_sample();
+	else if (code < 0)
+		code = o.path ? run_file(&o) : run_options(&o);
+	config_receive_free(o.config);
 	for (size_t i = 0; i < RECEIVE_KEYS_MAX; i++)
 		mem_free_secret(o.keys[i]);
 	return code;
