@@ -391,8 +391,8 @@ static void say_waiting(const struct forward *f, uint64_t endpoint,
 
 	if (!deliver_endpoint_stats(f->deliver, endpoint, &s) || !s.pending)
 		return;
-	log_warn("app=%" PRIu32 " has no %s now: %" PRIu64 " events wait until "
-		 "it has, and expire after 7 days",
+	log_warn("app=%" PRIu32 " has no %s now pending=%" PRIu64
+		 ": they wait until it has, and expire after 7 days",
 		 app, way_name(way_of(endpoint)), s.pending);
 }
 

@@ -193,19 +193,19 @@ static inline void on_answer(const struct http_result *r, void *arg)
 	snprintf(g->answer, sizeof(g->answer), "%s", (const char *)r->body);
 }
 
-/** `extra` is one more header field, or NULL.  Returns 0 or ENOMEM. */
+/** `extra`: more header fields, a line each, or NULL.  Returns 0 or ENOMEM. */
 static inline int begin_call(struct rig *g, const char *method,
 			     const char *target, const char *extra,
 			     const char *body)
 {
-	const char *fields[] = {"Content-Type: application/json",
-				"Connection: close", extra};
-	char url[8192];
+	const char *fields[6] = {"Content-Type: application/json",
+				 "Connection: close"};
+	char lines[1024], url[8192];
+	size_t n_fields = 2;
 	struct http_call call = {
 		.method = method,
 		.url = url,
 		.fields = fields,
-		.n_fields = extra ? 3 : 2,
 		.body = body,
 		.body_len = strlen(body),
 		.timeout_us = PATIENCE_US,
@@ -215,6 +215,15 @@ static inline int begin_call(struct rig *g, const char *method,
 	struct err e = {0};
 	int err;
 
+	snprintf(lines, sizeof(lines), "%s", extra ? extra : "");
+	for (char *p = lines; *p;) {
+		char *end = strchrnul(p, '\n');
+
+		fields[n_fields++] = p;
+		p = end + (*end == '\n');
+		*end = '\0';
+	}
+	call.n_fields = n_fields;
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u%s",
 		 (unsigned)addr_port(&g->at), target);
 	err = http_client_send(g->client, &call, on_answer, g, &e, &transfer);
