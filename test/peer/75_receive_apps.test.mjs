@@ -256,6 +256,24 @@ describe('receive_apps', {concurrency: true}, () => {
     assert.deepEqual(backend.requests.slice(before).map((seen) => seen.body.Detail.SeqNo), [0, 1]);
   });
 
+  test('a_flood_of_refused_requests_is_counted_whole_and_does_not_flood_the_log', async (t) => {
+    const r = await startApps(t, [{id: ONE, keys: [{key: 'k'}]}]);
+    const began = Date.now();
+    const flood = 400;
+    await Promise.all(Array.from({length: 20}, async () => {
+      for (let i = 0; i < flood / 20; i++)
+        assert.equal(await postGme(r, gme(ONE, i), 'wrong'), 401);
+    }));
+    const seconds = Math.ceil((Date.now() - began) / 1000);
+    const said = () => r.proc.text.match(/ callback refused: 401 /g)?.length ?? 0;
+    const more = () => [...r.proc.text.matchAll(/ (\d+) more were refused in the last second/g)]
+      .reduce((sum, [, n]) => sum + Number(n), 0);
+    await until('all are told of', () => said() + more() === flood);
+    assert.ok(said() <= 10 * (seconds + 1), `${said()} lines in ${seconds} s`);
+    const metrics = await (await fetch(`${r.url}/metrics`)).text();
+    assert.match(metrics, new RegExp(`^tapeop_received_bad_signature_total ${flood}$`, 'm'));
+  });
+
   test('options_that_would_fight_the_file_are_refused', async (t) => {
     const file = path.join(tempDir(t), 'r.yaml');
     write(file, {apps: [{id: ONE, keys: [{key: 'k'}]}]});

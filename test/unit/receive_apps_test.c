@@ -182,6 +182,66 @@ static void a_key_of_one_app_makes_no_event_of_another(void **state)
 	assert_int_equal(n_stored(g), 0);
 }
 
+/** A body that is full of names of other apps, and one of an app far behind. */
+static void a_body_that_seems_to_be_of_another_app_is_of_whom_it_names(
+	void **state)
+{
+	static const char body[] =
+		"{\"x\":{\"BizID\":1400000000,\"app\": 1400000000},"
+		"\"BizID\":1400000001,\"RoomID\":\"100\",\"UserID\":\"999\","
+		"\"TaskID\":446946705284000000,\"RecordMode\":0,"
+		"\"Timestamp\":1,\"EventType\":1,\"Detail\":"
+		"{\"SeqNo\":1,\"FileName\":\"a\"}}";
+	struct rig *g = *state;
+
+	rig_open(g);
+	assert_int_equal(
+		call(g, "POST", "/", signature_of(KEY, body, false), body),
+		403);
+	assert_int_equal(
+		call(g, "POST", "/", signature_of(KEY_2, body, false), body),
+		200);
+	assert_non_null(strstr(g->told[0], "\"app\":1400000001"));
+}
+
+/** A large body costs a forger no more than a small one. */
+static void of_many_apps_a_large_body_is_taken_by_the_key_of_its_app(
+	void **state)
+{
+	static struct receive_app many[RECEIVE_APPS_MAX];
+	static char body[600 << 10];
+	struct rig *g = *state;
+	const char *text = gme_body(RECEIVE_APPS_MAX, 0, 1, 1);
+	char keys[RECEIVE_APPS_MAX][16];
+
+	for (uint32_t i = 0; i < RECEIVE_APPS_MAX; i++) {
+		snprintf(keys[i], sizeof(keys[i]), "key-%u", i + 1);
+		many[i] = (struct receive_app){.id = i + 1,
+					       .keys = {{keys[i], ALL}},
+					       .n_keys = 1,
+					       .dialects = ALL};
+	}
+	g->config.apps = many;
+	g->config.n_apps = RECEIVE_APPS_MAX;
+	g->config.max_body = sizeof(body);
+	rig_open(g);
+	snprintf(body, sizeof(body), "%-*s", (int)sizeof(body) - 1, text);
+	assert_int_equal(call(g, "POST", "/",
+			      signature_of("key-100", body, false), body),
+			 200);
+	/* Somebody else's, and so far away that nobody looks. */
+	assert_int_equal(
+		call(g, "POST", "/", signature_of("key-50", body, false), body),
+		401);
+	assert_int_equal(
+		call(g, "POST", "/", signature_of("key-1", body, false), body),
+		403);
+	/* Of a small one everybody is asked. */
+	assert_int_equal(gme(g, RECEIVE_APPS_MAX, "key-50", 1), 403);
+	assert_int_equal(gme(g, 50, "key-50", 1), 200);
+	assert_int_equal(g->n_told, 2);
+}
+
 static void two_apps_may_have_the_same_key(void **state)
 {
 	struct rig *g = *state;
@@ -593,6 +653,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TWO_TEST(each_app_is_told_by_its_own_key_in_every_dialect),
 		TWO_TEST(a_key_of_one_app_makes_no_event_of_another),
+		TWO_TEST(
+			a_body_that_seems_to_be_of_another_app_is_of_whom_it_names),
+		TWO_TEST(
+			of_many_apps_a_large_body_is_taken_by_the_key_of_its_app),
 		TWO_TEST(two_apps_may_have_the_same_key),
 		TWO_TEST(a_key_verifies_its_dialects_only),
 		TWO_TEST(an_app_takes_its_dialects_only),
