@@ -190,7 +190,7 @@ static void look_at(enum setting_id id)
 	struct buf path;
 
 	buf_init(&path, 256);
-	setting_write_path(s, &path);
+	setting_write_path(&serve_table, s, &path);
 	if (s->flags & SETTING_RELOAD) {
 		if (!*changes(old, next))
 			fail_msg("%s is no change", buf_str(&path));
@@ -224,7 +224,8 @@ static void a_change_of_every_setting_is_noticed(void **state)
 		if (s->flags & SETTING_LATER)
 			continue;
 		/* Apps and endpoints are compared as a whole. */
-		if (!setting_is_fixed(s) && !(s->flags & SETTING_RELOAD))
+		if (!setting_is_fixed(&serve_table, s) &&
+		    !(s->flags & SETTING_RELOAD))
 			fail_msg("%s: a list's settings are RELOAD", s->key);
 		look_at((enum setting_id)i);
 	}
