@@ -315,6 +315,18 @@ static void every_malformed_field_is_named(void **state)
 			 USERSIG_OK);
 }
 
+static void other_fields_do_not_matter(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		verify(&admin, pack(FIELDS("\"2.0\"", GOOD_ID, "1400000000",
+					   "1700000000",
+					   "86400,\"x\":1,\"\":2,\"ABC.time\":"
+					   "3,\"TLS.\":4,\"TLS.more\":5",
+					   "\"" MAC "\""))),
+		USERSIG_OK);
+}
+
 static void every_field_is_signed(void **state)
 {
 	static const char *const changed[] = {
@@ -423,6 +435,7 @@ int main(void)
 		cmocka_unit_test(only_a_whole_zlib_stream_is_read),
 		cmocka_unit_test(no_more_than_4_kib_are_inflated),
 		cmocka_unit_test(every_malformed_field_is_named),
+		cmocka_unit_test(other_fields_do_not_matter),
 		cmocka_unit_test(every_field_is_signed),
 		cmocka_unit_test(what_would_not_be_taken_is_not_made),
 		cmocka_unit_test(the_longest_fields_fit),
