@@ -136,7 +136,7 @@ describe('receive_apps', {concurrency: true}, () => {
     // what is shown tells them apart
     const {recordings} = await (await fetch(`${r.url}/v1/recordings?app=${TWO}`)).json();
     assert.deepEqual([...new Set(recordings.map((x) => x.app))], [TWO]);
-    const stream = await listen(t, r, {query: `?app=${TWO}`});
+    const stream = await listen(t, r, {query: `?app=${TWO}&after=0`});
     await until('its events', () => stream.events.length === 4);
     assert.deepEqual([...new Set(stream.events.map((e) => e.data.app))], [TWO]);
   });
