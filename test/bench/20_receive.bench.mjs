@@ -13,7 +13,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 import {APP, KEY, TAPEOP, tempDir, until} from '../aid/tapeop.mjs';
-import {child, cleanups, cpu_s, nginx, post, quick} from './http.mjs';
+import {child, cleanups, cpu_s, disk_ms, nginx, post, quick} from './http.mjs';
 
 const connections = 256;
 const events = quick ? 20_000 : 100_000;
@@ -58,7 +58,12 @@ const rows = [base,
   await run('receiver, all new', receiver, 1),
   await run('receiver, half are repeats', receiver, 2)];
 
-console.log(`\n${events} callbacks over ${connections} connections:\n`);
+const t = cleanups();
+const sync_ms = disk_ms(tempDir(t));
+await t.end();
+
+console.log(`\n${events} callbacks over ${connections} connections; ` +
+  `to sync 4 KiB takes this disk ${sync_ms.toFixed(2)} ms:\n`);
 console.log('| what | answered/s | of nginx | p50 | p99 | CPU of the server | of the sender |');
 console.log('|---|---|---|---|---|---|---|');
 for (const r of rows.filter(Boolean)) {

@@ -29,6 +29,21 @@ export function cpu_s(pid) {
   return (Number(f[11]) + Number(f[12])) / 100;
 }
 
+/** What a commit costs at least: 4 KiB appended and synced, where the benches have
+ *  their databases [ms, median]. */
+export function disk_ms(dir) {
+  const fd = fs.openSync(path.join(dir, 'sync'), 'w');
+  const all = [];
+  for (let i = 0; i < 100; i++) {
+    const began = performance.now();
+    fs.writeSync(fd, Buffer.alloc(4096));
+    fs.fdatasyncSync(fd);
+    all.push(performance.now() - began);
+  }
+  fs.closeSync(fd);
+  return all.sort((a, b) => a - b)[50];
+}
+
 /** A child that ends with `t`, by its pid. */
 export function child(t, program, args, stdio) {
   const proc = spawn(program, args, {stdio});

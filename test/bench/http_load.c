@@ -2,7 +2,7 @@
  * test/bench/http_load.c -- many HTTP callbacks at once, and their target.
  *
  * usage: http_load post PORT CONNECTIONS EVENTS TIMES RATE APP KEY
- *        http_load sink
+ *        http_load sink [times]
  *
  * post  EVENTS recording callbacks of dialect gme, each of another segment, are
  *       made and signed before the clock starts; each is sent TIMES times (the
@@ -11,7 +11,8 @@
  *       pipeline.  RATE: requests a second; 0: the next as soon as the answer is
  *       there.  Prints one line of JSON.
  * sink  Listens on 127.0.0.1, prints its port, answers every POST with success.
- *       At the end of stdin it prints how many there were.
+ *       At the end of stdin it prints how many there were; `times`: then, for
+ *       each with a Tapeop-Event-Id, "ID TIME", the time of its first byte [us].
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
@@ -190,17 +191,20 @@ struct connection {
 	struct message in;
 };
 
+static struct connection *connections;
 static struct connection **idle; /* post: no request; sink: not open */
 static size_t n_idle;
 static size_t n_done;
 
-static void make_idle(size_t n)
+/** Make as many; they are idle. */
+static void make_connections(size_t n)
 {
-	struct connection *all = need(calloc(n, sizeof(*all)));
-
+	connections = need(calloc(n, sizeof(*connections)));
 	idle = need(calloc(n, sizeof(struct connection *)));
-	while (n_idle < n)
-		idle[n_idle++] = all++;
+	while (n_idle < n) {
+		idle[n_idle] = &connections[n_idle];
+		n_idle++;
+	}
 }
 
 /* ---- post ----------------------------------------------------------------- */
@@ -215,9 +219,9 @@ static void connect_all(int epoll, unsigned port, size_t n)
 					       htonl(INADDR_LOOPBACK),
 				       .sin_port = htons((uint16_t)port)};
 
-	make_idle(n);
+	make_connections(n);
 	for (size_t i = 0; i < n; i++) {
-		struct connection *c = idle[i];
+		struct connection *c = &connections[i];
 
 		c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (c->fd < 0 || connect(c->fd, (const void *)&to, sizeof(to)))
@@ -259,6 +263,14 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/** Of the sorted times [ms]. */
+static double percentile_ms(size_t percent)
+{
+	const size_t at = n_done * percent / 100;
+
+	return took_us[at] / 1e3;
+}
+
 static int post(char **argv)
 {
 	const unsigned port = (unsigned)strtoul(argv[0], NULL, 10);
@@ -295,9 +307,8 @@ static int post(char **argv)
 	printf("{\"requests\":%zu,\"seconds\":%.3f,\"per_s\":%.0f,"
 	       "\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"not_200\":%zu,"
 	       "\"cpu_s\":%.3f}\n",
-	       n_done, seconds, (double)n_done / seconds,
-	       took_us[n_done / 2] / 1e3, took_us[n_done * 99 / 100] / 1e3,
-	       n_not_200, cpu_s() - cpu_before_s);
+	       n_done, seconds, (double)n_done / seconds, percentile_ms(50),
+	       percentile_ms(99), n_not_200, cpu_s() - cpu_before_s);
 	return 0;
 }
 
@@ -308,19 +319,46 @@ static const char answer[] =
 	"Content-Length: 46\r\n\r\n"
 	"{\"ActionStatus\":\"OK\",\"ErrorCode\":0,\"Error\":\"\"}";
 
+static bool wants_times;
+static struct arrival {
+	uint64_t id;
+	int64_t at_us;
+} * arrivals;
+static size_t n_arrivals;
+
+static void note_arrival(const char *head, int64_t now_us)
+{
+	static const char name[] = "\r\nTapeop-Event-Id:";
+	const char *field = wants_times ? strcasestr(head, name) : NULL;
+
+	if (field && n_arrivals < EVENTS_MAX)
+		arrivals[n_arrivals++] = (struct arrival){
+			strtoull(field + sizeof(name) - 1, NULL, 10), now_us};
+}
+
 /** Returns false when it has gone. */
 static bool serve(struct connection *c)
 {
+	const int64_t now_us = clock_now_us();
 	size_t len;
 
 	if (!message_read(&c->in, c->fd))
 		return false;
 	for (len = message_len(&c->in); len; len = message_len(&c->in)) {
+		note_arrival(c->in.data, now_us);
 		send_all(c->fd, answer, sizeof(answer) - 1);
 		message_drop(&c->in, len);
 		n_done++;
 	}
 	return true;
+}
+
+static void tell_arrivals(void)
+{
+	printf("%zu\n", n_done);
+	for (size_t i = 0; i < n_arrivals; i++)
+		printf("%" PRIu64 " %" PRId64 "\n", arrivals[i].id,
+		       arrivals[i].at_us);
 }
 
 static void on_connection(int epoll, int listener)
@@ -337,7 +375,7 @@ static void on_connection(int epoll, int listener)
 	watch(epoll, c->fd, c);
 }
 
-static int sink(void)
+static int sink(bool times)
 {
 	const int epoll = epoll_create1(EPOLL_CLOEXEC);
 	const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -351,7 +389,9 @@ static int sink(void)
 	    listen(listener, 1024) ||
 	    getsockname(listener, (void *)&at, &at_len))
 		die("listen");
-	make_idle(CONNECTIONS_MAX);
+	make_connections(CONNECTIONS_MAX);
+	wants_times = times;
+	arrivals = need(calloc(EVENTS_MAX, sizeof(*arrivals)));
 	watch(epoll, listener, NULL);
 	watch(epoll, STDIN_FILENO, &end);
 	printf("%u\n", (unsigned)ntohs(at.sin_port));
@@ -365,7 +405,7 @@ static int sink(void)
 			if (!c) {
 				on_connection(epoll, listener);
 			} else if ((void *)c == &end) {
-				printf("%zu\n", n_done);
+				tell_arrivals();
 				return 0;
 			} else if (!serve(c)) {
 				close(c->fd);
@@ -381,10 +421,11 @@ int main(int argc, char **argv)
 
 	if (argc == 9 && !strcmp(argv[1], "post"))
 		code = post(argv + 2);
-	else if (argc == 2 && !strcmp(argv[1], "sink"))
-		code = sink();
+	else if ((argc == 2 || argc == 3) && !strcmp(argv[1], "sink"))
+		code = sink(argc == 3);
 	if (code == 2)
-		fprintf(stderr, "usage: http_load post PORT CONNECTIONS EVENTS "
-				"TIMES RATE APP KEY\n       http_load sink\n");
+		fprintf(stderr,
+			"usage: http_load post PORT CONNECTIONS EVENTS "
+			"TIMES RATE APP KEY\n       http_load sink [times]\n");
 	return code;
 }
