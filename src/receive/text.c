@@ -1,14 +1,17 @@
 /** receive/text.c -- an event as JSON: the line, and what is stored. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "receive/private.h"
+#include "wire/json_text.h"
 
-enum { QUERY_MAX = 4096 /* escaped: behind any URL it can be forwarded */ };
+enum {
+	QUERY_MAX = 4096,   /* escaped: behind any URL it can be forwarded */
+	TEXT_MAX = 32 << 20 /* more than the store takes */
+};
 
 /** The query as sent, for forwarding. */
 static int add_pair(const char *name, const char *value, void *arg)
@@ -56,54 +59,70 @@ static json_t *signed_fields(const struct http_request *r, enum dialect d)
 	return o;
 }
 
-/** What is stored: the event, and the callback to send on as it came. */
-static json_t *facts_json(const struct http_request *r,
-			  const struct callback *c, json_t *event,
-			  const char *query)
+/** What is stored beside the event: the callback to send on as it came. */
+static json_t *came_json(const struct http_request *r, const struct callback *c,
+			 const char *query)
 {
 	json_t *fields = signed_fields(r, c->dialect);
 
 	/* json_pack fails on a NULL, and takes the others over all the same. */
-	return json_pack("{s:O, s:s%, s:s, s:o}", "event", event, "body",
-			 (const char *)r->body, r->body_len, "query", query,
-			 "fields", fields);
+	return json_pack("{s:s%, s:s, s:o}", "body", (const char *)r->body,
+			 r->body_len, "query", query, "fields", fields);
 }
 
-/** NULL when `o` is, or out of memory. */
-static char *dump(const json_t *o)
+/** {"event":line,..} with the members of `came`.  Returns 0 or an errno. */
+static int write_facts(const struct buf *line, const json_t *came,
+		       struct buf *out)
 {
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	char *copy = mem_strdup(text);
+	size_t at;
+	int err;
 
-	free(text); /* banned-ok: jansson's */
-	return copy;
+	buf_puts(out, "{\"event\":");
+	buf_append(out, line->data, line->len);
+	at = out->len;
+	err = json_text_write(came, out);
+	if (!err)
+		out->data[at] = ','; /* in the place of '{' */
+	return err;
 }
 
 int text_write(const struct http_request *r, const struct callback *c,
-	       char **line, char **facts)
+	       struct texts *out)
 {
 	json_t *event = text_event_json(c, clock_unix_ms());
-	json_t *all = NULL;
-	struct buf query;
+	json_t *came = NULL;
+	struct buf query, line, facts;
 	int err;
 
 	buf_init(&query, QUERY_MAX);
+	buf_init(&line, TEXT_MAX);
+	buf_init(&facts, TEXT_MAX);
 	(void)http_query_each(r, add_pair, &query);
 	err = buf_err(&query);
-	if (event && !err)
-		all = facts_json(r, c, event, buf_str(&query));
-	*line = dump(event);
-	*facts = dump(all);
-	if (!err && (!*line || !*facts))
-		err = ENOMEM;
-	if (err) {
-		mem_free(*line);
-		mem_free(*facts);
-		*line = NULL;
-		*facts = NULL;
+	if (!err) {
+		came = came_json(r, c, buf_str(&query));
+		if (json_text_write(event, &line) ||
+		    write_facts(&line, came, &facts))
+			err = ENOMEM;
+	}
+	if (!err) {
+		out->event = json_incref(event);
+		out->facts_len = facts.len;
+		out->line = buf_take(&line);
+		out->facts = buf_take(&facts);
 	}
 	json_decref(event);
-	json_decref(all);
+	json_decref(came);
 	buf_fini(&query);
+	buf_fini(&line);
+	buf_fini(&facts);
 	return err;
+}
+
+void texts_fini(struct texts *t)
+{
+	json_decref(t->event);
+	mem_free(t->line);
+	mem_free(t->facts);
+	*t = (struct texts){0};
 }
