@@ -45,8 +45,8 @@ enum {
 	SWEEP_MAX_US = CLOCK_US_PER_S,
 	GONE_A_TURN = 64,
 	CLOSE_ROUNDS = 3,
-	/* head of a request, read and write buffer; libmicrohttpd clears all of it
-	 * after each request */
+	/* head of a request, read and write buffer; all of it is cleared after
+	 * each request */
 	CONN_MEMORY = 32 * 1024,
 	CONN_SPARE = 32, /* accepted only to be refused: over our own limit */
 };

@@ -40,7 +40,7 @@ async function run(text, start, times) {
     if (!server)
       return null;
     const before_s = cpu_s(server.pid);
-    const r = await post(server.port, {connections, events: events / times, times});
+    const r = await post(t, server.port, {connections, events: events / times, times});
     r.server_us = (cpu_s(server.pid) - before_s) / r.requests * 1e6;
     r.load_us = r.cpu_s / r.requests * 1e6;
     if (r.not_200)

@@ -11,13 +11,11 @@
 // to the same target and keeps nothing: the ratio to it does not depend on how
 // fast or busy the machine is.  The target shares the machine's cores, so the CPU
 // time of each process is told beside the rate.
-import {execFile} from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import {promisify} from 'node:util';
 
 import {tempDir} from '../aid/tapeop.mjs';
-import {aid, child, cleanups, cpu_s, disk_ms, post, quick} from './http.mjs';
+import {aid, child, cleanups, cpu_s, disk_ms, output, post, quick} from './http.mjs';
 
 const n = quick ? 20_000 : 100_000;
 const connections = 204; // what four endpoints may have under way
@@ -44,13 +42,14 @@ async function startSink(t, ...args) {
 /** What deliver_load says: JSON, then lines. */
 async function deliver(t, port, events, rate) {
   const dir = tempDir(t);
-  const log = path.join(dir, 'log');
-  const {stdout} = await promisify(execFile)('sh',
-    ['-c', 'exec "$0" "$@" 2>"$LOG"', aid('deliver_load'), dir, port, events, rate].map(String),
-    {env: {...process.env, LOG: log}, maxBuffer: 64 << 20})
-    .catch((e) => { throw new Error(fs.readFileSync(log, 'utf8').slice(-500), {cause: e}); });
-  const [json, ...lines] = stdout.trim().split('\n');
-  return {...JSON.parse(json), lines};
+  const log = path.join(dir, 'log'); // a line a delivery, as serve writes
+  try {
+    const [json, ...lines] = (await output(t, aid('deliver_load'), [dir, port, events, rate],
+      fs.openSync(log, 'w'))).trim().split('\n');
+    return {...JSON.parse(json), lines};
+  } catch (e) {
+    throw new Error(fs.readFileSync(log, 'utf8').slice(-500), {cause: e});
+  }
 }
 
 async function run(fn) {
@@ -73,7 +72,7 @@ const row = (text, send) => run(async (t) => {
 });
 
 const base = await row('POST alone, nothing kept', (t, port) =>
-  post(port, {connections, events: n}));
+  post(t, port, {connections, events: n}));
 const durable = await row('durable deliveries', (t, port) => deliver(t, port, n, 0));
 const sync_ms = await run(async (t) => disk_ms(tempDir(t)));
 

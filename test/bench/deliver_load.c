@@ -5,14 +5,15 @@
  * usage: deliver_load DIR PORT EVENTS RATE
  *
  * DIR gets the database.  There are four apps with one endpoint each, at
- * 127.0.0.1:PORT, dialect gme, verdict by the body.  Each event is a commit of its
- * own, with one delivery, as if a segment's state had changed; it belongs to one
- * of 2,000 tasks, whose events go out in order, each after the outcome of the one
- * before is committed.  RATE: events a second; 0: as many as it can, with at
- * most WINDOW that are not delivered yet.
+ * 127.0.0.1:PORT, dialect gme, verdict by the body.  Each event is a commit of
+ * its own, with one delivery, as if a segment's state had changed; it belongs
+ * to one of 2,000 tasks, whose events go out in order, each after the outcome
+ * of the one before is committed.  RATE: events a second; 0: as many as it
+ * can, with at most WINDOW that are not delivered yet.
  *
- * Prints one line of JSON; with a RATE then, for each event, "ID ADDED COMMITTED":
- * its id, and when it was put into its commit and when that was durable [us].
+ * Prints one line of JSON; with a RATE then a line an event, "ID ADDED
+ * COMMITTED": its id, when it was put into its commit, and when that was
+ * durable [us].
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>

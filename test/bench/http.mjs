@@ -1,26 +1,27 @@
 // test/bench/http.mjs -- what the benches of HTTP share: children, their CPU time, nginx.
 // SPDX-License-Identifier: Apache-2.0
-import {execFile, spawn} from 'node:child_process';
+import {spawn} from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import {promisify} from 'node:util';
 
 import {APP, KEY, until} from '../aid/tapeop.mjs';
 
 export const aid = (name) => path.resolve('build/release/test/bench', name);
 export const quick = process.argv.includes('--quick');
 
-/** Like a test's `t`: what is given to `after` runs in `end`, newest first. */
+/** Like a test's `t`: what is given to `after` runs in `end`, newest first; also
+ *  when the bench is interrupted. */
 export function cleanups() {
   const all = [];
-  return {
-    after: (fn) => all.unshift(fn),
-    end: async () => {
-      for (const fn of all.splice(0))
-        await fn();
-    },
+  const end = async () => {
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+    for (const fn of all.splice(0))
+      await fn();
   };
+  const stop = () => end().then(() => process.exit(130));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  return {after: (fn) => all.unshift(fn), end};
 }
 
 /** CPU time that a process has used [s], in steps of 10 ms. */
@@ -55,11 +56,21 @@ export function child(t, program, args, stdio) {
   return Object.assign(proc, {ended});
 }
 
+/** What a child prints until it ends well. */
+export async function output(t, program, args, stderr = 'inherit') {
+  const proc = child(t, program, args.map(String), ['ignore', 'pipe', stderr]);
+  let out = '';
+  proc.stdout.setEncoding('utf8').on('data', (d) => (out += d));
+  const code = await proc.ended;
+  if (code !== 0)
+    throw new Error(`${path.basename(program)} ended with ${code}`);
+  return out;
+}
+
 /** Send recording callbacks: what http_load says. */
-export async function post(port, {connections, events, times = 1, rate = 0}) {
-  const {stdout} = await promisify(execFile)(aid('http_load'),
-    ['post', port, connections, events, times, rate, APP, KEY].map(String));
-  return JSON.parse(stdout);
+export async function post(t, port, {connections, events, times = 1, rate = 0}) {
+  return JSON.parse(await output(t, aid('http_load'),
+    ['post', port, connections, events, times, rate, APP, KEY]));
 }
 
 async function freePort() {

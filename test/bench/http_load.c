@@ -4,15 +4,15 @@
  * usage: http_load post PORT CONNECTIONS EVENTS TIMES RATE APP KEY
  *        http_load sink [times]
  *
- * post  EVENTS recording callbacks of dialect gme, each of another segment, are
- *       made and signed before the clock starts; each is sent TIMES times (the
- *       second time after 1,000 others), over CONNECTIONS connections to
- *       127.0.0.1 that stay open, one request at a time on each: senders do not
- *       pipeline.  RATE: requests a second; 0: the next as soon as the answer is
- *       there.  Prints one line of JSON.
- * sink  Listens on 127.0.0.1, prints its port, answers every POST with success.
- *       At the end of stdin it prints how many there were; `times`: then, for
- *       each with a Tapeop-Event-Id, "ID TIME", the time of its first byte [us].
+ * post  EVENTS recording callbacks of dialect gme, each of another segment or
+ *       another state of it, are made and signed before the clock starts; each
+ *       is sent TIMES times (again after 1,000 others), over CONNECTIONS
+ *       connections to 127.0.0.1 that stay open, one request at a time on
+ *       each: senders do not pipeline.  RATE: requests a second; 0: the next
+ *       as soon as the answer is there.  Prints one line of JSON.
+ * sink  Listens on 127.0.0.1, prints its port, answers every POST with
+ *       success.  At the end of stdin it prints how many there were; `times`:
+ *       then, for each with a Tapeop-Event-Id, "ID TIME", when it came [us].
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
