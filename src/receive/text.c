@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "receive/private.h"
 #include "wire/json_text.h"
+#include "wire/quote.h"
 
 enum {
 	QUERY_MAX = 4096,   /* escaped: behind any URL it can be forwarded */
@@ -59,38 +60,32 @@ static json_t *signed_fields(const struct http_request *r, enum dialect d)
 	return o;
 }
 
-/** What is stored beside the event: the callback to send on as it came. */
-static json_t *came_json(const struct http_request *r, const struct callback *c,
-			 const char *query)
-{
-	json_t *fields = signed_fields(r, c->dialect);
-
-	/* json_pack fails on a NULL, and takes the others over all the same. */
-	return json_pack("{s:s%, s:s, s:o}", "body", (const char *)r->body,
-			 r->body_len, "query", query, "fields", fields);
-}
-
-/** {"event":line,..} with the members of `came`.  Returns 0 or an errno. */
-static int write_facts(const struct buf *line, const json_t *came,
+/** What is stored: the event, and the callback to send on as it came.  Its body
+ *  was parsed, so it is UTF-8 without a NUL and stays what it is. */
+static int write_facts(const struct http_request *r, enum dialect d,
+		       const struct buf *line, const struct buf *query,
 		       struct buf *out)
 {
-	size_t at;
+	json_t *fields = signed_fields(r, d);
 	int err;
 
 	buf_puts(out, "{\"event\":");
 	buf_append(out, line->data, line->len);
-	at = out->len;
-	err = json_text_write(came, out);
-	if (!err)
-		out->data[at] = ','; /* in the place of '{' */
-	return err;
+	buf_puts(out, ",\"body\":");
+	quote_json(out, (const char *)r->body);
+	buf_puts(out, ",\"query\":");
+	quote_json(out, buf_str(query));
+	buf_puts(out, ",\"fields\":");
+	err = json_text_write(fields, out);
+	buf_putc(out, '}');
+	json_decref(fields);
+	return err ? err : buf_err(out);
 }
 
 int text_write(const struct http_request *r, const struct callback *c,
 	       struct texts *out)
 {
 	json_t *event = text_event_json(c, clock_unix_ms());
-	json_t *came = NULL;
 	struct buf query, line, facts;
 	int err;
 
@@ -99,12 +94,9 @@ int text_write(const struct http_request *r, const struct callback *c,
 	buf_init(&facts, TEXT_MAX);
 	(void)http_query_each(r, add_pair, &query);
 	err = buf_err(&query);
-	if (!err) {
-		came = came_json(r, c, buf_str(&query));
-		if (json_text_write(event, &line) ||
-		    write_facts(&line, came, &facts))
-			err = ENOMEM;
-	}
+	if (!err && (json_text_write(event, &line) ||
+		     write_facts(r, c->dialect, &line, &query, &facts)))
+		err = ENOMEM;
 	if (!err) {
 		out->event = json_incref(event);
 		out->facts_len = facts.len;
@@ -112,7 +104,6 @@ int text_write(const struct http_request *r, const struct callback *c,
 		out->facts = buf_take(&facts);
 	}
 	json_decref(event);
-	json_decref(came);
 	buf_fini(&query);
 	buf_fini(&line);
 	buf_fini(&facts);
