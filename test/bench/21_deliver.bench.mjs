@@ -15,7 +15,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 import {tempDir} from '../aid/tapeop.mjs';
-import {aid, child, cleanups, cpu_s, disk_ms, output, post, quick} from './http.mjs';
+import {aid, child, cleanups, cpu_s, disk_ms, output, post, print, quick} from './http.mjs';
 
 const n = quick ? 20_000 : 100_000;
 const connections = 204; // what four endpoints may have under way
@@ -68,7 +68,7 @@ const row = (text, send) => run(async (t) => {
   const r = await send(t, sink.port);
   return {text, per_s: r.per_s, sender_us: r.cpu_s / n * 1e6,
     target_us: (cpu_s(sink.pid) - before_s) / n * 1e6,
-    note: r.commits ? `${(2 * n / r.commits).toFixed(0)} writes a commit` : ''};
+    writes: r.commits ? (2 * n / r.commits).toFixed(0) : '-'};
 });
 
 const base = await row('POST alone, nothing kept', (t, port) =>
@@ -78,12 +78,11 @@ const sync_ms = await run(async (t) => disk_ms(tempDir(t)));
 
 console.log(`\n${n} callbacks to 4 endpoints, of 2000 tasks; ` +
   `to sync 4 KiB takes this disk ${sync_ms.toFixed(2)} ms:\n`);
-console.log('| what | delivered/s | of POST alone | CPU of the sender | of the target | |');
-console.log('|---|---|---|---|---|---|');
-for (const r of [base, durable]) {
-  console.log(`| ${r.text} | ${r.per_s} | ${(r.per_s / base.per_s).toFixed(2)} ` +
-    `| ${r.sender_us.toFixed(1)} µs | ${r.target_us.toFixed(1)} µs | ${r.note} |`);
-}
+print([['what', 'delivered/s', 'of POST alone', 'CPU of the sender', 'one core',
+  'CPU of the target', 'writes a commit'], Array(7).fill('---'),
+...[base, durable].map((r) => [r.text, r.per_s, (r.per_s / base.per_s).toFixed(2),
+  `${r.sender_us.toFixed(1)} µs`, (1e6 / r.sender_us).toFixed(0),
+  `${r.target_us.toFixed(1)} µs`, r.writes])]);
 
 await run(async (t) => {
   const sink = await startSink(t, 'times');
@@ -96,7 +95,7 @@ await run(async (t) => {
     return (sorted[Math.floor(sorted.length * share)] / 1000).toFixed(2);
   };
   console.log(`\nAt ${calm.rate} events a second, until the target has the first byte:\n`);
-  console.log('| from | p50 | p99 |\n|---|---|---|');
-  console.log(`| the event's commit | ${ms(1, 0.5)} ms | ${ms(1, 0.99)} ms |`);
-  console.log(`| the event | ${ms(0, 0.5)} ms | ${ms(0, 0.99)} ms |`);
+  print([['from', 'p50', 'p99'], Array(3).fill('---'),
+    ["the event's commit", `${ms(1, 0.5)} ms`, `${ms(1, 0.99)} ms`],
+    ['the event', `${ms(0, 0.5)} ms`, `${ms(0, 0.99)} ms`]]);
 });

@@ -24,6 +24,12 @@ export function cleanups() {
   return {after: (fn) => all.unshift(fn), end};
 }
 
+/** Rows of a table, as Markdown. */
+export function print(rows) {
+  for (const cells of rows)
+    console.log(`| ${cells.join(' | ')} |`);
+}
+
 /** CPU time that a process has used [s], in steps of 10 ms. */
 export function cpu_s(pid) {
   const f = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
