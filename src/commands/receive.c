@@ -70,6 +70,7 @@ struct options {
 struct running {
 	struct loop *loop;
 	bool json;
+	struct later flush; /* at the end of the turn that printed */
 	struct receive *receive;
 	/* of a file */
 	struct config_receive *config; /* what is true; NULL: there is none */
@@ -190,9 +191,15 @@ static int read_options(struct options *o, int argc, char **argv)
 
 /* ---- telling ------------------------------------------------------------------ */
 
+static void on_flush(struct later *later)
+{
+	(void)later;
+	fflush(stdout);
+}
+
 static void on_event(const struct callback *c, const char *line, void *arg)
 {
-	const struct running *r = arg;
+	struct running *r = arg;
 
 	if (r->json)
 		printf("%s\n", line);
@@ -204,7 +211,8 @@ static void on_event(const struct callback *c, const char *line, void *arg)
 			       : "?",
 		       c->event.room, c->event.user, c->task,
 		       c->event.file_name);
-	fflush(stdout);
+	if (!link_is_on_list(&r->flush.link))
+		loop_later(r->loop, &r->flush, on_flush);
 }
 
 /* ---- reading the file again ------------------------------------------------------ */

@@ -45,7 +45,9 @@ enum {
 	SWEEP_MAX_US = CLOCK_US_PER_S,
 	GONE_A_TURN = 64,
 	CLOSE_ROUNDS = 3,
-	CONN_MEMORY = 64 * 1024, /* head of a request, read and write buffer */
+	/* head of a request, read and write buffer; all of it is cleared after
+	 * each request */
+	CONN_MEMORY = 32 * 1024,
 	CONN_SPARE = 32, /* accepted only to be refused: over our own limit */
 };
 

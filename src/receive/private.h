@@ -149,14 +149,20 @@ bool check_request(const struct apps *apps, const struct http_request *r,
 
 /* ---- text.c: an event as JSON ----------------------------------------------- */
 
-/**
- * The texts of a callback, both for mem_free:
- * line    what is printed, and given to a program: the event
- * facts   what is stored: the event, and the callback as it came
- * Returns 0, ENOMEM, or EMSGSIZE (its query is too long); then both NULL.
- */
+/** A callback's event as JSON and as text. */
+struct texts {
+	json_t *event;
+	char *line;  /* what is printed: the event */
+	char *facts; /* what is stored: the event, the callback as it came */
+	size_t facts_len;
+};
+
+/** Returns 0 (free with texts_fini), ENOMEM, or EMSGSIZE: its query is too
+ *  long. */
 MUST_CHECK int text_write(const struct http_request *r,
-			  const struct callback *c, char **line, char **facts);
+			  const struct callback *c, struct texts *out);
+/** It is empty then.  One of zeros is fine. */
+void texts_fini(struct texts *t);
 
 /* ---- text_event.c ------------------------------------------------------------ */
 

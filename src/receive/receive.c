@@ -36,8 +36,7 @@ struct taking {
 	struct http_request *request; /* NULL: the client has gone */
 	struct callback callback;
 	uint64_t id; /* of its row */
-	char *line;  /* JSON of the event */
-	char *facts; /* JSON that is stored */
+	struct texts texts;
 	struct delivery_row rows[FORWARD_ROWS_MAX];
 	size_t n_rows;
 };
@@ -91,19 +90,16 @@ static void taking_free(struct taking *t)
 {
 	list_remove(&t->link);
 	event_fini(&t->callback.event);
-	mem_free(t->line);
-	mem_free(t->facts);
+	texts_fini(&t->texts);
 	mem_free(t);
 }
 
 /** Show it to who looks. */
 static void show_new(struct receive *rc, const struct taking *t)
 {
-	json_t *event = json_loads(t->line, 0, NULL);
-	int err = event ? recordings_add(&rc->recordings, event) : ENOMEM;
+	int err = recordings_add(&rc->recordings, t->texts.event);
 
-	streams_event(rc->streams, t->id, event, t->line);
-	json_decref(event);
+	streams_event(rc->streams, t->id, t->texts.event, t->texts.line);
 	if (err)
 		log_warn("/v1/recordings: %s",
 			 err == ENOBUFS
@@ -120,9 +116,9 @@ static void take_new(struct taking *t)
 	counter_add(COUNT_received_new, 1);
 	show_new(rc, t);
 	if (rc->events.event)
-		rc->events.event(&t->callback, t->line, rc->arg);
-	forward_begin(rc->forward, t->rows, t->n_rows, t->facts,
-		      strlen(t->facts));
+		rc->events.event(&t->callback, t->texts.line, rc->arg);
+	forward_begin(rc->forward, t->rows, t->n_rows, t->texts.facts,
+		      t->texts.facts_len);
 }
 
 static void on_committed(const struct store_result *result, void *arg)
@@ -173,8 +169,8 @@ static void commit(struct taking *t)
 		.app = app,
 		.unix_ms = clock_unix_ms(),
 		.once = once,
-		.facts = t->facts,
-		.facts_len = strlen(t->facts),
+		.facts = t->texts.facts,
+		.facts_len = t->texts.facts_len,
 	};
 
 	snprintf(once, sizeof(once), "%" PRIu32 "/%s", app, t->callback.key);
@@ -205,7 +201,7 @@ static void take(struct receive *rc, struct http_request *r)
 		taking_free(t);
 		return;
 	}
-	err = text_write(r, &t->callback, &t->line, &t->facts);
+	err = text_write(r, &t->callback, &t->texts);
 	if (err) {
 		refuse(rc, r, err == EMSGSIZE ? 400 : 503,
 		       err == EMSGSIZE ? "the URL's query is too long"
