@@ -29,18 +29,6 @@ enum {
 	PARTS_MAX = 200000 /* tasks, segments and files that are shown */
 };
 
-/** A callback between its request and its answer. */
-struct taking {
-	struct link link;
-	struct receive *receive;      /* NULL: the receiver has closed */
-	struct http_request *request; /* NULL: the client has gone */
-	struct callback callback;
-	uint64_t id; /* of its row */
-	struct texts texts;
-	struct delivery_row rows[FORWARD_ROWS_MAX];
-	size_t n_rows;
-};
-
 /* ---- refusing --------------------------------------------------------------- */
 
 static void refuse(struct receive *rc, struct http_request *r, int status,
@@ -86,41 +74,6 @@ static void on_refused(int status, const struct addr *peer, void *arg)
 
 /* ---- committing, answering ------------------------------------------------------- */
 
-static void taking_free(struct taking *t)
-{
-	list_remove(&t->link);
-	event_fini(&t->callback.event);
-	texts_fini(&t->texts);
-	mem_free(t);
-}
-
-/** Show it to who looks. */
-static void show_new(struct receive *rc, const struct taking *t)
-{
-	int err = recordings_add(&rc->recordings, t->texts.event);
-
-	streams_event(rc->streams, t->id, t->texts.event, t->texts.line);
-	if (err)
-		log_warn("/v1/recordings: %s",
-			 err == ENOBUFS
-				 ? "a recording has more segments and files "
-				   "than are shown"
-				 : "out of memory; complete again after a "
-				   "restart");
-}
-
-static void take_new(struct taking *t)
-{
-	struct receive *rc = t->receive;
-
-	counter_add(COUNT_received_new, 1);
-	show_new(rc, t);
-	if (rc->events.event)
-		rc->events.event(&t->callback, t->texts.line, rc->arg);
-	forward_begin(rc->forward, t->rows, t->n_rows, t->texts.facts,
-		      t->texts.facts_len);
-}
-
 static void on_committed(const struct store_result *result, void *arg)
 {
 	struct taking *t = arg;
@@ -130,24 +83,22 @@ static void on_committed(const struct store_result *result, void *arg)
 		taking_free(t);
 		return;
 	}
-	if (result->err) {
+	if (result->err)
 		log_error("callback not stored: %s", result->text);
-		if (t->request)
-			refuse(rc, t->request, 503, "it cannot be stored now");
-		taking_free(t);
-		return;
-	}
-	if (t->request)
+	if (t->request && result->err)
+		refuse(rc, t->request, 503, "it cannot be stored now");
+	else if (t->request)
 		reply_text(t->request, 200, "application/json",
 			   callback_answer(t->callback.dialect));
-	if (!result->repeated) {
-		take_new(t);
-	} else {
-		counter_add(COUNT_received_duplicate, 1);
-		if (rc->events.duplicate)
-			rc->events.duplicate(&t->callback, rc->arg);
-	}
-	taking_free(t);
+	t->request = NULL;
+	if (result->err == EIO) /* what others mean was undone */
+		tell_doubted(rc, t);
+	else if (result->err)
+		taking_free(t);
+	else if (result->repeated)
+		tell_repeated(rc, t);
+	else
+		tell_made(rc, t);
 }
 
 static void on_gone(void *arg)
@@ -297,6 +248,7 @@ int receive_open(struct loop *loop, struct store *store,
 	rc->events = *events;
 	rc->arg = arg;
 	list_init(&rc->takings);
+	list_init(&rc->waiting);
 	recordings_init(&rc->recordings, PARTS_MAX);
 	refusals_init(&rc->refusals, loop);
 	rc->config = *config;
@@ -334,6 +286,7 @@ void receive_close(struct receive *rc)
 		list_remove(l); /* its commit is still under way */
 		t->receive = NULL;
 	}
+	tell_close(rc);
 	streams_free(rc->streams);
 	forward_free(rc->forward);
 	recordings_fini(&rc->recordings);

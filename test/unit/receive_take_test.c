@@ -384,9 +384,31 @@ static void what_cannot_be_stored_is_503_and_told_when_it_comes_again(
 		       COUNT_received_store_failed, "cannot be stored");
 	set_fault(g, NULL);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 3)), 200);
-	assert_int_equal(g->n_told, 1);
+	UNTIL(g, g->n_told == 1);
 	assert_int_equal(g->n_duplicates, 0);
 	assert_int_equal(n_stored(g), 1);
+}
+
+/** The commit was made, and an error came after it. */
+static void what_is_stored_after_all_is_told_though_it_was_503(void **state)
+{
+	struct rig *g = *state;
+
+	rig_open(g);
+	set_fault(g, "store.committed=EIO");
+	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 1)), 503);
+	assert_int_equal(post_gme(g, gme_body(APP, 1, 1, 1)), 503);
+	set_fault(g, "store.commit=EIO");
+	assert_int_equal(post_gme(g, gme_body(APP, 2, 1, 1)), 503);
+	assert_int_equal(g->n_told, 0);
+	set_fault(g, NULL);
+	/* one that comes again asks for all of them */
+	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 2)), 200);
+	assert_int_equal(g->n_duplicates, 1);
+	UNTIL(g, g->n_told == 2);
+	assert_int_equal(post_gme(g, gme_body(APP, 2, 1, 2)), 200);
+	UNTIL(g, g->n_told == 3);
+	assert_int_equal(n_stored(g), 3);
 }
 
 static void a_receiver_that_closes_keeps_what_it_has_begun(void **state)
@@ -515,6 +537,7 @@ int main(void)
 		RIG_TEST(of_the_same_at_the_same_time_one_is_new),
 		RIG_TEST(
 			what_cannot_be_stored_is_503_and_told_when_it_comes_again),
+		RIG_TEST(what_is_stored_after_all_is_told_though_it_was_503),
 		RIG_TEST(a_receiver_that_closes_keeps_what_it_has_begun),
 		RIG_TEST(what_is_shown_is_for_this_machine_only),
 		RIG_TEST(recordings_are_put_together_from_any_order_and_kept),
