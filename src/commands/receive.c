@@ -38,13 +38,30 @@ static const char help[] =
 	"  --exec PROGRAM    run once an event, its JSON on stdin (no shell); "
 	"what\n"
 	"                    it prints goes to stderr\n"
+	"  --tls-cert FILE   HTTPS: the certificate and those between it and a "
+	"root\n"
+	"                    (PEM; read again on SIGHUP, as are the next two)\n"
+	"  --tls-key FILE    its key (PEM, not encrypted)\n"
+	"  --tls-client-ca FILE  take only clients whose certificate one of "
+	"these\n"
+	"                    has signed (PEM)\n"
+	"  --max-per-address N  connections of one address, 1 to 1000; one "
+	"IPv6\n"
+	"                    /64 is one (256, and none for loopback: a proxy "
+	"on\n"
+	"                    this machine is one address for all)\n"
 	"  --json            JSON lines also on a terminal\n"
 	"  -h, --help\n"
 	"\n"
 	"Open http://ADDR/ in a browser on this machine to watch; GET\n"
 	"/v1/recordings is the same as JSON.\n";
 
-enum { MAX_BODY = 1 << 20, WORKERS = 2, STORE_QUEUE = 10000 };
+enum {
+	MAX_BODY = 1 << 20,
+	WORKERS = 2,
+	STORE_QUEUE = 10000,
+	CONNECTIONS = 1000, /* of all addresses */
+};
 
 struct options {
 	struct receive_config config;
@@ -55,6 +72,7 @@ struct options {
 
 struct running {
 	struct loop *loop;
+	struct receive *receive; /* NULL: not yet, or not any more */
 	bool json;
 };
 
@@ -127,6 +145,27 @@ static int set_forward(void *arg, const char *url)
 	return EXIT_DONE;
 }
 
+static int set_max_per_address(void *arg, const char *text)
+{
+	struct options *o = arg;
+	int64_t n;
+
+	if (str_to_i64(text, 1, CONNECTIONS, &n))
+		return usage("--max-per-address must be 1 to 1000", text);
+	o->config.max_per_address = (unsigned)n;
+	return EXIT_DONE;
+}
+
+/** Returns -1, or the exit code. */
+static int check_tls(const struct http_tls_config *tls)
+{
+	if (!tls->cert_file != !tls->key_file)
+		return usage("--tls-cert and --tls-key belong together", NULL);
+	if (tls->client_ca_file && !tls->cert_file)
+		return usage("--tls-client-ca needs --tls-cert", NULL);
+	return -1;
+}
+
 /** Returns -1 to go on, or the exit code. */
 static int read_options(struct options *o, int argc, char **argv)
 {
@@ -138,6 +177,11 @@ static int read_options(struct options *o, int argc, char **argv)
 		{.name = "data", .value = &o->data},
 		{.name = "forward", .take = set_forward},
 		{.name = "exec", .value = &o->config.exec},
+		{.name = "tls-cert", .value = &o->config.tls.cert_file},
+		{.name = "tls-key", .value = &o->config.tls.key_file},
+		{.name = "tls-client-ca",
+		 .value = &o->config.tls.client_ca_file},
+		{.name = "max-per-address", .take = set_max_per_address},
 		{.name = "json", .flag = &o->json},
 	};
 	int code = client_read_options(argc, argv, help, options,
@@ -147,7 +191,7 @@ static int read_options(struct options *o, int argc, char **argv)
 		return usage("unexpected argument", argv[optind]);
 	if (code < 0 && !o->config.app)
 		return usage("--app is required", NULL);
-	return code;
+	return code < 0 ? check_tls(&o->config.tls) : code;
 }
 
 /* ---- telling ------------------------------------------------------------------ */
@@ -173,8 +217,10 @@ static void on_signal(int signo, void *arg)
 {
 	struct running *r = arg;
 
-	(void)signo;
-	loop_stop(r->loop);
+	if (signo != SIGHUP)
+		loop_stop(r->loop);
+	else if (r->receive)
+		receive_reload_tls(r->receive);
 }
 
 /* ---- running -------------------------------------------------------------------- */
@@ -197,9 +243,11 @@ static int serve(struct running *r, const struct options *o,
 		return EXIT_FAILED;
 	}
 	receive_addr(receive, &at);
-	log_info("receiving callbacks of app %u on http://%s", o->config.app,
-		 addr_write(&at, text));
+	log_info("receiving callbacks of app %u on http%s://%s", o->config.app,
+		 o->config.tls.cert_file ? "s" : "", addr_write(&at, text));
+	r->receive = receive;
 	loop_run(r->loop);
+	r->receive = NULL;
 	receive_close(receive);
 	return EXIT_DONE;
 }
@@ -226,7 +274,7 @@ static int open_store(const struct options *o, struct store **out)
 
 static int run(const struct options *o)
 {
-	static const int signos[] = {SIGTERM, SIGINT};
+	static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
 	struct running r = {.json = o->json || !isatty(STDOUT_FILENO)};
 	struct signals *signals = NULL;
 	struct workers *workers = NULL;
@@ -234,6 +282,7 @@ static int run(const struct options *o)
 	int code = EXIT_FAILED;
 	int err;
 
+	file_raise_limit(); /* under TLS a connection has three */
 	err = loop_new(&r.loop);
 	if (!err)
 		err = signals_open(r.loop, signos, ARRAY_LEN(signos), on_signal,

@@ -13,9 +13,11 @@
  *     body passes the limit the answer is written to the socket by us, which
  *     is sound because nothing else is on its way out then.
  *   - It does not see that a client went while its request is suspended:
- *     `gone_fd` is an epoll for EPOLLRDHUP on just those.
+ *     `gone_fd` is an epoll for hang-ups of just those.
  *   - MHD_stop_daemon aborts while connections are suspended: all are
  *     resumed first.
+ *   - Its TLS spins while a handshake waits for bytes: fronts of our own do
+ *     it instead, see http_tls.c.
  *   - A queued answer is handed over in the access handler, after a resume:
  *     never from outside.
  *
@@ -26,6 +28,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +114,15 @@ static void on_watch(struct watch *w, unsigned events, int64_t now_us)
 
 /* ---- connections -------------------------------------------------------- */
 
+/* libmicrohttpd does not look for the end of a client whose end came
+ * together with its request. */
+static bool has_shut_down(const struct http_conn *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static void set_phase(struct http_conn *c, enum http_phase phase)
 {
 	struct http_server *s = c->server;
@@ -123,7 +135,9 @@ static void set_phase(struct http_conn *c, enum http_phase phase)
 		c->deadline_us = now_us + s->config.header_us;
 		break;
 	case HTTP_RESTING:
-		c->deadline_us = now_us + HTTP_IDLE_S * CLOCK_US_PER_S;
+		c->deadline_us = now_us + (has_shut_down(c) ? HTTP_LAST_S
+							    : HTTP_IDLE_S) *
+						  CLOCK_US_PER_S;
 		break;
 	case HTTP_ANSWERING:
 		c->deadline_us = 0;
@@ -137,7 +151,7 @@ static void count_refused(const struct http_conn *c, unsigned status)
 
 	counter_add(COUNT_http_refused, 1);
 	if (s->config.refused)
-		s->config.refused((int)status, &c->peer, s->arg);
+		s->config.refused((int)status, &c->guest.peer, s->arg);
 }
 
 /* Answer past libmicrohttpd: only while it has nothing to send. */
@@ -168,10 +182,12 @@ static void cut_off(struct http_conn *c)
 
 static void on_sweep(struct timer *t, int64_t now_us);
 
-static void sweep_start(struct http_server *s)
+void http_sweep_start(struct http_server *s)
 {
 	int64_t wait_us = s->config.header_us / 4;
 
+	if (timer_is_armed(&s->sweep))
+		return;
 	if (wait_us < SWEEP_MIN_US)
 		wait_us = SWEEP_MIN_US;
 	if (wait_us > SWEEP_MAX_US)
@@ -192,42 +208,34 @@ static void on_sweep(struct timer *t, int64_t now_us)
 		if (c->deadline_us && now_us >= c->deadline_us)
 			cut_off(c);
 	}
-	if (s->n_conns > 0)
-		sweep_start(s);
+	if (s->tls)
+		http_tls_sweep(s, now_us);
+	if (s->n_conns + s->n_guests > 0)
+		http_sweep_start(s);
 }
 
-/* One person has one IPv4 address, or a whole IPv6 /64. */
-static bool is_same_host(const struct addr *a, const struct sockaddr *b)
+static void addr_take(struct addr *a, const struct sockaddr *from,
+		      socklen_t len)
 {
-	if (a->sa.sa_family != b->sa_family)
-		return false;
-	if (b->sa_family == AF_INET) {
-		const struct sockaddr_in *in4 = (const void *)b;
-
-		return a->in4.sin_addr.s_addr == in4->sin_addr.s_addr;
-	}
-	if (b->sa_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const void *)b;
-
-		return !memcmp(&a->in6.sin6_addr, &in6->sin6_addr, 8);
-	}
-	return false;
+	*a = (struct addr){0};
+	if (len > sizeof(a->any))
+		return;
+	memcpy(&a->any, from, len);
+	a->len = len;
 }
 
 static enum MHD_Result on_accept(void *cls, const struct sockaddr *from,
 				 socklen_t len)
 {
 	struct http_server *s = cls;
-	unsigned n = 0;
+	struct addr peer;
 
-	(void)len;
-	if (s->closing || s->n_conns >= s->config.max_connections)
+	if (s->closing)
 		return MHD_NO;
-	if (!s->config.max_per_address)
+	if (s->tls) /* asked for its front already */
 		return MHD_YES;
-	LIST_EACH(&s->conns, l, after)
-	n += is_same_host(&CONTAINER_OF(l, struct http_conn, link)->peer, from);
-	return n < s->config.max_per_address ? MHD_YES : MHD_NO;
+	addr_take(&peer, from, len);
+	return http_guest_may_come(s, &peer) ? MHD_YES : MHD_NO;
 }
 
 static struct http_conn *conn_new(struct http_listener *l,
@@ -243,14 +251,17 @@ static struct http_conn *conn_new(struct http_listener *l,
 	c->listener = l;
 	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
 	c->fd = info->connect_fd;
-	c->peer.len = sizeof(c->peer.any);
-	if (getpeername(c->fd, &c->peer.sa, &c->peer.len))
-		c->peer.len = 0;
+	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	addr_take(&c->guest.peer, info->client_addr,
+		  info->client_addr->sa_family == AF_INET6
+			  ? sizeof(struct sockaddr_in6)
+			  : sizeof(struct sockaddr_in));
+	if (!s->tls)
+		http_guest_add(s, &c->guest);
 	list_append(&s->conns, &c->link);
 	s->n_conns++;
 	set_phase(c, HTTP_FRESH);
-	if (!timer_is_armed(&s->sweep))
-		sweep_start(s);
+	http_sweep_start(s);
 	return c;
 }
 
@@ -267,6 +278,8 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 	if (!c)
 		return;
 	*context = NULL;
+	if (!l->server->tls)
+		http_guest_remove(l->server, &c->guest);
 	list_remove(&c->link);
 	l->server->n_conns--;
 	mem_free(c);
@@ -276,10 +289,12 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 
 static void gone_add(struct http_conn *c)
 {
-	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLONESHOT,
-				 .data.ptr = c};
+	/* a stream says nothing for long, so that its end must be noticed */
+	struct epoll_event ev = {.events = EPOLLONESHOT, .data.ptr = c};
 	int op = c->on_gone_fd ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
+	if (c->in->stream)
+		ev.events |= EPOLLRDHUP;
 	if (!epoll_ctl(c->server->gone_fd, op, c->fd, &ev))
 		c->on_gone_fd = true;
 }
@@ -363,7 +378,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	buf_init(&in->body, c->server->config.max_body);
 	in->conn = c;
 	in->mhd = mhd;
-	in->pub.peer = c->peer;
+	in->pub.peer = c->guest.peer;
 	c->in = in;
 	set_phase(c, HTTP_RECEIVING);
 	return in;
@@ -591,11 +606,46 @@ static int listen_at(const struct addr *at, int *out)
 	return 0;
 }
 
+/* `fd`: to listen on, or -1: connections are brought by http_tls.c. */
+static struct MHD_Daemon *daemon_start(struct http_listener *l, int fd)
+{
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+	struct http_server *s = l->server;
+
+	if (fd < 0)
+		flags |= MHD_USE_NO_LISTEN_SOCKET;
+	else if (l->addr.sa.sa_family == AF_INET6)
+		flags |= MHD_USE_IPv6;
+	return MHD_start_daemon(
+		flags, 0, on_accept, s, on_request, s,
+		MHD_OPTION_CONNECTION_LIMIT,
+		s->config.max_connections + CONN_SPARE,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
+		on_unescape, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+		fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_END);
+}
+
+int http_listener_adopt(struct http_listener *l, int fd,
+			const struct addr *peer)
+{
+	assert(!l->server->running);
+	errno = ENOMEM;
+	if (MHD_add_connection(l->daemon, fd, &peer->sa, peer->len) != MHD_YES)
+		return errno;
+	run_at(l, loop_now_us(l->server->loop));
+	return 0;
+}
+
 static int listener_open(struct http_server *s, struct http_listener *l,
 			 const struct addr *at)
 {
 	const union MHD_DaemonInfo *info;
-	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
 	int fd = -1;
 	int err = listen_at(at, &fd);
 
@@ -608,29 +658,52 @@ static int listener_open(struct http_server *s, struct http_listener *l,
 		close(fd);
 		return err;
 	}
-	if (at->sa.sa_family == AF_INET6)
-		flags |= MHD_USE_IPv6;
-	l->daemon = MHD_start_daemon(
-		flags, 0, on_accept, s, on_request, s, MHD_OPTION_LISTEN_SOCKET,
-		fd, MHD_OPTION_CONNECTION_LIMIT,
-		s->config.max_connections + CONN_SPARE,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
-		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
-		on_unescape, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
-		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+	l->daemon = daemon_start(l, s->tls ? -1 : fd);
 	if (!l->daemon) {
 		close(fd);
 		return ENOMEM;
 	}
+	err = s->tls ? http_tls_listen(l, fd) : 0;
+	if (err)
+		return err;
 	info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	err = watch_start(&l->watch, s->loop, info->epoll_fd, WATCH_READ,
 			  on_watch);
 	if (err)
 		return err;
 	return timer_start(&l->timer, s->loop, loop_now_us(s->loop), on_timer);
+}
+
+static int tls_open(struct http_server *s,
+		    const struct http_server_config *config)
+{
+	struct err e = {0};
+	int err = 0;
+
+	if (config->tls.cert_file)
+		err = http_tls_load(&config->tls, &s->tls, &e);
+	if (config->why_not_tls)
+		*config->why_not_tls = e;
+	return err;
+}
+
+int http_server_reload_tls(struct http_server *s,
+			   const struct http_tls_config *config, struct err *e)
+{
+	SSL_CTX *tls;
+	int err;
+
+	assert(loop_is_mine(s->loop));
+	if (!s->tls || !config->cert_file)
+		return err_set(e, EINVAL, "tls",
+			       "TLS can be neither begun nor ended while "
+			       "running");
+	err = http_tls_load(config, &tls, e);
+	if (err)
+		return err;
+	SSL_CTX_free(s->tls); /* what is under way holds it */
+	s->tls = tls;
+	return 0;
 }
 
 int http_server_open(struct loop *loop, const struct http_server_config *config,
@@ -649,17 +722,26 @@ int http_server_open(struct loop *loop, const struct http_server_config *config,
 	http_ignore_sigpipe();
 	s->loop = loop;
 	s->config = *config;
-	s->config.failed = NULL; /* it is the caller's only now */
+	/* these are the caller's, and only now */
+	s->config.failed = NULL;
+	s->config.why_not_tls = NULL;
+	s->config.tls = (struct http_tls_config){0};
 	if (!s->config.heartbeat_us)
 		s->config.heartbeat_us = HTTP_HEARTBEAT_S * CLOCK_US_PER_S;
 	s->handler = handler;
 	s->arg = arg;
 	list_init(&s->conns);
 	list_init(&s->lingers);
+	list_init(&s->guests);
+	list_init(&s->fronts);
+	for (size_t i = 0; i < HTTP_MAX_LISTEN; i++)
+		s->listeners[i].tls_fd = -1;
 	s->gone_fd = epoll_create1(EPOLL_CLOEXEC);
 	err = s->gone_fd < 0 ? errno
 			     : watch_start(&s->gone_watch, loop, s->gone_fd,
 					   WATCH_READ, on_gone);
+	if (!err)
+		err = tls_open(s, config);
 	for (size_t i = 0; i < config->n_listen && !err; i++) {
 		err = listener_open(s, &s->listeners[i], &config->listen[i]);
 		if (err && config->failed)
@@ -721,7 +803,10 @@ void http_server_close(struct http_server *s)
 		MHD_stop_daemon(l->daemon);
 	}
 	assert(s->n_conns == 0);
+	http_tls_stop(s);
+	assert(s->n_guests == 0);
 	http_linger_stop_all(s);
+	SSL_CTX_free(s->tls);
 	timer_stop(&s->sweep);
 	watch_stop(&s->gone_watch);
 	if (s->gone_fd >= 0)

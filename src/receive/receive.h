@@ -32,10 +32,13 @@ struct receive_config {
 	size_t n_keys;	  /* 0: gme is refused, live is taken untokened */
 	bool any_dialect; /* auto; else only `dialect` */
 	enum dialect dialect;
-	const char *forward; /* URL or NULL */
-	const char *exec;    /* program (path) or NULL: run once an event
+	const char *forward;	    /* URL or NULL */
+	const char *exec;	    /* program (path) or NULL: run once an event
 				   with the event's JSON on stdin, no shell */
-	size_t max_body;     /* 1 MiB */
+	size_t max_body;	    /* 1 MiB */
+	struct http_tls_config tls; /* cert_file NULL: plain HTTP */
+	unsigned max_per_address;   /* connections; 0: 256, and loopback is
+				       exempt */
 };
 
 /** What a receiver tells its owner. */
@@ -53,7 +56,8 @@ struct receive;
  * Listen and take callbacks on any path.  On the same port, for this machine
  * only (http_why_not_local): `GET /`, a page of what comes, `/v1/recordings`,
  * `/v1/events`, `/metrics`; and `/healthz`.
- * Returns 0, EADDRINUSE, ENOMEM, with `e`.
+ * Returns 0, EADDRINUSE, ENOMEM, an errno or EINVAL for the files of TLS, with
+ * `e`.
  * Thread: the loop's.
  */
 MUST_CHECK int receive_open(struct loop *loop, struct store *store,
@@ -61,6 +65,9 @@ MUST_CHECK int receive_open(struct loop *loop, struct store *store,
 			    const struct receive_config *config,
 			    const struct receive_events *events, void *arg,
 			    struct receive **out, struct err *e);
+/** Read the files of TLS again, as http_server_reload_tls; log what became of
+ *  it.  Nothing under plain HTTP. */
+void receive_reload_tls(struct receive *r);
 void receive_close(struct receive *r);
 /** Where it listens. */
 void receive_addr(const struct receive *r, struct addr *out);

@@ -471,6 +471,17 @@ static void server_does_not_cut_off_a_request_that_waits_for_its_answer(
 	buf_fini(&b);
 }
 
+/* With a reset, as of a process that was killed before it read. */
+static void hang_up(int fd)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once,
+				    sizeof(at_once)),
+			 0);
+	close(fd);
+}
+
 static void server_notices_that_a_waiting_client_went(void **state)
 {
 	struct fixture f;
@@ -483,7 +494,7 @@ static void server_notices_that_a_waiting_client_went(void **state)
 	say(fd, GET("/hold", ""));
 	while (!f.held)
 		loop_turn(f.loop, 2000);
-	close(fd);
+	hang_up(fd);
 	end_us = clock_now_us() + PATIENCE_US;
 	while (!f.gone && clock_now_us() < end_us)
 		loop_turn(f.loop, 2000);
@@ -778,6 +789,40 @@ static void server_limits_connections_by_address_and_in_all(void **state)
 	buf_fini(&b);
 }
 
+/* A sender that shuts its side down after a whole request (nc -N, many small
+ * clients) still wants to hear how it went. */
+static void server_answers_who_has_shut_its_sending_side_down(void **state)
+{
+	static const char *const paths[] = {"/hold", "/hold-quietly", "/now"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		struct fixture f;
+		char text[128];
+		struct buf b;
+		int fd;
+
+		buf_init(&b, 1 << 20);
+		fixture_open(&f, (struct http_server_config){0});
+		fd = dial(&f.addr);
+		snprintf(text, sizeof(text),
+			 "POST %s HTTP/1.1\r\nHost: x\r\n"
+			 "Content-Length: 3\r\n\r\nabc",
+			 paths[i]);
+		say(fd, text);
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		turn_for(&f, 20000);
+		assert_int_equal(f.gone, 0);
+		if (f.held)
+			reply_text(f.held, 200, "heard");
+		hear(&f, fd, &b, NULL);
+		assert_has(buf_str(&b), " 200 OK\r\n");
+		close(fd);
+		fixture_close(&f);
+		buf_fini(&b);
+	}
+}
+
 static void server_closes_while_everything_is_under_way(void **state)
 {
 	struct fixture f;
@@ -972,6 +1017,7 @@ int main(void)
 		T(server_sends_files_and_parts_of_them),
 		T(server_answers_head_as_get_without_a_body),
 		T(server_limits_connections_by_address_and_in_all),
+		T(server_answers_who_has_shut_its_sending_side_down),
 		T(server_closes_while_everything_is_under_way),
 		T(server_sends_what_was_answered_before_it_closes),
 		T(server_does_not_spin_while_nothing_happens),
