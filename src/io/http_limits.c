@@ -88,10 +88,12 @@ void http_guest_add(struct http_server *s, struct http_guest *g)
 {
 	list_append(&s->guests, &g->link);
 	s->n_guests++;
+	counter_add(COUNT_http_connections, 1);
 }
 
 void http_guest_remove(struct http_server *s, struct http_guest *g)
 {
 	list_remove(&g->link);
 	s->n_guests--;
+	counter_add(COUNT_http_connections, -1);
 }

@@ -16,6 +16,9 @@
  *     `gone_fd` is an epoll for hang-ups of just those.
  *   - MHD_stop_daemon aborts while connections are suspended: all are
  *     resumed first.
+ *   - It runs without pause while the size line of a chunk is longer than its
+ *     buffer.  So when it wants to run at once again and again, and nothing
+ *     comes of it, it has to wait a little.
  *   - Its TLS spins while a handshake waits for bytes: fronts of our own do
  *     it instead, see http_tls.c.
  *   - A queued answer is handed over in the access handler, after a resume:
@@ -27,7 +30,9 @@
 #include "io/http_server.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +54,8 @@ enum {
 	GONE_A_TURN = 64,
 	CLOSE_ROUNDS = 3,
 	CONN_MEMORY = 64 * 1024, /* head of a request, read and write buffer */
+	STILL_RUNS = 16, /* without a wait and without a call: not so fast */
+	STILL_US = 2 * CLOCK_US_PER_MS,
 	CONN_SPARE = 32, /* accepted only to be refused: over our own limit */
 };
 
@@ -73,12 +80,18 @@ static void run(struct http_listener *l)
 
 	assert(!s->running);
 	s->running = true;
+	s->called = false;
 	l->again = false;
 	(void)MHD_run(l->daemon);
 	s->running = false;
+	if (!MHD_get_timeout(l->daemon, &wait_ms))
+		wait_ms = ULLONG_MAX;
+	l->still = !wait_ms && !s->called ? l->still + 1 : 0;
 	if (l->again)
 		run_at(l, now_us);
-	else if (MHD_get_timeout(l->daemon, &wait_ms))
+	else if (l->still > STILL_RUNS)
+		run_at(l, now_us + STILL_US);
+	else if (wait_ms != ULLONG_MAX)
 		run_at(l, now_us + (int64_t)wait_ms * CLOCK_US_PER_MS);
 	else
 		timer_stop(&l->timer);
@@ -362,9 +375,10 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct http_conn *c = info->socket_context;
+	struct http_server *s = cls;
 	struct http_incoming *in;
 
-	(void)cls;
+	s->called = true;
 	if (!c)
 		return NULL;
 	in = mem_zalloc(sizeof(*in));
@@ -384,17 +398,29 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	return in;
 }
 
+/* By libmicrohttpd, which has answered it (400, 413, 431). */
+static bool was_refused(const struct http_incoming *in,
+			enum MHD_RequestTerminationCode code)
+{
+	return in->conn->phase == HTTP_RECEIVING && !in->dead &&
+	       !in->conn->cut &&
+	       (code == MHD_REQUEST_TERMINATED_COMPLETED_OK ||
+		code == MHD_REQUEST_TERMINATED_WITH_ERROR);
+}
+
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 			 enum MHD_RequestTerminationCode code)
 {
 	struct http_incoming *in = *context;
+	struct http_server *s = cls;
 
-	(void)cls;
 	(void)mhd;
-	(void)code;
+	s->called = true;
 	if (!in)
 		return;
 	*context = NULL;
+	if (was_refused(in, code))
+		count_refused(in->conn, 400);
 	gone_remove(in->conn);
 	in->conn->in = NULL;
 	if (!in->conn->cut)
@@ -445,7 +471,31 @@ struct head {
 	unsigned hosts;
 	unsigned lengths;
 	unsigned codings;
+	bool odd; /* a name that is none */
 };
+
+/* RFC 9110 section 5.6.2.  "Content-Length : 2" is not a Content-Length to
+ * libmicrohttpd, but may be one to a proxy before us. */
+static bool is_token(const char *name)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+	size_t n = 0;
+
+	for (; name[n]; n++) {
+		if (!isalnum((unsigned char)name[n]) &&
+		    !strchr(others, name[n]))
+			return false;
+	}
+	return n > 0;
+}
+
+/* libmicrohttpd appends a folded line to the name before it. */
+static bool is_longer(const char *name, const char *than)
+{
+	size_t len = strlen(than);
+
+	return !strncasecmp(name, than, len) && name[len];
+}
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind,
 				 const char *name, const char *value)
@@ -457,6 +507,8 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind,
 	h->hosts += !strcasecmp(name, "Host");
 	h->lengths += !strcasecmp(name, "Content-Length");
 	h->codings += !strcasecmp(name, "Transfer-Encoding");
+	h->odd |= !is_token(name) || is_longer(name, "Content-Length") ||
+		  is_longer(name, "Transfer-Encoding");
 	return MHD_YES;
 }
 
@@ -473,6 +525,7 @@ static enum MHD_Result refuse_too_large(struct http_incoming *in)
 static enum MHD_Result on_head(struct http_incoming *in, const char *method)
 {
 	const char *length = http_header(&in->pub, "Content-Length");
+	const char *coding = http_header(&in->pub, "Transfer-Encoding");
 	struct head head = {0};
 	uint64_t len = 0;
 	bool body;
@@ -488,6 +541,13 @@ static enum MHD_Result on_head(struct http_incoming *in, const char *method)
 			      "Host, Content-Length or Transfer-Encoding "
 			      "came more than once",
 			      body);
+	if (head.odd)
+		return refuse(in, 400,
+			      "the name of a header field is not a token",
+			      true);
+	if (coding && strcasecmp(coding, "chunked") != 0)
+		return refuse(in, 400, "Transfer-Encoding must be chunked",
+			      true);
 	if (length && str_to_u64(length, &len))
 		return refuse(in, 400, "Content-Length is not a number", body);
 	err = http_incoming_parse(in);
@@ -557,6 +617,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd,
 	struct http_incoming *in = *context;
 	size_t n = *len;
 
+	s->called = true;
 	(void)mhd;
 	(void)url;
 	(void)version;

@@ -58,7 +58,8 @@ struct http_listener {
 	struct watch watch;
 	struct timer timer; /* when libmicrohttpd wants to run again */
 	struct addr addr;
-	bool again; /* something was resumed: run at once */
+	bool again;	/* something was resumed: run at once */
+	unsigned still; /* runs in turn that nothing came of */
 };
 
 struct http_server {
@@ -80,6 +81,7 @@ struct http_server {
 	struct watch gone_watch;
 	struct timer sweep;
 	bool running; /* inside libmicrohttpd or a gone callback */
+	bool called;  /* by libmicrohttpd, in this run */
 	bool closing;
 };
 

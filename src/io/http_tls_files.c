@@ -51,26 +51,33 @@ static int file_check(const char *what, const char *path, struct stat *st,
 	return 0;
 }
 
-/* Say what OpenSSL found wrong with it. */
+/* Say what OpenSSL found wrong with it: the first error is the nearest. */
 static int refuse(const char *what, const char *path, struct err *e)
 {
-	unsigned long code = ERR_peek_last_error();
-	const char *reason = ERR_reason_error_string(code);
-	int lib = ERR_GET_LIB(code), why = ERR_GET_REASON(code);
+	bool encrypted = false, weak = false, lost = false;
+	const char *reason = ERR_reason_error_string(ERR_peek_error());
+	unsigned long code = ERR_get_error();
 
-	ERR_clear_error();
-	if (why == ERR_R_MALLOC_FAILURE)
+	while (code) {
+		int why = ERR_GET_REASON(code);
+
+		lost |= why == ERR_R_MALLOC_FAILURE;
+		encrypted |= ERR_GET_LIB(code) == ERR_LIB_PEM &&
+			     why == PEM_R_BAD_PASSWORD_READ;
+		weak |= ERR_GET_LIB(code) == ERR_LIB_SSL &&
+			why != ERR_R_PEM_LIB;
+		code = ERR_get_error();
+	}
+	if (lost)
 		return err_set(e, ENOMEM, "tls", "out of memory");
-	if (lib == ERR_LIB_PEM && why == PEM_R_BAD_PASSWORD_READ)
+	if (encrypted)
 		return err_set(e, EINVAL, "tls",
 			       "%s %s: it is encrypted; have it without a "
 			       "password",
 			       what, path);
-	if (lib == ERR_LIB_PEM || lib == ERR_LIB_ASN1)
-		return err_set(e, EINVAL, "tls", "%s %s: not PEM (%s)", what,
-			       path, reason ? reason : "?");
-	return err_set(e, EINVAL, "tls", "%s %s: %s", what, path,
-		       reason ? reason : "cannot be used");
+	return err_set(e, EINVAL, "tls", "%s %s: %s%s%s", what, path,
+		       weak ? "" : "not PEM (", reason ? reason : "?",
+		       weak ? "" : ")");
 }
 
 static void write_day(const ASN1_TIME *at, char *out, size_t cap)

@@ -304,6 +304,16 @@ static void server_refuses_bad_request_lines_before_the_handler(void **state)
 		GET("/a", "Content-Length: 1\r\n"
 			  "Transfer-Encoding: chunked\r\n"),
 		GET("/a", "Content-Length: -1\r\n"),
+		/* what a proxy before us may read in another way */
+		GET("/a", "Content-Length : 1\r\n"),
+		GET("/a", "Content-Length:\r\n 1\r\n"),
+		GET("/a", "Transfer-Encoding : chunked\r\n"),
+		GET("/a", "Transfer-Encoding:\r\n chunked\r\n"),
+		GET("/a", "Transfer-Encoding: gzip, chunked\r\n"),
+		GET("/a", "Transfer-Encoding: identity\r\n"),
+		GET("/a", "Transfer-Encoding: \vchunked\r\n"),
+		GET("/a", "X\001Y: 1\r\n"),
+		GET("/a", "X Y: 1\r\n"),
 	};
 	struct fixture f;
 	struct buf b;
@@ -894,6 +904,34 @@ static void server_does_not_spin_while_nothing_happens(void **state)
 	fixture_close(&f);
 }
 
+/* libmicrohttpd asks to be run again at once for as long as this stands. */
+static void server_does_not_spin_when_a_chunks_line_has_no_end(void **state)
+{
+	static char line[100000];
+	struct loop_stats before, after;
+	struct fixture f;
+	int64_t end_us;
+	int fd;
+
+	(void)state;
+	memset(line, '0', sizeof(line));
+	fixture_open(&f, (struct http_server_config){0});
+	fd = dial(&f.addr);
+	say(fd, "POST / HTTP/1.1\r\nHost: x\r\n"
+		"Transfer-Encoding: chunked\r\n\r\n");
+	assert_int_equal(send(fd, line, sizeof(line), MSG_NOSIGNAL),
+			 sizeof(line));
+	turn_for(&f, 50000);
+	loop_stats(f.loop, &before);
+	end_us = clock_now_us() + 100000;
+	while (clock_now_us() < end_us)
+		loop_turn(f.loop, 100000);
+	loop_stats(f.loop, &after);
+	assert_in_range(after.turns - before.turns, 1, 100);
+	close(fd);
+	fixture_close(&f);
+}
+
 static void server_listens_on_several_addresses(void **state)
 {
 	struct http_server_config config = {.n_listen = 2};
@@ -1021,6 +1059,7 @@ int main(void)
 		T(server_closes_while_everything_is_under_way),
 		T(server_sends_what_was_answered_before_it_closes),
 		T(server_does_not_spin_while_nothing_happens),
+		T(server_does_not_spin_when_a_chunks_line_has_no_end),
 		T(server_listens_on_several_addresses),
 		T(server_says_that_an_address_is_in_use),
 		T(server_survives_every_failed_allocation),
