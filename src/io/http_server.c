@@ -12,6 +12,9 @@
  *   - An answer cannot be queued in the middle of an upload: when a chunked
  *     body passes the limit the answer is written to the socket by us, which
  *     is sound because nothing else is on its way out then.
+ *   - After a resume it may read before it answers, and who has shut its
+ *     sending side down would be closed unanswered.  It does not when the
+ *     connection was suspended after its run, not in the access handler.
  *   - It does not see that a client went while its request is suspended:
  *     `gone_fd` is an epoll for hang-ups of just those.
  *   - MHD_stop_daemon aborts while connections are suspended: all are
@@ -38,6 +41,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -72,6 +76,24 @@ static void run_at(struct http_listener *l, int64_t due_us)
 		log_error("http timer lost: out of memory");
 }
 
+static void run_once(struct http_listener *l)
+{
+	struct http_server *s = l->server;
+
+	(void)MHD_run(l->daemon);
+	LIST_EACH(&s->waiting, link, after)
+	{
+		struct http_incoming *in =
+			CONTAINER_OF(link, struct http_incoming, waiting);
+
+		list_remove(&in->waiting);
+		if (in->answered || in->dead)
+			continue; /* meanwhile: it is asked for again */
+		in->suspended = true;
+		MHD_suspend_connection(in->mhd);
+	}
+}
+
 static void run(struct http_listener *l)
 {
 	struct http_server *s = l->server;
@@ -82,7 +104,7 @@ static void run(struct http_listener *l)
 	s->running = true;
 	s->called = false;
 	l->again = false;
-	(void)MHD_run(l->daemon);
+	run_once(l);
 	s->running = false;
 	if (!MHD_get_timeout(l->daemon, &wait_ms))
 		wait_ms = ULLONG_MAX;
@@ -136,6 +158,15 @@ static bool has_shut_down(const struct http_conn *c)
 	return poll(&p, 1, 0) > 0;
 }
 
+/* .. and libmicrohttpd has read it. */
+static bool has_said_all(const struct http_conn *c)
+{
+	int unread = 0;
+
+	return !c->cut && has_shut_down(c) &&
+	       !ioctl(c->fd, FIONREAD, &unread) && !unread;
+}
+
 static void set_phase(struct http_conn *c, enum http_phase phase)
 {
 	struct http_server *s = c->server;
@@ -178,16 +209,15 @@ static void send_raw(struct http_conn *c, unsigned status, const char *detail)
 		log_debug("http conn=%d answer %u not sent", c->fd, status);
 }
 
-/* The deadline has passed.  libmicrohttpd sees the end of the socket in its
- * next round and closes it. */
-static void cut_off(struct http_conn *c)
+/* libmicrohttpd sees the end of the socket in its next round and closes it. */
+static void cut_off(struct http_conn *c, unsigned status, const char *detail)
 {
 	c->cut = true;
 	c->deadline_us = 0;
 	if (c->phase == HTTP_RECEIVING)
-		send_raw(c, 408, "the request did not come in time");
+		send_raw(c, status, detail);
 	if (c->phase == HTTP_FRESH || c->phase == HTTP_RECEIVING)
-		count_refused(c, 408);
+		count_refused(c, status);
 	if (c->phase == HTTP_RECEIVING)
 		http_linger_start(c->server, c->fd);
 	(void)shutdown(c->fd, SHUT_RDWR);
@@ -219,7 +249,9 @@ static void on_sweep(struct timer *t, int64_t now_us)
 		struct http_conn *c = CONTAINER_OF(l, struct http_conn, link);
 
 		if (c->deadline_us && now_us >= c->deadline_us)
-			cut_off(c);
+			cut_off(c, 408, "the request did not come in time");
+		else if (c->phase == HTTP_RECEIVING && has_said_all(c))
+			cut_off(c, 400, "the request is not whole");
 	}
 	if (s->tls)
 		http_tls_sweep(s, now_us);
@@ -423,6 +455,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 		count_refused(in->conn, 400);
 	gone_remove(in->conn);
 	in->conn->in = NULL;
+	list_remove(&in->waiting);
 	if (!in->conn->cut)
 		set_phase(in->conn, HTTP_RESTING);
 	if (in->stream)
@@ -603,8 +636,7 @@ static enum MHD_Result on_whole(struct http_incoming *in)
 		return MHD_NO;
 	if (in->answered)
 		return queue(in);
-	in->suspended = true;
-	MHD_suspend_connection(in->mhd);
+	list_append(&s->waiting, &in->waiting);
 	return MHD_YES;
 }
 
@@ -627,6 +659,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd,
 		return queue(in);
 	if (s->closing)
 		return MHD_NO;
+	if (link_is_on_list(&in->waiting))
+		return MHD_YES; /* once more before run_once came to it */
 	if (!in->begun)
 		return on_head(in, method);
 	if (n > 0) {
@@ -795,6 +829,7 @@ int http_server_open(struct loop *loop, const struct http_server_config *config,
 	list_init(&s->lingers);
 	list_init(&s->guests);
 	list_init(&s->fronts);
+	list_init(&s->waiting);
 	for (size_t i = 0; i < HTTP_MAX_LISTEN; i++)
 		s->listeners[i].tls_fd = -1;
 	s->gone_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -858,7 +893,7 @@ void http_server_close(struct http_server *s)
 		 * of a stream, which takes one to ask for it, to write it and
 		 * to send it */
 		for (int round = 0; round < CLOSE_ROUNDS; round++)
-			(void)MHD_run(l->daemon);
+			run_once(l);
 		/* a stream that ended may have been suspended by that */
 		let_go(s);
 		MHD_stop_daemon(l->daemon);

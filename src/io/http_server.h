@@ -75,6 +75,7 @@ struct http_server {
 	struct http_sample full, failed_handshakes;
 	SSL_CTX *tls;	     /* NULL: plain HTTP */
 	struct link fronts;  /* of struct http_front */
+	struct link waiting; /* of struct http_incoming; empty between runs */
 	struct link lingers; /* of struct http_linger */
 	unsigned n_lingers;
 	int gone_fd; /* epoll of clients whose requests are suspended */
@@ -103,7 +104,8 @@ struct http_incoming {
 	struct http_request pub;
 	struct http_conn *conn;
 	struct MHD_Connection *mhd;
-	char *raw; /* "path\0query" */
+	struct link waiting; /* for its answer, to be suspended */
+	char *raw;	     /* "path\0query" */
 	char *path;
 	char *query; /* decoded names and values, each with its NUL */
 	struct http_param *params;

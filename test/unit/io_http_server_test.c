@@ -806,7 +806,8 @@ static void server_answers_who_has_shut_its_sending_side_down(void **state)
 	static const char *const paths[] = {"/hold", "/hold-quietly", "/now"};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+	for (size_t i = 0; i < 2 * ARRAY_LEN(paths); i++) {
+		bool late = i >= ARRAY_LEN(paths);
 		struct fixture f;
 		char text[128];
 		struct buf b;
@@ -818,8 +819,10 @@ static void server_answers_who_has_shut_its_sending_side_down(void **state)
 		snprintf(text, sizeof(text),
 			 "POST %s HTTP/1.1\r\nHost: x\r\n"
 			 "Content-Length: 3\r\n\r\nabc",
-			 paths[i]);
+			 paths[i % ARRAY_LEN(paths)]);
 		say(fd, text);
+		if (late)
+			turn_for(&f, 20000);
 		assert_int_equal(shutdown(fd, SHUT_WR), 0);
 		turn_for(&f, 20000);
 		assert_int_equal(f.gone, 0);
@@ -831,6 +834,27 @@ static void server_answers_who_has_shut_its_sending_side_down(void **state)
 		fixture_close(&f);
 		buf_fini(&b);
 	}
+}
+
+static void server_refuses_at_once_what_can_never_be_whole(void **state)
+{
+	struct fixture f;
+	struct buf b;
+	int fd;
+
+	(void)state;
+	buf_init(&b, 1 << 20);
+	fixture_open(&f, (struct http_server_config){0});
+	fd = dial(&f.addr);
+	say(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	hear(&f, fd, &b, NULL);
+	assert_has(buf_str(&b), "400 Bad Request");
+	assert_int_equal(f.refused, 400);
+	assert_int_equal(f.handled, 0);
+	close(fd);
+	fixture_close(&f);
+	buf_fini(&b);
 }
 
 static void server_closes_while_everything_is_under_way(void **state)
@@ -1056,6 +1080,7 @@ int main(void)
 		T(server_answers_head_as_get_without_a_body),
 		T(server_limits_connections_by_address_and_in_all),
 		T(server_answers_who_has_shut_its_sending_side_down),
+		T(server_refuses_at_once_what_can_never_be_whole),
 		T(server_closes_while_everything_is_under_way),
 		T(server_sends_what_was_answered_before_it_closes),
 		T(server_does_not_spin_while_nothing_happens),
