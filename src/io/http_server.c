@@ -33,14 +33,12 @@
 #include "io/http_server.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -55,7 +53,6 @@ enum {
 	BACKLOG = 1024,
 	SWEEP_MIN_US = 10 * CLOCK_US_PER_MS,
 	SWEEP_MAX_US = CLOCK_US_PER_S,
-	GONE_A_TURN = 64,
 	CLOSE_ROUNDS = 3,
 	CONN_MEMORY = 64 * 1024, /* head of a request, read and write buffer */
 	STILL_RUNS = 16, /* without a wait and without a call: not so fast */
@@ -330,75 +327,6 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 	mem_free(c);
 }
 
-/* ---- clients that go while their request is suspended -------------------- */
-
-static void gone_add(struct http_conn *c)
-{
-	/* a stream says nothing for long, so that its end must be noticed */
-	struct epoll_event ev = {.events = EPOLLONESHOT, .data.ptr = c};
-	int op = c->on_gone_fd ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-
-	if (c->in->stream)
-		ev.events |= EPOLLRDHUP;
-	if (!epoll_ctl(c->server->gone_fd, op, c->fd, &ev))
-		c->on_gone_fd = true;
-}
-
-static void gone_remove(struct http_conn *c)
-{
-	if (!c->on_gone_fd)
-		return;
-	c->on_gone_fd = false;
-	(void)epoll_ctl(c->server->gone_fd, EPOLL_CTL_DEL, c->fd, NULL);
-}
-
-/* Tell the owner of a request that nobody waits for it any more.  Without
- * one the request stays until it is answered. */
-static void tell_gone(struct http_incoming *in)
-{
-	if (in->stream) {
-		http_stream_gone(in->stream);
-		return;
-	}
-	if (in->answered || in->dead || !in->gone)
-		return;
-	in->dead = true;
-	in->gone(in->gone_arg);
-	http_incoming_resume(in);
-}
-
-static void on_gone(struct watch *w, unsigned events, int64_t now_us)
-{
-	struct http_server *s = CONTAINER_OF(w, struct http_server, gone_watch);
-	struct epoll_event ev;
-
-	(void)events;
-	(void)now_us;
-	for (int i = 0; i < GONE_A_TURN; i++) {
-		struct http_conn *c;
-
-		if (epoll_wait(s->gone_fd, &ev, 1, 0) != 1)
-			return;
-		c = ev.data.ptr;
-		s->running = true;
-		if (c->in)
-			tell_gone(c->in);
-		s->running = false;
-	}
-}
-
-void http_on_gone(struct http_request *r, void (*gone)(void *arg), void *arg)
-{
-	struct http_incoming *in = CONTAINER_OF(r, struct http_incoming, pub);
-
-	assert(!in->answered);
-	in->gone = gone;
-	in->gone_arg = arg;
-	/* it may have gone before somebody wanted to know */
-	if (in->conn->on_gone_fd)
-		gone_add(in->conn);
-}
-
 /* ---- requests ----------------------------------------------------------- */
 
 /* libmicrohttpd's first call about a request, with the line as sent. */
@@ -453,7 +381,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 	*context = NULL;
 	if (was_refused(in, code))
 		count_refused(in->conn, 400);
-	gone_remove(in->conn);
+	http_gone_remove(in->conn);
 	in->conn->in = NULL;
 	list_remove(&in->waiting);
 	if (!in->conn->cut)
@@ -498,53 +426,6 @@ static enum MHD_Result refuse(struct http_incoming *in, unsigned status,
 	return queue(in);
 }
 
-/* Headers that must come once at most: two of them is how requests are
- * smuggled past a proxy (RFC 9112 section 6.3, RFC 9110 section 7.2). */
-struct head {
-	unsigned hosts;
-	unsigned lengths;
-	unsigned codings;
-	bool odd; /* a name that is none */
-};
-
-/* RFC 9110 section 5.6.2.  "Content-Length : 2" is not a Content-Length to
- * libmicrohttpd, but may be one to a proxy before us. */
-static bool is_token(const char *name)
-{
-	static const char others[] = "!#$%&'*+-.^_`|~";
-	size_t n = 0;
-
-	for (; name[n]; n++) {
-		if (!isalnum((unsigned char)name[n]) &&
-		    !strchr(others, name[n]))
-			return false;
-	}
-	return n > 0;
-}
-
-/* libmicrohttpd appends a folded line to the name before it. */
-static bool is_longer(const char *name, const char *than)
-{
-	size_t len = strlen(than);
-
-	return !strncasecmp(name, than, len) && name[len];
-}
-
-static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind,
-				 const char *name, const char *value)
-{
-	struct head *h = cls;
-
-	(void)kind;
-	(void)value;
-	h->hosts += !strcasecmp(name, "Host");
-	h->lengths += !strcasecmp(name, "Content-Length");
-	h->codings += !strcasecmp(name, "Transfer-Encoding");
-	h->odd |= !is_token(name) || is_longer(name, "Content-Length") ||
-		  is_longer(name, "Transfer-Encoding");
-	return MHD_YES;
-}
-
 static enum MHD_Result refuse_too_large(struct http_incoming *in)
 {
 	char detail[96];
@@ -557,32 +438,17 @@ static enum MHD_Result refuse_too_large(struct http_incoming *in)
 /* The head is there, nothing of the body was asked for yet. */
 static enum MHD_Result on_head(struct http_incoming *in, const char *method)
 {
-	const char *length = http_header(&in->pub, "Content-Length");
-	const char *coding = http_header(&in->pub, "Transfer-Encoding");
-	struct head head = {0};
-	uint64_t len = 0;
+	const char *fault;
+	uint64_t len;
 	bool body;
 	int err;
 
 	in->begun = true;
 	in->is_head = !strcmp(method, "HEAD");
 	in->pub.method = in->is_head ? "GET" : method;
-	MHD_get_connection_values(in->mhd, MHD_HEADER_KIND, on_header, &head);
-	body = head.lengths + head.codings > 0;
-	if (head.hosts > 1 || head.lengths + head.codings > 1)
-		return refuse(in, 400,
-			      "Host, Content-Length or Transfer-Encoding "
-			      "came more than once",
-			      body);
-	if (head.odd)
-		return refuse(in, 400,
-			      "the name of a header field is not a token",
-			      true);
-	if (coding && strcasecmp(coding, "chunked") != 0)
-		return refuse(in, 400, "Transfer-Encoding must be chunked",
-			      true);
-	if (length && str_to_u64(length, &len))
-		return refuse(in, 400, "Content-Length is not a number", body);
+	fault = http_head_fault(in, &body, &len);
+	if (fault)
+		return refuse(in, 400, fault, body);
 	err = http_incoming_parse(in);
 	if (err == ENOMEM)
 		return refuse(in, 503, "out of memory, try again", body);
@@ -631,7 +497,7 @@ static enum MHD_Result on_whole(struct http_incoming *in)
 	in->pub.body_len = in->body.len;
 	s->handler(&in->pub, s->arg);
 	if (in->stream || !in->answered)
-		gone_add(in->conn);
+		http_gone_add(in->conn);
 	if (in->dead)
 		return MHD_NO;
 	if (in->answered)
@@ -832,10 +698,7 @@ int http_server_open(struct loop *loop, const struct http_server_config *config,
 	list_init(&s->waiting);
 	for (size_t i = 0; i < HTTP_MAX_LISTEN; i++)
 		s->listeners[i].tls_fd = -1;
-	s->gone_fd = epoll_create1(EPOLL_CLOEXEC);
-	err = s->gone_fd < 0 ? errno
-			     : watch_start(&s->gone_watch, loop, s->gone_fd,
-					   WATCH_READ, on_gone);
+	err = http_gone_open(s);
 	if (!err)
 		err = tls_open(s, config);
 	for (size_t i = 0; i < config->n_listen && !err; i++) {
@@ -867,7 +730,7 @@ static void let_go(struct http_server *s)
 
 		if (!c->in)
 			continue;
-		tell_gone(c->in);
+		http_gone_tell(c->in);
 		if (!c->in->answered)
 			c->in->dead = true;
 		http_incoming_resume(c->in);

@@ -130,6 +130,10 @@ int http_decode_form(const char *in, size_t len, char *out, size_t cap,
 		     bool plus);
 /** Split and decode `in->raw` ("path?query").  Returns 0, EINVAL, ENOMEM. */
 MUST_CHECK int http_incoming_parse(struct http_incoming *in);
+/** What is wrong with the head of a request: NULL, or a sentence.
+ *  *body: something may follow; *len: what Content-Length says, or 0. */
+const char *http_head_fault(const struct http_incoming *in, bool *body,
+			    uint64_t *len);
 /** Free with everything it owns. */
 void http_incoming_free(struct http_incoming *in);
 
@@ -167,6 +171,17 @@ MUST_CHECK int http_tls_listen(struct http_listener *l, int fd);
 void http_tls_sweep(struct http_server *s, int64_t now_us);
 /** Send what is there and end all. */
 void http_tls_stop(struct http_server *s);
+
+/* http_gone.c */
+
+/** Make s->gone_fd, and watch it. */
+MUST_CHECK int http_gone_open(struct http_server *s);
+/** Look out for the end of a client whose request waits. */
+void http_gone_add(struct http_conn *c);
+void http_gone_remove(struct http_conn *c);
+/** Tell the owner of a request that nobody waits for it any more.  Without
+ *  one the request stays until it is answered. */
+void http_gone_tell(struct http_incoming *in);
 
 /* http_reply.c */
 

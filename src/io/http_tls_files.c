@@ -38,6 +38,7 @@ static int file_check(const char *what, const char *path, struct stat *st,
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	int err = 0;
 
+	*st = (struct stat){0};
 	if (fd < 0 || fstat(fd, st))
 		err = errno;
 	if (fd >= 0)

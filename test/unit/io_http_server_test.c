@@ -657,22 +657,31 @@ static void server_ends_streams_in_good_order_when_it_closes(void **state)
 
 static void server_notices_that_a_streams_client_went(void **state)
 {
-	struct fixture f;
-	struct buf b;
-	int fd;
-
 	(void)state;
-	buf_init(&b, 1 << 20);
-	fixture_open(&f, (struct http_server_config){0});
-	fd = dial(&f.addr);
-	say(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
-	hear(&f, fd, &b, ":\n\n");
-	close(fd);
-	turn_for(&f, 50000);
-	assert_int_equal(f.stream_gone, 1);
-	fixture_close(&f);
-	assert_int_equal(f.stream_gone, 1);
-	buf_fini(&b);
+	/* one that begins at once, and one that begins after a while */
+	for (int late = 0; late < 2; late++) {
+		struct fixture f;
+		struct buf b;
+		int fd;
+
+		buf_init(&b, 1 << 20);
+		fixture_open(&f, (struct http_server_config){0});
+		fd = dial(&f.addr);
+		say(fd, late ? "GET /hold-quietly HTTP/1.1\r\nHost: x\r\n\r\n"
+			     : "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+		if (late) {
+			turn_for(&f, 20000);
+			f.stream =
+				http_reply_stream(f.held, on_stream_gone, &f);
+		}
+		hear(&f, fd, &b, ":\n\n");
+		close(fd);
+		turn_for(&f, 50000);
+		assert_int_equal(f.stream_gone, 1);
+		fixture_close(&f);
+		assert_int_equal(f.stream_gone, 1);
+		buf_fini(&b);
+	}
 }
 
 static void server_ends_a_stream_whose_client_is_a_mebibyte_behind(void **state)

@@ -541,7 +541,8 @@ static void body_over_the_limit_is_told_in_the_midst_of_it(void **state)
 
 	(void)state;
 	memset(bytes, 'x', sizeof(bytes));
-	memcpy(bytes + 0x400, "\r\n", 2);
+	bytes[0x400] = '\r';
+	bytes[0x401] = '\n';
 	fixture_open(&f, config_make());
 	assert_true(client_open(&c, &f, NULL));
 	say(&c, "POST / HTTP/1.1\r\nHost: x\r\n"
