@@ -275,6 +275,8 @@ static int open_store(const struct options *o, struct store **out)
 static int run(const struct options *o)
 {
 	static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
+	/* Without files to read again SIGHUP ends it. */
+	const size_t n_signos = ARRAY_LEN(signos) - !o->config.tls.cert_file;
 	struct running r = {.json = o->json || !isatty(STDOUT_FILENO)};
 	struct signals *signals = NULL;
 	struct workers *workers = NULL;
@@ -285,8 +287,8 @@ static int run(const struct options *o)
 	file_raise_limit(); /* under TLS a connection has three */
 	err = loop_new(&r.loop);
 	if (!err)
-		err = signals_open(r.loop, signos, ARRAY_LEN(signos), on_signal,
-				   &r, &signals);
+		err = signals_open(r.loop, signos, n_signos, on_signal, &r,
+				   &signals);
 	if (!err)
 		err = workers_new("work", WORKERS, &workers);
 	if (err)

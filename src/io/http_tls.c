@@ -270,8 +270,6 @@ static void carry(struct http_front *f)
 	queue_later(f);
 }
 
-static void on_event(struct watch *w, unsigned events, int64_t now_us);
-
 /* ---- shaking hands ------------------------------------------------------- */
 
 static void on_inner(struct watch *w, unsigned events, int64_t now_us)
