@@ -43,6 +43,18 @@ static const char help[] =
 	"  --exec PROGRAM    run once an event, its JSON on stdin (no shell); "
 	"what\n"
 	"                    it prints goes to stderr\n"
+	"  --tls-cert FILE   HTTPS: the certificate and those between it and a "
+	"root\n"
+	"                    (PEM; read again on SIGHUP, as are the next two)\n"
+	"  --tls-key FILE    its key (PEM, not encrypted)\n"
+	"  --tls-client-ca FILE  take only clients whose certificate one of "
+	"these\n"
+	"                    has signed (PEM)\n"
+	"  --max-per-address N  connections of one address, 1 to 1000; one "
+	"IPv6\n"
+	"                    /64 is one (256, and none for loopback: a proxy "
+	"on\n"
+	"                    this machine is one address for all)\n"
 	"  -c, --config FILE several apps with several keys each (YAML), in "
 	"the\n"
 	"                    place of the options above; SIGHUP reads it "
@@ -55,13 +67,20 @@ static const char help[] =
 	"Open http://ADDR/ in a browser on this machine to watch; GET\n"
 	"/v1/recordings is the same as JSON.\n";
 
-enum { MAX_BODY = 1 << 20, WORKERS = 2, STORE_QUEUE = 10000 };
+enum {
+	MAX_BODY = 1 << 20,
+	WORKERS = 2,
+	STORE_QUEUE = 10000,
+	CONNECTIONS = 1000, /* of all addresses */
+};
 
 struct options {
 	struct addr listen;
 	const char *data;
 	struct receive_app app; /* of the command line */
 	char *keys[RECEIVE_KEYS_MAX];
+	struct http_tls_config tls;
+	unsigned max_per_address; /* 0: the usual */
 	bool json, check, sample;
 	const char *path;	       /* of the file, or NULL */
 	struct config_receive *config; /* what it says */
@@ -72,6 +91,7 @@ struct running {
 	bool json;
 	struct later flush; /* at the end of the turn that printed */
 	struct receive *receive;
+	struct http_tls_config tls;
 	/* of a file */
 	struct config_receive *config; /* what is true; NULL: there is none */
 	struct reread reread;
@@ -148,21 +168,43 @@ static int set_forward(void *arg, const char *url)
 	return EXIT_DONE;
 }
 
+static int set_max_per_address(void *arg, const char *text)
+{
+	struct options *o = arg;
+	int64_t n;
+
+	if (str_to_i64(text, 1, CONNECTIONS, &n))
+		return usage("--max-per-address must be 1 to 1000", text);
+	o->max_per_address = (unsigned)n;
+	return EXIT_DONE;
+}
+
+/** Returns -1, or the exit code. */
+static int check_tls(const struct http_tls_config *tls)
+{
+	if (!tls->cert_file != !tls->key_file)
+		return usage("--tls-cert and --tls-key belong together", NULL);
+	if (tls->client_ca_file && !tls->cert_file)
+		return usage("--tls-client-ca needs --tls-cert", NULL);
+	return -1;
+}
+
 /** Returns -1 to go on, or the exit code. */
 static int check_options(struct options *o)
 {
 	if (o->path &&
 	    (o->app.id || o->app.n_keys || o->app.forward || o->app.exec ||
-	     o->app.dialects || o->data || o->listen.len))
-		return usage("with -c FILE apps, keys, addresses and folders "
-			     "stand in the file: only --json and --check go "
-			     "with it",
+	     o->app.dialects || o->data || o->listen.len || o->tls.cert_file ||
+	     o->max_per_address))
+		return usage("with -c FILE apps, keys, addresses, folders and "
+			     "TLS stand in the file: only --json and --check "
+			     "go with it",
 			     NULL);
 	if (o->check && !o->path)
 		return usage("--check needs -c FILE", NULL);
 	if (!o->path && !o->sample && !o->app.id)
 		return usage("--app is required", NULL);
-	return -1;
+	return check_tls(&o->tls);
 }
 
 /** Returns -1 to go on, or the exit code. */
@@ -176,6 +218,10 @@ static int read_options(struct options *o, int argc, char **argv)
 		{.name = "data", .value = &o->data},
 		{.name = "forward", .take = set_forward},
 		{.name = "exec", .value = &o->app.exec},
+		{.name = "tls-cert", .value = &o->tls.cert_file},
+		{.name = "tls-key", .value = &o->tls.key_file},
+		{.name = "tls-client-ca", .value = &o->tls.client_ca_file},
+		{.name = "max-per-address", .take = set_max_per_address},
 		{.name = "json", .flag = &o->json},
 		{.name = "config", .letter = 'c', .value = &o->path},
 		{.name = "check", .flag = &o->check},
@@ -255,8 +301,11 @@ static int apply_again(void *next, void *arg, struct err *e)
 	struct config_receive *config = next;
 	struct running *r = arg;
 	const enum log_level was = r->config->log_level;
-	int err = receive_set_apps(r->receive, config->apps, config->n_apps);
+	int err = receive_reload_tls(r->receive, &r->tls, e);
 
+	if (err)
+		return err;
+	err = receive_set_apps(r->receive, config->apps, config->n_apps);
 	if (err)
 		return err_set(e, err, "", "%s", strerror(err));
 	/* The line is shown by either level. */
@@ -275,31 +324,48 @@ static void free_again(void *next)
 static const struct reread_kind reread_kind = {load_again, apply_again,
 					       free_again};
 
+/** TLS of the command line: the files are read again. */
+static void reload_tls(struct running *r)
+{
+	struct err e;
+
+	if (!r->receive) /* it has closed */
+		return;
+	if (receive_reload_tls(r->receive, &r->tls, &e))
+		log_error("TLS stays as it was: %s", e.text);
+	else
+		log_info("TLS: new handshakes use %s as it is now",
+			 r->tls.cert_file);
+}
+
 static void on_signal(int signo, void *arg)
 {
 	struct running *r = arg;
 
-	if (signo == SIGHUP)
+	if (signo != SIGHUP)
+		loop_stop(r->loop);
+	else if (r->config)
 		reread_start(&r->reread, NULL, NULL);
 	else
-		loop_stop(r->loop);
+		reload_tls(r);
 }
 
 /* ---- running -------------------------------------------------------------------- */
 
 static void log_listening(const struct running *r, const struct options *o)
 {
+	const char *s = r->tls.cert_file ? "s" : "";
 	char text[ADDR_TEXT_MAX];
 	struct addr at;
 
 	receive_addr(r->receive, &at);
 	addr_write(&at, text);
 	if (!r->config)
-		log_info("receiving callbacks of app %u on http://%s",
-			 o->app.id, text);
+		log_info("receiving callbacks of app %u on http%s://%s",
+			 o->app.id, s, text);
 	else
-		log_info("receiving callbacks of %zu app%s on http://%s",
-			 r->config->n_apps, r->config->n_apps > 1 ? "s" : "",
+		log_info("receiving callbacks of %zu app%s on http%s://%s",
+			 r->config->n_apps, r->config->n_apps > 1 ? "s" : "", s,
 			 text);
 }
 
@@ -311,7 +377,10 @@ static int serve(struct running *r, const struct options *o,
 		.listen = o->listen,
 		.apps = r->config ? r->config->apps : &o->app,
 		.n_apps = r->config ? r->config->n_apps : 1,
-		.max_body = MAX_BODY};
+		.max_body = MAX_BODY,
+		.tls = o->tls,
+		.max_per_address = o->max_per_address,
+	};
 	struct err e;
 
 	if (receive_open(r->loop, store, workers, &config, &events, r,
@@ -360,9 +429,11 @@ static int open_store(const struct options *o, struct store **out)
 static int run(const struct options *o)
 {
 	static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
-	/* Without a file SIGHUP ends it, as it always did. */
-	const size_t n_signos = ARRAY_LEN(signos) - !o->config;
+	/* Without files to read again SIGHUP ends it. */
+	const bool has_files = o->config || o->tls.cert_file;
+	const size_t n_signos = ARRAY_LEN(signos) - !has_files;
 	struct running r = {.json = o->json || !isatty(STDOUT_FILENO),
+			    .tls = o->tls,
 			    .config = o->config};
 	struct signals *signals = NULL;
 	struct workers *workers = NULL;
@@ -370,6 +441,7 @@ static int run(const struct options *o)
 	int code = EXIT_FAILED;
 	int err;
 
+	file_raise_limit(); /* under TLS a connection has three */
 	err = loop_new(&r.loop);
 	if (!err)
 		err = signals_open(r.loop, signos, n_signos, on_signal, &r,
@@ -419,6 +491,8 @@ static int run_file(struct options *o)
 	}
 	o->listen = o->config->listen;
 	o->data = o->config->data_dir;
+	o->tls = o->config->tls;
+	o->max_per_address = o->config->max_per_address;
 	log_set_level(o->config->log_level);
 	return run(o);
 }

@@ -24,6 +24,8 @@
 
 enum {
 	MAX_CONNECTIONS = 1000,
+	/* a sender's pool is tens; four such senders behind one address */
+	MAX_PER_ADDRESS = 256,
 	HEADER_US = 10 * 1000 * 1000,
 	PAGE = 500,
 	PARTS_MAX = 200000 /* tasks, segments and files that are shown */
@@ -220,12 +222,18 @@ static int open_server(struct receive *rc, struct err *e)
 		.max_connections = MAX_CONNECTIONS,
 		.header_us = HEADER_US,
 		.refused = on_refused,
+		.max_per_address = rc->config.max_per_address
+					   ? rc->config.max_per_address
+					   : MAX_PER_ADDRESS,
+		.limit_loopback = rc->config.max_per_address > 0,
+		.tls = rc->config.tls,
+		.why_not_tls = e,
 	};
 	char text[ADDR_TEXT_MAX];
 	int err =
 		http_server_open(rc->loop, &http, on_request, rc, &rc->server);
 
-	if (err)
+	if (err && !e->code)
 		err_set(e, err, "--listen", "cannot listen on %s: %s",
 			addr_write(&rc->config.listen, text), strerror(err));
 	return err;
@@ -272,6 +280,12 @@ int receive_open(struct loop *loop, struct store *store,
 		err_set(e, err, "", "cannot start: %s", strerror(err));
 	receive_close(rc);
 	return err;
+}
+
+int receive_reload_tls(struct receive *rc, const struct http_tls_config *tls,
+		       struct err *e)
+{
+	return tls->cert_file ? http_server_reload_tls(rc->server, tls, e) : 0;
 }
 
 void receive_close(struct receive *rc)

@@ -40,7 +40,10 @@ static void show_metrics(struct http_request *r)
 		COUNT_received_new,	      COUNT_received_duplicate,
 		COUNT_received_bad_signature, COUNT_received_wrong_app,
 		COUNT_received_malformed,     COUNT_received_too_large,
-		COUNT_received_store_failed,  COUNT_deliveries_pending};
+		COUNT_received_store_failed,  COUNT_deliveries_pending,
+		COUNT_http_connections,	      COUNT_http_refused,
+		COUNT_http_address_full,      COUNT_http_full,
+		COUNT_http_handshakes_failed};
 	const struct counter_info *table = counter_table();
 	struct buf b;
 
