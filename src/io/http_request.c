@@ -254,3 +254,36 @@ int http_query_each(const struct http_request *r,
 		err = fn(in->params[i].name, in->params[i].value, arg);
 	return err;
 }
+
+struct query_check {
+	const char *const *keys;
+	uint32_t seen; /* a bit each */
+	char *bad;
+};
+
+static int check_param(const char *name, const char *value, void *arg)
+{
+	struct query_check *q = arg;
+
+	(void)value;
+	for (unsigned i = 0; q->keys[i]; i++) {
+		assert(i < 32);
+		if (strcmp(name, q->keys[i]) != 0)
+			continue;
+		str_copy(q->bad, 64, name);
+		if (q->seen >> i & 1)
+			return EEXIST;
+		q->seen |= 1U << i;
+		return 0;
+	}
+	str_copy(q->bad, 64, name);
+	return EINVAL;
+}
+
+int http_query_check(const struct http_request *r, const char *const *keys,
+		     char bad[64])
+{
+	struct query_check q = {.keys = keys, .bad = bad};
+
+	return http_query_each(r, check_param, &q);
+}

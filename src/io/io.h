@@ -392,6 +392,12 @@ const char *http_header(const struct http_request *r, const char *name);
 const char *http_why_not_local(const struct http_request *r);
 /** Query parameter, decoded, or NULL ("" when it has no value). */
 const char *http_query(const struct http_request *r, const char *name);
+/**
+ * Is each parameter one of `keys` (NULL-ended, 32 at most), and there once?
+ * Returns 0; EINVAL (`bad` is none of them) or EEXIST (it is there twice).
+ */
+MUST_CHECK int http_query_check(const struct http_request *r,
+				const char *const *keys, char bad[64]);
 /** Walk the query's names: calls fn for each; stops on non-zero. */
 int http_query_each(const struct http_request *r,
 		    int (*fn)(const char *name, const char *value, void *arg),

@@ -172,7 +172,7 @@ static void on_request(struct http_request *r, void *arg)
 
 	if (!strcmp(r->method, "POST"))
 		take(rc, r);
-	else if (!strcmp(r->method, "GET") || !strcmp(r->method, "HEAD"))
+	else if (!strcmp(r->method, "GET")) /* HEAD is one, too */
 		show_request(rc, r);
 	else
 		reply_problem(r, 405, "callbacks are taken by POST");
