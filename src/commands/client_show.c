@@ -92,13 +92,32 @@ const char *client_size(int64_t bytes, char out[CLIENT_WORD_MAX])
 	return out;
 }
 
+/** Bytes of a character that steers a terminal, or turns the text around it
+ *  the other way (Unicode's explicit directional formatting); 0: it is none. */
+static size_t steering_len(const unsigned char *c)
+{
+	if (*c < 0x20 || *c == 0x7f)
+		return 1;
+	if ((*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) ||
+	    (*c == 0xd8 && c[1] == 0x9c))
+		return 2;
+	if (*c != 0xe2)
+		return 0;
+	if (c[1] == 0x80 &&
+	    ((c[2] >= 0xaa && c[2] <= 0xae) || c[2] == 0x8e || c[2] == 0x8f))
+		return 3;
+	return c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9 ? 3 : 0;
+}
+
 void client_clean(char *text)
 {
 	for (unsigned char *c = (unsigned char *)text; *c; c++) {
-		if (*c < 0x20 || *c == 0x7f)
-			*c = '?';
-		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
-			*c = c[1] = '?';
+		size_t len = steering_len(c);
+
+		if (!len)
+			continue;
+		memset(c, '?', len);
+		c += len - 1;
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
+#include "commands/printer.h"
 #include "commands/reread.h"
 #include "config/config.h"
 
@@ -71,7 +72,8 @@ enum {
 	MAX_BODY = 1 << 20,
 	WORKERS = 2,
 	STORE_QUEUE = 10000,
-	CONNECTIONS = 1000, /* of all addresses */
+	CONNECTIONS = 1000,	/* of all addresses */
+	LINE_MAX_BYTES = 16384, /* of an event */
 };
 
 struct options {
@@ -89,7 +91,7 @@ struct options {
 struct running {
 	struct loop *loop;
 	bool json;
-	struct later flush; /* at the end of the turn that printed */
+	struct printer *printer;
 	struct receive *receive;
 	struct http_tls_config tls;
 	/* of a file */
@@ -237,33 +239,33 @@ static int read_options(struct options *o, int argc, char **argv)
 
 /* ---- telling ------------------------------------------------------------------ */
 
-static void on_flush(struct later *later)
-{
-	(void)later;
-	fflush(stdout);
-}
-
 static void on_event(const struct callback *c, const char *line, void *arg)
 {
-	struct running *r = arg;
+	const struct running *r = arg;
+	struct buf b;
+	char *text;
 
-	if (r->json)
-		printf("%s\n", line);
-	else
-		printf("%-4s %-14s room %s  user %s  task %s  %s\n",
-		       dialect_name(c->dialect),
-		       c->event.kind < EVENT_KIND_N
-			       ? event_kind_name(c->event.kind)
-			       : "?",
-		       c->event.room, c->event.user, c->task,
-		       c->event.file_name);
-	if (!link_is_on_list(&r->flush.link))
-		loop_later(r->loop, &r->flush, on_flush);
+	if (r->json) {
+		printer_line(r->printer, line, strlen(line));
+		return;
+	}
+	buf_init(&b, LINE_MAX_BYTES);
+	buf_printf(&b, "%-4s %-14s room %s  user %s  task %s  %s",
+		   dialect_name(c->dialect),
+		   c->event.kind < EVENT_KIND_N ? event_kind_name(c->event.kind)
+						: "?",
+		   c->event.room, c->event.user, c->task, c->event.file_name);
+	text = buf_take(&b);
+	if (text) {
+		client_clean(text);
+		printer_line(r->printer, text, strlen(text));
+	}
+	mem_free(text);
 }
 
 /* ---- reading the file again ------------------------------------------------------ */
 
-enum { LINE_MAX_LEN = 800 };
+enum { LINE_MAX_LEN = 800 }; /* of a reload */
 
 static int load_again(const char *path, void **next, struct err *e)
 {
@@ -444,6 +446,8 @@ static int run(const struct options *o)
 	file_raise_limit(); /* under TLS a connection has three */
 	err = loop_new(&r.loop);
 	if (!err)
+		err = printer_new(r.loop, STDOUT_FILENO, &r.printer);
+	if (!err)
 		err = signals_open(r.loop, signos, n_signos, on_signal, &r,
 				   &signals);
 	if (!err)
@@ -455,6 +459,7 @@ static int run(const struct options *o)
 		code = open_store(o, &store);
 	if (!err && code == EXIT_DONE)
 		code = serve(&r, o, store, workers);
+	printer_free(r.printer);
 	workers_free(workers);
 	store_close(store);
 	signals_close(signals);
