@@ -191,13 +191,20 @@ static int check_tls(const struct http_tls_config *tls)
 	return -1;
 }
 
+/** Is anything given that stands in a file? */
+static bool is_of_file(const struct options *o)
+{
+	const struct receive_app *a = &o->app;
+
+	return a->id || a->n_keys || a->forward || a->exec || a->dialects ||
+	       o->data || o->listen.len || o->tls.cert_file ||
+	       o->max_per_address;
+}
+
 /** Returns -1 to go on, or the exit code. */
 static int check_options(struct options *o)
 {
-	if (o->path &&
-	    (o->app.id || o->app.n_keys || o->app.forward || o->app.exec ||
-	     o->app.dialects || o->data || o->listen.len || o->tls.cert_file ||
-	     o->max_per_address))
+	if (o->path && is_of_file(o))
 		return usage("with -c FILE apps, keys, addresses, folders and "
 			     "TLS stand in the file: only --json and --check "
 			     "go with it",
