@@ -11,7 +11,8 @@
  *     stays until the endpoint is declared again and nothing doomed is left:
  *     what is replayed to an endpoint that is gone expires again.
  *   - Passes over all records, in slices; at a time only so many writes that
- *     most of those that may wait are left to everybody else.
+ *     most of those that may wait are left to everybody else.  Until a pass
+ *     gets to it, a doomed delivery is not attempted (turn.c).
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/engine.h"

@@ -542,6 +542,65 @@ static void a_mass_of_a_removed_endpoint_leaves_others_their_turn(void **state)
 	rig_fini(&g);
 }
 
+/** None of what was for the old owner goes to the new one. */
+static void assert_nothing_but(struct rig *g, uint64_t id)
+{
+	pass(g, 5 * S);
+	assert_int_equal(g->n_open, 1);
+	assert_int_equal(g->open[0]->delivery, id);
+	finish(g, VERDICT_OK);
+	pass(g, 5 * S);
+	assert_int_equal(in_state(g, DELIVERY_EXPIRED), 2500);
+	assert_int_equal(in_state(g, DELIVERY_DELIVERED), 1);
+	assert_int_equal(g->n_seen, 1);
+	assert_int_equal(pending(g, 1), 0);
+}
+
+static void nothing_old_goes_to_who_takes_a_name_before_it_expired(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	for (unsigned i = 0; i < 2500; i++)
+		fake_put(&g.store,
+			 &(struct delivery_row){.event = i + 1,
+						.endpoint = 1,
+						.lane = i / 2,
+						.created_ms = unix_ms()});
+	declare(&g, 1, "tencent", ORDER_TASK);
+	deliver_hold(g.d, 1, true);
+	assert_int_equal(deliver_load(g.d), 0);
+	deliver_hold(g.d, 1, false);
+	/* Some wait for their facts. */
+	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
+	deliver_turn(g.d);
+	deliver_turn(g.d);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	assert_nothing_but(&g, add(&g, 1, 1));
+	rig_fini(&g);
+}
+
+static void nor_after_a_restart(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	for (unsigned i = 0; i < 2500; i++)
+		fake_put(&g.store,
+			 &(struct delivery_row){.event = i + 1,
+						.endpoint = 1,
+						.lane = i,
+						.created_ms = unix_ms()});
+	g.store.removal = (struct removal_row){
+		.endpoint = 1, .app = 1, .up_to = 2500, .name = "e1"};
+	declare(&g, 1, "tencent", ORDER_TASK);
+	assert_int_equal(deliver_load(g.d), 0);
+	assert_nothing_but(&g, add(&g, 1, 1));
+	rig_fini(&g);
+}
+
 static void switched_off_it_waits_and_burns_no_attempts(void **state)
 {
 	struct deliver_endpoint e = endpoint(1, "10s,10s", ORDER_TASK);
@@ -1000,6 +1059,9 @@ int main(void)
 		cmocka_unit_test(a_removal_that_cannot_be_saved_is_saved_later),
 		cmocka_unit_test(
 			a_mass_of_a_removed_endpoint_leaves_others_their_turn),
+		cmocka_unit_test(
+			nothing_old_goes_to_who_takes_a_name_before_it_expired),
+		cmocka_unit_test(nor_after_a_restart),
 		cmocka_unit_test(switched_off_it_waits_and_burns_no_attempts),
 		cmocka_unit_test(no_memory_delays_but_loses_nothing),
 	};

@@ -171,6 +171,7 @@ static void fake_crash(struct store *s)
 	s->fail = EIO;
 	fake_answer_all(s);
 	s->fail = fail;
+	s->n_taken = 0;
 }
 
 static void fake_fini(struct store *s)
