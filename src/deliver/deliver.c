@@ -121,6 +121,7 @@ static void settle_rate(struct deliver *d, struct endpoint *e)
 
 void engine_forgive(struct endpoint *e)
 {
+	e->era++;
 	e->gone = false;
 	if (e->breaker.state != BREAKER_CLOSED)
 		counter_add(COUNT_breaker_open, -1);

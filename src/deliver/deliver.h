@@ -110,7 +110,8 @@ enum deliver_verdict {
 	VERDICT_FAILED, /* try again later */
 	VERDICT_GONE,	/* 410: dead at once, the endpoint is switched off
 			   for the rest of this run until it is declared again
-			   or something is replayed to it */
+			   or something is replayed to it.  FAILED when it was
+			   declared again or taken out during the attempt */
 	VERDICT_REFUSED /* will never work, whatever is done to the endpoint
 			   (cannot be rendered): dead at once */
 };
@@ -162,7 +163,9 @@ MUST_CHECK int deliver_new(struct loop *loop, struct store *store,
  *  must still run until the store has answered.  NULL is fine. */
 void deliver_free(struct deliver *d);
 
-/** Declare or change an endpoint (kept by id).  Returns 0 or ENOMEM. */
+/** Declare or change an endpoint (kept by id).  What was held against it is
+ *  forgotten, and what attempts under way come to is not counted: they were
+ *  sent to what it was before.  Returns 0 or ENOMEM. */
 MUST_CHECK int deliver_set_endpoint(struct deliver *d,
 				    const struct deliver_endpoint *e);
 

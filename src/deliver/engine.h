@@ -30,6 +30,7 @@ struct endpoint {
 	bool declared;	      /* else its deliveries wait */
 	bool gone;	      /* answered 410 */
 	bool held;	      /* deliver_hold */
+	uint32_t era;	      /* rises whenever it is forgiven */
 	/* taken out: see removal.c */
 	bool removed;
 	bool row_saving;    /* its row in the store is being written */
@@ -60,6 +61,7 @@ struct flight {
 	struct link link;		/* deliver.flights */
 	uint32_t record;
 	struct endpoint *endpoint;
+	uint32_t era;	     /* the endpoint's, when the attempt began */
 	bool loading;	     /* the store reads its facts */
 	bool made;	     /* an attempt was made: log it */
 	struct facts *facts; /* pinned, or */
@@ -146,7 +148,8 @@ struct endpoint *engine_find_endpoint(const struct deliver *d, uint64_t id);
  *  out of memory. */
 MUST_CHECK struct endpoint *engine_need_endpoint(struct deliver *d,
 						 uint64_t id);
-/** What was held against an endpoint is forgotten: breaker, `gone`. */
+/** What was held against an endpoint is forgotten: breaker, `gone`; and what
+ *  attempts that are under way come to will not be held against it. */
 void engine_forgive(struct endpoint *e);
 struct endpoint *engine_endpoint_of(const struct deliver *d,
 				    const struct record *rec);

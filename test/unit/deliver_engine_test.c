@@ -262,6 +262,38 @@ static void gone_kills_one_and_parks_the_rest(void **state)
 	rig_fini(&g);
 }
 
+static void what_an_endpoint_was_is_not_held_against_what_it_is(void **state)
+{
+	struct deliver_endpoint_stats stats;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "10s,10s", ORDER_TASK);
+	for (unsigned i = 0; i < 8; i++)
+		add(&g, 1, i);
+	assert_int_equal(g.n_open, 8);
+	declare(&g, 1, "10s,10s", ORDER_TASK); /* perhaps at another URL */
+	finish(&g, VERDICT_GONE);
+	for (unsigned i = 0; i < 6; i++)
+		finish(&g, VERDICT_FAILED);
+	assert_int_equal(fake_row(&g.store, 1)->state, DELIVERY_PENDING);
+	assert_true(deliver_endpoint_stats(g.d, 1, &stats));
+	assert_false(stats.gone);
+	assert_int_equal(stats.failures_in_row, 0);
+	assert_int_equal(stats.failing_since_ms, 0);
+	pass(&g, 10 * S);
+	assert_int_equal(g.n_open, 8);
+	finish(&g, VERDICT_FAILED); /* the last of before */
+	finish(&g, VERDICT_FAILED);
+	assert_true(deliver_endpoint_stats(g.d, 1, &stats));
+	assert_int_equal(stats.failures_in_row, 1);
+	finish(&g, VERDICT_GONE);
+	assert_true(deliver_endpoint_stats(g.d, 1, &stats));
+	assert_true(stats.gone);
+	rig_fini(&g);
+}
+
 static void retry_after_is_waited_for(void **state)
 {
 	struct rig g;
@@ -407,7 +439,7 @@ static void attempts_under_way_end_as_they_end(void **state)
 	assert_string_equal(fake_row(&g.store, 3)->last_error,
 			    "the endpoint was removed");
 	assert_int_equal(fake_row(&g.store, 3)->attempts_ever, 1);
-	assert_int_equal(fake_row(&g.store, 4)->state, DELIVERY_DEAD);
+	assert_int_equal(fake_row(&g.store, 4)->state, DELIVERY_EXPIRED);
 	assert_int_equal(pending(&g, 1), 0);
 	assert_int_equal(g.n_seen, 4);
 	assert_int_equal(deliver_next_us(g.d), INT64_MAX);
@@ -1033,6 +1065,8 @@ int main(void)
 		cmocka_unit_test(
 			refused_is_dead_at_once_and_no_fault_of_the_endpoint),
 		cmocka_unit_test(gone_kills_one_and_parks_the_rest),
+		cmocka_unit_test(
+			what_an_endpoint_was_is_not_held_against_what_it_is),
 		cmocka_unit_test(retry_after_is_waited_for),
 		cmocka_unit_test(an_open_breaker_burns_no_attempts),
 		cmocka_unit_test(what_is_too_old_expires_wherever_it_waits),
