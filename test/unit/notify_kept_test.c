@@ -451,6 +451,59 @@ static void a_test_event_is_beside_the_outbox(void **state)
 	assert_false(tested.delivered);
 }
 
+static void test_at(struct rig *g, size_t i)
+{
+	struct err e = {0};
+	const unsigned before = n_tested;
+
+	assert_int_equal(
+		notify_test_endpoint(g->n, id_of(g, i), on_tested, NULL, &e),
+		0);
+	UNTIL(g, n_tested == before + 1);
+	assert_true(tested.delivered);
+}
+
+static void the_id_of_a_test_event_is_given_to_no_other(void **state)
+{
+	struct rig *g = *state;
+
+	endpoint_to(g, "backend", 0, "/")->dialect = DIALECT_STANDARD;
+	g->endpoints[0].key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+	rig_begin(g);
+	test_at(g, 0);
+	test_at(g, 0);
+	rig_again(g);
+	tell(g, 64, 0);
+	UNTIL(g, g->n_seen == 3);
+	rig_settle(g);
+	assert_string_equal(g->seen[2].id, "1");
+	for (unsigned i = 0; i < 2; i++) {
+		const uint64_t id = strtoull(g->seen[i].id, NULL, 10);
+
+		assert_in_range(id, (uint64_t)1 << 52, ((uint64_t)1 << 53) - 1);
+	}
+	assert_string_not_equal(g->seen[0].id, g->seen[1].id);
+}
+
+static void a_test_event_of_gme_is_a_callback_of_gme(void **state)
+{
+	struct rig *g = *state;
+	struct callback c;
+	struct err e = {0};
+
+	endpoint_to(g, "backend", 0, "/");
+	rig_begin(g);
+	test_at(g, 0);
+	if (callback_parse(DIALECT_GME, g->seen[0].body,
+			   strlen(g->seen[0].body), &c, &e))
+		fail_msg("%s", e.text);
+	assert_string_equal(c.event.room, "tapeop-test");
+	assert_string_equal(c.event.file_name,
+			    "1400000000_tapeop-test_tapeop-test/"
+			    "2023-02-09-08-16-45_1_audio.mp3");
+	event_fini(&c.event);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +519,8 @@ int main(void)
 		RIG_TEST(a_stop_answers_what_is_being_committed),
 		RIG_TEST(the_file_wins_and_what_cannot_be_read_is_left_out),
 		RIG_TEST(a_test_event_is_beside_the_outbox),
+		RIG_TEST(the_id_of_a_test_event_is_given_to_no_other),
+		RIG_TEST(a_test_event_of_gme_is_a_callback_of_gme),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
