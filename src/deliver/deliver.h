@@ -194,6 +194,13 @@ void deliver_hold(struct deliver *d, uint64_t endpoint, bool held);
  */
 MUST_CHECK int deliver_remove_endpoint(struct deliver *d, uint64_t id);
 
+/**
+ * What is pending for an endpoint up to a delivery expires, as if it had been
+ * taken out then and declared again since.
+ */
+void deliver_expire_up_to(struct deliver *d, uint64_t endpoint,
+			  uint64_t delivery);
+
 /** Load what is pending in the store; once, after the endpoints are set.
  *  Deliveries of unknown endpoints wait (and expire); those of endpoints that
  *  were removed expire now.  Blocks. */

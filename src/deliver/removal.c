@@ -233,6 +233,21 @@ int deliver_remove_endpoint(struct deliver *d, uint64_t id)
 	return 0;
 }
 
+void deliver_expire_up_to(struct deliver *d, uint64_t endpoint,
+			  uint64_t delivery)
+{
+	struct endpoint *e = engine_find_endpoint(d, endpoint);
+
+	assert(loop_is_mine(d->loop));
+	assert(e && e->declared);
+	e->removed = true;
+	if (e->doomed_to < delivery)
+		e->doomed_to = delivery;
+	save_row(d, e);
+	engine_doom(d);
+	engine_run(d);
+}
+
 static int take_removal(const struct removal_row *row, void *arg)
 {
 	struct deliver *d = arg;

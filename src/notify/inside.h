@@ -49,7 +49,9 @@ struct sender {
 	struct handshake handshake;
 	bool leaving;	/* its removal is being committed: no new deliveries */
 	char *shown;	/* its settings as JSON, without secrets; or NULL */
-	char *settings; /* secret; of one that is kept, else NULL */
+	bool by_file;	/* the file declares it */
+	char *settings; /* secret; of one that is kept, else NULL.  With by_file
+			   they wait until the file lets go of its name */
 };
 
 /** The endpoints of an app. */
@@ -86,6 +88,13 @@ struct notify {
 struct sender *notify_find(const struct notify *n, uint64_t id);
 /** Is it there, and not removed? */
 bool notify_is_declared(const struct sender *s);
+/** Is it what was made at run time? */
+bool notify_is_kept(const struct sender *s);
+/** notify_set_endpoint, whoever declares it. */
+MUST_CHECK int notify_set(struct notify *n, const struct notify_endpoint *e,
+			  struct err *err);
+/** Take out one that is declared. */
+void notify_take_out(struct notify *n, struct sender *s);
 int64_t notify_unix_ms(const struct notify *n);
 
 /** Who we say that we are; NULL: the machine's host name.  Returns 0 or
@@ -125,6 +134,9 @@ void notify_cancel_all(struct notify *n);
 
 /** kept.c: what the store answers is heard by nobody any more. */
 void notify_kept_stop(struct notify *n);
+/** kept.c: the file lets go of a name: declare what was made at run time under
+ *  it.  When that cannot be, all is as it was, and logged. */
+void notify_kept_return(struct notify *n, struct sender *s);
 
 /** A test event under way. */
 struct probe {
