@@ -82,6 +82,10 @@ enum { DELIVER_RATE_MAX = 600000 };
 MUST_CHECK int deliver_rate_parse(const char *text, uint32_t *per_minute,
 				  struct err *e);
 
+/** Endpoints that were taken out and are remembered: for what is replayed to
+ *  them, and for their names. */
+enum { DELIVER_REMOVED_MAX = 100 };
+
 struct deliver_endpoint {
 	uint64_t id;
 	uint32_t app;
@@ -142,6 +146,9 @@ struct deliver_events {
 	/** A delivery has ended, and that is committed; for logs.  Not called
 	    for those that end with their endpoint's removal.  May be NULL. */
 	void (*ended)(uint64_t delivery, enum delivery_state state, void *arg);
+	/** An endpoint that was taken out is remembered no more, neither here
+	    nor in the store: nothing is pending for it.  May be NULL. */
+	void (*forgotten)(uint64_t endpoint, void *arg);
 	/** An attempt has ended and this is what follows: `state`, and when it
 	    is pending the wait until the next attempt; for logs.  Called
 	    inside deliver_done, before the commit.  May be NULL. */
@@ -190,6 +197,10 @@ void deliver_hold(struct deliver *d, uint64_t endpoint, bool held);
  * Attempts under way end as they end; what they do not deliver expires
  * then.  Whoever declares it again begins anew: only what comes after that is
  * delivered.
+ *
+ * What is replayed to it expires again, as long as it is remembered: the last
+ * DELIVER_REMOVED_MAX are, and those for which anything is pending.  Then it
+ * is as one that was never declared.
  * Returns 0, or ENOENT when it is not declared.
  */
 MUST_CHECK int deliver_remove_endpoint(struct deliver *d, uint64_t id);

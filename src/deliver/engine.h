@@ -33,6 +33,7 @@ struct endpoint {
 	uint32_t era;	      /* rises whenever it is forgiven */
 	/* taken out: see removal.c */
 	bool removed;
+	bool forgotten;	    /* its row goes, then all of it */
 	bool row_saving;    /* its row in the store is being written */
 	bool pass_counts;   /* the pass under way began after that */
 	uint64_t row;	    /* its row in the store: up to, 0: none */
@@ -106,7 +107,7 @@ struct deliver {
 
 	struct lanes lanes;
 	struct facts_cache facts;
-	struct endpoint **endpoints; /* by number - 1 */
+	struct endpoint **endpoints; /* by number - 1; NULL: forgotten */
 	uint32_t n_endpoints, cap_endpoints;
 	struct map by_id;
 
@@ -153,6 +154,8 @@ MUST_CHECK struct endpoint *engine_need_endpoint(struct deliver *d,
 void engine_forgive(struct endpoint *e);
 struct endpoint *engine_endpoint_of(const struct deliver *d,
 				    const struct record *rec);
+/** Free an endpoint that has nothing: no record, flight or write. */
+void engine_free_endpoint(struct deliver *d, struct endpoint *e);
 /** Take a pending delivery into memory and schedule it.  One that is there
  *  already is left alone.  Returns 0 or ENOMEM. */
 MUST_CHECK int engine_take(struct deliver *d, const struct pending_row *row,
@@ -169,6 +172,8 @@ void engine_schedule(struct deliver *d, uint32_t r);
 void engine_unschedule(struct deliver *d, uint32_t r);
 /** Schedule the lane's head if it is idle. */
 void engine_lane_on(struct deliver *d, uint32_t lane);
+/** An endpoint takes no turn until it is woken. */
+void engine_rest(struct deliver *d, struct endpoint *e);
 /** An endpoint may have become able to run. */
 void engine_wake(struct deliver *d, struct endpoint *e);
 /** Attempt an endpoint again that has answered `gone`. */

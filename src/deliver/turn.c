@@ -29,7 +29,7 @@ enum {
 
 /* ---- queues ---------------------------------------------------------------- */
 
-static void ring_leave(struct deliver *d, struct endpoint *e)
+void engine_rest(struct deliver *d, struct endpoint *e)
 {
 	if (!link_is_on_list(&e->run))
 		return;
@@ -306,7 +306,7 @@ static void turn_ring(struct deliver *d)
 			CONTAINER_OF(list_first(&d->run), struct endpoint, run);
 		enum can can = can_start(d, e);
 
-		ring_leave(d, e);
+		engine_rest(d, e);
 		if (can == CAN_WITH_TOKEN)
 			await_token(d, e);
 		if (can == CAN_NOT || can == CAN_WITH_TOKEN)
@@ -328,6 +328,8 @@ static void sweep_pass_over(struct deliver *d)
 	for (uint32_t i = 0; i < d->n_endpoints; i++) {
 		struct endpoint *e = d->endpoints[i];
 
+		if (!e)
+			continue;
 		if (e->oldest_next_us != INT64_MAX)
 			e->oldest_us = e->oldest_next_us;
 		e->oldest_next_us = INT64_MAX;

@@ -44,8 +44,26 @@ struct fields {
 	char extra[3][EXTRA_MAX];
 };
 
+static struct try *new_try(struct notify *n, struct deliver_attempt *a,
+			   struct sender *s)
+{
+	struct try *t = mem_zalloc(sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->notify = n;
+	t->attempt = a;
+	t->sender = s;
+	t->verdict = s->verdict;
+	s->n_tries++;
+	list_append(&n->tries, &t->link);
+	return t;
+}
+
 static void free_try(struct try *t)
 {
+	t->sender->n_tries--;
+	notify_let_go(t->notify, t->sender);
 	list_remove(&t->link);
 	mem_free(t);
 }
@@ -266,6 +284,7 @@ static void on_consent(const struct http_result *r, void *arg)
 
 	t->transfer = NULL;
 	t->asked_us += r->total_us;
+	s->n_tries++; /* it may be forgotten, but not in here */
 	if (handshake_judge(n, s, r, &o)) {
 		proceed(t);
 	} else {
@@ -273,6 +292,8 @@ static void on_consent(const struct http_result *r, void *arg)
 		end(t, &o);
 	}
 	handshake_over(n, s);
+	s->n_tries--;
+	notify_let_go(n, s);
 }
 
 static void ask(struct try *t)
@@ -336,35 +357,27 @@ void notify_attempt(struct deliver_attempt *a, void *arg)
 		.retry_after_us = -1,
 		.error = "not sent: out of memory",
 	};
-	struct try *t = mem_zalloc(sizeof(*t));
+	struct sender *s = notify_find(n, a->endpoint);
+	struct try *t;
 
+	assert(s); /* deliver asks for declared endpoints only */
+	t = new_try(n, a, s);
 	if (!t) {
 		deliver_done(n->deliver, a, &o);
 		return;
 	}
-	t->notify = n;
-	t->attempt = a;
-	t->sender = notify_find(n, a->endpoint);
-	assert(t->sender); /* deliver asks for declared endpoints only */
-	t->verdict = t->sender->verdict;
-	t->may_be_the_key = takes_turns(t->sender) && a->n % 2;
-	list_append(&n->tries, &t->link);
+	t->may_be_the_key = takes_turns(s) && a->n % 2;
 	a->owner = t;
 	proceed(t);
 }
 
 int notify_try_probe(struct probe *p, struct sender *s)
 {
-	struct try *t = mem_zalloc(sizeof(*t));
+	struct try *t = new_try(p->notify, &p->attempt, s);
 
 	if (!t)
 		return ENOMEM;
-	t->notify = p->notify;
-	t->attempt = &p->attempt;
-	t->sender = s;
-	t->verdict = s->verdict;
 	t->probe = p;
-	list_append(&p->notify->tries, &t->link);
 	proceed(t);
 	return 0;
 }

@@ -25,8 +25,8 @@ struct handshake {
 	unsigned asked_url_n;
 };
 
-/** An endpoint; lives as long as notify does, also when it is removed: then
- *  it has a name only. */
+/** An endpoint.  When it is removed it has a name only, and lives as long as
+ *  deliver remembers it and an attempt of it is under way. */
 struct sender {
 	struct map_node node; /* notify.by_id */
 	struct link link;     /* app.senders, unless it is removed */
@@ -47,9 +47,11 @@ struct sender {
 	bool extended;
 	uint32_t per_minute; /* the rate that we want, 0: no limit */
 	struct handshake handshake;
-	bool leaving;	/* its removal is being committed: no new deliveries */
-	char *shown;	/* its settings as JSON, without secrets; or NULL */
-	bool by_file;	/* the file declares it */
+	bool leaving; /* its removal is being committed: no new deliveries */
+	char *shown;  /* its settings as JSON, without secrets; or NULL */
+	unsigned n_tries; /* attempts and tests under way */
+	bool forgotten;	  /* it goes with the last of them */
+	bool by_file;	  /* the file declares it */
 	char *settings; /* secret; of one that is kept, else NULL.  With by_file
 			   they wait until the file lets go of its name */
 };
@@ -129,6 +131,9 @@ void notify_judged(const struct deliver_attempt *a,
 		   const struct deliver_outcome *outcome,
 		   enum delivery_state state, int64_t wait_us, void *arg);
 void notify_ended(uint64_t delivery, enum delivery_state state, void *arg);
+void notify_forgotten(uint64_t endpoint, void *arg);
+/** Free a sender that is forgotten and not in use any more. */
+void notify_let_go(struct notify *n, struct sender *s);
 /** Give up all attempts under way. */
 void notify_cancel_all(struct notify *n);
 

@@ -120,6 +120,27 @@ static void free_texts(struct sender *s)
 	s->previous_key = NULL;
 }
 
+void notify_let_go(struct notify *n, struct sender *s)
+{
+	if (!s->forgotten || s->n_tries)
+		return;
+	map_remove(&n->by_id, &s->node);
+	free_texts(s);
+	mem_free(s);
+}
+
+void notify_forgotten(uint64_t endpoint, void *arg)
+{
+	struct notify *n = arg;
+	struct sender *s = notify_find(n, endpoint);
+
+	if (!s)
+		return;
+	assert(!notify_is_declared(s));
+	s->forgotten = true;
+	notify_let_go(n, s);
+}
+
 bool notify_is_declared(const struct sender *s)
 {
 	return s->url != NULL;
@@ -269,6 +290,7 @@ int notify_set(struct notify *n, const struct notify_endpoint *e,
 	}
 	was_there = notify_is_declared(s);
 	had_handshake = s->handshake.wanted;
+	s->forgotten = false;
 	/* First: what waits for it may go out inside deliver_set_endpoint. */
 	take_texts(s, e, &texts);
 	de.id = s->id;
@@ -584,6 +606,7 @@ int notify_new(struct loop *loop, struct store *store, struct workers *workers,
 		.attempt = notify_attempt,
 		.ended = notify_ended,
 		.judged = notify_judged,
+		.forgotten = notify_forgotten,
 	};
 	struct notify *n = mem_zalloc(sizeof(*n));
 	int err = 0;

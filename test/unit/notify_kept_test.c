@@ -407,6 +407,75 @@ static void the_file_wins_and_what_cannot_be_read_is_left_out(void **state)
 	assert_true(info.is_kept);
 }
 
+static struct notify_test tested;
+static char tested_url[256], tested_answer[64];
+static unsigned n_tested;
+
+static void on_tested(const struct notify_test *t, void *arg)
+{
+	(void)arg;
+	n_tested++;
+	tested = *t;
+	snprintf(tested_url, sizeof(tested_url), "%s", t->url);
+	snprintf(tested_answer, sizeof(tested_answer), "%.*s",
+		 (int)t->answer_len, (const char *)t->answer);
+}
+
+/** Remove so many of other names that deliver forgets this one. */
+static void forget(struct rig *g, uint64_t id)
+{
+	struct deliver_endpoint_stats stats;
+	struct err e = {0};
+	char name[16];
+
+	for (unsigned i = 0; i < DELIVER_REMOVED_MAX; i++) {
+		struct notify_endpoint other = g->endpoints[0];
+
+		snprintf(name, sizeof(name), "other-%u", i);
+		other.name = name;
+		assert_int_equal(notify_set_endpoint(g->n, &other, &e), 0);
+		assert_int_equal(notify_remove_endpoint(
+					 g->n, notify_endpoint_id(APP, name)),
+				 0);
+	}
+	UNTIL(g, !deliver_endpoint_stats(notify_deliver(g->n), id, &stats));
+}
+
+static void a_name_that_was_removed_long_ago_is_forgotten(void **state)
+{
+	static const struct step yes = {
+		.status = 200, .field = "WebHook-Allowed-Origin", .value = "*"};
+	const uint64_t id = notify_endpoint_id(APP, "old");
+	struct rig *g = *state;
+	struct err e = {0};
+
+	n_tested = 0;
+	endpoint_to(g, "old", 0, "/");
+	rig_begin(g);
+	tell(g, 64, 0);
+	UNTIL(g, g->n_seen == 1);
+	rig_settle(g);
+	assert_int_equal(notify_remove_endpoint(g->n, id), 0);
+	assert_string_equal(notify_endpoint_name(g->n, id), "old");
+	forget(g, id);
+	assert_string_equal(notify_endpoint_name(g->n, id), "");
+	/* A test that is under way meanwhile ends. */
+	g->endpoints[0].handshake = true;
+	CONSENT(g, 0, {.status = 0});
+	rig_declare(g, 0);
+	assert_int_equal(notify_test_endpoint(g->n, id, on_tested, NULL, &e),
+			 0);
+	UNTIL(g, g->n_seen == 2);
+	assert_int_equal(notify_remove_endpoint(g->n, id), 0);
+	forget(g, id);
+	assert_string_equal(notify_endpoint_name(g->n, id), "old");
+	release_with(&g->targets[0], &yes);
+	UNTIL(g, n_tested == 1);
+	assert_false(tested.delivered);
+	assert_string_equal(notify_endpoint_name(g->n, id), "");
+	assert_int_equal(g->n_seen, 2);
+}
+
 /* ---- between the file and what was made at run time ---- */
 
 /** Kept by target 0; the file declares the same name at target 1. */
@@ -633,20 +702,6 @@ static void without_memory_it_stays_as_it_was_and_says_so(void **state)
 
 /* ---- test events ---- */
 
-static struct notify_test tested;
-static char tested_url[256], tested_answer[64];
-static unsigned n_tested;
-
-static void on_tested(const struct notify_test *t, void *arg)
-{
-	(void)arg;
-	n_tested++;
-	tested = *t;
-	snprintf(tested_url, sizeof(tested_url), "%s", t->url);
-	snprintf(tested_answer, sizeof(tested_answer), "%.*s",
-		 (int)t->answer_len, (const char *)t->answer);
-}
-
 static void a_test_event_is_beside_the_outbox(void **state)
 {
 	struct rig *g = *state;
@@ -756,6 +811,7 @@ int main(void)
 			what_is_made_is_told_changed_and_there_after_a_restart),
 		RIG_TEST(one_name_has_one_change_at_a_time),
 		RIG_TEST(what_cannot_be_stored_is_not_in_force),
+		RIG_TEST(a_name_that_was_removed_long_ago_is_forgotten),
 		RIG_TEST(a_stop_answers_what_is_being_committed),
 		RIG_TEST(the_file_wins_and_what_cannot_be_read_is_left_out),
 		RIG_TEST(what_the_file_lets_go_of_is_back_and_loses_nothing),
