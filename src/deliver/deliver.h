@@ -222,6 +222,13 @@ MUST_CHECK int deliver_load(struct deliver *d);
 void deliver_add(struct deliver *d, const struct delivery_row *rows, size_t n,
 		 uint64_t task_seq, const char *facts, size_t facts_len);
 
+/** May an attempt still be made?  False when, since `attempt`, its endpoint was
+ *  switched off or taken out, or has answered `gone`: deliver_put_off it. */
+bool deliver_may_go_on(const struct deliver *d, struct deliver_attempt *a);
+/** In the place of deliver_done: nothing was sent.  It is as if the attempt had
+ *  not begun. */
+void deliver_put_off(struct deliver *d, struct deliver_attempt *a);
+
 /** End an attempt. */
 void deliver_done(struct deliver *d, struct deliver_attempt *a,
 		  const struct deliver_outcome *outcome);

@@ -144,6 +144,16 @@ void engine_put_off(struct deliver *d, struct flight *f, int64_t wait_us)
 	engine_free_flight(f);
 }
 
+void deliver_put_off(struct deliver *d, struct deliver_attempt *a)
+{
+	struct flight *f = CONTAINER_OF(a, struct flight, attempt);
+
+	assert(loop_is_mine(d->loop));
+	assert(f->d == d);
+	engine_put_off(d, f, 0);
+	engine_run(d);
+}
+
 /* ---- committing -------------------------------------------------------------- */
 
 bool engine_may_save(const struct deliver *d)

@@ -122,10 +122,11 @@ static bool may_attempt(const struct endpoint *e)
 	return e->declared && !e->gone && !e->conf.is_off;
 }
 
-/** Has nothing come between since its start? */
-static bool may_go_on(const struct deliver *d, const struct flight *f)
+bool deliver_may_go_on(const struct deliver *d, struct deliver_attempt *a)
 {
-	return may_attempt(f->endpoint) && !f->endpoint->held &&
+	const struct flight *f = CONTAINER_OF(a, struct flight, attempt);
+
+	return may_attempt(f->endpoint) &&
 	       !engine_is_doomed(f->endpoint,
 				 lanes_record(&d->lanes, f->record));
 }
@@ -164,7 +165,7 @@ static void on_facts_read(struct store_rows *rows, void *arg)
 				 "in 1 s",
 				 (unsigned long long)f->attempt.delivery);
 		engine_put_off(d, f, ENGINE_AGAIN_US);
-	} else if (!may_go_on(d, f)) {
+	} else if (f->endpoint->held || !deliver_may_go_on(d, &f->attempt)) {
 		engine_put_off(d, f, 0);
 	} else if (!rows->n) {
 		struct deliver_outcome missing = {

@@ -28,10 +28,11 @@ try {
 	struct deliver_attempt *attempt;
 	struct sender *sender;
 	struct http_transfer *transfer;
-	enum notify_verdict verdict; /* as when it was sent */
-	bool may_be_the_key;	     /* the next one has another */
-	int64_t asked_us;	     /* how long asking for consent took */
-	struct probe *probe;	     /* of a test event; else NULL */
+	/* as when it was sent */
+	enum notify_verdict verdict;
+	bool may_be_the_key; /* the next one has another */
+	int64_t asked_us;    /* how long asking for consent took */
+	struct probe *probe; /* of a test event; else NULL */
 	enum event_kind kind;
 	bool has_kind;
 };
@@ -54,7 +55,6 @@ static struct try *new_try(struct notify *n, struct deliver_attempt *a,
 	t->notify = n;
 	t->attempt = a;
 	t->sender = s;
-	t->verdict = s->verdict;
 	s->n_tries++;
 	list_append(&n->tries, &t->link);
 	return t;
@@ -257,6 +257,8 @@ static void render(struct try *t, struct event *e)
 	char why[96];
 	int err;
 
+	t->verdict = s->verdict;
+	t->may_be_the_key = takes_turns(s) && t->attempt->n % 2;
 	callback_request_init(&request);
 	err = callback_render(&style, e, notify_unix_ms(t->notify), &request);
 	if (!err) {
@@ -285,11 +287,14 @@ static void on_consent(const struct http_result *r, void *arg)
 	t->transfer = NULL;
 	t->asked_us += r->total_us;
 	s->n_tries++; /* it may be forgotten, but not in here */
-	if (handshake_judge(n, s, r, &o)) {
-		proceed(t);
-	} else {
+	if (!handshake_judge(n, s, r, &o)) {
 		o.duration_us = t->asked_us;
 		end(t, &o);
+	} else if (t->probe || deliver_may_go_on(n->deliver, t->attempt)) {
+		proceed(t);
+	} else {
+		deliver_put_off(n->deliver, t->attempt);
+		free_try(t);
 	}
 	handshake_over(n, s);
 	s->n_tries--;
@@ -366,7 +371,6 @@ void notify_attempt(struct deliver_attempt *a, void *arg)
 		deliver_done(n->deliver, a, &o);
 		return;
 	}
-	t->may_be_the_key = takes_turns(s) && a->n % 2;
 	a->owner = t;
 	proceed(t);
 }
