@@ -160,10 +160,11 @@ static void on_committed(const struct store_result *r, void *arg)
 			  c->row.task,
 			  sent & CONFIRM_UPLOADED ? "uploaded" : "failing",
 			  r->text);
-		if (timer_start(&c->retry, c->rooms->loop,
-				loop_now_us(c->rooms->loop) + RETRY_US,
-				on_retry))
-			log_error("no memory for a timer");
+		if (!keeper_arm(c->rooms, &c->retry, RETRY_US, on_retry) &&
+		    t->rooms->stopping) {
+			c->telling.taken = 0; /* no keeper looks any more */
+			task_check(t);
+		}
 		return;
 	}
 	if (sent & CONFIRM_UPLOADED) {
@@ -528,7 +529,6 @@ static void on_left_told(const struct store_result *r, void *arg)
 {
 	struct wrap *w = arg;
 	struct task *t = w->task;
-	struct loop *loop = t->rooms->loop;
 
 	if (w->batch)
 		notify_settled(t->rooms->notify, w->batch, r);
@@ -545,9 +545,12 @@ static void on_left_told(const struct store_result *r, void *arg)
 	log_error("task=%" PRIu64 " telling what is left failed (%s); again in "
 		  "1 s",
 		  t->row.id, r->text);
-	if (timer_start(&w->retry, loop, loop_now_us(loop) + RETRY_US,
-			on_left_again))
+	if (keeper_arm(t->rooms, &w->retry, RETRY_US, on_left_again))
+		return;
+	if (t->rooms->stopping)
 		end_left(w);
+	else
+		t->left = w;
 }
 
 static int add_left(struct wrap *w, struct store_write *write)
@@ -672,6 +675,19 @@ static bool is_failing(const struct task *t)
 			return true;
 	}
 	return false;
+}
+
+void finish_tell_again(struct task *t)
+{
+	struct wrap *left = t->left;
+
+	LIST_EACH(&t->confirms, l, after)
+	{
+		commit_due(CONTAINER_OF(l, struct confirm, in_task));
+	}
+	t->left = NULL;
+	if (left)
+		commit_left(left);
 }
 
 void finish_look(struct task *t)

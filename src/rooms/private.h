@@ -154,7 +154,8 @@ struct task {
 	struct telling telling;
 	struct by by; /* who wants of its session what is wanted; "": nobody */
 	/* finish.c */
-	bool is_left; /* it was told that files wait on the server */
+	bool is_left;	   /* it was told that files wait on the server */
+	struct wrap *left; /* to be told again at the keeper's next round */
 	/* warn.c */
 	int64_t began_us;     /* looked at for the first time, 0: not yet */
 	struct link warnings; /* to be told, one after another */
@@ -241,7 +242,7 @@ void task_check(struct task *t);
 void task_free(struct task *t);
 struct task_track *task_get_track(struct task *t, const char *user,
 				  enum record_mode mode);
-/** Call t->retry_fn again in a second. */
+/** Call `fn` in a second. */
 void task_retry(struct task *t, void (*fn)(struct task *t));
 void task_retry_in(struct task *t, void (*fn)(struct task *t),
 		   int64_t delay_us);
@@ -260,12 +261,21 @@ void task_wish_session(struct task *t);
 /** Stop its sound, without the wish in the store; `by` NULL: by nobody. */
 void task_suspend(struct task *t, const struct by *by);
 
+/** Do what no timer will, since there was no memory for it. */
+void task_look(struct task *t);
+
 /* keeper.c: tasks that begin and end by themselves */
+/** Arm a timer.  Returns false, and logs, when that cannot be: a round of the
+ *  keeper, once a second, must do what it is for. */
+bool keeper_arm(struct rooms *r, struct timer *timer, int64_t delay_us,
+		void (*fn)(struct timer *timer, int64_t now_us));
 void keeper_start(struct rooms *r);
 /** Somebody has come or gone: `m`, or NULL: maybe, some time ago. */
 void keeper_look(struct room *room, const struct member *m);
 
 /* warn.c: what may be going wrong */
+/** Tell again what no timer will. */
+void warn_look_at_task(struct task *t);
 /** Measure the disk for the first time; blocks. */
 void warn_start(struct rooms *r);
 /** Look at a room's inputs and tell its tasks. */
@@ -341,6 +351,8 @@ bool finish_is_committing(const struct task *t);
 void finish_forget(struct task *t);
 /** All is closed and confirmed: tell, and forget the task. */
 void finish_task(struct task *t);
+/** Tell again what no timer will. */
+void finish_tell_again(struct task *t);
 /** Has it waited too long for files that cannot be stored?  Then tell. */
 void finish_look(struct task *t);
 

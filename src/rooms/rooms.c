@@ -374,6 +374,8 @@ void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
 		struct task *t = CONTAINER_OF(n, struct task, node);
 
 		next = map_next(&r->tasks, n);
+		finish_tell_again(t);
+		warn_look_at_task(t);
 		task_suspend(t, NULL);
 		task_check(t);
 	}

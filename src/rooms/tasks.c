@@ -124,19 +124,23 @@ struct task_track *task_get_track(struct task *t, const char *user,
 static void on_retry(struct timer *timer, int64_t now_us)
 {
 	struct task *t = CONTAINER_OF(timer, struct task, retry);
+	void (*fn)(struct task * t) = t->retry_fn;
 
 	(void)now_us;
-	t->retry_fn(t);
+	t->retry_fn = NULL;
+	fn(t);
 }
 
 void task_retry_in(struct task *t, void (*fn)(struct task *t), int64_t delay_us)
 {
-	struct loop *loop = t->rooms->loop;
-
 	t->retry_fn = fn;
-	if (timer_start(&t->retry, loop, loop_now_us(loop) + delay_us,
-			on_retry))
-		log_error("task=%" PRIu64 " no memory for a timer", t->row.id);
+	(void)keeper_arm(t->rooms, &t->retry, delay_us, on_retry);
+}
+
+void task_look(struct task *t)
+{
+	if (t->retry_fn && !timer_is_armed(&t->retry))
+		on_retry(&t->retry, 0);
 }
 
 void task_retry(struct task *t, void (*fn)(struct task *t))
