@@ -411,10 +411,10 @@ static int note_fixed(struct builder *b)
 
 		if (!setting_is_fixed(&serve_table, s))
 			continue;
-		buf_init(&text, FIXED_MAX);
+		buf_init_secret(&text, FIXED_MAX);
 		value_write(s, &b->values[i], &text);
 		c->fixed[i] = buf_err(&text) ? NULL : buf_take(&text);
-		buf_fini_secret(&text);
+		buf_fini(&text);
 		if (!c->fixed[i])
 			return ENOMEM;
 	}

@@ -496,7 +496,7 @@ int parse_file(const char *path, struct draft *d, struct err *e)
 	struct buf text;
 	int err;
 
-	buf_init(&text, CONFIG_FILE_MAX);
+	buf_init_secret(&text, CONFIG_FILE_MAX);
 	err = file_read(path, &text);
 	if (err == EMSGSIZE)
 		err = too_long(path, e);
@@ -505,6 +505,6 @@ int parse_file(const char *path, struct draft *d, struct err *e)
 			strerror_r(err, reason, sizeof(reason)));
 	else
 		err = parse_document(path, buf_str(&text), text.len, d, e);
-	buf_fini_secret(&text);
+	buf_fini(&text);
 	return err;
 }

@@ -172,11 +172,11 @@ static int read_into(struct kept_op *op, uint32_t app, const json_t *object,
 	if (err)
 		return err;
 	op->id = notify_endpoint_id(app, op->read.endpoint->name);
-	buf_init(&text, SETTINGS_MAX);
+	buf_init_secret(&text, SETTINGS_MAX);
 	err = json_text_write(object, &text);
 	if (!err)
 		op->settings = buf_take(&text);
-	buf_fini_secret(&text);
+	buf_fini(&text);
 	return op->settings ? 0 : no_memory(e);
 }
 
