@@ -128,7 +128,7 @@ static void loosen_all(struct deliver *d, const struct endpoint *e)
 }
 
 /** The smaller one of both, 0: no limit. */
-static void settle_rate(struct deliver *d, struct endpoint *e)
+static void apply_rate(struct deliver *d, struct endpoint *e)
 {
 	uint32_t own = e->conf.per_minute, allowed = e->allowed_per_minute;
 
@@ -162,7 +162,7 @@ int deliver_set_endpoint(struct deliver *d, const struct deliver_endpoint *conf)
 	e->declared = true;
 	e->forgotten = false;
 	engine_forgive(e);
-	settle_rate(d, e);
+	apply_rate(d, e);
 	if (e->removed)
 		engine_doom(d);
 	if (before != ORDER_NONE && conf->order == ORDER_NONE)
@@ -179,7 +179,7 @@ void deliver_set_rate(struct deliver *d, uint64_t endpoint, uint32_t per_minute)
 	assert(loop_is_mine(d->loop));
 	assert(e);
 	e->allowed_per_minute = per_minute;
-	settle_rate(d, e);
+	apply_rate(d, e);
 	if (e->in_flight)
 		rate_empty(&e->rate, engine_now_us(d));
 	engine_wake(d, e);

@@ -166,8 +166,8 @@ MUST_CHECK int deliver_new(struct loop *loop, struct store *store,
 			   struct deliver **out);
 /** Stop; attempts under way are forgotten (their deliver_done must not be
  *  called any more) and made again after the next start.  Replays under way
- *  end with the slice that the store has, and their `done` is not called.  The loop
- *  must still run until the store has answered.  NULL is fine. */
+ *  end with the slice that the store has, and their `done` is not called.  The
+ *  loop must still run until the store has answered.  NULL is fine. */
 void deliver_free(struct deliver *d);
 
 /** Declare or change an endpoint (kept by id).  What was held against it is

@@ -98,7 +98,7 @@ bool handshake_is_needed(const struct notify *n, const struct sender *s)
 	return s->handshake.wanted && !handshake_is_agreed(n, s);
 }
 
-void handshake_settle(struct sender *s, const struct notify_endpoint *e)
+void handshake_set(struct sender *s, const struct notify_endpoint *e)
 {
 	struct handshake *h = &s->handshake;
 

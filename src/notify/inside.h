@@ -104,7 +104,7 @@ int64_t notify_unix_ms(const struct notify *n);
 MUST_CHECK int handshake_set_origin(struct notify *n, const char *origin);
 /** The endpoint is about to become what `e` says; its url is still the old
  *  one, NULL: it had none. */
-void handshake_settle(struct sender *s, const struct notify_endpoint *e);
+void handshake_set(struct sender *s, const struct notify_endpoint *e);
 bool handshake_is_agreed(const struct notify *n, const struct sender *s);
 /** May nothing be POSTed before its consent is asked for? */
 bool handshake_is_needed(const struct notify *n, const struct sender *s);

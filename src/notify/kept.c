@@ -56,11 +56,6 @@ static void free_op(struct kept_op *op)
 	mem_free(op);
 }
 
-static int no_memory(struct err *e)
-{
-	return err_set(e, ENOMEM, "", "out of memory");
-}
-
 /* ---- what may be done ------------------------------------------------------- */
 
 static bool is_busy(const struct notify *n, uint64_t id)
@@ -177,7 +172,7 @@ static int read_into(struct kept_op *op, uint32_t app, const json_t *object,
 	if (!err)
 		op->settings = buf_take(&text);
 	buf_fini(&text);
-	return op->settings ? 0 : no_memory(e);
+	return op->settings ? 0 : err_no_memory(e);
 }
 
 /* ---- coming into force ------------------------------------------------------- */
@@ -192,7 +187,7 @@ static int declare_read(struct notify *n, const struct notify_endpoint *ep,
 
 	if (err) {
 		mem_free_secret(copy);
-		return err == ENOMEM ? no_memory(e) : err;
+		return err == ENOMEM ? err_no_memory(e) : err;
 	}
 	s = notify_find(n, notify_endpoint_id(ep->app, ep->name));
 	mem_free_secret(s->settings);
@@ -214,7 +209,7 @@ static int read_text(const struct notify *n, uint32_t app, const char *text,
 	if (object)
 		err = r->read(app, object, out, e, r->arg);
 	else if (json_error_code(&why) == json_error_out_of_memory)
-		err = no_memory(e);
+		err = err_no_memory(e);
 	else
 		err = err_set(e, EBADMSG, "", "its settings are not JSON");
 	json_decref(object);
@@ -382,7 +377,7 @@ int notify_make_endpoint(struct notify *n, uint32_t app, const json_t *settings,
 	int err;
 
 	assert(loop_is_mine(n->loop));
-	err = op && object ? read_into(op, app, object, e) : no_memory(e);
+	err = op && object ? read_into(op, app, object, e) : err_no_memory(e);
 	json_decref(object);
 	if (!err)
 		err = check_new(n, op, e);
@@ -423,7 +418,8 @@ int notify_change_endpoint(struct notify *n, uint64_t id, const json_t *changes,
 	op = new_op(n, done, arg);
 	old = json_loads(s->settings, 0, NULL);
 	object = old ? merge(old, changes) : NULL;
-	err = op && object ? read_into(op, s->app, object, e) : no_memory(e);
+	err = op && object ? read_into(op, s->app, object, e)
+			   : err_no_memory(e);
 	json_decref(old);
 	json_decref(object);
 	if (err)
@@ -446,7 +442,7 @@ int notify_drop_endpoint(struct notify *n, uint64_t id, notify_kept_fn *done,
 		return e->code;
 	op = new_op(n, done, arg);
 	if (!op)
-		return no_memory(e);
+		return err_no_memory(e);
 	op->id = id;
 	op->is_drop = true;
 	s->leaving = true;

@@ -236,7 +236,7 @@ static int check(const struct notify_endpoint *e, struct err *err)
 static void take_texts(struct sender *s, const struct notify_endpoint *e,
 		       const struct sender *texts)
 {
-	handshake_settle(s, e);
+	handshake_set(s, e);
 	free_texts(s);
 	s->url = texts->url;
 	s->url_shown = texts->url_shown;

@@ -188,7 +188,7 @@ int notify_test_endpoint(struct notify *n, uint64_t id, notify_test_fn *done,
 			       NOTIFY_TESTS_MAX);
 	p = mem_zalloc(sizeof(*p));
 	if (!p)
-		return err_set(e, ENOMEM, "", "out of memory");
+		return err_no_memory(e);
 	fill_event(n, s, &p->event);
 	p->notify = n;
 	p->done = done;

@@ -49,7 +49,7 @@ struct confirm {
 /* Status of upload_stopped and files_ready (tencent.md section 2.3). */
 enum { STATUS_LEFT = 1, STATUS_RECOVERED = 2, STATUS_ABNORMAL = 2 };
 
-enum { PAGE = 500, ONCE_CAP = 64, MANIFEST_RETRY_US = 5 * 1000 * 1000 };
+enum { PAGE = 500, MANIFEST_RETRY_US = 5 * 1000 * 1000 };
 
 int finish_upload(struct task *t, const struct segment_row *row)
 {
@@ -148,7 +148,7 @@ static void on_committed(const struct store_result *r, void *arg)
 	unsigned sent = c->sent;
 
 	c->sent = 0;
-	telling_settle(&c->telling, t, r);
+	telling_settled(&c->telling, t, r);
 	if (r->err) {
 		c->due |= sent;
 		if (t->rooms->stopping && !c->telling.taken) {
@@ -178,7 +178,7 @@ static void on_committed(const struct store_result *r, void *arg)
 
 static int put_failing(struct confirm *c, struct store_write *w)
 {
-	char once[SEG_ONCE_CAP];
+	char once[ONCE_CAP];
 	struct event e;
 
 	seg_event(c->task, &c->row, EVENT_UPLOAD_FAILING, &e);

@@ -18,7 +18,7 @@ enum {
 	MEDIA_MAX = 64,
 	RETRY_US = 1000 * 1000, /* between tries of a commit that failed */
 	WARNINGS_MAX = 200,	/* of a task, not committed yet */
-	SEG_ONCE_CAP = ID_MAX + 96
+	ONCE_CAP = ID_MAX + 96	/* of a text that makes an event happen once */
 };
 
 /** Never goes, and its id never changes: workers look for it, too. */
@@ -334,8 +334,8 @@ int telling_upload_started(struct telling *tl, struct task *t,
 int telling_put(struct telling *tl, struct task *t, struct event *e,
 		const char *once, struct store_write *w);
 /** The write was committed, or not. */
-void telling_settle(struct telling *tl, const struct task *t,
-		    const struct store_result *r);
+void telling_settled(struct telling *tl, const struct task *t,
+		     const struct store_result *r);
 
 /* segments.c */
 void seg_on_begun(struct seg *seg);

@@ -303,7 +303,7 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 
 	*e = (struct err){0};
 	if (!r)
-		return err_set(e, ENOMEM, "", "out of memory");
+		return err_no_memory(e);
 	r->loop = loop;
 	r->store = store;
 	r->notify = notify;

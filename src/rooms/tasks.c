@@ -389,7 +389,7 @@ static bool wait_for(struct task *t, enum task_due what, struct task_call *call)
 	struct err e = {0};
 
 	if (!c) {
-		err_set(&e, ENOMEM, "", "out of memory");
+		err_no_memory(&e);
 		answer(call, t, &e);
 		return false;
 	}
@@ -408,7 +408,7 @@ static void on_due_committed(const struct store_result *result, void *arg)
 	struct err e = {0};
 
 	t->due_sent = 0;
-	telling_settle(&t->telling, t, result);
+	telling_settled(&t->telling, t, result);
 	if (result->err) {
 		log_error("task=%" PRIu64 " %s: commit failed (%s); again in "
 			  "1 s",
@@ -502,7 +502,7 @@ static void on_start_committed(const struct store_result *result, void *arg)
 	struct err e = {0};
 
 	t->starting = false;
-	telling_settle(&t->telling, t, result);
+	telling_settled(&t->telling, t, result);
 	if (result->err) {
 		start_failed(t, result);
 		return;
@@ -572,7 +572,7 @@ void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 		return;
 	}
 	if (begin_task(r, w, is_auto, &t)) {
-		err_set(&e, ENOMEM, "", "out of memory");
+		err_no_memory(&e);
 		answer(&call, NULL, &e);
 		return;
 	}

@@ -32,7 +32,6 @@
 #include "rooms/private.h"
 
 enum {
-	ONCE_CAP = 128,
 	MEASURE_US = 10 * 1000 * 1000,
 	MEASURE_LOW_US = 900 * 1000, /* every round: whoever waits for space */
 	NO_ANSWER_US = 60 * 1000 * 1000,
@@ -66,7 +65,7 @@ static void on_told(const struct store_result *r, void *arg)
 	struct link *first = list_first(&t->warnings);
 
 	t->warning_out = false;
-	telling_settle(&t->warn_telling, t, r);
+	telling_settled(&t->warn_telling, t, r);
 	if (r->err) {
 		log_error("task=%" PRIu64 " warning: commit failed (%s); again "
 			  "in 1 s",

@@ -234,7 +234,7 @@ bool ballast_give_up(const char *data_dir);
 /** Is there room again, for it and for work? */
 bool ballast_has_room(const char *data_dir, size_t bytes);
 
-/* ---- the store ------------------------------------------------------------ */
+/* ---- the store ----------------------------------------------------------- */
 
 /** Totals as other threads see them: a sequence lock of atomics. */
 struct shown_totals {

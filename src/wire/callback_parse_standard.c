@@ -193,7 +193,7 @@ static int parse_files(const json_t *data, struct event *e, struct err *err)
 			       EVENT_FILES_MAX, n);
 	e->files = mem_zalloc_n(n, sizeof(*e->files));
 	if (!e->files)
-		return err_set(err, ENOMEM, "", "%s", strerror(ENOMEM));
+		return callback_sorry(ENOMEM, err);
 	e->n_files = n;
 	for (size_t i = 0; !bad && i < n; i++)
 		bad = parse_file(json_array_get(list, i), &e->files[i], err);
@@ -277,7 +277,7 @@ static int make_key(const char *type, struct callback *c, struct err *err)
 	buf_putc(&facts, ']');
 	bad = callback_finish_key(&facts, c);
 	buf_fini(&facts);
-	return bad ? err_set(err, bad, "", "%s", strerror(bad)) : 0;
+	return callback_sorry(bad, err);
 }
 
 int callback_parse_standard(const json_t *root, struct callback *c,
