@@ -232,6 +232,22 @@ static int check(const struct notify_endpoint *e, struct err *err)
 	return http_url_check(e->url, err);
 }
 
+/** Returns 0 or ENOMEM; free_texts in any case. */
+static int copy_texts(const struct notify_endpoint *e, struct sender *texts)
+{
+	texts->url = mem_strdup(e->url);
+	texts->url_shown = mem_strndup(e->url, strcspn(e->url, "?#"));
+	texts->key = mem_strdup(e->key ? e->key : "");
+	texts->previous_key =
+		mem_strdup(e->previous_key ? e->previous_key : "");
+	texts->shown = mem_strdup(e->shown);
+	return !texts->url || !texts->url_shown || !texts->key ||
+			       !texts->previous_key ||
+			       (e->shown && !texts->shown)
+		       ? ENOMEM
+		       : 0;
+}
+
 /** Only now does the sender change; takes the texts over. */
 static void take_texts(struct sender *s, const struct notify_endpoint *e,
 		       const struct sender *texts)
@@ -277,14 +293,9 @@ int notify_set(struct notify *n, const struct notify_endpoint *e,
 	code = check(e, err);
 	if (code)
 		return code;
-	texts.url = mem_strdup(e->url);
-	texts.url_shown = mem_strndup(e->url, strcspn(e->url, "?#"));
-	texts.key = mem_strdup(e->key ? e->key : "");
-	texts.previous_key = mem_strdup(e->previous_key ? e->previous_key : "");
-	texts.shown = mem_strdup(e->shown);
-	s = need_sender(n, e->app, e->name);
-	if (!texts.url || !texts.url_shown || !texts.key ||
-	    !texts.previous_key || !s || (e->shown && !texts.shown)) {
+	code = copy_texts(e, &texts);
+	s = code ? NULL : need_sender(n, e->app, e->name);
+	if (!s) {
 		free_texts(&texts);
 		return ENOMEM;
 	}
