@@ -36,7 +36,7 @@ static void json_free(void *p)
 static const struct recordings_view everything = {.limit = SIZE_MAX};
 
 /** The state as text; a static buffer. */
-static const char *text_of(const struct recordings *r)
+static const char *text_of(struct recordings *r)
 {
 	static char text[TEXT_CAP];
 	json_t *all = recordings_json(r, &everything);
