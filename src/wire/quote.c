@@ -121,6 +121,21 @@ void quote_percent_path(struct buf *out, const char *s)
 	put_percent(out, s, '/');
 }
 
+/** Where a byte stands once it is quoted: '%' is lower than all that stay. */
+static int percent_rank(char c)
+{
+	return is_unreserved(c) ? 256 + c : (int)(uint8_t)c;
+}
+
+int quote_percent_compare(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return percent_rank(*a) - percent_rank(*b);
+}
+
 void quote_line(char *to, size_t cap, const char *from)
 {
 	size_t at = 0;

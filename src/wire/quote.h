@@ -26,6 +26,9 @@ void quote_percent(struct buf *out, const char *s);
 /** The same for a path: '/' stays, too. */
 void quote_percent_path(struct buf *out, const char *s);
 
+/** strcmp of what quote_percent makes of `a` and `b`. */
+int quote_percent_compare(const char *a, const char *b);
+
 /**
  * Copy as one line for a person: control characters become '?', and what
  * does not fit is cut at a whole character.

@@ -2,12 +2,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/sig.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -77,6 +79,32 @@ int sig_hmac_sha256(const void *key, size_t key_len, const void *data,
 	struct mac m = {"SHA256", key, key_len};
 
 	return hmac(&m, data, len, out, SIG_SHA256_LEN);
+}
+
+int sig_hmac_chain(const char *prefix, const char *secret,
+		   const char *const *steps, size_t n,
+		   uint8_t out[SIG_SHA256_LEN])
+{
+	size_t prefix_len = strlen(prefix);
+	size_t len = prefix_len + strlen(secret);
+	char first[SIG_CHAIN_KEY_MAX + 1];
+	uint8_t key[SIG_SHA256_LEN];
+	int err;
+
+	assert(n > 0);
+	if (len >= sizeof(first))
+		return EMSGSIZE;
+	str_copy(first, sizeof(first), prefix);
+	str_copy(first + prefix_len, sizeof(first) - prefix_len, secret);
+	err = sig_hmac_sha256(first, len, steps[0], strlen(steps[0]), out);
+	mem_wipe(first, len);
+	for (size_t i = 1; i < n && !err; i++) {
+		memcpy(key, out, sizeof(key));
+		err = sig_hmac_sha256(key, sizeof(key), steps[i],
+				      strlen(steps[i]), out);
+	}
+	mem_wipe(key, sizeof(key));
+	return err;
 }
 
 int sig_ed25519(const uint8_t seed[SIG_ED25519_KEY_LEN], const void *data,

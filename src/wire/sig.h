@@ -19,7 +19,8 @@ enum {
 	SIG_SHA1_LEN = 20,
 	SIG_SHA256_LEN = 32,
 	SIG_ED25519_KEY_LEN = 32, /* a seed, or a public key */
-	SIG_ED25519_LEN = 64
+	SIG_ED25519_LEN = 64,
+	SIG_CHAIN_KEY_MAX = 4200 /* prefix and secret [bytes] */
 };
 
 /** Room for `len` bytes as text, with the NUL. */
@@ -43,6 +44,19 @@ MUST_CHECK int sig_hmac_sha1(const void *key, size_t key_len, const void *data,
 MUST_CHECK int sig_hmac_sha256(const void *key, size_t key_len,
 			       const void *data, size_t len,
 			       uint8_t out[SIG_SHA256_LEN]);
+
+/**
+ * Sign as cloud vendors do: HMAC-SHA256 of each step with the result of the
+ * step before, of the first one with `prefix` and `secret` behind each other.
+ *
+ * steps, n   the scope (date, region, ..) and at last the text; n > 0
+ *
+ * Returns 0, ENOMEM, or EMSGSIZE: over SIG_CHAIN_KEY_MAX.  Whatever was
+ * derived from the secret is wiped, but for the result.
+ */
+MUST_CHECK int sig_hmac_chain(const char *prefix, const char *secret,
+			      const char *const *steps, size_t n,
+			      uint8_t out[SIG_SHA256_LEN]);
 
 /** Sign with the key that `seed` is the private part of (RFC 8032). */
 MUST_CHECK int sig_ed25519(const uint8_t seed[SIG_ED25519_KEY_LEN],

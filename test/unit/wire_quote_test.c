@@ -85,6 +85,32 @@ static void percent_keeps_unreserved_characters_only(void **state)
 	buf_fini(&b);
 }
 
+static void percent_compares_as_the_quoted_texts_do(void **state)
+{
+	struct buf a, b;
+
+	(void)state;
+	buf_init(&a, 16);
+	buf_init(&b, 16);
+	/* Also the end of a text against every byte. */
+	for (unsigned i = 0; i < 256 * 256; i++) {
+		const char left[] = {'a', (char)(i >> 8), 0};
+		const char right[] = {'a', (char)i, 0};
+		int order, want;
+
+		buf_clear(&a);
+		buf_clear(&b);
+		quote_percent(&a, left);
+		quote_percent(&b, right);
+		order = quote_percent_compare(left, right);
+		want = strcmp(buf_str(&a), buf_str(&b));
+		assert_int_equal((order > 0) - (order < 0),
+				 (want > 0) - (want < 0));
+	}
+	buf_fini(&a);
+	buf_fini(&b);
+}
+
 static void line_has_no_control_characters(void **state)
 {
 	char line[32];
@@ -115,6 +141,7 @@ int main(void)
 		cmocka_unit_test(
 			broken_utf8_becomes_question_marks_of_the_same_length),
 		cmocka_unit_test(percent_keeps_unreserved_characters_only),
+		cmocka_unit_test(percent_compares_as_the_quoted_texts_do),
 		cmocka_unit_test(line_has_no_control_characters),
 		cmocka_unit_test(line_is_cut_at_a_whole_character),
 	};

@@ -72,6 +72,45 @@ static void hmac_takes_an_empty_key_and_an_empty_message(void **state)
 	assert_string_equal(hex, "fbdb1d1b18aa6c08324b7d64b71fb76370690e1d");
 }
 
+static void chain_derives_the_published_keys(void **state)
+{
+	/* Tencent Cloud API 3.0, "Signature v3": kDate, kService, kSigning */
+	static const char *const scope[] = {"2019-02-25", "cvm", "tc3_request"};
+	static const char *const keys[] = {
+		"da98fb70dcf6b112dc21038d1eeeb3a9"
+		"5c74b4dcb12c1131f864f6066bd02be0",
+		"8d70cbefb03939f929db64d32dc2ba89"
+		"b1095620119fe3e050e2b18c5bd2752f",
+		"b596b923aad85185e2d1f6659d2a062e"
+		"0a86731226e021e61bfe06f7ed05f5af",
+	};
+	uint8_t mac[SIG_SHA256_LEN];
+	char hex[SIG_HEX_CAP(SIG_SHA256_LEN)];
+
+	(void)state;
+	for (size_t n = 1; n <= ARRAY_LEN(scope); n++) {
+		assert_int_equal(
+			sig_hmac_chain("TC3",
+				       "********************************",
+				       scope, n, mac),
+			0);
+		sig_hex(mac, sizeof(mac), hex);
+		assert_string_equal(hex, keys[n - 1]);
+	}
+}
+
+static void chain_refuses_a_secret_that_is_too_long(void **state)
+{
+	static const char *const scope[] = {"a"};
+	static char secret[SIG_CHAIN_KEY_MAX + 1];
+	uint8_t mac[SIG_SHA256_LEN];
+
+	(void)state;
+	memset(secret, 'k', sizeof(secret) - 1);
+	assert_int_equal(sig_hmac_chain("", secret, scope, 1, mac), 0);
+	assert_int_equal(sig_hmac_chain("A", secret, scope, 1, mac), EMSGSIZE);
+}
+
 /* RFC 4648 section 10 */
 static const struct {
 	const char *bytes, *text;
@@ -158,6 +197,8 @@ int main(void)
 		cmocka_unit_test(sha256_of_two_is_that_of_their_sum),
 		cmocka_unit_test(hmac_of_the_standards_is_right),
 		cmocka_unit_test(hmac_takes_an_empty_key_and_an_empty_message),
+		cmocka_unit_test(chain_derives_the_published_keys),
+		cmocka_unit_test(chain_refuses_a_secret_that_is_too_long),
 		cmocka_unit_test(
 			base64_is_written_and_read_as_the_standard_says),
 		cmocka_unit_test(base64_refuses_what_is_not_strict),
