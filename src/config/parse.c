@@ -249,7 +249,8 @@ static int read_list(struct parse *p, enum setting_id id)
 static int read_setting(struct parse *p, enum setting_id id)
 {
 	const struct setting *s = &settings[id];
-	const bool list = s->type == TYPE_ADDRS || s->type == TYPE_EVENTS;
+	const bool list = s->type == TYPE_ADDRS || s->type == TYPE_EVENTS ||
+			  s->type == TYPE_ACTIONS;
 	struct value *v = &p->b->values[id];
 	int err = next(p);
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "wire/cloud.h"
+
 #define MS(n)	 ((n) * (int64_t)1000)
 #define S(n)	 ((n) * (int64_t)1000000)
 #define H(n)	 S((n) * (int64_t)3600)
@@ -165,6 +167,14 @@ static void write_names(const struct setting *s, struct buf *out)
 
 /* ---- what is permitted ------------------------------------------------- */
 
+static void write_actions(struct buf *out)
+{
+	buf_puts(out, "a list of: ");
+	for (unsigned i = 0; i < CLOUD_ACTION_N; i++)
+		buf_printf(out, "%s%s", i ? ", " : "",
+			   cloud_action_name((enum cloud_action)i));
+}
+
 static void write_events(struct buf *out)
 {
 	buf_puts(out, "all, or a list of: ");
@@ -230,6 +240,9 @@ void setting_write_permitted(const struct setting *s, struct buf *out)
 		break;
 	case TYPE_EVENTS:
 		write_events(out);
+		break;
+	case TYPE_ACTIONS:
+		write_actions(out);
 		break;
 	case TYPE_RETRY:
 		buf_puts(out, "tencent, standard or 1 to 32 times such as "

@@ -10,8 +10,6 @@
 #include "base/buf.h"
 #include "config/config.h"
 
-enum { CONFIG_API_KEYS_MAX = 10 };
-
 enum group_kind { GROUP_MAP, GROUP_LIST };
 
 enum setting_type {
@@ -24,6 +22,7 @@ enum setting_type {
 	TYPE_ADDRS,    /* one or a list */
 	TYPE_PORTS,    /* "41000-41999" */
 	TYPE_EVENTS,   /* one or a list */
+	TYPE_ACTIONS,  /* of the Cloud API: one or a list */
 	TYPE_RETRY,
 	TYPE_RATE, /* "0.5" [a second] */
 	TYPE_ZONE  /* "+08:00" */

@@ -12,6 +12,7 @@
 #include "base/nearest.h"
 #include "base/secret.h"
 #include "base/str.h"
+#include "wire/cloud.h"
 
 enum { PERMITTED_MAX = 320, ZONE_MIN = -12 * 60, ZONE_MAX = 14 * 60 };
 
@@ -305,6 +306,22 @@ static int read_event(const struct setting *s, const struct scalar *in,
 		     : 0;
 }
 
+static int read_action(const struct setting *s, const struct scalar *in,
+		       struct value *v, struct err *e)
+{
+	enum cloud_action a;
+
+	if ((int64_t)v->n == s->max)
+		return too_many(s, e);
+	if (!cloud_action_parse(in->text, &a))
+		return refuse(s, "is not known", e);
+	if (v->number >> a & 1)
+		return err_set(e, EINVAL, s->key, "is there twice: each once");
+	v->number |= (int64_t)1 << a;
+	v->n++;
+	return 0;
+}
+
 /* ---- the table --------------------------------------------------------- */
 
 static int read_by_type(const struct setting *s, const struct scalar *in,
@@ -329,6 +346,8 @@ static int read_by_type(const struct setting *s, const struct scalar *in,
 		return read_ports(s, in, v, e);
 	case TYPE_EVENTS:
 		return read_event(s, in, v, e);
+	case TYPE_ACTIONS:
+		return read_action(s, in, v, e);
 	case TYPE_RETRY:
 		return read_retry(s, in, v, e);
 	case TYPE_RATE:
