@@ -26,7 +26,7 @@ ASSETS   := $(shell find assets console 2>/dev/null)
 
 # --- flags ------------------------------------------------------------------
 
-PKGS := opus ogg openssl libcurl libmicrohttpd jansson sqlite3 yaml-0.1
+PKGS := opus ogg openssl libcurl libmicrohttpd jansson sqlite3 yaml-0.1 zlib
 
 # Asked once and only when something is compiled: `make help`, `make clean` and
 # `make run` on a machine without the libraries must get as far as tools/setup.

@@ -8,19 +8,21 @@
  *        same way.
  *
  * WHY    A server that stands in for the API must take what the vendor's SDKs
- *        send, and they differ from the text and among themselves: python and
- *        go sign header values as they are, the text wants lower case; node
- *        signs the host without its port, python with it.  All four are
- *        tried.
+ *        send, and they differ from the text and among themselves: they sign
+ *        header values as they are, the text wants lower case; node signs the
+ *        host without its port, python with it.  All four are tried.
  *
  * LIMITS The vendor's SDKs sign no more headers than content-type and host:
  *        X-TC-Action and X-TC-Version are then not covered.  Neither version
  *        stops a request from being sent again within the time window.  So
  *        where the network is not trusted, TLS is needed.
  *
- * Source: "Signature v3", "Signature" (v1) and "Common Error Codes" of Tencent
- * Cloud API 3.0 (cloud.tencent.com/document/api/607/35380 and its neighbours),
- * and the code of tencentcloud-sdk-python, -go and -nodejs.
+ *        In v1 the SDK for python signs '_' in a name as '.'; no parameter of
+ *        ours has one, and such a request is refused.
+ *
+ * Source: "Signature v3" (tencentcloud.com/document/api/1005/34678), "Signature
+ * v1" and "Common Error Codes" of Tencent Cloud API 3.0, and the code of
+ * tencentcloud-sdk-python and -nodejs.
  *
  * Nothing is kept; what is derived from a key is wiped.  Thread: any.
  */

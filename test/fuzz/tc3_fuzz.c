@@ -1,4 +1,4 @@
-/** test/fuzz/tc3_fuzz.c -- signatures of API requests as strangers send them. */
+/** test/fuzz/tc3_fuzz.c -- signed API requests as strangers send them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/tc3.h"
 

@@ -6,8 +6,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -344,6 +346,24 @@ static void values_may_be_signed_as_they_are_or_in_lower_case(void **state)
 	assert_int_equal(check(&s), TC3_OK);
 }
 
+static void the_habits_of_clients_may_come_together(void **state)
+{
+	static const char *const types[] = {"Text/X; boundary=A:bC",
+					    "text/x; boundary=a:bc"};
+	static const char *const hosts[] = {"tapeop.test:9000", "tapeop.test"};
+	struct sample s = gme();
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		set(&s, "content-type", types[i / 2]);
+		set(&s, "host", hosts[i % 2]);
+		sign(&s, "content-type;host");
+		set(&s, "content-type", types[0]);
+		set(&s, "host", hosts[0]);
+		assert_int_equal(check(&s), TC3_OK);
+	}
+}
+
 static void an_unsigned_payload_is_not_covered(void **state)
 {
 	struct sample s = gme();
@@ -380,6 +400,9 @@ static void the_date_is_that_of_the_timestamp_in_utc(void **state)
 	struct sample s = gme();
 
 	(void)state;
+	/* Wherever the machine is: here it is the 10th already. */
+	setenv("TZ", "CST-8", 1);
+	tzset();
 	/* 2023-02-09T23:59:59Z and a second later */
 	s.r.now_unix_s = 1675987199;
 	set(&s, "x-tc-timestamp", "1675987199");
@@ -625,6 +648,7 @@ int main(void)
 		cmocka_unit_test(host_may_be_signed_with_and_without_its_port),
 		cmocka_unit_test(
 			values_may_be_signed_as_they_are_or_in_lower_case),
+		cmocka_unit_test(the_habits_of_clients_may_come_together),
 		cmocka_unit_test(an_unsigned_payload_is_not_covered),
 		cmocka_unit_test(
 			a_request_is_good_for_five_minutes_to_either_side),
