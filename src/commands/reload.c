@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "commands/api_keys.h"
 
 enum {
 	LINE_MAX_LEN = 800, /* of what was applied, in the log */
@@ -196,13 +197,17 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 	struct making m = {.p = p};
 	struct attempt a = {.p = p, .next = next, .e = e};
 	const enum log_level was = p->config->log_level;
+	struct control_keys *keys = NULL;
 	int err = config_reserve(p->config, next, e);
 
+	if (!err)
+		err = api_keys_make(next, p->config, &keys, e);
 	if (err)
 		return err;
 	err = config_each_change(p->config, next, try_change, &a);
 	if (err) {
 		(void)config_each_change(p->config, next, undo_change, &a);
+		control_keys_free(keys);
 		return err;
 	}
 	/* The line is shown by either level. */
@@ -212,6 +217,7 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 	say_later(p->config, next);
 	(void)config_each_change(p->config, next, make_change, &m);
 	config_take(p->config, next);
+	control_take_keys(p->control, keys);
 	if (m.apps) /* whose keys endpoints of the API may sign with */
 		notify_reread_kept(p->notify);
 	return 0;

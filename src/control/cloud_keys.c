@@ -100,8 +100,7 @@ const struct cloud_key *cloud_key_find(const struct control_keys *k,
 
 /* ---- limits ---------------------------------------------------------------- */
 
-static bool is_over(int64_t due_us, int64_t now_us, int64_t each_us,
-		    int burst)
+static bool is_over(int64_t due_us, int64_t now_us, int64_t each_us, int burst)
 {
 	return due_us - now_us > (burst - 1) * each_us;
 }
@@ -124,8 +123,8 @@ static int64_t *due_of(struct cloud_limits *l, uint32_t app,
 	return &l->apps[i].due_us[a];
 }
 
-bool cloud_limit_call(struct cloud_limits *l, uint32_t app,
-		      enum cloud_action a, int64_t now_us)
+bool cloud_limit_call(struct cloud_limits *l, uint32_t app, enum cloud_action a,
+		      int64_t now_us)
 {
 	int64_t *due_us = due_of(l, app, a);
 

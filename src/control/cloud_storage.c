@@ -10,8 +10,7 @@
 #include "control/cloud.h"
 
 bool cloud_storage_is_ours(const struct control *control,
-			   const struct cloud_request *q,
-			   struct cloud_error *e)
+			   const struct cloud_request *q, struct cloud_error *e)
 {
 	const struct cloud_storage *s = &q->storage;
 

@@ -256,12 +256,12 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->store = store;
 	c->storage = absolute(config->storage);
 	c->limits = mem_zalloc(sizeof(*c->limits));
-	err = c->storage && c->limits &&
-			      !control_keys_new(NULL, 0, &c->keys) ? follow_new(&(struct follow_config){.loop = loop,
-							      .store = store,
-							      .notify = notify},
-				      &c->follow)
-			 : ENOMEM;
+	err = c->storage && c->limits && !control_keys_new(NULL, 0, &c->keys)
+		      ? follow_new(&(struct follow_config){.loop = loop,
+							   .store = store,
+							   .notify = notify},
+				   &c->follow)
+		      : ENOMEM;
 	if (!err)
 		err = control_set_tokens(c, config->admin_token,
 					 config->previous_admin_token);

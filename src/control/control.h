@@ -33,7 +33,7 @@
 /** A key pair that may call the Cloud API; all is the caller's. */
 struct control_key {
 	uint32_t app;
-	uint32_t actions; /* a bit for each enum cloud_action */
+	uint32_t actions;      /* a bit for each enum cloud_action */
 	const char *secret_id; /* unique */
 	const char *secret_key;
 	const char *previous_secret_key; /* taken as well; NULL: none */

@@ -466,7 +466,7 @@ static bool read_value(struct reader *r, const struct field *f, json_t *value)
 	case TASK:
 		if (!read_range(r, f, value, 1, INT64_MAX, &n))
 			return false;
-		*(uint64_t *)place(r, f) = (uint64_t)n;
+		*(uint64_t *)place(r, f) = event_task_id_meant((uint64_t)n);
 		return true;
 	case TASK_TEXT:
 		return read_task_text(r, f, value, place(r, f));
