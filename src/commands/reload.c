@@ -225,51 +225,23 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 
 /* ---- reading ---------------------------------------------------------------------- */
 
-static void run_load(struct job *job)
+static int load(const char *path, void **next, struct err *e)
 {
-	struct reload *r = CONTAINER_OF(job, struct reload, job);
+	struct config *config = NULL;
+	int err = config_load(path, &config, e);
 
-	r->err = config_load(r->path, &r->next, &r->e);
+	*next = config;
+	return err;
 }
 
-static void on_loaded(struct job *job)
+static int apply(void *next, void *arg, struct err *e)
 {
-	struct reload *r = CONTAINER_OF(job, struct reload, job);
-	struct config *next = r->next;
-	char why[sizeof(r->e.text) + 64];
+	return reload_apply(arg, next, e);
+}
 
-	r->next = NULL;
-	r->busy = false;
-	if (r->again && r->parts.rooms) {
-		config_free(next);
-		reload_start(r, r->path, r->done, r->arg);
-		return;
-	}
-	if (!r->parts.rooms) {
-		config_free(next);
-		return;
-	}
-	if (!r->err)
-		r->err = reload_apply(&r->parts, next, &r->e);
+static void free_config(void *next)
+{
 	config_free(next);
-	snprintf(why, sizeof(why), "reload: %s; nothing was changed",
-		 r->e.text);
-	if (r->err)
-		log_error("%s", why);
-	r->done(r->err ? why : NULL, r->arg);
 }
 
-void reload_start(struct reload *r, const char *path, reload_fn *done,
-		  void *arg)
-{
-	r->done = done;
-	r->arg = arg;
-	r->again = r->busy;
-	if (r->busy)
-		return;
-	r->busy = true;
-	r->path = path;
-	r->e = (struct err){0};
-	r->job.run = run_load;
-	workers_run(r->workers, &r->job, r->loop, on_loaded);
-}
+const struct reread_kind reload_kind = {load, apply, free_config};

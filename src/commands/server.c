@@ -27,7 +27,8 @@ enum {
 struct server {
 	struct loop *loop;
 	struct config *config;
-	struct reload reload;
+	struct reload_parts parts;
+	struct reread reread;
 	struct store *store;
 	struct workers *workers;
 	struct notify *notify;
@@ -187,10 +188,13 @@ int server_start(struct loop *loop, struct config *config,
 	if (!err)
 		err = start_control(s, e);
 	if (!err) {
-		s->reload = (struct reload){
+		s->parts = (struct reload_parts){config, s->notify, s->rooms,
+						 s->control};
+		s->reread = (struct reread){
+			.kind = &reload_kind,
+			.of = &s->parts,
 			.loop = loop,
 			.workers = s->workers,
-			.parts = {config, s->notify, s->rooms, s->control},
 		};
 		*out = s;
 		return 0;
@@ -210,7 +214,8 @@ void server_addr(const struct server *s, size_t i, struct addr *out)
 void server_reload(struct server *s, const char *path, reload_fn *done,
 		   void *arg)
 {
-	reload_start(&s->reload, path, done, arg);
+	s->reread.path = path;
+	reread_start(&s->reread, done, arg);
 }
 
 struct store *server_store(const struct server *s)
@@ -251,7 +256,7 @@ void server_stop(struct server *s, void (*done)(void *arg), void *arg)
 {
 	s->done = done;
 	s->arg = arg;
-	s->reload.parts.rooms = NULL;
+	s->reread.stopped = true;
 	control_close(s->control);
 	s->control = NULL;
 	if (s->rooms)

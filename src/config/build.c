@@ -31,12 +31,9 @@ static int no_memory(struct err *e)
 	return err_set(e, ENOMEM, "", "out of memory");
 }
 
-/** Where a value stands, or the item that lacks it. */
 static struct mark place(const struct builder *b, enum setting_id id)
 {
-	const struct value *v = &b->values[id];
-
-	return v->given ? v->at : b->item_at[settings[id].group];
+	return draft_place(&b->draft, id);
 }
 
 static int64_t number(const struct builder *b, enum setting_id id)
@@ -44,57 +41,17 @@ static int64_t number(const struct builder *b, enum setting_id id)
 	return b->values[id].number;
 }
 
-/** Move a text out of its value. */
 static char *take(struct builder *b, enum setting_id id)
 {
-	char *text = b->values[id].text;
-
-	b->values[id].text = NULL;
-	return text;
+	return draft_take(&b->draft, id);
 }
 
-/* ---- begin -------------------------------------------------------------- */
+/* ---- secrets ------------------------------------------------------------- */
 
-/** Is `group` inside of `outer`, or `outer` itself? */
-static bool is_within(enum group_id group, enum group_id outer)
+/** Remember where a secret that was read came from, as it was written. */
+static int note_secret(struct draft *d, const char *spec)
 {
-	while (group != outer && group != GROUP_ID_ROOT)
-		group = groups[group].parent;
-	return group == outer;
-}
-
-int builder_begin(struct builder *b, enum group_id group, struct mark at)
-{
-	int err = 0;
-
-	b->item_at[group] = at;
-	for (unsigned i = 0; i < SETTING_N && !err; i++) {
-		if (!is_within(settings[i].group, group))
-			continue;
-		b->item_at[settings[i].group] = at;
-		err = value_set_default(&settings[i], &b->values[i]);
-	}
-	return err;
-}
-
-int builder_init(struct builder *b)
-{
-	*b = (struct builder){0};
-	b->config = mem_zalloc(sizeof(*b->config));
-	return b->config ? 0 : ENOMEM;
-}
-
-void builder_fini(struct builder *b)
-{
-	for (unsigned i = 0; i < SETTING_N; i++)
-		value_clear(&b->values[i]);
-	config_free(b->config);
-	b->config = NULL;
-}
-
-int builder_note_secret(struct builder *b, const char *spec)
-{
-	struct config *c = b->config;
+	struct config *c = CONTAINER_OF(d, struct builder, draft)->config;
 	const char *path;
 	enum secret_kind kind = secret_kind(spec, &path);
 	char **files;
@@ -491,7 +448,7 @@ static int note_fixed(struct builder *b)
 		const struct setting *s = &settings[i];
 		struct buf text;
 
-		if (!setting_is_fixed(s))
+		if (!setting_is_fixed(&serve_table, s))
 			continue;
 		buf_init(&text, FIXED_MAX);
 		value_write(s, &b->values[i], &text);
@@ -534,9 +491,11 @@ static int build_root(struct builder *b, struct mark *at, struct err *e)
 	return 0;
 }
 
-int builder_end(struct builder *b, enum group_id group, struct mark *at,
-		struct err *e)
+static int end_group(struct draft *d, unsigned group, struct mark *at,
+		     struct err *e)
 {
+	struct builder *b = CONTAINER_OF(d, struct builder, draft);
+
 	if ((group == GROUP_ID_CALLBACK || group == GROUP_ID_API_KEY ||
 	     group == GROUP_ID_APP) &&
 	    make_room(b))
@@ -553,4 +512,24 @@ int builder_end(struct builder *b, enum group_id group, struct mark *at,
 	default:
 		return 0;
 	}
+}
+
+int builder_init(struct builder *b)
+{
+	*b = (struct builder){
+		.draft = {.table = &serve_table,
+			  .end = end_group,
+			  .note_secret = note_secret},
+	};
+	b->draft.values = b->values;
+	b->draft.item_at = b->item_at;
+	b->config = mem_zalloc(sizeof(*b->config));
+	return b->config ? 0 : ENOMEM;
+}
+
+void builder_fini(struct builder *b)
+{
+	draft_clear(&b->draft);
+	config_free(b->config);
+	b->config = NULL;
 }

@@ -1,8 +1,8 @@
 /**
- * config/config.h -- every setting in one table (settings.def); a YAML file
- * -> each part's own config struct.
+ * config/config.h -- every setting in one table (settings.def; receive.def for
+ * `tapeop receive`); a YAML file -> each part's own config struct.
  *
- * The file is read as libyaml events against the table: unknown keys,
+ * The file is read as libyaml events against its table: unknown keys,
  * duplicates, wrong types, bad ranges, missing secrets and too much of
  * anything stop the load with `file:line:column: key: what is permitted`.
  * A secret is a literal, `env:NAME` or `file:PATH` (base/secret.h); it is
@@ -22,6 +22,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "notify/notify.h"
+#include "receive/receive.h"
 #include "rooms/rooms.h"
 
 enum {
@@ -158,5 +159,42 @@ void config_write_sample(struct buf *out);
 
 /** Write the same table for readers (docs/settings.md is this). */
 void config_write_markdown(struct buf *out);
+
+/* ---- the file of `tapeop receive` ----------------------------------------- */
+
+struct config_receive {
+	char *data_dir;
+	enum log_level log_level;
+	struct addr listen;
+	struct receive_app *apps; /* n_apps; texts owned */
+	size_t n_apps;
+};
+
+/** As config_load. */
+MUST_CHECK int config_receive_load(const char *path,
+				   struct config_receive **out, struct err *e);
+/** As config_parse. */
+MUST_CHECK int config_receive_parse(const char *name, const void *text,
+				    size_t len, struct config_receive **out,
+				    struct err *e);
+/** Wipes secrets.  NULL is fine. */
+void config_receive_free(struct config_receive *c);
+
+/** Write what `next` changes at once: "log_level, app 7 changed, app 9 new";
+ *  nothing when there is no such thing. */
+void config_receive_write_changes(const struct config_receive *running,
+				  const struct config_receive *next,
+				  struct buf *out);
+/** Write what differs and only a start can change: "listen, data_dir". */
+void config_receive_write_later(const struct config_receive *running,
+				const struct config_receive *next,
+				struct buf *out);
+/** As config_take. */
+void config_receive_take(struct config_receive *running,
+			 struct config_receive *next);
+
+/** etc/receive.yaml and docs/receive-settings.md. */
+void config_receive_write_sample(struct buf *out);
+void config_receive_write_markdown(struct buf *out);
 
 #endif

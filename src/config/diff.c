@@ -233,11 +233,11 @@ void config_write_later(const struct config *running, const struct config *next,
 	for (unsigned i = 0; i < SETTING_N; i++) {
 		struct buf path;
 
-		if (!setting_is_fixed(&settings[i]) ||
+		if (!setting_is_fixed(&serve_table, &settings[i]) ||
 		    !strcmp(running->fixed[i], next->fixed[i]))
 			continue;
 		buf_init(&path, 256);
-		setting_write_path(&settings[i], &path);
+		setting_write_path(&serve_table, &settings[i], &path);
 		write_name(buf_str(&path), out);
 		buf_fini(&path);
 	}

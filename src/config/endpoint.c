@@ -173,7 +173,8 @@ static int read_settings(struct builder *b, const json_t *object, struct err *e)
 	/* Iterating changes nothing in it. */
 	json_object_foreach((json_t *)(uintptr_t)object, key, json)
 	{
-		enum setting_id id = setting_find(GROUP_ID_CALLBACK, key);
+		const unsigned id =
+			setting_find(&serve_table, GROUP_ID_CALLBACK, key);
 		int err;
 
 		if (id == SETTING_N)
@@ -198,7 +199,7 @@ static int be_app(struct builder *b, const struct config_app *app)
 {
 	struct value *key = &b->values[SET_APP_SECRET_KEY];
 	struct value *previous = &b->values[SET_APP_PREVIOUS_SECRET_KEY];
-	int err = builder_begin(b, GROUP_ID_APP, (struct mark){0});
+	int err = draft_begin(&b->draft, GROUP_ID_APP, (struct mark){0});
 
 	b->values[SET_APP_ID].number = app->app.id;
 	if (err || !app->secret_key)
@@ -231,9 +232,9 @@ static int build(struct builder *b, const struct config_app *app,
 		return no_memory(e);
 	err = read_settings(b, object, e);
 	if (!err)
-		err = builder_end(b, GROUP_ID_CALLBACK, &nowhere, e);
+		err = b->draft.end(&b->draft, GROUP_ID_CALLBACK, &nowhere, e);
 	if (!err)
-		err = builder_end(b, GROUP_ID_APP, &nowhere, e);
+		err = b->draft.end(&b->draft, GROUP_ID_APP, &nowhere, e);
 	strip_place(e);
 	return err;
 }

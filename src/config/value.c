@@ -12,7 +12,6 @@
 #include "base/nearest.h"
 #include "base/secret.h"
 #include "base/str.h"
-#include "wire/cloud.h"
 
 enum { PERMITTED_MAX = 320, ZONE_MIN = -12 * 60, ZONE_MAX = 14 * 60 };
 
@@ -245,7 +244,7 @@ static int too_many(const struct setting *s, struct err *e)
 static int read_addr(const struct setting *s, const struct scalar *in,
 		     struct value *v, struct err *e)
 {
-	const bool with_port = s->max > 1;
+	const bool with_port = s->unit;
 	const char *colon = strrchr(in->text, ':');
 	struct addr a;
 
@@ -306,19 +305,17 @@ static int read_event(const struct setting *s, const struct scalar *in,
 		     : 0;
 }
 
-static int read_action(const struct setting *s, const struct scalar *in,
-		       struct value *v, struct err *e)
+static int read_name(const struct setting *s, const struct scalar *in,
+		     struct value *v, struct err *e)
 {
-	enum cloud_action a;
+	const int i = setting_name_index(s, in->text);
 
-	if ((int64_t)v->n == s->max)
-		return too_many(s, e);
-	if (!cloud_action_parse(in->text, &a))
+	if (i < 0)
 		return refuse(s, "is not known", e);
-	if (v->number >> a & 1)
+	if (v->number & (int64_t)1 << i)
 		return err_set(e, EINVAL, s->key, "is there twice: each once");
-	v->number |= (int64_t)1 << a;
 	v->n++;
+	v->number |= (int64_t)1 << i;
 	return 0;
 }
 
@@ -346,8 +343,8 @@ static int read_by_type(const struct setting *s, const struct scalar *in,
 		return read_ports(s, in, v, e);
 	case TYPE_EVENTS:
 		return read_event(s, in, v, e);
-	case TYPE_ACTIONS:
-		return read_action(s, in, v, e);
+	case TYPE_NAMES:
+		return read_name(s, in, v, e);
 	case TYPE_RETRY:
 		return read_retry(s, in, v, e);
 	case TYPE_RATE:

@@ -8,24 +8,94 @@
 #include "receive/receive.h"
 #include "receive/recordings.h"
 
+/* ---- apps.c: whose callbacks are taken --------------------------------------- */
+
+/** A receiver's own copy. */
+struct apps {
+	struct receive_app *list; /* n */
+	size_t n;
+	unsigned dialects; /* that any of them takes */
+};
+
+/** Returns 0 or ENOMEM. */
+MUST_CHECK int apps_copy(const struct receive_app *from, size_t n,
+			 struct apps *out);
+/** Wipe what is in it. */
+void apps_fini(struct apps *a);
+/** NULL: there is none. */
+const struct receive_app *apps_find(const struct apps *a, uint32_t id);
+
 /* ---- forward.c: hand events on ----------------------------------------------- */
 
 struct forward;
 
-/** Endpoints for `url` and `program`; either may be NULL, not both. */
+/** `apps`: of the receiver, which outlives it; they say where to. */
 MUST_CHECK int forward_new(struct loop *loop, struct store *store,
-			   struct workers *workers, uint32_t app,
-			   const char *url, const char *program,
+			   struct workers *workers, const struct apps *apps,
 			   struct forward **out);
 void forward_free(struct forward *f);
+/** Make ready for other apps; nothing has changed by that.  Returns 0 or
+ *  ENOMEM. */
+MUST_CHECK int forward_prepare(struct forward *f, const struct apps *next);
+/** They are the receiver's now; `was`: those before. */
+void forward_change(struct forward *f, const struct apps *was);
 enum { FORWARD_ROWS_MAX = 2 };
 /** Fill in the deliveries of an event; returns how many. */
-size_t forward_rows(struct forward *f, uint64_t event, const char *task,
-		    int64_t unix_ms,
+size_t forward_rows(struct forward *f, uint32_t app, uint64_t event,
+		    const char *task, int64_t unix_ms,
 		    struct delivery_row rows[FORWARD_ROWS_MAX]);
 /** They are committed: begin. */
 void forward_begin(struct forward *f, const struct delivery_row *rows, size_t n,
 		   const char *facts, size_t len);
+
+/* ---- resign.c: signatures that are only good for a while --------------------- */
+
+/**
+ * live: append the query that came, with Sign and RequestTime of now.  The
+ * token is the one that it was signed with; when that is not there any more,
+ * the app's first one.  As it came, when it had no Sign, or there is no token.
+ * Returns 0 or ENOMEM; check buf_err.
+ */
+MUST_CHECK int resign_live(const struct receive_app *app, const char *query,
+			   int64_t now_ms, struct buf *out);
+
+/** Headers of standard. */
+struct resigned {
+	char timestamp[24];
+	char signature[RECEIVE_KEYS_MAX * CALLBACK_STANDARD_SIGNATURE_MAX];
+};
+
+/**
+ * standard: webhook-timestamp and -signature of now, with all the secrets that
+ * it was signed with; when those are not there any more, with the app's first
+ * one.
+ *
+ * id, timestamp, signature   headers as they came
+ *
+ * Returns 0, ENOKEY (what verifies it is public, or there is no secret: send it
+ * as it came), or ENOMEM.
+ */
+MUST_CHECK int resign_standard(const struct receive_app *app, const char *id,
+			       const char *timestamp, const char *signature,
+			       const char *body, int64_t now_ms,
+			       struct resigned *out);
+
+/* ---- refusals.c: what the log says of refused requests ------------------------ */
+
+/** Some lines a second, then how many more there were. */
+struct refusals {
+	struct loop *loop;
+	struct timer timer;
+	int64_t began_us; /* of this second */
+	unsigned said, left_out;
+};
+
+enum { REFUSALS_A_SECOND = 10 };
+
+void refusals_init(struct refusals *s, struct loop *loop);
+/** Says what is left to say. */
+void refusals_fini(struct refusals *s);
+void refusals_say(struct refusals *s, int status, const char *why);
 
 /* ---- exec.c: a program once an event ------------------------------------------ */
 
@@ -47,8 +117,9 @@ void exec_stop(struct exec *x);
 struct receive {
 	struct loop *loop;
 	struct store *store;
-	struct receive_config config;
-	char *keys[RECEIVE_KEYS_MAX];
+	struct receive_config config; /* without its apps */
+	struct apps apps;
+	struct refusals refusals;
 	struct receive_events events;
 	void *arg;
 	struct http_server *server;
@@ -69,10 +140,11 @@ struct refusal {
 };
 
 /**
- * Recognise, verify, parse.  Free with event_fini(&out->event).
+ * Recognise, verify, parse.  out->event.app is an app that owns a key which
+ * verified it.  Free with event_fini(&out->event).
  * Returns true, or false with `no`; then *out owns nothing.
  */
-bool check_request(const struct receive *rc, const struct http_request *r,
+bool check_request(const struct apps *apps, const struct http_request *r,
 		   struct callback *out, struct refusal *no);
 
 /* ---- text.c: an event as JSON ----------------------------------------------- */

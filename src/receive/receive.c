@@ -63,7 +63,7 @@ static void refuse(struct receive *rc, struct http_request *r, int status,
 			counter = counters[i].counter;
 	}
 	counter_add(counter, 1);
-	log_warn("callback refused: %d %s", status, why);
+	refusals_say(&rc->refusals, status, why);
 	if (rc->events.refused)
 		rc->events.refused(status, why, rc->arg);
 	streams_refused(rc->streams, status, why, &r->peer);
@@ -121,9 +121,8 @@ static void take_new(struct taking *t)
 	show_new(rc, t);
 	if (rc->events.event)
 		rc->events.event(&t->callback, t->line, rc->arg);
-	if (rc->forward)
-		forward_begin(rc->forward, t->rows, t->n_rows, t->facts,
-			      strlen(t->facts));
+	forward_begin(rc->forward, t->rows, t->n_rows, t->facts,
+		      strlen(t->facts));
 }
 
 static void on_committed(const struct store_result *result, void *arg)
@@ -165,25 +164,24 @@ static void on_gone(void *arg)
 static void commit(struct taking *t)
 {
 	struct receive *rc = t->receive;
+	const uint32_t app = t->callback.event.app;
 	struct store_write *w = store_write_new();
 	char once[SIGNATURE_TEXT_MAX + 16];
 	struct event_row row = {
 		.id = store_next_id(rc->store, IDS_EVENT),
 		.task = t->callback.event.task,
-		.app = rc->config.app,
+		.app = app,
 		.unix_ms = clock_unix_ms(),
 		.once = once,
 		.facts = t->facts,
 		.facts_len = strlen(t->facts),
 	};
 
-	snprintf(once, sizeof(once), "%" PRIu32 "/%s", rc->config.app,
-		 t->callback.key);
+	snprintf(once, sizeof(once), "%" PRIu32 "/%s", app, t->callback.key);
 	t->id = row.id;
 	str_copy(row.kind, sizeof(row.kind), "received");
-	if (rc->forward)
-		t->n_rows = forward_rows(rc->forward, row.id, t->callback.task,
-					 row.unix_ms, t->rows);
+	t->n_rows = forward_rows(rc->forward, app, row.id, t->callback.task,
+				 row.unix_ms, t->rows);
 	if (w)
 		store_put_event(w, &row, t->rows, t->n_rows);
 	store_commit(rc->store, w, rc->loop, on_committed, t);
@@ -202,7 +200,7 @@ static void take(struct receive *rc, struct http_request *r)
 	t->receive = rc;
 	t->request = r;
 	list_append(&rc->takings, &t->link);
-	if (!check_request(rc, r, &t->callback, &no)) {
+	if (!check_request(&rc->apps, r, &t->callback, &no)) {
 		refuse(rc, r, no.status, no.why);
 		taking_free(t);
 		return;
@@ -266,18 +264,6 @@ static int load(struct receive *rc, uint64_t *last_id)
 	return err;
 }
 
-static int copy_config(struct receive *rc, const struct receive_config *c)
-{
-	rc->config = *c;
-	for (size_t i = 0; i < c->n_keys; i++) {
-		rc->keys[i] = mem_strdup(c->keys[i]);
-		rc->config.keys[i] = NULL;
-		if (!rc->keys[i])
-			return ENOMEM;
-	}
-	return 0;
-}
-
 static int open_server(struct receive *rc, struct err *e)
 {
 	struct http_server_config http = {
@@ -316,7 +302,10 @@ int receive_open(struct loop *loop, struct store *store,
 	rc->arg = arg;
 	list_init(&rc->takings);
 	recordings_init(&rc->recordings, PARTS_MAX);
-	err = copy_config(rc, config);
+	refusals_init(&rc->refusals, loop);
+	rc->config = *config;
+	rc->config.apps = NULL; /* the caller's */
+	err = apps_copy(config->apps, config->n_apps, &rc->apps);
 	if (!err)
 		err = load(rc, &last_id);
 	if (!err)
@@ -324,9 +313,9 @@ int receive_open(struct loop *loop, struct store *store,
 	if (!err)
 		err = open_server(rc, e);
 	/* Last: it begins at once with what was left over. */
-	if (!err && (config->forward || config->exec))
-		err = forward_new(loop, store, workers, config->app,
-				  config->forward, config->exec, &rc->forward);
+	if (!err)
+		err = forward_new(loop, store, workers, &rc->apps,
+				  &rc->forward);
 	if (!err) {
 		*out = rc;
 		return 0;
@@ -352,9 +341,28 @@ void receive_close(struct receive *rc)
 	streams_free(rc->streams);
 	forward_free(rc->forward);
 	recordings_fini(&rc->recordings);
-	for (size_t i = 0; i < RECEIVE_KEYS_MAX; i++)
-		mem_free_secret(rc->keys[i]);
+	refusals_fini(&rc->refusals);
+	apps_fini(&rc->apps);
 	mem_free(rc);
+}
+
+int receive_set_apps(struct receive *rc, const struct receive_app *apps,
+		     size_t n_apps)
+{
+	struct apps next, was = rc->apps;
+	int err = apps_copy(apps, n_apps, &next);
+
+	if (err)
+		return err;
+	err = forward_prepare(rc->forward, &next);
+	if (err) {
+		apps_fini(&next);
+		return err;
+	}
+	rc->apps = next;
+	forward_change(rc->forward, &was);
+	apps_fini(&was);
+	return 0;
 }
 
 void receive_addr(const struct receive *rc, struct addr *out)

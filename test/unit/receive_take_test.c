@@ -72,7 +72,8 @@ static void without_a_key_only_untokened_live_is_taken(void **state)
 {
 	struct rig *g = *state;
 
-	g->config.n_keys = 0;
+	g->apps[0].n_keys = 0;
+	g->apps[0].unsigned_live = true;
 	rig_open(g);
 	assert_int_equal(call(g, "POST", live_target(APP, NULL, 0), NULL,
 			      live_body(305, "{\"Status\":0}")),
@@ -103,8 +104,9 @@ static void every_active_key_verifies(void **state)
 	const char *body;
 
 	for (size_t i = 0; i < 4; i++)
-		g->config.keys[i] = keys[i];
-	g->config.n_keys = 4;
+		g->apps[0].keys[i] =
+			(struct receive_key){keys[i], RECEIVE_ALL_DIALECTS};
+	g->apps[0].n_keys = 4;
 	rig_open(g);
 	for (unsigned i = 0; i < 4; i++) {
 		body = gme_body(APP, i, 1, 1);
@@ -208,8 +210,9 @@ static void of_several_tokens_the_right_one_at_the_wrong_time_says_so(
 {
 	struct rig *g = *state;
 
-	g->config.keys[1] = "another";
-	g->config.n_keys = 2;
+	g->apps[0].keys[1] =
+		(struct receive_key){"another", RECEIVE_ALL_DIALECTS};
+	g->apps[0].n_keys = 2;
 	rig_open(g);
 	count();
 	assert_refused(g,
@@ -278,15 +281,14 @@ static void a_fixed_dialect_takes_no_other(void **state)
 	struct rig *g = *state;
 	const char *body = gme_body(APP, 0, 1, 1);
 
-	g->config.any_dialect = false;
-	g->config.dialect = DIALECT_LIVE;
+	g->apps[0].dialects = 1 << DIALECT_LIVE;
 	rig_open(g);
 	count();
 	assert_refused(g, post_gme(g, body), 400, COUNT_received_malformed,
 		       "not the dialect");
 	rig_close(g);
 	aid_open(&g->a);
-	g->config.dialect = DIALECT_GME;
+	g->apps[0].dialects = 1 << DIALECT_GME;
 	rig_open(g);
 	assert_refused(g,
 		       call(g, "POST", live_target(APP, KEY, now_s()), NULL,
