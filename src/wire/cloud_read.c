@@ -32,7 +32,8 @@ enum shape {
 	NUMBERS,   /* the same, of numbers */
 	PREFIX,	   /* the same, of words for folders */
 	GROUP,	   /* parameters of its own */
-	IGNORED	   /* of pictures */
+	IGNORED,   /* of pictures */
+	REFUSED	   /* it would do something that is not there */
 };
 
 enum { REQUIRED = 1, LISTS = 2 /* given: has_lists */ };
@@ -175,6 +176,7 @@ static const struct field cloud_storage[] = {
 	{0},
 };
 static const struct field storage_params[] = {
+	{"CloudVod", REFUSED, 0, 0, 0, 0, "", NULL},
 	{"CloudStorage", GROUP, REQUIRED, 0, 0, 0, BAD, cloud_storage},
 	{0},
 };
@@ -480,6 +482,10 @@ static bool read_value(struct reader *r, const struct field *f, json_t *value)
 		return read_list(r, f, value, place(r, f));
 	case GROUP:
 		return read_sub(r, f, value);
+	case REFUSED:
+		return cloud_refuse(r->e, "UnsupportedOperation",
+				    "%s%s is not there: use CloudStorage.",
+				    r->path, f->name);
 	case IGNORED:
 		break;
 	}

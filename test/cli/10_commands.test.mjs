@@ -111,7 +111,7 @@ test('wrong_values_are_named_by_the_server', async (t) => {
     [/^tapeop start: [^\n]*bytes/, ...start('1400000000', 'x'.repeat(129))],
     [/^tapeop start: mode: must be one of: single, mixed, both/,
       ...start('1400000000', 'r', '--mode', 'double')],
-    [/^tapeop start: subscribe: .* 1 to 20 user ids/,
+    [/^tapeop start: subscribe: .* 1 to 32 user ids/,
       ...start('1400000000', 'r', '--subscribe', 'u,'.repeat(20) + 'u')],
     [/^tapeop stop: task: there is no task 64/, 'stop', '64'],
     [/^tapeop stop: task: a number from 1/, 'stop', '0'],
