@@ -262,16 +262,23 @@ static const char *string_of(const json_t *value)
 	return text && strlen(text) == json_string_length(value) ? text : NULL;
 }
 
-/** A whole number; in a form it is a string.  A real that is one came from an
- *  integer that does not fit: false, as for what is none. */
+/** A whole number; in a form it is a string.  Where one number of a body is too
+ *  long for an integer, all of it are reals. */
 static bool number_of(const struct reader *r, const json_t *value, int64_t *n)
 {
+	static const double limit = 9223372036854775808.0; /* 2^63 */
 	const char *text = r->is_form ? string_of(value) : NULL;
+	const double real = json_real_value(value);
 
 	*n = json_integer_value(value);
 	if (text)
 		return !str_to_i64(text, INT64_MIN, INT64_MAX, n);
-	return json_is_integer(value);
+	if (!json_is_real(value))
+		return json_is_integer(value);
+	if (!(real >= -limit && real < limit))
+		return false;
+	*n = (int64_t)real;
+	return (double)*n == real;
 }
 
 /** Reads an integer in min..max, or refuses. */
