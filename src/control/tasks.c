@@ -180,9 +180,9 @@ static bool read_rate(struct call *c, struct task_wish *wish)
 void tasks_start(struct call *c)
 {
 	static const char *const keys[] = {
-		"mode",		 "format",     "sample_rate", "max_idle_ms",
-		"hold_empty_ms", "segment_ms", "subscribe",   "unsubscribe",
-		NULL};
+		"mode",	       "format",	"sample_rate",
+		"max_idle_ms", "hold_empty_ms", "segment_ms",
+		"subscribe",   "unsubscribe",	NULL};
 	struct task_wish wish = {.room = c->parts[1],
 				 .client_ip = c->client_ip,
 				 .platform = "RESTAPI",

@@ -123,7 +123,8 @@ struct cloud_request {
  * be: numbers stay strings, and lists are objects of "0", "1" ..
  *
  * Returns 0, or
- *   EINVAL   an empty part, or too many
+ *   EINVAL   a part that is empty, too long or not UTF-8, or too many; a
+ *            value that is not UTF-8
  *   EEXIST   the name was there already, or as a group
  *   ENOMEM
  */

@@ -3,17 +3,17 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/str.h"
 #include "wire/cloud.h"
 
 enum { PART_MAX = 64 };
 
-/** Copy the part before the next '.'; false: it is empty or too long. */
+/** Copy the part before the next '.'; false: it is no name. */
 static bool next_part(const char **name, char part[PART_MAX], bool *last)
 {
 	const size_t len = strcspn(*name, ".");
 
-	if (!len || len >= PART_MAX)
+	if (!len || len >= PART_MAX || !str_is_clean_utf8(*name, len))
 		return false;
 	memcpy(part, *name, len);
 	part[len] = 0;

@@ -1,9 +1,13 @@
 // The recording actions of gme and trtc, called by the vendor's own SDK.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import {execFile} from 'node:child_process';
+import fs from 'node:fs';
 import {createRequire} from 'node:module';
+import path from 'node:path';
 import {describe, test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {promisify} from 'node:util';
 
 import {API_KEYS, SECRET_ID, SECRET_KEY, recording, userSig} from '../aid/cloud.mjs';
 import {startEndpoint} from '../aid/endpoint.mjs';
@@ -277,6 +281,25 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
     near(end(mixed[0]), single[2].start_ms, 'mixed to single');
     for (const s of segments)
       assert.ok(level(await decode(server.file(s))) > 0.1, `${s.mode} ${s.seq} is heard`);
+    await server.stop();
+  });
+
+  test('the_lines_of_the_page_record_a_room', async (t) => {
+    const server = await startServer(t, {app: {api_keys:
+      [{secret_id: 'AKIDexample', secret_key: 'from the page'}]}});
+    await server.join('lobby', 'a');
+    const page = fs.readFileSync('docs/cloud-api.md', 'utf8');
+    const [, lines] = /```js\n([^]*?)```/.exec(page);
+    assert.ok(lines.includes('127.0.0.1:8080'));
+    const file = path.join(server.dir, 'page.cjs');
+    fs.writeFileSync(file, lines.replace('127.0.0.1:8080', new URL(server.url).host));
+    const {stdout, stderr} = await promisify(execFile)(process.execPath, [file], {env:
+      {...process.env, TAPEOP_API_KEY: 'from the page', NODE_PATH: 'test/node_modules'}});
+    assert.equal(stderr, '');
+    const [, id] = /^recording (\d+)\n$/.exec(stdout);
+    const [task] = (await server.ask(200, 'GET', '/v1/tasks')).tasks;
+    assert.equal(Number(task.task_id), Number(id));
+    assert.notEqual(task.state, 'running');
     await server.stop();
   });
 

@@ -68,8 +68,8 @@ static void keys_survive_no_memory(void **state)
 	OOM_SWEEP(make_once);
 }
 
-static unsigned calls(struct cloud_limits *l, uint32_t app,
-		      enum cloud_action a, unsigned n, int64_t now_us)
+static unsigned calls(struct cloud_limits *l, uint32_t app, enum cloud_action a,
+		      unsigned n, int64_t now_us)
 {
 	unsigned taken = 0;
 

@@ -164,6 +164,8 @@ static void names_of_a_form_are_paths(void **state)
 				 "xxxxxxxxxxxxxxxxxxxxx=1"),
 			 EINVAL);
 	assert_int_equal(put_all("A=\xff"), EINVAL);
+	assert_int_equal(put_all("\xff=1"), EINVAL);
+	assert_int_equal(put_all("\xff.A=1"), EINVAL);
 }
 
 static void a_form_is_read_as_the_json_that_it_stands_for(void **state)
