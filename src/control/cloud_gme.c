@@ -285,6 +285,7 @@ static void on_deliveries(struct store_rows *rows, void *arg)
 {
 	struct call *c = arg;
 	struct cloud *x = c->cloud;
+	bool more;
 
 	if (call_rows_are_bad(c, rows))
 		return;
@@ -297,9 +298,14 @@ static void on_deliveries(struct store_rows *rows, void *arg)
 			x->files[k].told += d->state == DELIVERY_DELIVERED;
 			x->files[k].waiting += d->state != DELIVERY_DELIVERED;
 		}
+		c->filter.after = d->id;
 	}
+	more = rows->more;
 	store_rows_free(rows);
-	reply_info(c);
+	if (more)
+		call_ask(c, on_deliveries);
+	else
+		reply_info(c);
 }
 
 static void note_event(struct cloud *x, const struct event_row *row)
@@ -330,7 +336,6 @@ static void on_events(struct store_rows *rows, void *arg)
 	c->filter = (struct store_filter){.what = READ_DELIVERIES,
 					  .task = c->cloud->q.task,
 					  .state = -1,
-					  .newest_first = true,
 					  .limit = ROWS_MAX};
 	call_ask(c, on_deliveries);
 }

@@ -49,12 +49,14 @@ static int copy(const char *text, char **out)
 static int add_key(struct control_keys *k, const struct control_key *from)
 {
 	struct cloud_key *key = &k->keys[k->n++];
-	int err = copy(from->secret_id, &key->secret_id);
+	int err;
 
 	key->app = from->app;
 	key->actions = from->actions;
-	if (!err)
-		err = copy(from->secret_key, &key->secret_key);
+	key->secret_id = mem_strdup(from->secret_id);
+	if (!key->secret_id)
+		return ENOMEM;
+	err = copy(from->secret_key, &key->secret_key);
 	if (!err)
 		err = copy(from->previous_secret_key,
 			   &key->previous_secret_key);

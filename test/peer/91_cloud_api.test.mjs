@@ -120,6 +120,23 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
     await server.stop();
   });
 
+  test('a_file_that_cannot_be_stored_is_said_to_wait', async (t) => {
+    const server = await stage(t);
+    const api = gmeOf(server);
+    const {TaskId} = await api.StartRecord({BizId: APP, RoomId: ROOM, RecordMode: 1});
+    const status = async () =>
+      (await api.DescribeRecordInfo({BizId: APP, TaskId})).RecordInfo.map((x) => x.RecordStatus);
+    await until('it records', async () => (await status())[0] === 2);
+    fs.renameSync(server.storage, `${server.storage}.aside`);
+    fs.writeFileSync(server.storage, '');
+    await api.StopRecord({BizId: APP, TaskId});
+    await until('it waits', async () => (await status())[0] === 12);
+    fs.unlinkSync(server.storage);
+    fs.renameSync(`${server.storage}.aside`, server.storage);
+    await until('it is stored', async () => (await status())[0] === 13); // and nobody to tell
+    await server.stop();
+  });
+
   test('every_way_to_sign_that_the_sdk_has_is_taken', async (t) => {
     const server = await stage(t);
     for (const way of [{}, {http: {reqMethod: 'GET'}}, {signMethod: 'HmacSHA256'},
@@ -220,6 +237,28 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
       /it has ended/);
     const [segment] = await server.segments(TaskId);
     assert.ok(level(await decode(server.file(segment))) > 0.05);
+    await server.stop();
+  });
+
+  test('an_id_is_good_for_the_hours_that_were_asked_for', async (t) => {
+    const server = await stage(t);
+    const {TaskId} = await trtcOf(server).CreateCloudRecording(recording(
+      {ResourceExpiredHour: 7}));
+    await server.kill();
+    const db = path.join(server.data, 'tapeop.db');
+    const sql = async (text) => (await promisify(execFile)('sqlite3', [db, text])).stdout;
+    const [made, until_] = (await sql('SELECT created_ms, expires_ms FROM task')).split('|')
+      .map(Number);
+    assert.ok(Math.abs(until_ - made - 7 * 3600_000) < 1000);
+    await sql('UPDATE task SET expires_ms=1');
+    await server.start();
+    const api = trtcOf(server);
+    for (const action of ['DescribeCloudRecording', 'ModifyCloudRecording',
+      'DeleteCloudRecording'])
+      await refused(api[action]({SdkAppId: APP, TaskId}), 'ResourceNotFound',
+        /ResourceExpiredHour/);
+    assert.equal((await server.task(TaskId)).state, 'running');
+    await server.finish(TaskId);
     await server.stop();
   });
 
