@@ -372,18 +372,30 @@ test('keys_are_read_again_and_rotate_without_a_call_that_fails', async (t) => {
   const server = await startServer(t, {dir, app: {api_keys: [{secret_id: SECRET_ID,
     secret_key: `file:${file}`, previous_secret_key: `file:${old}`}]}});
   await server.join('room', 'a');
-  const ask = async (key) => codeOf(await post(server, 'DescribeTaskInfo', room, {key}));
+  const ask3 = async (key) => codeOf(await post(server, 'DescribeTaskInfo', room, {key}));
+  const ask1 = async (key) => codeOf(await send(server, {headers:
+    {'Content-Type': 'application/x-www-form-urlencoded'},
+  body: new URLSearchParams(sign1({key, host: new URL(server.url).host, version: GME,
+    action: 'DescribeTaskInfo', parameters: {BizId: String(APP), RoomId: 'room'}})).toString()}));
+  /** What both versions say. */
+  const ask = async (key) => {
+    const code = await ask3(key);
+    assert.equal(await ask1(key), code);
+    return code;
+  };
   assert.equal(await ask('first'), 'ok');
   assert.equal(await ask('second'), 'AuthFailure.SignatureFailure');
   fs.writeFileSync(old, 'first\n');
   fs.writeFileSync(file, 'second\n');
   server.proc.child.kill('SIGHUP');
-  await until('the new key', async () => (await ask('second')) === 'ok');
+  await until('the new key', async () => (await ask3('second')) === 'ok');
+  assert.equal(await ask('second'), 'ok');
   assert.equal(await ask('first'), 'ok');
   fs.writeFileSync(old, 'none\n');
   server.proc.child.kill('SIGHUP');
   await until('the old key goes', async () =>
-    (await ask('first')) === 'AuthFailure.SignatureFailure');
+    (await ask3('first')) === 'AuthFailure.SignatureFailure');
+  assert.equal(await ask('first'), 'AuthFailure.SignatureFailure');
   assert.equal(await ask('second'), 'ok');
   await server.stop();
 });

@@ -10,7 +10,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 
 import {API_KEYS, SECRET_ID, SECRET_KEY, recording, userSig} from '../aid/cloud.mjs';
-import {startEndpoint} from '../aid/endpoint.mjs';
+import {endpointAnswers, startEndpoint} from '../aid/endpoint.mjs';
 import {assertGolden} from '../aid/golden.mjs';
 import {decode, ffmpegSend, level, oggPackets, sendPackets} from '../aid/sound.mjs';
 import {APP, KEY, startServer, until} from '../aid/tapeop.mjs';
@@ -134,6 +134,28 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
     fs.unlinkSync(server.storage);
     fs.renameSync(`${server.storage}.aside`, server.storage);
     await until('it is stored', async () => (await status())[0] === 13); // and nobody to tell
+    await server.stop();
+  });
+
+  test('a_file_counts_as_told_when_every_endpoint_has_taken_it', async (t) => {
+    const [first, second] = [await startEndpoint(t), await startEndpoint(t)];
+    const server = await stage(t, {callbacks: [{name: 'first', url: first.url},
+      {name: 'second', url: second.url, retry: Array(30).fill('1s').join(','), order: 'none'}]});
+    const api = gmeOf(server);
+    const uploaded = (endpoint) => endpoint.requests.some((r) => r.body.EventType === 3);
+    second.answer = endpointAnswers(500);
+    const {TaskId} = await api.StartRecord({BizId: APP, RoomId: ROOM, RecordMode: 2});
+    const status = async () =>
+      (await api.DescribeRecordInfo({BizId: APP, TaskId})).RecordInfo.map((x) => x.RecordStatus);
+    await until('it records', async () => (await status())[0] === 2);
+    await api.StopRecord({BizId: APP, TaskId});
+    await until('both were asked', () => uploaded(first) && uploaded(second));
+    for (let i = 0; i < 5; i++) {
+      assert.deepEqual(await status(), [13]);
+      await sleep(100);
+    }
+    second.answer = endpointAnswers(200);
+    await until('both have taken it', async () => (await status())[0] === 14);
     await server.stop();
   });
 
