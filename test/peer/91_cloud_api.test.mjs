@@ -193,7 +193,10 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
     await server.ask(200, 'DELETE', `/v1/inputs/${first.input_id}`);
     // still there, though nobody is: and whoever comes back is recorded by it
     assert.equal((await api.DescribeTaskInfo({BizId: APP, RoomId: ROOM})).TaskId, TaskId);
+    const described = () => api.DescribeRoomInfo({SdkAppId: APP, StrRoomIds: [ROOM]});
+    assert.deepEqual((await described()).RoomUsers, []);
     const second = await server.join(ROOM, 'b');
+    assert.deepEqual((await described()).RoomUsers[0].StrUins, ['b']);
     await until('a second file', async () =>
       (await api.DescribeRecordInfo({BizId: APP, TaskId})).RecordInfo.length === 2);
     await server.ask(200, 'DELETE', `/v1/inputs/${second.input_id}`);
