@@ -118,7 +118,7 @@ format:
 	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] include/*.h examples/*.c test/*/*.[ch])
 
 bench: build/tapeop $(BENCH_AID:%=build/release/test/bench/%)
-	@for f in $(BENCH); do node "$$f" || exit 1; done
+	@tools/setup bench; for f in $(BENCH); do node "$$f" || exit 1; done
 
 TO = $(DESTDIR)$(PREFIX)
 install: build/tapeop lib

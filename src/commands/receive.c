@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
+#include "commands/printer.h"
 #include "commands/reread.h"
 #include "config/config.h"
 
@@ -43,6 +44,18 @@ static const char help[] =
 	"  --exec PROGRAM    run once an event, its JSON on stdin (no shell); "
 	"what\n"
 	"                    it prints goes to stderr\n"
+	"  --tls-cert FILE   HTTPS: the certificate and those between it and a "
+	"root\n"
+	"                    (PEM; read again on SIGHUP, as are the next two)\n"
+	"  --tls-key FILE    its key (PEM, not encrypted)\n"
+	"  --tls-client-ca FILE  take only clients whose certificate one of "
+	"these\n"
+	"                    has signed (PEM)\n"
+	"  --max-per-address N  connections of one address, 1 to 1000; one "
+	"IPv6\n"
+	"                    /64 is one (256, and none for loopback: a proxy "
+	"on\n"
+	"                    this machine is one address for all)\n"
 	"  -c, --config FILE several apps with several keys each (YAML), in "
 	"the\n"
 	"                    place of the options above; SIGHUP reads it "
@@ -55,13 +68,21 @@ static const char help[] =
 	"Open http://ADDR/ in a browser on this machine to watch; GET\n"
 	"/v1/recordings is the same as JSON.\n";
 
-enum { MAX_BODY = 1 << 20, WORKERS = 2, STORE_QUEUE = 10000 };
+enum {
+	MAX_BODY = 1 << 20,
+	WORKERS = 2,
+	STORE_QUEUE = 10000,
+	CONNECTIONS = 1000,	/* of all addresses */
+	LINE_MAX_BYTES = 16384, /* of an event */
+};
 
 struct options {
 	struct addr listen;
 	const char *data;
 	struct receive_app app; /* of the command line */
 	char *keys[RECEIVE_KEYS_MAX];
+	struct http_tls_config tls;
+	unsigned max_per_address; /* 0: the usual */
 	bool json, check, sample;
 	const char *path;	       /* of the file, or NULL */
 	struct config_receive *config; /* what it says */
@@ -70,7 +91,9 @@ struct options {
 struct running {
 	struct loop *loop;
 	bool json;
+	struct printer *printer;
 	struct receive *receive;
+	struct http_tls_config tls;
 	/* of a file */
 	struct config_receive *config; /* what is true; NULL: there is none */
 	struct reread reread;
@@ -147,21 +170,50 @@ static int set_forward(void *arg, const char *url)
 	return EXIT_DONE;
 }
 
+static int set_max_per_address(void *arg, const char *text)
+{
+	struct options *o = arg;
+	int64_t n;
+
+	if (str_to_i64(text, 1, CONNECTIONS, &n))
+		return usage("--max-per-address must be 1 to 1000", text);
+	o->max_per_address = (unsigned)n;
+	return EXIT_DONE;
+}
+
+/** Returns -1, or the exit code. */
+static int check_tls(const struct http_tls_config *tls)
+{
+	if (!tls->cert_file != !tls->key_file)
+		return usage("--tls-cert and --tls-key belong together", NULL);
+	if (tls->client_ca_file && !tls->cert_file)
+		return usage("--tls-client-ca needs --tls-cert", NULL);
+	return -1;
+}
+
+/** Is anything given that stands in a file? */
+static bool is_of_file(const struct options *o)
+{
+	const struct receive_app *a = &o->app;
+
+	return a->id || a->n_keys || a->forward || a->exec || a->dialects ||
+	       o->data || o->listen.len || o->tls.cert_file ||
+	       o->max_per_address;
+}
+
 /** Returns -1 to go on, or the exit code. */
 static int check_options(struct options *o)
 {
-	if (o->path &&
-	    (o->app.id || o->app.n_keys || o->app.forward || o->app.exec ||
-	     o->app.dialects || o->data || o->listen.len))
-		return usage("with -c FILE apps, keys, addresses and folders "
-			     "stand in the file: only --json and --check go "
-			     "with it",
+	if (o->path && is_of_file(o))
+		return usage("with -c FILE apps, keys, addresses, folders and "
+			     "TLS stand in the file: only --json and --check "
+			     "go with it",
 			     NULL);
 	if (o->check && !o->path)
 		return usage("--check needs -c FILE", NULL);
 	if (!o->path && !o->sample && !o->app.id)
 		return usage("--app is required", NULL);
-	return -1;
+	return check_tls(&o->tls);
 }
 
 /** Returns -1 to go on, or the exit code. */
@@ -175,6 +227,10 @@ static int read_options(struct options *o, int argc, char **argv)
 		{.name = "data", .value = &o->data},
 		{.name = "forward", .take = set_forward},
 		{.name = "exec", .value = &o->app.exec},
+		{.name = "tls-cert", .value = &o->tls.cert_file},
+		{.name = "tls-key", .value = &o->tls.key_file},
+		{.name = "tls-client-ca", .value = &o->tls.client_ca_file},
+		{.name = "max-per-address", .take = set_max_per_address},
 		{.name = "json", .flag = &o->json},
 		{.name = "config", .letter = 'c', .value = &o->path},
 		{.name = "check", .flag = &o->check},
@@ -193,23 +249,30 @@ static int read_options(struct options *o, int argc, char **argv)
 static void on_event(const struct callback *c, const char *line, void *arg)
 {
 	const struct running *r = arg;
+	struct buf b;
+	char *text;
 
-	if (r->json)
-		printf("%s\n", line);
-	else
-		printf("%-4s %-14s room %s  user %s  task %s  %s\n",
-		       dialect_name(c->dialect),
-		       c->event.kind < EVENT_KIND_N
-			       ? event_kind_name(c->event.kind)
-			       : "?",
-		       c->event.room, c->event.user, c->task,
-		       c->event.file_name);
-	fflush(stdout);
+	if (r->json) {
+		printer_line(r->printer, line, strlen(line));
+		return;
+	}
+	buf_init(&b, LINE_MAX_BYTES);
+	buf_printf(&b, "%-4s %-14s room %s  user %s  task %s  %s",
+		   dialect_name(c->dialect),
+		   c->event.kind < EVENT_KIND_N ? event_kind_name(c->event.kind)
+						: "?",
+		   c->event.room, c->event.user, c->task, c->event.file_name);
+	text = buf_take(&b);
+	if (text) {
+		client_clean(text);
+		printer_line(r->printer, text, strlen(text));
+	}
+	mem_free(text);
 }
 
 /* ---- reading the file again ------------------------------------------------------ */
 
-enum { LINE_MAX_LEN = 800 };
+enum { LINE_MAX_LEN = 800 }; /* of a reload */
 
 static int load_again(const char *path, void **next, struct err *e)
 {
@@ -247,8 +310,11 @@ static int apply_again(void *next, void *arg, struct err *e)
 	struct config_receive *config = next;
 	struct running *r = arg;
 	const enum log_level was = r->config->log_level;
-	int err = receive_set_apps(r->receive, config->apps, config->n_apps);
+	int err = receive_reload_tls(r->receive, &r->tls, e);
 
+	if (err)
+		return err;
+	err = receive_set_apps(r->receive, config->apps, config->n_apps);
 	if (err)
 		return err_set(e, err, "", "%s", strerror(err));
 	/* The line is shown by either level. */
@@ -267,31 +333,48 @@ static void free_again(void *next)
 static const struct reread_kind reread_kind = {load_again, apply_again,
 					       free_again};
 
+/** TLS of the command line: the files are read again. */
+static void reload_tls(struct running *r)
+{
+	struct err e;
+
+	if (!r->receive) /* it has closed */
+		return;
+	if (receive_reload_tls(r->receive, &r->tls, &e))
+		log_error("TLS stays as it was: %s", e.text);
+	else
+		log_info("TLS: new handshakes use %s as it is now",
+			 r->tls.cert_file);
+}
+
 static void on_signal(int signo, void *arg)
 {
 	struct running *r = arg;
 
-	if (signo == SIGHUP)
+	if (signo != SIGHUP)
+		loop_stop(r->loop);
+	else if (r->config)
 		reread_start(&r->reread, NULL, NULL);
 	else
-		loop_stop(r->loop);
+		reload_tls(r);
 }
 
 /* ---- running -------------------------------------------------------------------- */
 
 static void log_listening(const struct running *r, const struct options *o)
 {
+	const char *s = r->tls.cert_file ? "s" : "";
 	char text[ADDR_TEXT_MAX];
 	struct addr at;
 
 	receive_addr(r->receive, &at);
 	addr_write(&at, text);
 	if (!r->config)
-		log_info("receiving callbacks of app %u on http://%s",
-			 o->app.id, text);
+		log_info("receiving callbacks of app %u on http%s://%s",
+			 o->app.id, s, text);
 	else
-		log_info("receiving callbacks of %zu app%s on http://%s",
-			 r->config->n_apps, r->config->n_apps > 1 ? "s" : "",
+		log_info("receiving callbacks of %zu app%s on http%s://%s",
+			 r->config->n_apps, r->config->n_apps > 1 ? "s" : "", s,
 			 text);
 }
 
@@ -303,7 +386,10 @@ static int serve(struct running *r, const struct options *o,
 		.listen = o->listen,
 		.apps = r->config ? r->config->apps : &o->app,
 		.n_apps = r->config ? r->config->n_apps : 1,
-		.max_body = MAX_BODY};
+		.max_body = MAX_BODY,
+		.tls = o->tls,
+		.max_per_address = o->max_per_address,
+	};
 	struct err e;
 
 	if (receive_open(r->loop, store, workers, &config, &events, r,
@@ -352,9 +438,11 @@ static int open_store(const struct options *o, struct store **out)
 static int run(const struct options *o)
 {
 	static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
-	/* Without a file SIGHUP ends it, as it always did. */
-	const size_t n_signos = ARRAY_LEN(signos) - !o->config;
+	/* Without files to read again SIGHUP ends it. */
+	const bool has_files = o->config || o->tls.cert_file;
+	const size_t n_signos = ARRAY_LEN(signos) - !has_files;
 	struct running r = {.json = o->json || !isatty(STDOUT_FILENO),
+			    .tls = o->tls,
 			    .config = o->config};
 	struct signals *signals = NULL;
 	struct workers *workers = NULL;
@@ -362,7 +450,10 @@ static int run(const struct options *o)
 	int code = EXIT_FAILED;
 	int err;
 
+	file_raise_limit(); /* under TLS a connection has three */
 	err = loop_new(&r.loop);
+	if (!err)
+		err = printer_new(r.loop, STDOUT_FILENO, &r.printer);
 	if (!err)
 		err = signals_open(r.loop, signos, n_signos, on_signal, &r,
 				   &signals);
@@ -375,6 +466,7 @@ static int run(const struct options *o)
 		code = open_store(o, &store);
 	if (!err && code == EXIT_DONE)
 		code = serve(&r, o, store, workers);
+	printer_free(r.printer);
 	workers_free(workers);
 	store_close(store);
 	signals_close(signals);
@@ -411,6 +503,8 @@ static int run_file(struct options *o)
 	}
 	o->listen = o->config->listen;
 	o->data = o->config->data_dir;
+	o->tls = o->config->tls;
+	o->max_per_address = o->config->max_per_address;
 	log_set_level(o->config->log_level);
 	return run(o);
 }

@@ -166,7 +166,9 @@ struct config_receive {
 	char *data_dir;
 	enum log_level log_level;
 	struct addr listen;
-	struct receive_app *apps; /* n_apps; texts owned */
+	struct http_tls_config tls; /* texts owned */
+	unsigned max_per_address;   /* 0: the usual */
+	struct receive_app *apps;   /* n_apps; texts owned */
 	size_t n_apps;
 };
 
@@ -185,7 +187,8 @@ void config_receive_free(struct config_receive *c);
 void config_receive_write_changes(const struct config_receive *running,
 				  const struct config_receive *next,
 				  struct buf *out);
-/** Write what differs and only a start can change: "listen, data_dir". */
+/** Write what differs and only a start can change: "listen, data_dir,
+ *  tls". */
 void config_receive_write_later(const struct config_receive *running,
 				const struct config_receive *next,
 				struct buf *out);

@@ -185,6 +185,24 @@ static int fill_in(const char **text, const char *preset)
 	return 0;
 }
 
+static int build_tls(struct receive_builder *b, struct mark *at, struct err *e)
+{
+	struct http_tls_config *tls = &b->config->tls;
+
+	tls->cert_file = take(b, SET_RX_TLS_CERT);
+	tls->key_file = take(b, SET_RX_TLS_KEY);
+	tls->client_ca_file = take(b, SET_RX_TLS_CLIENT_CA);
+	*at = b->item_at[GROUP_ID_RX_TLS];
+	if (!tls->cert_file != !tls->key_file)
+		return err_set(e, EINVAL, tls->cert_file ? "key" : "cert",
+			       "is missing: cert and key belong together");
+	if (tls->client_ca_file && !tls->cert_file)
+		return err_set(e, EINVAL, "cert",
+			       "is missing: client_ca needs "
+			       "cert and key");
+	return 0;
+}
+
 static int build_root(struct receive_builder *b, struct mark *at, struct err *e)
 {
 	struct config_receive *c = b->config;
@@ -207,6 +225,7 @@ static int build_root(struct receive_builder *b, struct mark *at, struct err *e)
 	c->listen = b->values[SET_RX_LISTEN].addrs[0];
 	c->data_dir = take(b, SET_RX_DATA_DIR);
 	c->log_level = (enum log_level)b->values[SET_RX_LOG_LEVEL].number;
+	c->max_per_address = (unsigned)b->values[SET_RX_MAX_PER_ADDRESS].number;
 	return 0;
 }
 
@@ -223,6 +242,8 @@ static int end_group(struct draft *d, unsigned group, struct mark *at,
 		return build_key(b, at, e);
 	case GROUP_ID_RX_APP:
 		return build_app(b, at, e);
+	case GROUP_ID_RX_TLS:
+		return build_tls(b, at, e);
 	default:
 		return build_root(b, at, e);
 	}
@@ -288,6 +309,9 @@ void config_receive_free(struct config_receive *c)
 		return;
 	/* All of them: a load that failed leaves one open behind the last. */
 	receive_apps_free(c->apps, RECEIVE_APPS_MAX);
+	mem_free((char *)(uintptr_t)c->tls.cert_file);
+	mem_free((char *)(uintptr_t)c->tls.key_file);
+	mem_free((char *)(uintptr_t)c->tls.client_ca_file);
 	mem_free(c->data_dir);
 	mem_free(c);
 }
@@ -298,6 +322,15 @@ void config_receive_free(struct config_receive *c)
 static bool is_same_text(const char *a, const char *b)
 {
 	return !strcmp(a ? a : "", b ? b : "");
+}
+
+/** The same files; what is in them is read each time. */
+static bool is_same_tls(const struct http_tls_config *a,
+			const struct http_tls_config *b)
+{
+	return is_same_text(a->cert_file, b->cert_file) &&
+	       is_same_text(a->key_file, b->key_file) &&
+	       is_same_text(a->client_ca_file, b->client_ca_file);
 }
 
 static bool is_same_app(const struct receive_app *a,
@@ -360,6 +393,10 @@ void config_receive_write_later(const struct config_receive *running,
 		buf_puts(out, "listen");
 	if (!is_same_text(running->data_dir, next->data_dir))
 		buf_printf(out, "%sdata_dir", out->len ? ", " : "");
+	if (running->max_per_address != next->max_per_address)
+		buf_printf(out, "%smax_per_address", out->len ? ", " : "");
+	if (!is_same_tls(&running->tls, &next->tls))
+		buf_printf(out, "%stls", out->len ? ", " : "");
 }
 
 void config_receive_take(struct config_receive *running,

@@ -113,6 +113,24 @@ static void write_setting(struct margin *m, const struct setting *s,
 	}
 }
 
+/** Is nothing in a group set by the sample?  Its name alone would be no
+ *  group. */
+static bool is_empty(const struct table *t, unsigned group)
+{
+	for (unsigned i = 0; i < t->n_settings; i++) {
+		const struct setting *s = &t->settings[i];
+		const bool comment = s->sample && *s->sample == '#';
+
+		if (s->group == group && !comment)
+			return false;
+	}
+	for (unsigned i = GROUP_ROOT + 1; i < t->n_groups; i++) {
+		if (t->groups[i].parent == group && !is_empty(t, i))
+			return false;
+	}
+	return true;
+}
+
 static void write_group(const struct table *t, unsigned group, struct margin m,
 			struct buf *out)
 {
@@ -128,8 +146,8 @@ static void write_group(const struct table *t, unsigned group, struct margin m,
 			continue;
 		buf_putc(out, '\n');
 		write_words(&m, g->text, out);
-		sub.is_comment = m.is_comment ||
-				 g->flags & (SETTING_LATER | SETTING_COMMENT);
+		sub.is_comment = m.is_comment || g->flags & SETTING_LATER ||
+				 is_empty(t, i);
 		write_margin(&sub, false, out);
 		buf_printf(out, "%s:\n", g->key);
 		sub.depth += INDENT;

@@ -29,14 +29,8 @@ enum setting_type {
 	TYPE_ZONE  /* "+08:00" */
 };
 
-/* RELOAD: a change takes effect when the file is read again.
- * COMMENT: a group that the sample shows as one. */
-enum {
-	SETTING_REQUIRED = 1,
-	SETTING_LATER = 2,
-	SETTING_RELOAD = 4,
-	SETTING_COMMENT = 8
-};
+/* RELOAD: a change takes effect when the file is read again. */
+enum { SETTING_REQUIRED = 1, SETTING_LATER = 2, SETTING_RELOAD = 4 };
 
 /** The root of each table. */
 enum { GROUP_ROOT = 0 };

@@ -3,14 +3,17 @@
  *
  * WHY  libmicrohttpd decodes the path before anyone can split it, so that a
  *      %2F in a room's name becomes a '/'.  It also lets an encoded NUL cut
- *      a string short.  So only the line as sent is used.
+ *      a string short.  So only the line as sent is used.  And it takes
+ *      heads whose body another program would find elsewhere.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/http_server.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -186,6 +189,75 @@ void http_incoming_free(struct http_incoming *in)
 	mem_free(in);
 }
 
+/* Headers that must come once at most: two of them is how requests are
+ * smuggled past a proxy (RFC 9112 section 6.3, RFC 9110 section 7.2). */
+struct head {
+	unsigned hosts;
+	unsigned lengths;
+	unsigned codings;
+	bool odd; /* a name that is none */
+};
+
+/* RFC 9110 section 5.6.2.  "Content-Length : 2" is not a Content-Length to
+ * libmicrohttpd, but may be one to a proxy before us. */
+static bool is_token(const char *name)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+	size_t n = 0;
+
+	for (; name[n]; n++) {
+		if (!isalnum((unsigned char)name[n]) &&
+		    !strchr(others, name[n]))
+			return false;
+	}
+	return n > 0;
+}
+
+/* libmicrohttpd appends a folded line to the name before it. */
+static bool is_longer(const char *name, const char *than)
+{
+	size_t len = strlen(than);
+
+	return !strncasecmp(name, than, len) && name[len];
+}
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind,
+				 const char *name, const char *value)
+{
+	struct head *h = cls;
+
+	(void)kind;
+	(void)value;
+	h->hosts += !strcasecmp(name, "Host");
+	h->lengths += !strcasecmp(name, "Content-Length");
+	h->codings += !strcasecmp(name, "Transfer-Encoding");
+	h->odd |= !is_token(name) || is_longer(name, "Content-Length") ||
+		  is_longer(name, "Transfer-Encoding");
+	return MHD_YES;
+}
+
+const char *http_head_fault(const struct http_incoming *in, bool *body,
+			    uint64_t *len)
+{
+	const char *length = http_header(&in->pub, "Content-Length");
+	const char *coding = http_header(&in->pub, "Transfer-Encoding");
+	struct head head = {0};
+
+	MHD_get_connection_values(in->mhd, MHD_HEADER_KIND, on_header, &head);
+	*len = 0;
+	*body = head.odd || head.lengths + head.codings > 0;
+	if (head.hosts > 1 || head.lengths + head.codings > 1)
+		return "Host, Content-Length or Transfer-Encoding came more "
+		       "than once";
+	if (head.odd)
+		return "a header field has no proper name, or is folded";
+	if (coding && strcasecmp(coding, "chunked") != 0)
+		return "Transfer-Encoding must be chunked";
+	if (length && str_to_u64(length, len))
+		return "Content-Length is not a number";
+	return NULL;
+}
+
 static const struct http_incoming *incoming_of(const struct http_request *r)
 {
 	static_assert(offsetof(struct http_incoming, pub) == 0,
@@ -221,4 +293,37 @@ int http_query_each(const struct http_request *r,
 	for (size_t i = 0; i < in->n_params && !err; i++)
 		err = fn(in->params[i].name, in->params[i].value, arg);
 	return err;
+}
+
+struct query_check {
+	const char *const *keys;
+	uint32_t seen; /* a bit each */
+	char *bad;
+};
+
+static int check_param(const char *name, const char *value, void *arg)
+{
+	struct query_check *q = arg;
+
+	(void)value;
+	for (unsigned i = 0; q->keys[i]; i++) {
+		assert(i < 32);
+		if (strcmp(name, q->keys[i]) != 0)
+			continue;
+		str_copy(q->bad, 64, name);
+		if (q->seen >> i & 1)
+			return EEXIST;
+		q->seen |= 1U << i;
+		return 0;
+	}
+	str_copy(q->bad, 64, name);
+	return EINVAL;
+}
+
+int http_query_check(const struct http_request *r, const char *const *keys,
+		     char bad[64])
+{
+	struct query_check q = {.keys = keys, .bad = bad};
+
+	return http_query_each(r, check_param, &q);
 }

@@ -256,6 +256,48 @@ static bool check_named(const struct apps *apps, enum dialect d,
 				       : "data.app is another app's");
 }
 
+/* ---- what two readers could read differently -------------------------------------- */
+
+/** Parameters that say whose a callback is; a bit each of those seen. */
+static int on_param(const char *name, const char *value, void *arg)
+{
+	static const char *const once[] = {"SdkAppid", "CallbackCommand",
+					   "Sign", "RequestTime"};
+	unsigned *seen = arg;
+
+	(void)value;
+	for (unsigned i = 0; i < ARRAY_LEN(once); i++) {
+		if (strcmp(name, once[i]) != 0)
+			continue;
+		if (*seen & 1U << i)
+			return EEXIST;
+		*seen |= 1U << i;
+	}
+	return 0;
+}
+
+static bool is_plain(const struct http_request *r, struct refusal *no)
+{
+	static const char *const fields[] = {
+		"Signature",	     "Sign",
+		"SdkAppId",	     "webhook-id",
+		"webhook-timestamp", "webhook-signature"};
+	unsigned seen = 0;
+
+	if (http_query_each(r, on_param, &seen))
+		return refuse(no, 400,
+			      "SdkAppid, CallbackCommand, Sign or RequestTime "
+			      "is in the URL twice");
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		const char *value = http_header(r, fields[i]);
+
+		if (value && !str_is_clean_utf8(value, strlen(value)))
+			return refuse(no, 400,
+				      "a header of the signature is not text");
+	}
+	return true;
+}
+
 /* ---- the whole -------------------------------------------------------------------- */
 
 static bool recognise(const struct apps *apps, const struct http_request *r,
@@ -300,6 +342,8 @@ bool check_request(const struct apps *apps, const struct http_request *r,
 	enum dialect d;
 	int err;
 
+	if (!is_plain(r, no))
+		return false;
 	if (!recognise(apps, r, &d))
 		return refuse(no, 400,
 			      "neither a Signature (gme), SdkAppId (trtc) or "

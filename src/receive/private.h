@@ -112,23 +112,6 @@ MUST_CHECK int exec_start(struct loop *loop, const char *program,
 /** Kill and forget; done is not called. */
 void exec_stop(struct exec *x);
 
-/* ---- receive.c ------------------------------------------------------------ */
-
-struct receive {
-	struct loop *loop;
-	struct store *store;
-	struct receive_config config; /* without its apps */
-	struct apps apps;
-	struct refusals refusals;
-	struct receive_events events;
-	void *arg;
-	struct http_server *server;
-	struct forward *forward;
-	struct recordings recordings;
-	struct streams *streams; /* who listens, page.h */
-	struct link takings;	 /* callbacks between request and answer */
-};
-
 /* ---- check.c: is it genuine, and what does it say? ------------------------- */
 
 enum { CHECK_WHY_MAX = 160 };
@@ -149,20 +132,76 @@ bool check_request(const struct apps *apps, const struct http_request *r,
 
 /* ---- text.c: an event as JSON ----------------------------------------------- */
 
-/**
- * The texts of a callback, both for mem_free:
- * line    what is printed, and given to a program: the event
- * facts   what is stored: the event, and the callback as it came
- * Returns 0, ENOMEM, or EMSGSIZE (its query is too long); then both NULL.
- */
+/** A callback's event as JSON and as text. */
+struct texts {
+	json_t *event;
+	char *line;  /* what is printed: the event */
+	char *facts; /* what is stored: the event, the callback as it came */
+	size_t facts_len;
+};
+
+/** Returns 0 (free with texts_fini), ENOMEM, or EMSGSIZE: its query is too
+ *  long. */
 MUST_CHECK int text_write(const struct http_request *r,
-			  const struct callback *c, char **line, char **facts);
+			  const struct callback *c, struct texts *out);
+/** It is empty then.  One of zeros is fine. */
+void texts_fini(struct texts *t);
 
 /* ---- text_event.c ------------------------------------------------------------ */
 
 /** An event as JSON, as docs/callbacks.md shows it; what its dialect does not
  *  tell is left out.  NULL when out of memory. */
 json_t *text_event_json(const struct callback *c, int64_t received_ms);
+
+/* ---- receive.c ------------------------------------------------------------ */
+
+struct receive {
+	struct loop *loop;
+	struct store *store;
+	struct receive_config config; /* without its apps */
+	struct apps apps;
+	struct refusals refusals;
+	struct receive_events events;
+	void *arg;
+	struct http_server *server;
+	struct forward *forward;
+	struct recordings recordings;
+	struct streams *streams; /* who listens, page.h */
+	struct link takings;	 /* callbacks between request and answer */
+	/* tell.c */
+	struct link waiting; /* takings that are not told yet, by their ids */
+	size_t n_waiting;
+	struct asking *asking; /* NULL: none */
+};
+
+enum taking_state { TAKING_MADE, TAKING_IN_DOUBT, TAKING_NOT_MADE };
+
+/** A callback between its request and its answer, and until it is told. */
+struct taking {
+	struct link link;
+	struct receive *receive; /* NULL: the receiver has closed */
+	struct http_request
+		*request; /* NULL: answered, or the client is gone */
+	struct callback callback;
+	uint64_t id; /* of its row */
+	struct texts texts;
+	struct delivery_row rows[FORWARD_ROWS_MAX];
+	size_t n_rows;
+	enum taking_state state; /* while it waits */
+};
+
+/* ---- tell.c: of what is committed ------------------------------------------- */
+
+void taking_free(struct taking *t);
+/* All three take an answered one over, in the order of their rows. */
+/** Its commit was made. */
+void tell_made(struct receive *rc, struct taking *t);
+/** The same, and it was there before. */
+void tell_repeated(struct receive *rc, struct taking *t);
+/** Its commit failed; it may have been made. */
+void tell_doubted(struct receive *rc, struct taking *t);
+/** Forget those that wait. */
+void tell_close(struct receive *rc);
 
 /* ---- show.c: answers ---------------------------------------------------------- */
 

@@ -24,22 +24,11 @@
 
 enum {
 	MAX_CONNECTIONS = 1000,
+	/* a sender's pool is tens; four such senders behind one address */
+	MAX_PER_ADDRESS = 256,
 	HEADER_US = 10 * 1000 * 1000,
 	PAGE = 500,
 	PARTS_MAX = 200000 /* tasks, segments and files that are shown */
-};
-
-/** A callback between its request and its answer. */
-struct taking {
-	struct link link;
-	struct receive *receive;      /* NULL: the receiver has closed */
-	struct http_request *request; /* NULL: the client has gone */
-	struct callback callback;
-	uint64_t id; /* of its row */
-	char *line;  /* JSON of the event */
-	char *facts; /* JSON that is stored */
-	struct delivery_row rows[FORWARD_ROWS_MAX];
-	size_t n_rows;
 };
 
 /* ---- refusing --------------------------------------------------------------- */
@@ -87,44 +76,6 @@ static void on_refused(int status, const struct addr *peer, void *arg)
 
 /* ---- committing, answering ------------------------------------------------------- */
 
-static void taking_free(struct taking *t)
-{
-	list_remove(&t->link);
-	event_fini(&t->callback.event);
-	mem_free(t->line);
-	mem_free(t->facts);
-	mem_free(t);
-}
-
-/** Show it to who looks. */
-static void show_new(struct receive *rc, const struct taking *t)
-{
-	json_t *event = json_loads(t->line, 0, NULL);
-	int err = event ? recordings_add(&rc->recordings, event) : ENOMEM;
-
-	streams_event(rc->streams, t->id, event, t->line);
-	json_decref(event);
-	if (err)
-		log_warn("/v1/recordings: %s",
-			 err == ENOBUFS
-				 ? "a recording has more segments and files "
-				   "than are shown"
-				 : "out of memory; complete again after a "
-				   "restart");
-}
-
-static void take_new(struct taking *t)
-{
-	struct receive *rc = t->receive;
-
-	counter_add(COUNT_received_new, 1);
-	show_new(rc, t);
-	if (rc->events.event)
-		rc->events.event(&t->callback, t->line, rc->arg);
-	forward_begin(rc->forward, t->rows, t->n_rows, t->facts,
-		      strlen(t->facts));
-}
-
 static void on_committed(const struct store_result *result, void *arg)
 {
 	struct taking *t = arg;
@@ -134,24 +85,22 @@ static void on_committed(const struct store_result *result, void *arg)
 		taking_free(t);
 		return;
 	}
-	if (result->err) {
+	if (result->err)
 		log_error("callback not stored: %s", result->text);
-		if (t->request)
-			refuse(rc, t->request, 503, "it cannot be stored now");
-		taking_free(t);
-		return;
-	}
-	if (t->request)
+	if (t->request && result->err)
+		refuse(rc, t->request, 503, "it cannot be stored now");
+	else if (t->request)
 		reply_text(t->request, 200, "application/json",
 			   callback_answer(t->callback.dialect));
-	if (!result->repeated) {
-		take_new(t);
-	} else {
-		counter_add(COUNT_received_duplicate, 1);
-		if (rc->events.duplicate)
-			rc->events.duplicate(&t->callback, rc->arg);
-	}
-	taking_free(t);
+	t->request = NULL;
+	if (result->err == EIO) /* what others mean was undone */
+		tell_doubted(rc, t);
+	else if (result->err)
+		taking_free(t);
+	else if (result->repeated)
+		tell_repeated(rc, t);
+	else
+		tell_made(rc, t);
 }
 
 static void on_gone(void *arg)
@@ -173,8 +122,8 @@ static void commit(struct taking *t)
 		.app = app,
 		.unix_ms = clock_unix_ms(),
 		.once = once,
-		.facts = t->facts,
-		.facts_len = strlen(t->facts),
+		.facts = t->texts.facts,
+		.facts_len = t->texts.facts_len,
 	};
 
 	snprintf(once, sizeof(once), "%" PRIu32 "/%s", app, t->callback.key);
@@ -205,7 +154,7 @@ static void take(struct receive *rc, struct http_request *r)
 		taking_free(t);
 		return;
 	}
-	err = text_write(r, &t->callback, &t->line, &t->facts);
+	err = text_write(r, &t->callback, &t->texts);
 	if (err) {
 		refuse(rc, r, err == EMSGSIZE ? 400 : 503,
 		       err == EMSGSIZE ? "the URL's query is too long"
@@ -223,7 +172,7 @@ static void on_request(struct http_request *r, void *arg)
 
 	if (!strcmp(r->method, "POST"))
 		take(rc, r);
-	else if (!strcmp(r->method, "GET") || !strcmp(r->method, "HEAD"))
+	else if (!strcmp(r->method, "GET")) /* HEAD is one, too */
 		show_request(rc, r);
 	else
 		reply_problem(r, 405, "callbacks are taken by POST");
@@ -273,12 +222,18 @@ static int open_server(struct receive *rc, struct err *e)
 		.max_connections = MAX_CONNECTIONS,
 		.header_us = HEADER_US,
 		.refused = on_refused,
+		.max_per_address = rc->config.max_per_address
+					   ? rc->config.max_per_address
+					   : MAX_PER_ADDRESS,
+		.limit_loopback = rc->config.max_per_address > 0,
+		.tls = rc->config.tls,
+		.why_not_tls = e,
 	};
 	char text[ADDR_TEXT_MAX];
 	int err =
 		http_server_open(rc->loop, &http, on_request, rc, &rc->server);
 
-	if (err)
+	if (err && !e->code)
 		err_set(e, err, "--listen", "cannot listen on %s: %s",
 			addr_write(&rc->config.listen, text), strerror(err));
 	return err;
@@ -301,6 +256,7 @@ int receive_open(struct loop *loop, struct store *store,
 	rc->events = *events;
 	rc->arg = arg;
 	list_init(&rc->takings);
+	list_init(&rc->waiting);
 	recordings_init(&rc->recordings, PARTS_MAX);
 	refusals_init(&rc->refusals, loop);
 	rc->config = *config;
@@ -326,6 +282,12 @@ int receive_open(struct loop *loop, struct store *store,
 	return err;
 }
 
+int receive_reload_tls(struct receive *rc, const struct http_tls_config *tls,
+		       struct err *e)
+{
+	return tls->cert_file ? http_server_reload_tls(rc->server, tls, e) : 0;
+}
+
 void receive_close(struct receive *rc)
 {
 	if (!rc)
@@ -338,6 +300,7 @@ void receive_close(struct receive *rc)
 		list_remove(l); /* its commit is still under way */
 		t->receive = NULL;
 	}
+	tell_close(rc);
 	streams_free(rc->streams);
 	forward_free(rc->forward);
 	recordings_fini(&rc->recordings);

@@ -54,7 +54,10 @@ struct receive_config {
 	struct addr listen;
 	const struct receive_app *apps; /* n_apps, each id once */
 	size_t n_apps;
-	size_t max_body; /* 1 MiB */
+	size_t max_body;	    /* 1 MiB */
+	struct http_tls_config tls; /* cert_file NULL: plain HTTP */
+	unsigned max_per_address;   /* connections; 0: 256, and loopback is
+				       exempt */
 };
 
 /** What a receiver tells its owner. */
@@ -72,7 +75,8 @@ struct receive;
  * Listen and take callbacks on any path.  On the same port, for this machine
  * only (http_why_not_local): `GET /`, a page of what comes, `/v1/recordings`,
  * `/v1/events`, `/metrics`; and `/healthz`.
- * Returns 0, EADDRINUSE, ENOMEM, with `e`.
+ * Returns 0, EADDRINUSE, ENOMEM, an errno or EINVAL for the files of TLS, with
+ * `e`.
  * Thread: the loop's.
  */
 MUST_CHECK int receive_open(struct loop *loop, struct store *store,
@@ -80,6 +84,10 @@ MUST_CHECK int receive_open(struct loop *loop, struct store *store,
 			    const struct receive_config *config,
 			    const struct receive_events *events, void *arg,
 			    struct receive **out, struct err *e);
+/** As http_server_reload_tls, of what `tls` names; 0 when that is nothing. */
+MUST_CHECK int receive_reload_tls(struct receive *r,
+				  const struct http_tls_config *tls,
+				  struct err *e);
 void receive_close(struct receive *r);
 
 /**

@@ -203,8 +203,8 @@ MUST_CHECK int schema_exec(sqlite3 *handle, const char *sql, struct err *e);
 MUST_CHECK int schema_number(sqlite3 *handle, const char *sql, int64_t *value,
 			     struct err *e);
 
-/** Execute the operations of `w`; fills its result and delta.  The caller
- *  keeps the savepoint. */
+/** Execute the operations of `w`; fills its result and delta.  When it
+ *  fails the caller undoes what it did. */
 MUST_CHECK int ops_run(struct db *db, struct store_write *w);
 
 /* ---- filters ------------------------------------------------------------- */

@@ -6,8 +6,8 @@
  *       that event are one transaction: none can be there without the rest.
  * DESIGN
  *   - One store thread makes all writes.  Group commit: it takes whatever
- *     was queued while the last commit ran (each write in a savepoint of its
- *     own), commits once, then answers all.  synchronous=FULL, WAL, a
+ *     was queued while the last commit ran (a write that fails is undone
+ *     alone), commits once, then answers all.  synchronous=FULL, WAL, a
  *     checkpoint by that thread when idle or when the WAL grows.
  *   - A write (`struct store_write`) is values only, gathered on any thread;
  *     another database can execute the same list.

@@ -102,7 +102,7 @@ export function background(t, args, env = {}) {
 }
 
 function listening(proc) {
-  return /on http:\/\/(\S+)/.exec(proc.text)?.[1];
+  return /on https?:\/\/(\S+)/.exec(proc.text)?.[1];
 }
 
 async function waitListening(proc, what) {
@@ -244,7 +244,7 @@ export async function startReceiver(t, options = {}) {
       '--app', String(APP), '--key', 'env:TAPEOP_TEST_KEY', '--json',
       '--data', receiver.data, ...args], {TAPEOP_TEST_KEY: key, ...more});
     receiver.at = await waitListening(receiver.proc, 'receive');
-    receiver.url = `http://${receiver.at}`;
+    receiver.url = `http${args.includes('--tls-cert') ? 's' : ''}://${receiver.at}`;
   };
   receiver.kill = async () => {
     receiver.proc.child.kill('SIGKILL');

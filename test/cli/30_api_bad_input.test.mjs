@@ -268,7 +268,7 @@ const routes = [
 // ---- a server in which much could change -------------------------------------
 
 // Connections have memory; a commit that changes no byte of a file is none.
-const quiet = new RegExp('^(http_requests|http_refused|control_loop_longest_us|' +
+const quiet = new RegExp('^(http_requests|http_refused|http_connections|control_loop_longest_us|' +
   'allocations|disk_free_bytes|store_commits|store_writes)$');
 
 function filesBelow(dir) {

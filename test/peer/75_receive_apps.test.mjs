@@ -7,9 +7,11 @@ import {createHash, createHmac} from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import tls from 'node:tls';
 import {describe, test} from 'node:test';
 
 import {endpointAnswers, postGme, signGme, signLive, startEndpoint} from '../aid/endpoint.mjs';
+import {makeCertificate} from '../aid/hostile.mjs';
 import {listen} from '../aid/sse.mjs';
 import {background, command, tempDir, until} from '../aid/tapeop.mjs';
 
@@ -34,11 +36,11 @@ async function startApps(t, apps, more = {}) {
     write(r.file, r.config);
     r.proc = background(t, ['receive', '-c', r.file, '--json'], r.env);
     const at = await until('it listens', () => {
-      const found = /on http:\/\/(\S+)/.exec(r.proc.text)?.[1];
+      const found = /on (https?:\/\/\S+)/.exec(r.proc.text)?.[1];
       assert.ok(found || !r.proc.ended, `it ended: ${r.proc.text}`);
       return found;
     });
-    r.url = `http://${at}`;
+    r.url = at;
   };
   r.kill = () => {
     r.proc.child.kill('SIGKILL');
@@ -290,5 +292,37 @@ describe('receive_apps', {concurrency: true}, () => {
     const {code, text} = await receive('--check');
     assert.equal(code, 1);
     assert.match(text, /^tapeop receive: \S+r\.yaml:7:13: apps\[0\]\.keys\[0\]\.key: [^\n]*\n$/);
+  });
+
+  test('certificates_of_the_file_are_read_again_or_nothing_is', async (t) => {
+    const certs = tempDir(t);
+    const [self, other] = ['self', 'other'].map((name) => makeCertificate(certs, name));
+    const r = await startApps(t, [{id: ONE, keys: keysOf(KEYS_1)}],
+      {tls: {cert: self.cert, key: self.key}, max_per_address: 20});
+    assert.match(r.url, /^https:/);
+    const name = () => new Promise((done, failed) => {
+      const socket = tls.connect({port: new URL(r.url).port, rejectUnauthorized: false}, () => {
+        done(socket.getPeerCertificate().subject.CN);
+        socket.destroy();
+      });
+      socket.on('error', failed);
+    });
+    assert.equal(await name(), 'self');
+    // a key of another certificate: the new app is not taken either
+    fs.writeFileSync(self.key, other.keyPem);
+    const [line] = await r.change((c) => c.apps.push({id: TWO, keys: keysOf(KEYS_2)}));
+    assert.match(line, /^error reload: .*self\.key: does not belong to.*nothing was changed/);
+    assert.equal(await name(), 'self');
+    fs.writeFileSync(self.cert, other.pem);
+    assert.deepEqual(await r.hup(), [`info reload: app ${TWO} new`]);
+    assert.equal(await name(), 'other');
+    // other files, and the limit, need a start
+    const [now, later] = await r.change((c) => {
+      delete c.tls;
+      c.max_per_address = 21;
+    }, 2);
+    assert.equal(now, 'info reload: nothing has changed');
+    assert.match(later, /^warn reload: max_per_address, tls changed: they take effect/);
+    assert.equal(await name(), 'other');
   });
 });

@@ -81,6 +81,13 @@ static const struct bad {
 	{KEY "    forward: ftp://h/\n", "4:14: apps[0].forward: ", "http"},
 	{"forward: nowhere\n" KEY, "1:10: forward: ", "http"},
 	{"exec: \"\"\n" KEY, "1:7: exec: ", "is empty"},
+	{KEY "max_per_address: 0\n", "4:18: max_per_address: ", "out of range"},
+	{KEY "max_per_address: 1001\n",
+	 "4:18: max_per_address: ", "out of range"},
+	{KEY "tls: {cert: /c}\n", "4:6: tls.key: ", "belong together"},
+	{KEY "tls: {key: /k}\n", "4:6: tls.cert: ", "belong together"},
+	{KEY "tls: {client_ca: /a}\n", "4:6: tls.cert: ", "needs"},
+	{KEY "tls: {cert: \"\", key: /k}\n", "4:13: tls.cert: ", "is empty"},
 	/* keys of an app */
 	{APP, "2:5: apps[0].keys: ", "unsigned_live"},
 	{APP "    keys: []\n", "2:5: apps[0].keys: ", "at least one"},
@@ -206,6 +213,8 @@ static void everything_is_read(void **state)
 	assert_string_equal(addr_write(&c->listen, text), "127.0.0.1:9000");
 	assert_string_equal(c->data_dir, "./tapeop-inbox");
 	assert_int_equal(c->log_level, LOG_INFO);
+	assert_int_equal(c->max_per_address, 0);
+	assert_null(c->tls.cert_file);
 	assert_null(c->apps[0].forward);
 	assert_null(c->apps[0].exec);
 	config_receive_free(c);
@@ -218,8 +227,12 @@ static const char *const values[RX_SETTING_N][2] = {
 	[SET_RX_LISTEN] = {"127.0.0.1:80", "127.0.0.1:81"},
 	[SET_RX_DATA_DIR] = {"/a", "/b"},
 	[SET_RX_LOG_LEVEL] = {"info", "debug"},
+	[SET_RX_MAX_PER_ADDRESS] = {"10", "11"},
 	[SET_RX_FORWARD] = {"http://h/1", "http://h/2"},
 	[SET_RX_EXEC] = {"/1", "/2"},
+	[SET_RX_TLS_CERT] = {"/c1", "/c2"},
+	[SET_RX_TLS_KEY] = {"/k1", "/k2"},
+	[SET_RX_TLS_CLIENT_CA] = {"/a1", "/a2"},
 	[SET_RX_APP_ID] = {"1", "2"},
 	[SET_RX_APP_NAME] = {"one", "two"},
 	[SET_RX_APP_DIALECTS] = {"[gme, live]", "[live, gme, trtc]"},
@@ -307,15 +320,17 @@ static void a_change_of_every_setting_is_noticed_and_taken(void **state)
 	for (unsigned i = 0; i < RX_SETTING_N; i++) {
 		const struct setting *s = &receive_table.settings[i];
 		const bool now = s->flags & SETTING_RELOAD;
+		const char *later =
+			s->group == GROUP_ID_RX_TLS ? "tls" : s->key;
 		struct config_receive *was = load_with(RX_SETTING_N);
 		struct config_receive *next = load_with(i);
 
 		assert_differ(was, next, now ? change_by(i) : "",
-			      now ? "" : s->key);
+			      now ? "" : later);
 		config_receive_take(was, next);
 		config_receive_free(next);
 		next = load_with(i);
-		assert_differ(was, next, "", now ? "" : s->key);
+		assert_differ(was, next, "", now ? "" : later);
 		config_receive_free(next);
 		config_receive_free(was);
 	}

@@ -123,7 +123,11 @@ static void an_event_is_sent_on_once_as_it_came(void **state)
 	long long now_s = clock_unix_ms() / 1000;
 
 	rig_open(g);
-	snprintf(body, sizeof(body), " %s\n", gme_body(APP, 0, 1, 1000));
+	/* whatever JSON permits stays as it is */
+	snprintf(body, sizeof(body),
+		 "\t{\"Extra\":\"\\\"\\\\\\/\\u00e9 \xc3\xa9 \xc2\x80 "
+		 "\xe2\x80\xa8 \xf0\x9f\x98\x80 \x7f\",\r\n%s\n",
+		 gme_body(APP, 0, 1, 1000) + 1);
 	assert_int_equal(call(g, "POST", "/recording?x=a%26b&y",
 			      signature_of(KEY, body, false), body),
 			 200);
