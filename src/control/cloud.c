@@ -26,8 +26,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { QUERY_MAX = 32 * 1024 };
-
 /* ---- answers --------------------------------------------------------------- */
 
 void cloud_free(struct cloud *cloud)
@@ -552,9 +550,6 @@ void cloud_serve(struct call *c)
 				      "Too many requests of this address had "
 				      "no good signature; try again in a "
 				      "moment."});
-	else if (strlen(r->raw_query) > QUERY_MAX)
-		refuse(c, "RequestSizeLimitExceeded",
-		       "The query may have at most 32 KiB.");
 	else if (is_v3(r))
 		serve_v3(c);
 	else if (!strcmp(r->method, "GET") ||

@@ -113,9 +113,11 @@ test('a_get_asks_with_its_query', async (t) => {
       'InvalidParameter'],
     ['.=1', 'InvalidParameter'], ['a..b=1', 'InvalidParameter'],
     ['a.b.c.d.e.f.g.h.i.j=1', 'InvalidParameter'], ['BizId=%ff', 'InvalidParameter'],
-    [`BizId=${APP}&RoomId=${'x'.repeat(33000)}`, 'RequestSizeLimitExceeded'],
+    [`BizId=${APP}&RoomId=${'x'.repeat(20480)}&RecordMode=1`,
+      'InvalidParameterValue.InvalidRoomId'],
   ])
     assert.equal(codeOf(await get(query, {action})), code, query.slice(0, 200));
+  assert.equal((await get(`RoomId=${'x'.repeat(33000)}`)).status, 414);
   // without an action it is the page that says where to look
   const page = await send(server, {method: 'GET', path: '/', headers: {Host: host}});
   assert.match(page.text, /tapeop is running/);
