@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/attr.h"
+#include "base/mem.h"
 #include "base/nearest.h"
 
 struct command {
@@ -110,6 +113,8 @@ int commands_run(int argc, char **argv)
 	const struct command *c;
 	const char *name = argc > 1 ? argv[1] : "";
 
+	/* Settings and answers hold secrets. */
+	json_set_alloc_funcs(mem_zalloc, mem_free_wiped);
 	if (!name[0]) {
 		print_help(stderr);
 		return EXIT_USAGE;

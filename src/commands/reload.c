@@ -35,6 +35,8 @@ static int set_endpoint(const struct reload_parts *p,
 	return err && !e->code ? err_set(e, err, "", "%s", strerror(err)) : err;
 }
 
+/** The file has it no more; one of its name that was made at run time comes
+ *  back. */
 static void remove_endpoint(const struct reload_parts *p,
 			    const struct notify_endpoint *ep)
 {
@@ -94,7 +96,8 @@ static int undo_change(const struct config_change *c, void *arg)
 
 struct making {
 	const struct reload_parts *p;
-	bool apps; /* some have changed */
+	uint32_t apps[CONFIG_APPS_MAX]; /* that have changed: their ids */
+	size_t n_apps;
 };
 
 static int make_change(const struct config_change *c, void *arg)
@@ -107,7 +110,7 @@ static int make_change(const struct config_change *c, void *arg)
 	case CONFIG_APP_NEW:
 	case CONFIG_APP_CHANGED:
 		rooms_set_app(p->rooms, &c->app->app);
-		m->apps = true;
+		m->apps[m->n_apps++] = c->app->app.id;
 		break;
 	case CONFIG_ENDPOINT_NEW:
 	case CONFIG_ENDPOINT_CHANGED:
@@ -218,8 +221,9 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 	(void)config_each_change(p->config, next, make_change, &m);
 	config_take(p->config, next);
 	control_take_keys(p->control, keys);
-	if (m.apps) /* whose keys endpoints of the API may sign with */
-		notify_reread_kept(p->notify);
+	/* Endpoints of the API may sign with their keys. */
+	for (size_t i = 0; i < m.n_apps; i++)
+		notify_reread_kept(p->notify, m.apps[i]);
 	return 0;
 }
 

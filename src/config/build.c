@@ -26,11 +26,6 @@ static_assert(NOTIFY_BY_STATUS == 0 && NOTIFY_BY_BODY == 1, "verdict");
 
 enum { FIXED_MAX = 8192 }; /* a value's text */
 
-static int no_memory(struct err *e)
-{
-	return err_set(e, ENOMEM, "", "out of memory");
-}
-
 static struct mark place(const struct builder *b, enum setting_id id)
 {
 	return draft_place(&b->draft, id);
@@ -149,8 +144,7 @@ static int check_key(const struct builder *b, enum setting_id id,
 
 	*at = place(b, id);
 	if (callback_key_check(ep->dialect, key, &why))
-		return err_set(e, EINVAL, settings[id].key, "%s",
-			       why.text + strlen("key: "));
+		return err_set(e, EINVAL, settings[id].key, "%s", why.text);
 	if (ep->dialect == DIALECT_STANDARD && !callback_key_signs(key))
 		return err_set(e, EINVAL, settings[id].key,
 			       "whpk_ verifies only: must be the whsk_ that "
@@ -205,7 +199,7 @@ static int build_endpoint(struct builder *b, struct config_app *app,
 		ep.verdict = (enum notify_verdict)number(b, SET_CB_VERDICT);
 	ep.shown = config_show_endpoint(b->values, &ep);
 	if (!ep.shown)
-		return no_memory(e);
+		return err_no_memory(e);
 	ep.name = take(b, SET_CB_NAME);
 	ep.url = take(b, SET_CB_URL);
 	ep.key = take(b, SET_CB_KEY);
@@ -280,7 +274,7 @@ static int give_keys(struct builder *b, struct config_app *app, struct mark *at,
 				       "is required, because previous_key is "
 				       "set");
 		if (is_gme && give_app_keys(ep, app))
-			return no_memory(e);
+			return err_no_memory(e);
 	}
 	return 0;
 }
@@ -450,10 +444,10 @@ static int note_fixed(struct builder *b)
 
 		if (!setting_is_fixed(&serve_table, s))
 			continue;
-		buf_init(&text, FIXED_MAX);
+		buf_init_secret(&text, FIXED_MAX);
 		value_write(s, &b->values[i], &text);
 		c->fixed[i] = buf_err(&text) ? NULL : buf_take(&text);
-		buf_fini_secret(&text);
+		buf_fini(&text);
 		if (!c->fixed[i])
 			return ENOMEM;
 	}
@@ -474,7 +468,7 @@ static int build_origin(struct builder *b, struct mark *at, struct err *e)
 static int build_root(struct builder *b, struct mark *at, struct err *e)
 {
 	struct config *c = b->config;
-	int err = note_fixed(b) ? no_memory(e) : build_http(b, at, e);
+	int err = note_fixed(b) ? err_no_memory(e) : build_http(b, at, e);
 
 	if (!err)
 		err = build_media(b, at, e);
@@ -484,7 +478,7 @@ static int build_root(struct builder *b, struct mark *at, struct err *e)
 		return err;
 	c->storage_dir = storage_dir(b);
 	if (!c->storage_dir)
-		return no_memory(e);
+		return err_no_memory(e);
 	c->left_after_us = number(b, SET_STORAGE_LEFT_AFTER);
 	c->data_dir = take(b, SET_DATA_DIR);
 	c->log_level = (enum log_level)number(b, SET_LOG_LEVEL);
@@ -499,7 +493,7 @@ static int end_group(struct draft *d, unsigned group, struct mark *at,
 	if ((group == GROUP_ID_CALLBACK || group == GROUP_ID_API_KEY ||
 	     group == GROUP_ID_APP) &&
 	    make_room(b))
-		return no_memory(e);
+		return err_no_memory(e);
 	switch (group) {
 	case GROUP_ID_CALLBACK:
 		return build_endpoint(b, open_app(b), at, e);

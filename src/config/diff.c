@@ -268,7 +268,7 @@ int config_reserve(const struct config *running, struct config *next,
 			       CONFIG_APPS_MAX);
 	if (n && !next->apps)
 		next->apps = mem_zalloc_n(CONFIG_APPS_MAX, sizeof(*next->apps));
-	return n && !next->apps ? err_set(e, ENOMEM, "", "out of memory") : 0;
+	return n && !next->apps ? err_no_memory(e) : 0;
 }
 
 #define SWAP(member)                                               \

@@ -23,11 +23,6 @@
 
 enum { PERMITTED_MAX = 320, SHOWN_MAX = 16384 };
 
-static int no_memory(struct err *e)
-{
-	return err_set(e, ENOMEM, "", "out of memory");
-}
-
 /* ---- reading --------------------------------------------------------------- */
 
 /** "must be ..": it is of another type. */
@@ -229,7 +224,7 @@ static int build(struct builder *b, const struct config_app *app,
 	int err = be_app(b, app);
 
 	if (err)
-		return no_memory(e);
+		return err_no_memory(e);
 	err = read_settings(b, object, e);
 	if (!err)
 		err = b->draft.end(&b->draft, GROUP_ID_CALLBACK, &nowhere, e);
@@ -260,7 +255,7 @@ int config_read_endpoint(const struct config *c, uint32_t app,
 	b = mem_zalloc(sizeof(*b));
 	if (!b || builder_init(b)) {
 		mem_free(b);
-		return no_memory(e);
+		return err_no_memory(e);
 	}
 	err = build(b, of, object, e);
 	if (!err) {

@@ -207,7 +207,7 @@ static int read_scalar(struct parse *p, unsigned id)
 
 	if (!err && p->table->settings[id].type == TYPE_SECRET &&
 	    p->d->note_secret && p->d->note_secret(p->d, in.text))
-		err = err_set(&why, ENOMEM, "", "out of memory");
+		err = err_no_memory(&why);
 	return err ? fail_as(p, err, in.at, p->table->settings[id].key, "%s",
 			     why.text)
 		   : 0;
@@ -481,7 +481,7 @@ int parse_document(const char *name, const void *text, size_t len,
 	if (len > CONFIG_FILE_MAX)
 		return too_long(name, e);
 	if (!yaml_parser_initialize(&p.yaml))
-		return err_set(e, ENOMEM, "", "out of memory");
+		return err_no_memory(e);
 	yaml_parser_set_encoding(&p.yaml, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&p.yaml, text, len);
 	err = read_stream(&p);
@@ -496,7 +496,7 @@ int parse_file(const char *path, struct draft *d, struct err *e)
 	struct buf text;
 	int err;
 
-	buf_init(&text, CONFIG_FILE_MAX);
+	buf_init_secret(&text, CONFIG_FILE_MAX);
 	err = file_read(path, &text);
 	if (err == EMSGSIZE)
 		err = too_long(path, e);
@@ -505,6 +505,6 @@ int parse_file(const char *path, struct draft *d, struct err *e)
 			strerror_r(err, reason, sizeof(reason)));
 	else
 		err = parse_document(path, buf_str(&text), text.len, d, e);
-	buf_fini_secret(&text);
+	buf_fini(&text);
 	return err;
 }

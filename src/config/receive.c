@@ -28,11 +28,6 @@ struct receive_builder {
 	struct mark key_at[RECEIVE_KEYS_MAX]; /* of the open app */
 };
 
-static int no_memory(struct err *e)
-{
-	return err_set(e, ENOMEM, "", "out of memory");
-}
-
 static struct mark place(const struct receive_builder *b,
 			 enum receive_setting_id id)
 {
@@ -71,8 +66,7 @@ static int build_key(struct receive_builder *b, struct mark *at, struct err *e)
 	*at = place(b, SET_RX_KEY_KEY);
 	if (place_of == 1 + DIALECT_STANDARD &&
 	    callback_key_check(DIALECT_STANDARD, secret, &why))
-		return err_set(e, EINVAL, "key", "%s",
-			       why.text + strlen("key: "));
+		return err_set(e, EINVAL, "key", "%s", why.text);
 	if (place_of && place_of != 1 + DIALECT_STANDARD &&
 	    !strncmp(secret, "whpk_", 5))
 		return err_set(e, EINVAL, "key",
@@ -221,7 +215,7 @@ static int build_root(struct receive_builder *b, struct mark *at, struct err *e)
 				      b->values[SET_RX_EXEC].text);
 	}
 	if (err)
-		return no_memory(e);
+		return err_no_memory(e);
 	c->listen = b->values[SET_RX_LISTEN].addrs[0];
 	c->data_dir = take(b, SET_RX_DATA_DIR);
 	c->log_level = (enum log_level)b->values[SET_RX_LOG_LEVEL].number;
@@ -236,7 +230,7 @@ static int end_group(struct draft *d, unsigned group, struct mark *at,
 		CONTAINER_OF(d, struct receive_builder, draft);
 
 	if (make_room(b))
-		return no_memory(e);
+		return err_no_memory(e);
 	switch (group) {
 	case GROUP_ID_RX_KEY:
 		return build_key(b, at, e);

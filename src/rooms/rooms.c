@@ -314,7 +314,7 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 
 	*e = (struct err){0};
 	if (!r)
-		return err_set(e, ENOMEM, "", "out of memory");
+		return err_no_memory(e);
 	r->loop = loop;
 	r->store = store;
 	r->notify = notify;
@@ -385,6 +385,8 @@ void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
 		struct task *t = CONTAINER_OF(n, struct task, node);
 
 		next = map_next(&r->tasks, n);
+		finish_tell_again(t);
+		warn_look_at_task(t);
 		task_suspend(t, NULL);
 		task_check(t);
 	}

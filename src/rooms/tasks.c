@@ -126,19 +126,23 @@ struct task_track *task_get_track(struct task *t, const char *user,
 static void on_retry(struct timer *timer, int64_t now_us)
 {
 	struct task *t = CONTAINER_OF(timer, struct task, retry);
+	void (*fn)(struct task * t) = t->retry_fn;
 
 	(void)now_us;
-	t->retry_fn(t);
+	t->retry_fn = NULL;
+	fn(t);
 }
 
 void task_retry_in(struct task *t, void (*fn)(struct task *t), int64_t delay_us)
 {
-	struct loop *loop = t->rooms->loop;
-
 	t->retry_fn = fn;
-	if (timer_start(&t->retry, loop, loop_now_us(loop) + delay_us,
-			on_retry))
-		log_error("task=%" PRIu64 " no memory for a timer", t->row.id);
+	(void)keeper_arm(t->rooms, &t->retry, delay_us, on_retry);
+}
+
+void task_look(struct task *t)
+{
+	if (t->retry_fn && !timer_is_armed(&t->retry))
+		on_retry(&t->retry, 0);
 }
 
 void task_retry(struct task *t, void (*fn)(struct task *t))
@@ -397,7 +401,7 @@ static bool wait_for(struct task *t, enum task_due what, struct task_call *call)
 	struct err e = {0};
 
 	if (!c) {
-		err_set(&e, ENOMEM, "", "out of memory");
+		err_no_memory(&e);
 		answer(call, t, &e);
 		return false;
 	}
@@ -416,7 +420,7 @@ static void on_due_committed(const struct store_result *result, void *arg)
 	struct err e = {0};
 
 	t->due_sent = 0;
-	telling_settle(&t->telling, t, result);
+	telling_settled(&t->telling, t, result);
 	if (result->err) {
 		log_error("task=%" PRIu64 " %s: commit failed (%s); again in "
 			  "1 s",
@@ -510,7 +514,7 @@ static void on_start_committed(const struct store_result *result, void *arg)
 	struct err e = {0};
 
 	t->starting = false;
-	telling_settle(&t->telling, t, result);
+	telling_settled(&t->telling, t, result);
 	if (result->err) {
 		start_failed(t, result);
 		return;
@@ -584,7 +588,7 @@ void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 		return;
 	}
 	if (begin_task(r, w, is_auto, &t)) {
-		err_set(&e, ENOMEM, "", "out of memory");
+		err_no_memory(&e);
 		answer(&call, NULL, &e);
 		return;
 	}

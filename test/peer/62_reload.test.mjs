@@ -275,6 +275,32 @@ describe('reload', {concurrency: true}, () => {
     await server.stop();
   });
 
+  test('a_name_that_the_file_borrows_for_a_while_goes_back_to_who_made_it', async (t) => {
+    const [kept, file] = [await startEndpoint(t), await startEndpoint(t, endpointAnswers(500))];
+    const server = await startServer(t, {callbacks: []});
+    const source = async () => (await server.ask(200, 'GET', `/v1/apps/${APP}/endpoints`))
+      .endpoints.map((e) => [e.name, e.source]);
+    await server.ask(201, 'POST', `/v1/apps/${APP}/endpoints`,
+      {name: 'backup', url: kept.url, dialect: 'live', allow_private: true, retry: '1h'});
+    await server.join('room', 'alice');
+    await change(server, (c, app) => {
+      app.callbacks = [{name: 'backup', url: file.url, dialect: 'live', allow_private: true,
+        retry: '1s,1s,1s,1s,1s,1s,1s,1s'}];
+    });
+    assert.deepEqual(await source(), [['backup', 'file']]);
+    const task = await server.record('room');
+    await file.got('it is tried there', () => file.requests.length >= 1);
+    assert.deepEqual(await change(server, (c, app) => {
+      app.callbacks = [];
+    }), [`info reload: app ${APP} endpoint backup removed`]);
+    assert.deepEqual(await source(), [['backup', 'api']]);
+    await kept.got('what waited', () => kept.requests.length >= 1);
+    await server.finish(task);
+    await kept.got('the rest', () => kept.requests.length === 2);
+    assert.equal((await server.metrics()).deliveries_expired, 0);
+    await server.stop();
+  });
+
   test('the_admin_token_is_rotated_with_an_overlap', async (t) => {
     const server = await startServer(t, {http: {admin_token: 'token-one'}});
     const status = async (token) => (await server.api('GET', '/v1/rooms', undefined,

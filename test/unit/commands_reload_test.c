@@ -34,7 +34,8 @@ static struct world {
 
 static unsigned calls, fail_at; /* the n-th that can fail; 0: none */
 static bool removed;
-static unsigned rereads;
+static uint32_t rereads[APPS]; /* of these apps */
+static unsigned n_rereads;
 
 static bool fails(void)
 {
@@ -137,10 +138,11 @@ void control_take_keys(struct control *c, struct control_keys *k)
 	control_keys_free(k);
 }
 
-void notify_reread_kept(struct notify *n)
+void notify_reread_kept(struct notify *n, uint32_t app)
 {
 	(void)n;
-	rereads++;
+	assert_true(n_rereads < APPS);
+	rereads[n_rereads++] = app;
 }
 
 void rooms_set_app(struct rooms *r, const struct app_config *config)
@@ -264,7 +266,9 @@ static void all_of_it_is_true_afterwards(void **state)
 	assert_string_equal(world.keys,
 			    "1/A/a-2/a-1/secret-2; 1/C/c//secret-2; "
 			    "2/B/b//x; ");
-	assert_int_equal(rereads, 1);
+	assert_int_equal(n_rereads, 2);
+	assert_int_equal(rereads[0], 3);
+	assert_int_equal(rereads[1], 1);
 	assert_int_equal(world.n_apps, 3);
 	assert_int_equal(world.apps[0].recording.format, FORMAT_OGG);
 	assert_int_equal(running->n_apps, 3);
@@ -290,7 +294,7 @@ static void all_of_it_is_true_afterwards(void **state)
 	config_free(next);
 	assert_int_equal(calls, 0);
 	assert_false(removed);
-	assert_int_equal(rereads, 1);
+	assert_int_equal(n_rereads, 2);
 	assert_string_equal(said, "info reload: nothing has changed\n"
 				  "warn reload: data_dir, media.rtp_ports, app "
 				  "2 (gone) changed: they take effect at the "
