@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "commands/api_keys.h"
 
 enum {
 	LINE_MAX_LEN = 800, /* of what was applied, in the log */
@@ -199,13 +200,17 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 	struct making m = {.p = p};
 	struct attempt a = {.p = p, .next = next, .e = e};
 	const enum log_level was = p->config->log_level;
+	struct control_keys *keys = NULL;
 	int err = config_reserve(p->config, next, e);
 
+	if (!err)
+		err = api_keys_make(next, p->config, &keys, e);
 	if (err)
 		return err;
 	err = config_each_change(p->config, next, try_change, &a);
 	if (err) {
 		(void)config_each_change(p->config, next, undo_change, &a);
+		control_keys_free(keys);
 		return err;
 	}
 	/* The line is shown by either level. */
@@ -215,6 +220,7 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 	say_later(p->config, next);
 	(void)config_each_change(p->config, next, make_change, &m);
 	config_take(p->config, next);
+	control_take_keys(p->control, keys);
 	/* Endpoints of the API may sign with their keys. */
 	for (size_t i = 0; i < m.n_apps; i++)
 		notify_reread_kept(p->notify, m.apps[i]);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "commands/api_keys.h"
 #include "control/control.h"
 #include "notify/notify.h"
 #include "rooms/rooms.h"
@@ -146,8 +147,17 @@ static int start_control(struct server *s, struct err *e)
 		.storage = s->config->storage_dir,
 	};
 
-	return control_open(s->loop, s->rooms, s->notify, s->store, &c,
-			    &s->control, e);
+	struct control_keys *keys = NULL;
+	int err = api_keys_make(s->config, NULL, &keys, e);
+
+	if (!err)
+		err = control_open(s->loop, s->rooms, s->notify, s->store, &c,
+				   &s->control, e);
+	if (err)
+		control_keys_free(keys);
+	else
+		control_take_keys(s->control, keys);
+	return err;
 }
 
 static void on_failed_start_stopped(void *arg)

@@ -231,7 +231,10 @@ static int make_room(struct builder *b)
 	if (!app->endpoints)
 		app->endpoints = mem_zalloc_n(CONFIG_ENDPOINTS_MAX,
 					      sizeof(*app->endpoints));
-	return app->endpoints ? 0 : ENOMEM;
+	if (!app->api_keys)
+		app->api_keys = mem_zalloc_n(CONFIG_API_KEYS_MAX,
+					     sizeof(*app->api_keys));
+	return app->endpoints && app->api_keys ? 0 : ENOMEM;
 }
 
 /** gme signs every callback: with its own key, or with those of the app. */
@@ -273,6 +276,42 @@ static int give_keys(struct builder *b, struct config_app *app, struct mark *at,
 		if (is_gme && give_app_keys(ep, app))
 			return err_no_memory(e);
 	}
+	return 0;
+}
+
+/** All that are done, and those of the app that is open. */
+static bool has_secret_id(const struct config *c, const char *id)
+{
+	for (size_t i = 0; i <= c->n_apps; i++) {
+		for (size_t k = 0; k < c->apps[i].n_api_keys; k++) {
+			if (!strcmp(c->apps[i].api_keys[k].secret_id, id))
+				return true;
+		}
+	}
+	return false;
+}
+
+static int build_api_key(struct builder *b, struct config_app *app,
+			 struct mark *at, struct err *e)
+{
+	const char *id = b->values[SET_API_KEY_ID].text;
+	struct config_api_key *key = &app->api_keys[app->n_api_keys];
+
+	*at = place(b, SET_API_KEY_ID);
+	if (id[strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			  "abcdefghijklmnopqrstuvwxyz0123456789-_.*@+")])
+		return err_set(e, EINVAL, "secret_id",
+			       "must be 1 to 127 letters, digits and -_.*@+");
+	if (has_secret_id(b->config, id))
+		return err_set(e, EINVAL, "secret_id",
+			       "is there twice: must be unique in the file");
+	key->secret_id = take(b, SET_API_KEY_ID);
+	key->secret_key = take(b, SET_API_KEY_SECRET);
+	key->previous_secret_key = take(b, SET_API_KEY_PREVIOUS);
+	key->actions = b->values[SET_API_KEY_ACTIONS].given
+			       ? (uint32_t)number(b, SET_API_KEY_ACTIONS)
+			       : UINT32_MAX;
+	app->n_api_keys++;
 	return 0;
 }
 
@@ -451,12 +490,15 @@ static int end_group(struct draft *d, unsigned group, struct mark *at,
 {
 	struct builder *b = CONTAINER_OF(d, struct builder, draft);
 
-	if ((group == GROUP_ID_CALLBACK || group == GROUP_ID_APP) &&
+	if ((group == GROUP_ID_CALLBACK || group == GROUP_ID_API_KEY ||
+	     group == GROUP_ID_APP) &&
 	    make_room(b))
 		return err_no_memory(e);
 	switch (group) {
 	case GROUP_ID_CALLBACK:
 		return build_endpoint(b, open_app(b), at, e);
+	case GROUP_ID_API_KEY:
+		return build_api_key(b, open_app(b), at, e);
 	case GROUP_ID_APP:
 		return build_app(b, at, e);
 	case GROUP_ID_ROOT:

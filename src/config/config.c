@@ -67,6 +67,12 @@ static void free_app(struct config_app *a)
 		config_free_text(a->endpoints[i].shown);
 	}
 	mem_free(a->endpoints);
+	for (size_t i = 0; i < a->n_api_keys; i++) {
+		mem_free(a->api_keys[i].secret_id);
+		mem_free_secret(a->api_keys[i].secret_key);
+		mem_free_secret(a->api_keys[i].previous_secret_key);
+	}
+	mem_free(a->api_keys);
 	config_free_text(a->app.name);
 	mem_free_secret(a->secret_key);
 	mem_free_secret(a->previous_secret_key);

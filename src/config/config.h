@@ -29,7 +29,16 @@ enum {
 	CONFIG_LISTEN_MAX = 4,
 	CONFIG_APPS_MAX = ROOMS_APPS_MAX,
 	CONFIG_ENDPOINTS_MAX = 20, /* of one app */
+	CONFIG_API_KEYS_MAX = 10,  /* of one app */
 	CONFIG_FILE_MAX = 1024 * 1024
+};
+
+/** apps[].api_keys[]: who may call the Cloud API. */
+struct config_api_key {
+	char *secret_id; /* unique in the file */
+	char *secret_key;
+	char *previous_secret_key; /* taken as well, or NULL */
+	uint32_t actions;	   /* a bit for each enum cloud_action */
 };
 
 /** apps[] of the file: recording for rooms, callbacks for notify. */
@@ -39,6 +48,8 @@ struct config_app {
 	char *previous_secret_key;	   /* or NULL */
 	struct notify_endpoint *endpoints; /* n_endpoints; strings owned */
 	size_t n_endpoints;
+	struct config_api_key *api_keys; /* n_api_keys */
+	size_t n_api_keys;
 };
 
 struct config {
@@ -99,7 +110,7 @@ enum config_what {
 	CONFIG_ENDPOINT_CHANGED,
 	CONFIG_ADMIN_TOKEN, /* or the one before it */
 	CONFIG_APP_NEW,
-	CONFIG_APP_CHANGED,   /* name, keys, recording */
+	CONFIG_APP_CHANGED,   /* name, keys of all kinds, recording */
 	CONFIG_ENDPOINT_GONE, /* app, endpoint: the old ones */
 	CONFIG_WHAT_N
 };

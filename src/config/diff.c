@@ -48,6 +48,25 @@ static bool is_same_endpoint(const struct notify_endpoint *a,
 	       a->per_minute == b->per_minute && a->handshake == b->handshake;
 }
 
+static bool are_same_api_keys(const struct config_app *a,
+			      const struct config_app *b)
+{
+	if (a->n_api_keys != b->n_api_keys)
+		return false;
+	for (size_t i = 0; i < a->n_api_keys; i++) {
+		const struct config_api_key *x = &a->api_keys[i];
+		const struct config_api_key *y = &b->api_keys[i];
+
+		if (!is_same_text(x->secret_id, y->secret_id) ||
+		    !is_same_text(x->secret_key, y->secret_key) ||
+		    !is_same_text(x->previous_secret_key,
+				  y->previous_secret_key) ||
+		    x->actions != y->actions)
+			return false;
+	}
+	return true;
+}
+
 static bool is_same_app(const struct config_app *a, const struct config_app *b)
 {
 	const struct recording_config *x = &a->app.recording;
@@ -56,8 +75,8 @@ static bool is_same_app(const struct config_app *a, const struct config_app *b)
 	return is_same_text(a->app.name, b->app.name) &&
 	       is_same_text(a->secret_key, b->secret_key) &&
 	       is_same_text(a->previous_secret_key, b->previous_secret_key) &&
-	       x->auto_mode == y->auto_mode && x->format == y->format &&
-	       x->sample_rate == y->sample_rate &&
+	       are_same_api_keys(a, b) && x->auto_mode == y->auto_mode &&
+	       x->format == y->format && x->sample_rate == y->sample_rate &&
 	       x->max_idle_us == y->max_idle_us &&
 	       x->hold_empty_us == y->hold_empty_us &&
 	       x->segment_us == y->segment_us &&

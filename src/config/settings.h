@@ -11,8 +11,6 @@
 #include "base/buf.h"
 #include "config/config.h"
 
-enum { CONFIG_API_KEYS_MAX = 10 };
-
 enum group_kind { GROUP_MAP, GROUP_LIST };
 
 enum setting_type {

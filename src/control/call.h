@@ -25,6 +25,8 @@ struct control {
 	struct follow *follow;
 	uint8_t token_hash[2][32]; /* SHA-256 of the admin tokens */
 	unsigned n_tokens;	   /* 0: whoever is local may ask */
+	struct control_keys *keys; /* of the Cloud API */
+	struct cloud_limits *limits;
 	char *storage; /* the folder, absolute if it was there at the start */
 };
 
@@ -43,6 +45,7 @@ struct call {
 	uint64_t id, count;
 	bool dry_run, count_is_cut;
 	json_t *answer;
+	struct cloud *cloud; /* of the Cloud API; NULL: it is a native call */
 };
 
 /* call.c: answers */

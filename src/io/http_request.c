@@ -81,36 +81,75 @@ static size_t param_parse(const char *text, size_t len, char *out, size_t cap,
 	return at + strlen(out + at) + 1;
 }
 
-static int query_parse(struct http_incoming *in, const char *query)
+/** Decoded names and values. */
+struct form {
+	char *text;
+	struct http_param *params;
+	size_t n;
+};
+
+static void form_fini(struct form *f)
+{
+	mem_free(f->params);
+	mem_free(f->text);
+}
+
+/** What is allocated is the caller's, also on failure. */
+static int form_parse(const char *text, size_t len, struct form *f)
 {
 	/* each part needs at most its own length and two NULs */
-	size_t cap = strlen(query) * 2 + 3;
+	const size_t cap = len * 2 + 3;
+	const char *const end = text + len;
 	size_t n = 1, at = 0;
 
-	for (const char *p = query; *p; p++)
+	for (const char *p = text; p < end; p++)
 		n += *p == '&';
 	if (n > HTTP_MAX_PARAMS)
 		return EINVAL;
-	in->query = mem_zalloc(cap);
-	in->params = mem_zalloc_n(n, sizeof(*in->params));
-	if (!in->query || !in->params)
+	f->text = mem_zalloc(cap);
+	f->params = mem_zalloc_n(n, sizeof(*f->params));
+	if (!f->text || !f->params)
 		return ENOMEM;
-	while (*query) {
-		size_t len = strcspn(query, "&");
+	while (text < end) {
+		const char *amp = memchr(text, '&', (size_t)(end - text));
+		size_t part = (size_t)((amp ? amp : end) - text);
 		size_t used;
 
-		if (len > 0) {
-			used = param_parse(query, len, in->query + at, cap - at,
-					   &in->params[in->n_params]);
+		if (part > 0) {
+			used = param_parse(text, part, f->text + at, cap - at,
+					   &f->params[f->n]);
 			if (used == 0)
 				return EINVAL;
 			at += used;
-			in->n_params++;
+			f->n++;
 		}
-		query += len;
-		query += *query == '&';
+		text += part + (amp != NULL);
 	}
 	return 0;
+}
+
+static int query_parse(struct http_incoming *in, const char *query)
+{
+	struct form f = {0};
+	int err = form_parse(query, strlen(query), &f);
+
+	in->query = f.text;
+	in->params = f.params;
+	in->n_params = f.n;
+	return err;
+}
+
+int http_form_each(const char *body, size_t len,
+		   int (*fn)(const char *name, const char *value, void *arg),
+		   void *arg)
+{
+	struct form f = {0};
+	int err = form_parse(body, len, &f);
+
+	for (size_t i = 0; i < f.n && !err; i++)
+		err = fn(f.params[i].name, f.params[i].value, arg);
+	form_fini(&f);
+	return err;
 }
 
 int http_incoming_parse(struct http_incoming *in)
@@ -124,6 +163,7 @@ int http_incoming_parse(struct http_incoming *in)
 	if (mark)
 		*mark = '\0';
 	in->pub.raw_path = in->raw;
+	in->pub.raw_query = mark ? mark + 1 : "";
 	len = strlen(in->raw);
 	in->path = mem_zalloc(len + 1);
 	if (!in->path)

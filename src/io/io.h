@@ -371,11 +371,12 @@ struct http_server;
  * Strings are NUL-terminated, percent-decoded where said, and owned by io.
  */
 struct http_request {
-	const char *method;   /* "GET" */
-	const char *path;     /* decoded, starts with '/' */
-	const char *raw_path; /* as sent, without the query: split this one,
+	const char *method;    /* "GET" */
+	const char *path;      /* decoded, starts with '/' */
+	const char *raw_path;  /* as sent, without the query: split this one,
 				 then decode its parts (http_decode) */
-	const uint8_t *body;  /* body_len bytes and a NUL */
+	const char *raw_query; /* as sent, without '?'; or "" */
+	const uint8_t *body;   /* body_len bytes and a NUL */
 	size_t body_len;
 	struct addr peer;
 	void *user; /* the handler's */
@@ -402,6 +403,11 @@ MUST_CHECK int http_query_check(const struct http_request *r,
 int http_query_each(const struct http_request *r,
 		    int (*fn)(const char *name, const char *value, void *arg),
 		    void *arg);
+/** The same for a form body (application/x-www-form-urlencoded), at most 256
+ *  names.  Returns 0, EINVAL (malformed), ENOMEM or what fn returned. */
+int http_form_each(const char *body, size_t len,
+		   int (*fn)(const char *name, const char *value, void *arg),
+		   void *arg);
 /** Percent-decode `len` bytes into `out` (cap incl. NUL).
  *  Returns 0, EINVAL (bad escape or an encoded NUL), ERANGE (too long). */
 MUST_CHECK int http_decode(const char *in, size_t len, char *out, size_t cap);

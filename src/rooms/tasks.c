@@ -66,6 +66,8 @@ static void info_of(const struct task *t, struct task_info *out)
 		.sample_rate = t->row.sample_rate,
 		.max_idle_ms = t->row.max_idle_ms,
 		.hold_empty_ms = t->row.hold_empty_ms,
+		.segment_ms = t->row.segment_ms,
+		.expires_ms = t->row.expires_ms,
 		.is_auto = t->row.is_auto,
 		.is_paused = t->row.is_paused,
 	};
@@ -287,6 +289,7 @@ static void shape_row(const struct rooms_app *app, const struct task_wish *w,
 	row->hold_empty_ms = w->hold_empty_ms < 0
 				     ? rec->hold_empty_us / CLOCK_US_PER_MS
 				     : w->hold_empty_ms;
+	row->segment_ms = w->segment_ms;
 }
 
 /** Would it write what `t` writes? */
@@ -298,6 +301,7 @@ static bool is_like(const struct task *t, const struct task_wish *w)
 	return t->row.state == TASK_RUNNING && row.mode == t->row.mode &&
 	       row.format == t->row.format &&
 	       row.sample_rate == t->row.sample_rate &&
+	       row.segment_ms == t->row.segment_ms &&
 	       lists_are(t, &w->subscribe);
 }
 
@@ -321,11 +325,18 @@ static int check_others(const struct room *room, const struct task_wish *w,
 {
 	unsigned n = 0;
 
+	if (!room)
+		return 0;
 	LIST_EACH(&room->tasks, l, after)
 	{
 		struct task *t = CONTAINER_OF(l, struct task, in_room);
 
 		n++;
+		if (w->only_one && t->row.state == TASK_RUNNING &&
+		    !t->stop_after_start)
+			return err_set(e, EEXIST, "room",
+				       "task %" PRIu64 " records this room",
+				       t->row.id);
 		if (is_like(t, w))
 			return err_set(e, EEXIST, "room",
 				       "task %" PRIu64 " records this room "
@@ -349,13 +360,14 @@ static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
 	if (!rooms_find_app(r, w->app))
 		return err_set(e, ENOENT, "app", "there is no app %" PRIu32,
 			       w->app);
-	if (event_id_check(w->room, "room", e))
+	if (event_id_check(w->room, "room", e) ||
+	    (w->recorder && event_id_check(w->recorder, "recorder", e)))
 		return e->code;
 	if (lists_check(&w->subscribe, e) ||
 	    check_rate(rooms_find_app(r, w->app), w, e))
 		return e->code;
 	room = rooms_find_room(r, w->app, w->room);
-	if (!room || !room_is_used(room))
+	if (!w->may_be_empty && (!room || !room_is_used(room)))
 		return err_set(e, ENOENT, "room",
 			       "there is no room %.128s: it exists once "
 			       "somebody has an input in it",
@@ -533,12 +545,16 @@ static int begin_task(struct rooms *r, const struct task_wish *w, bool is_auto,
 		.is_auto = is_auto,
 		.state = TASK_RUNNING,
 		.created_ms = clock_unix_ms(),
+		.expires_ms = w->expires_ms,
 	};
+	struct room *room;
 	struct task *t;
 	struct by by;
 	int err;
 
 	row.id = task_next_id(r);
+	str_copy(row.recorder, sizeof(row.recorder),
+		 w->recorder ? w->recorder : "");
 	str_copy(row.room, sizeof(row.room), w->room);
 	by_set(&by, &(struct caller){w->client_ip, w->platform});
 	str_copy(row.client_ip, sizeof(row.client_ip), by.ip);
@@ -549,8 +565,8 @@ static int begin_task(struct rooms *r, const struct task_wish *w, bool is_auto,
 		return err;
 	lists_set(t, &w->subscribe);
 	err = lists_write(t);
-	if (!err)
-		err = enter_room(t, rooms_find_room(r, w->app, w->room));
+	room = err ? NULL : rooms_get_room(r, app, w->room);
+	err = room ? enter_room(t, room) : ENOMEM;
 	if (err) {
 		task_free(t);
 		return err;
@@ -612,6 +628,8 @@ static int apply(struct task *t, const struct task_change *c)
 {
 	if (c->has_paused)
 		t->row.is_paused = c->paused;
+	if (c->has_mode)
+		t->row.mode = c->mode;
 	if (!c->has_lists)
 		return 0;
 	lists_set(t, &c->subscribe);

@@ -37,7 +37,8 @@ void task_event(const struct task *t, enum event_kind kind, struct event *e)
 		.leave_code = t->row.leave_code,
 	};
 	str_copy(e->room, sizeof(e->room), t->row.room);
-	str_copy(e->user, sizeof(e->user), "tapeop");
+	str_copy(e->user, sizeof(e->user),
+		 t->row.recorder[0] ? t->row.recorder : "tapeop");
 	if (kind == EVENT_TASK_STARTED)
 		event_by(e, t->row.client_ip, t->row.platform);
 	else if (is_of_end(kind))

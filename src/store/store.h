@@ -99,8 +99,12 @@ struct task_row {
 	uint32_t sample_rate;  /* of MP3 files [Hz] */
 	int64_t max_idle_ms;   /* nobody speaks for so long: it ends; 0: no */
 	int64_t hold_empty_ms; /* the room is empty for so long: it ends */
-	bool is_auto;	       /* started by itself */
-	bool is_paused;	       /* silence, whatever is said */
+	int64_t segment_ms;    /* length of a file; 0: the app's */
+	int64_t expires_ms;    /* from then on the API that has started it does
+				  not know it any more; 0: never */
+	char recorder[ID_MAX + 1]; /* its name in callbacks, "": ours */
+	bool is_auto;		   /* started by itself */
+	bool is_paused;		   /* silence, whatever is said */
 	/* who has ended it, "": nobody */
 	char end_ip[48];
 	char end_platform[16];

@@ -125,6 +125,7 @@ function yaml(value) {
  * callbacks  endpoints; name, url, dialect are needed; the rest as wanted
  * recording  settings of apps[].recording
  * http       settings of http beside `listen`
+ * app        more settings of the app; more_apps: more apps
  * log_level  default: info
  * env        e.g. TAPEOP_CRASH_AT
  *
@@ -152,7 +153,8 @@ export async function startServer(t, options = {}) {
       secret_key: KEY,
       recording,
       callbacks: callbacks.map((c) => ({allow_private: true, ...c})),
-    }],
+      ...options.app,
+    }, ...(options.more_apps ?? [])],
   }));
   server.start = async (more = {}) => {
     server.proc = run(t, ['serve', '-c', server.config], {...env, ...more});
