@@ -26,7 +26,7 @@ ASSETS   := $(shell find assets console 2>/dev/null)
 
 # --- flags ------------------------------------------------------------------
 
-PKGS := opus ogg openssl libcurl libmicrohttpd jansson sqlite3 yaml-0.1
+PKGS := opus ogg openssl libcurl libmicrohttpd jansson sqlite3 yaml-0.1 zlib
 
 # Asked once and only when something is compiled: `make help`, `make clean` and
 # `make run` on a machine without the libraries must get as far as tools/setup.
@@ -118,7 +118,7 @@ format:
 	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] include/*.h examples/*.c test/*/*.[ch])
 
 bench: build/tapeop $(BENCH_AID:%=build/release/test/bench/%)
-	@for f in $(BENCH); do node "$$f" || exit 1; done
+	@tools/setup bench; for f in $(BENCH); do node "$$f" || exit 1; done
 
 TO = $(DESTDIR)$(PREFIX)
 install: build/tapeop lib

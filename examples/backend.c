@@ -28,7 +28,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -115,6 +117,19 @@ static int keep(struct backend *b, const struct tapeop_callback *c)
 	return 0;
 }
 
+/** A new file is durable when its folder is. */
+static int sync_folder(const char *path)
+{
+	char *copy = strdup(path);
+	int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY) : -1;
+	int err = fd < 0 || fsync(fd) ? errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	free(copy);
+	return err;
+}
+
 /** What was kept before a restart. */
 static int load(struct backend *b, const char *path)
 {
@@ -136,7 +151,9 @@ static int load(struct backend *b, const char *path)
 	}
 	/* Half a line is what a crash left: it was not answered, and comes
 	 * again. */
-	return ftruncate(fileno(b->kept), whole) ? errno : 0;
+	if (ftruncate(fileno(b->kept), whole))
+		return errno;
+	return sync_folder(path);
 }
 
 /* ---- one callback: this is what a backend is about ------------------------ */

@@ -365,13 +365,15 @@ TAPEOP_API enum tapeop_error tapeop_recognise(
  * MACs are compared in constant time.
  *
  * Returns TAPEOP_OK, or
- *   TAPEOP_NO_DIALECT     not recognised, or not in app->dialects
+ *   TAPEOP_NO_DIALECT     not recognised, not in app->dialects, or (if that
+ *                         is 0) of a dialect that no key fits
  *   TAPEOP_UNSIGNED       a header or parameter of the signature is missing
  *   TAPEOP_BAD_SIGNATURE  it is made with none of the keys, or not for these
  *                         bytes
  *   TAPEOP_WRONG_TIME     it is right, but of another time
  *   TAPEOP_WRONG_APP
- *   TAPEOP_NO_KEY         no key fits the dialect
+ *   TAPEOP_NO_KEY         no key fits a dialect of app->dialects, or the app
+ *                         has none at all
  *   TAPEOP_MALFORMED      the query or a header is not of its form
  *   TAPEOP_TOO_LARGE      the body or the query
  *   TAPEOP_NO_MEMORY, TAPEOP_BAD_ARGUMENT

@@ -15,16 +15,23 @@ void buf_init(struct buf *b, size_t max)
 	*b = (struct buf){.max = max};
 }
 
-void buf_fini(struct buf *b)
+void buf_init_secret(struct buf *b, size_t max)
 {
-	mem_free(b->data);
-	buf_init(b, b->max);
+	*b = (struct buf){.max = max, .is_secret = true};
 }
 
-void buf_fini_secret(struct buf *b)
+/** Its bytes are gone, or somebody else's. */
+static void begin_anew(struct buf *b)
 {
-	mem_wipe(b->data, b->cap);
-	buf_fini(b);
+	*b = (struct buf){.max = b->max, .is_secret = b->is_secret};
+}
+
+void buf_fini(struct buf *b)
+{
+	if (b->is_secret)
+		mem_wipe(b->data, b->cap);
+	mem_free(b->data);
+	begin_anew(b);
 }
 
 void buf_clear(struct buf *b)
@@ -33,6 +40,23 @@ void buf_clear(struct buf *b)
 	b->err = 0;
 	if (b->data)
 		b->data[0] = 0;
+}
+
+/** mem_realloc, but of a secret no copy stays behind. */
+static uint8_t *resize(struct buf *b, size_t cap)
+{
+	uint8_t *data;
+
+	if (!b->is_secret)
+		return mem_realloc(b->data, cap);
+	data = mem_zalloc(cap);
+	if (!data)
+		return NULL;
+	if (b->data)
+		memcpy(data, b->data, b->len + 1);
+	mem_wipe(b->data, b->cap);
+	mem_free(b->data);
+	return data;
 }
 
 /** Make room for `len` more bytes and a NUL; sets b->err when it cannot. */
@@ -51,7 +75,7 @@ static int reserve(struct buf *b, size_t len)
 		return 0;
 	while (cap <= b->len + len)
 		cap *= 2;
-	data = mem_realloc(b->data, cap);
+	data = resize(b, cap);
 	if (!data) {
 		b->err = ENOMEM;
 		return b->err;
@@ -125,6 +149,6 @@ char *buf_take(struct buf *b)
 	if (!b->data)
 		buf_append(b, "", 0);
 	s = (char *)b->data;
-	buf_init(b, b->max);
+	begin_anew(b);
 	return s;
 }

@@ -10,6 +10,7 @@
 #define BASE_BUF_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,16 +22,18 @@ struct buf {
 	size_t cap;    /* [bytes] */
 	size_t max;    /* [bytes] */
 	int err;       /* 0, ENOMEM or EMSGSIZE */
+	bool is_secret;
 };
 
 /** Make `b` empty; it may grow to `max` bytes.  Allocates nothing. */
 void buf_init(struct buf *b, size_t max);
 
+/** As buf_init; whatever memory it leaves, growing or in the end, is
+ *  overwritten first. */
+void buf_init_secret(struct buf *b, size_t max);
+
 /** Free the bytes; `b` is empty and usable again. */
 void buf_fini(struct buf *b);
-
-/** As buf_fini, and overwrite the bytes first. */
-void buf_fini_secret(struct buf *b);
 
 /** Forget the bytes and the error, keep the memory. */
 void buf_clear(struct buf *b);

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -15,4 +16,9 @@ int err_set(struct err *e, int code, const char *field, const char *fmt, ...)
 	vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
 	return code;
+}
+
+int err_no_memory(struct err *e)
+{
+	return err_set(e, ENOMEM, "", "out of memory");
 }

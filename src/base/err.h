@@ -21,4 +21,7 @@ struct err {
 int err_set(struct err *e, int code, const char *field, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
 
+/** err_set for ENOMEM, about nothing in particular. */
+int err_no_memory(struct err *e);
+
 #endif

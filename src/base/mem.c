@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,4 +126,10 @@ void mem_free_secret(char *s)
 	if (s)
 		mem_wipe(s, strlen(s));
 	mem_free(s);
+}
+
+void mem_free_wiped(void *p)
+{
+	mem_wipe(p, malloc_usable_size(p));
+	mem_free(p);
 }

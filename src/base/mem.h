@@ -38,6 +38,10 @@ void mem_wipe(void *p, size_t len);
 /** Wipe and free a NUL-terminated secret; NULL is fine. */
 void mem_free_secret(char *s);
 
+/** Wipe all of a block of mem_*, whatever is in it, and free it; NULL is fine.
+ *  For who does not know how much of it is secret (jansson). */
+void mem_free_wiped(void *p);
+
 /**
  * Tests only: let `n` more allocations succeed, then fail one, then go on.
  * A negative n switches it off.  Thread: any, but set before threads start.

@@ -46,6 +46,7 @@ typedef int(client_take_fn)(void *arg, const char *value);
 /** An option of one command; exactly one of the pointers is set. */
 struct client_option {
 	const char *name;	      /* without "--" */
+	char letter;		      /* "-c" as well; 0: none */
 	const char **value;	      /* takes a value; the last one given */
 	bool *flag;		      /* takes none */
 	struct client_values *values; /* takes a value each time */

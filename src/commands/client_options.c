@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/secret.h"
 #include "base/str.h"
@@ -42,6 +43,36 @@ static int take(const char *command, const struct client_option *o, void *arg)
 	return -1;
 }
 
+/** Append those that options are known by, as getopt has them. */
+static void add_letters(char *letters, const struct client_option *options,
+			size_t n)
+{
+	char *end = letters + strlen(letters);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!options[i].letter)
+			continue;
+		*end++ = options[i].letter;
+		if (!options[i].flag)
+			*end++ = ':';
+	}
+	*end = '\0';
+}
+
+/** The one of getopt's value. */
+static const struct client_option *find(const struct client_option *options,
+					size_t n, int opt)
+{
+	if (opt >= FIRST_VALUE)
+		return &options[opt - FIRST_VALUE];
+	for (size_t i = 0; i < n; i++) {
+		if (options[i].letter == opt)
+			return &options[i];
+	}
+	assert(!"an option");
+	return NULL;
+}
+
 int client_read_options(int argc, char **argv, const char *help,
 			const struct client_option *options, size_t n,
 			void *arg)
@@ -49,6 +80,7 @@ int client_read_options(int argc, char **argv, const char *help,
 	struct option all[OPTIONS_MAX] = {
 		{"help", no_argument, NULL, 'h'},
 	};
+	char letters[2 * OPTIONS_MAX + 3] = ":h";
 	int opt;
 	int code = -1;
 
@@ -58,17 +90,18 @@ int client_read_options(int argc, char **argv, const char *help,
 			options[i].name,
 			options[i].flag ? no_argument : required_argument, NULL,
 			FIRST_VALUE + (int)i};
+	add_letters(letters, options, n);
 	optind = 0; /* start anew, also when called again */
 	opterr = 0;
 	while (code < 0 &&
-	       (opt = getopt_long(argc, argv, ":h", all, NULL)) != -1) {
+	       (opt = getopt_long(argc, argv, letters, all, NULL)) != -1) {
 		if (opt == 'h') {
 			fputs(help, stdout);
 			return EXIT_DONE;
 		}
 		if (opt == ':' || opt == '?')
 			return command_bad_option(argv[0], opt, argv);
-		code = take(argv[0], &options[opt - FIRST_VALUE], arg);
+		code = take(argv[0], find(options, n, opt), arg);
 	}
 	return code;
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
 #include "wire/json_text.h"
@@ -92,13 +93,44 @@ const char *client_size(int64_t bytes, char out[CLIENT_WORD_MAX])
 	return out;
 }
 
+/** Characters that steer a terminal, or turn the text around them the other
+ *  way: what they begin with, and their last byte from .. to. */
+static const struct steering {
+	const char *head;
+	unsigned char from, to;
+} steering[] = {
+	{"", 0x01, 0x1f},	  {"", 0x7f, 0x7f},
+	{"\xc2", 0x80, 0x9f},	  {"\xd8", 0x9c, 0x9c}, /* U+061C */
+	{"\xe2\x80", 0x8e, 0x8f}, {"\xe2\x80", 0xaa, 0xae},
+	{"\xe2\x81", 0xa6, 0xa9},
+};
+
+/** Bytes of such a character at the head of a text; 0: it is none. */
+static size_t steering_len(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_LEN(steering); i++) {
+		const struct steering *s = &steering[i];
+		size_t len = strlen(s->head);
+		unsigned char last;
+
+		if (!str_starts_with(text, s->head))
+			continue;
+		last = (unsigned char)text[len];
+		if (last >= s->from && last <= s->to)
+			return len + 1;
+	}
+	return 0;
+}
+
 void client_clean(char *text)
 {
-	for (unsigned char *c = (unsigned char *)text; *c; c++) {
-		if (*c < 0x20 || *c == 0x7f)
-			*c = '?';
-		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
-			*c = c[1] = '?';
+	for (char *c = text; *c; c++) {
+		size_t len = steering_len(c);
+
+		if (!len)
+			continue;
+		memset(c, '?', len);
+		c += len - 1;
 	}
 }
 

@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/attr.h"
+#include "base/mem.h"
 #include "base/nearest.h"
 
 struct command {
@@ -34,7 +37,8 @@ static const struct command commands[] = {
 	{"tasks", command_tasks, "recordings, newest first"},
 	{"erase", command_erase, "erase recordings for good"},
 	{"Tell, and be told", NULL, ""},
-	{"endpoints", command_endpoints, "who is told, and its switches"},
+	{"endpoints", command_endpoints,
+	 "who is told: list, make, switch, test"},
 	{"deliveries", command_deliveries, "callbacks and their attempts"},
 	{"replay", command_replay, "send dead callbacks again"},
 	{"listen", command_listen, "follow the events, forward them to a URL"},
@@ -109,6 +113,8 @@ int commands_run(int argc, char **argv)
 	const struct command *c;
 	const char *name = argc > 1 ? argv[1] : "";
 
+	/* Settings and answers hold secrets. */
+	json_set_alloc_funcs(mem_zalloc, mem_free_wiped);
 	if (!name[0]) {
 		print_help(stderr);
 		return EXIT_USAGE;

@@ -322,14 +322,14 @@ static int load_settings(struct demo *d, int port, struct err *e)
 	struct buf text;
 	int err;
 
-	buf_init(&text, SETTINGS_MAX);
+	buf_init_secret(&text, SETTINGS_MAX);
 	write_settings(d, port, &text);
 	err = buf_err(&text);
 	if (err)
 		err_set(e, err, "", "out of memory");
 	else
 		err = config_parse("demo", text.data, text.len, &d->config, e);
-	buf_fini_secret(&text);
+	buf_fini(&text);
 	return err;
 }
 

@@ -555,11 +555,16 @@ static int open_receiver(struct stage *s, struct err *e)
 		.duplicate = on_duplicate,
 		.refused = on_refused,
 	};
-	struct receive_config rc = {
-		.app = DEMO_APP,
-		.keys = {s->config->gme_key, s->config->live_token},
+	const struct receive_app app = {
+		.id = DEMO_APP,
+		.keys = {{s->config->gme_key, RECEIVE_ALL_DIALECTS},
+			 {s->config->live_token, RECEIVE_ALL_DIALECTS}},
 		.n_keys = 2,
-		.any_dialect = true,
+		.dialects = RECEIVE_ALL_DIALECTS,
+	};
+	struct receive_config rc = {
+		.apps = &app,
+		.n_apps = 1,
 		.max_body = MAX_BODY,
 	};
 	struct store_config sc = {.data_dir = s->config->inbox_dir,

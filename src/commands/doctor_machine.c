@@ -252,6 +252,24 @@ static void check_keys(struct doctor *d, const struct notify_endpoint *e)
 			   e->app, e->name);
 }
 
+static void check_api_keys(struct doctor *d, const struct config_app *app)
+{
+	if (app->n_api_keys && !app->secret_key)
+		doctor_say(d, DOCTOR_WARN, "api keys",
+			   "app %" PRIu32 " has no secret_key: no UserSig can "
+			   "be checked, and CreateCloudRecording is refused",
+			   app->app.id);
+	for (size_t i = 0; i < app->n_api_keys; i++) {
+		if (app->api_keys[i].previous_secret_key)
+			doctor_say(
+				d, DOCTOR_OK, "api keys",
+				"app %" PRIu32 ", %s: the previous secret is "
+				"taken, too; remove it when its callers know "
+				"the new one",
+				app->app.id, app->api_keys[i].secret_id);
+	}
+}
+
 void doctor_check_secrets(struct doctor *d)
 {
 	const struct config *c = d->config;
@@ -272,5 +290,6 @@ void doctor_check_secrets(struct doctor *d)
 
 		for (size_t k = 0; k < app->n_endpoints; k++)
 			check_keys(d, &app->endpoints[k]);
+		check_api_keys(d, app);
 	}
 }

@@ -21,6 +21,7 @@ static const char help[] =
 	"switch, test and remove one while the server runs.  Those of the\n"
 	"configuration file are changed there.\n"
 	"\n"
+	"  show     its settings, and how it does\n"
 	"  add      make one\n"
 	"  set      change these settings; SETTING= : its default (a key: "
 	"none)\n"
@@ -37,7 +38,8 @@ static const char help[] =
 	"(read here) or the text itself.\n"
 	"\n"
 	"Example: tapeop endpoints add backend --app 1400000000 \\\n"
-	"           url=https://example.com/recording key=env:CALLBACK_KEY\n";
+	"           url=https://example.com/recording key=env:CALLBACK_KEY\n"
+	"         tapeop endpoints test backend\n";
 
 struct endpoints {
 	struct client client;

@@ -32,7 +32,7 @@
 #include "wire/sse.h"
 
 static const char help[] =
-	"usage: tapeop listen --forward URL [options]\n"
+	"usage: tapeop listen [--forward URL] [options]\n"
 	"\n"
 	"Follow the events of a server and send each to a backend under\n"
 	"development as a signed callback: in order, one after another, and "
@@ -45,9 +45,11 @@ static const char help[] =
 	"others can\n"
 	"                     see; needed by gme and standard\n"
 	"  --encoding E       gme: base64 (default) or hex\n"
-	"  --extended         with the richer fields\n"
-	"  --verdict V        status or body: what counts as success (live: "
-	"body)\n"
+	"  --extended         gme, live, trtc: with all that is known, as "
+	"Extended\n"
+	"  --verdict V        what counts as success: status (any 2xx) or body "
+	"(200\n"
+	"                     with ActionStatus OK; the default of live)\n"
 	"  --cursor FILE      remember here how far it came, and go on from "
 	"there\n"
 	"  --from WHERE       where there is no cursor yet: now (default), "
@@ -57,8 +59,8 @@ static const char help[] =
 	"id\n"
 	"  --app ID, --room R, --task TASK\n"
 	"                     only events of these\n"
-	"  --kinds LIST       only these: started,completed,...\n" CLIENT_HELP
-	"\n"
+	"  --kinds LIST       only these events: "
+	"started,completed,...\n" CLIENT_HELP "\n"
 	"Example: tapeop listen --forward http://127.0.0.1:3000/hook --dialect "
 	"gme\n"
 	"                       --key env:KEY --cursor listen.cursor\n";
@@ -355,7 +357,8 @@ static void write_path(const struct listen *l, struct buf *path)
 
 	snprintf(after, sizeof(after), "%" PRIu64, l->cursor);
 	client_write_query("/v1/events", filters, ARRAY_LEN(filters), path);
-	path->data[--path->len] = 0; /* the last '&' or '?' */
+	if (!buf_err(path))
+		path->data[--path->len] = 0; /* the last '&' or '?' */
 }
 
 static void wait_ms(int ms)
@@ -381,19 +384,29 @@ static bool is_refusal(int status)
 	return status >= 300 && status < 500 && status != 408 && status != 429;
 }
 
+/** Or is it no matter of the server at all? */
+static bool is_final(int err)
+{
+	return err == EPROTO || err == EMSGSIZE || err == EINVAL;
+}
+
 /** Follow until the stream ends.  Returns -1 to go on, or the exit code. */
 static int follow(struct listen *l)
 {
 	struct buf path;
 	struct err e = {0};
-	int status;
+	int status = 0;
 	int err;
 
 	buf_init(&path, PATH_MAX_BYTES);
 	sse_init(&l->reader, BLOCK_MAX);
 	write_path(l, &path);
-	err = client_follow(&l->client, buf_str(&path), silence_us, on_data, l,
-			    &status, &e);
+	err = buf_err(&path);
+	if (err)
+		err_set(&e, err, "", "the filters are too long");
+	else
+		err = client_follow(&l->client, buf_str(&path), silence_us,
+				    on_data, l, &status, &e);
 	sse_fini(&l->reader);
 	buf_fini(&path);
 	if (l->failed)
@@ -403,7 +416,7 @@ static int follow(struct listen *l)
 	if (l->connected)
 		l->again_ms = AGAIN_FIRST_MS;
 	l->connected = false;
-	if (err && (is_refusal(status) || err == EPROTO || err == EMSGSIZE))
+	if (err && (is_refusal(status) || is_final(err)))
 		return client_fail(&l->client, EXIT_FAILED, "%s", e.text);
 	client_fail(&l->client, 0, "%s; again in %.1f s",
 		    err ? e.text : "the server ended the stream",

@@ -41,7 +41,7 @@ static int read_secret(struct posting *p)
 	if (code)
 		return code;
 	if (callback_key_check(p->style.dialect, p->secret, &e))
-		return usage(p, "--key", e.text + strlen("key: "));
+		return usage(p, "--key", e.text);
 	if (p->style.dialect == DIALECT_STANDARD &&
 	    !callback_key_signs(p->secret))
 		return usage(p,

@@ -11,22 +11,26 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/secret.h"
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
+#include "commands/printer.h"
+#include "commands/reread.h"
+#include "config/config.h"
 
 static const char help[] =
 	"usage: tapeop receive --app ID --key KEY [options]\n"
+	"       tapeop receive -c FILE [--json | --check]\n"
+	"       tapeop receive --sample\n"
 	"\n"
-	"Receive recording callbacks for an app: verify, store, answer, and\n"
-	"only then print each new event as one line.  Repeated events are\n"
-	"answered as success and printed once.\n"
+	"Receive recording callbacks for an app, or several: verify, store,\n"
+	"answer, and only then print each new event as one line.  Repeated\n"
+	"events are answered as success and printed once.\n"
 	"\n"
 	"  --app ID          the app's id (BizID, SdkAppId)\n"
 	"  --key KEY         its key or token: env:NAME, file:PATH or the "
 	"text\n"
-	"                    itself; up to 4 times (all are accepted).  "
+	"                    itself; up to 8 times (all are accepted).  "
 	"Without\n"
 	"                    one only live callbacks without a Sign are "
 	"taken;\n"
@@ -34,28 +38,65 @@ static const char help[] =
 	"  --listen ADDR     address and port (127.0.0.1:9000)\n"
 	"  --dialect D       auto, gme, live, trtc or standard (auto)\n"
 	"  --data DIR        where events are kept (./tapeop-inbox)\n"
-	"  --forward URL     send each new event on, as it came\n"
+	"  --forward URL     send each new event on, as it came (live and "
+	"standard:\n"
+	"                    signed anew)\n"
 	"  --exec PROGRAM    run once an event, its JSON on stdin (no shell); "
 	"what\n"
 	"                    it prints goes to stderr\n"
+	"  --tls-cert FILE   HTTPS: the certificate and those between it and a "
+	"root\n"
+	"                    (PEM; read again on SIGHUP, as are the next two)\n"
+	"  --tls-key FILE    its key (PEM, not encrypted)\n"
+	"  --tls-client-ca FILE  take only clients whose certificate one of "
+	"these\n"
+	"                    has signed (PEM)\n"
+	"  --max-per-address N  connections of one address, 1 to 1000; one "
+	"IPv6\n"
+	"                    /64 is one (256, and none for loopback: a proxy "
+	"on\n"
+	"                    this machine is one address for all)\n"
+	"  -c, --config FILE several apps with several keys each (YAML), in "
+	"the\n"
+	"                    place of the options above; SIGHUP reads it "
+	"again\n"
+	"  --check           read FILE, say what is wrong, end\n"
+	"  --sample          print a FILE with every setting\n"
 	"  --json            JSON lines also on a terminal\n"
 	"  -h, --help\n"
 	"\n"
 	"Open http://ADDR/ in a browser on this machine to watch; GET\n"
 	"/v1/recordings is the same as JSON.\n";
 
-enum { MAX_BODY = 1 << 20, WORKERS = 2, STORE_QUEUE = 10000 };
+enum {
+	MAX_BODY = 1 << 20,
+	WORKERS = 2,
+	STORE_QUEUE = 10000,
+	CONNECTIONS = 1000,	/* of all addresses */
+	LINE_MAX_BYTES = 16384, /* of an event */
+};
 
 struct options {
-	struct receive_config config;
-	char *keys[RECEIVE_KEYS_MAX];
+	struct addr listen;
 	const char *data;
-	bool json;
+	struct receive_app app; /* of the command line */
+	char *keys[RECEIVE_KEYS_MAX];
+	struct http_tls_config tls;
+	unsigned max_per_address; /* 0: the usual */
+	bool json, check, sample;
+	const char *path;	       /* of the file, or NULL */
+	struct config_receive *config; /* what it says */
 };
 
 struct running {
 	struct loop *loop;
 	bool json;
+	struct printer *printer;
+	struct receive *receive;
+	struct http_tls_config tls;
+	/* of a file */
+	struct config_receive *config; /* what is true; NULL: there is none */
+	struct reread reread;
 };
 
 static int usage(const char *why, const char *value)
@@ -70,19 +111,17 @@ static int usage(const char *why, const char *value)
 static int add_key(void *arg, const char *spec)
 {
 	struct options *o = arg;
-	struct err e;
-	bool literal;
+	char **key = &o->keys[o->app.n_keys];
 
-	if (o->config.n_keys == RECEIVE_KEYS_MAX)
-		return usage("--key may be given at most 4 times", NULL);
-	if (secret_read(spec, &o->keys[o->config.n_keys], &literal, &e))
-		return usage("--key", e.text);
-	if (literal)
-		fputs("tapeop receive: warning: a key on the command line is "
-		      "visible to others; use env:NAME or file:PATH\n",
-		      stderr);
-	o->config.keys[o->config.n_keys] = o->keys[o->config.n_keys];
-	o->config.n_keys++;
+	if (o->app.n_keys == RECEIVE_KEYS_MAX)
+		return usage("--key may be given at most 8 times", NULL);
+	if (client_secret("receive", "--key", spec, key))
+		return EXIT_USAGE;
+	if (!**key)
+		return usage("--key must not be empty", NULL);
+	o->app.keys[o->app.n_keys] =
+		(struct receive_key){*key, RECEIVE_ALL_DIALECTS};
+	o->app.n_keys++;
 	return EXIT_DONE;
 }
 
@@ -90,14 +129,14 @@ static int set_app(void *arg, const char *text)
 {
 	struct options *o = arg;
 
-	return client_app("receive", text, &o->config.app);
+	return client_app("receive", text, &o->app.id);
 }
 
 static int set_listen(void *arg, const char *text)
 {
 	struct options *o = arg;
 
-	if (addr_parse(text, &o->config.listen))
+	if (addr_parse(text, &o->listen))
 		return usage("--listen must be an address with a port, like "
 			     "127.0.0.1:9000",
 			     text);
@@ -107,12 +146,16 @@ static int set_listen(void *arg, const char *text)
 static int set_dialect(void *arg, const char *text)
 {
 	struct options *o = arg;
+	enum dialect d;
 
-	o->config.any_dialect = !strcmp(text, "auto");
-	if (!o->config.any_dialect && !dialect_parse(text, &o->config.dialect))
+	o->app.dialects = RECEIVE_ALL_DIALECTS;
+	if (!strcmp(text, "auto"))
+		return EXIT_DONE;
+	if (!dialect_parse(text, &d))
 		return usage("--dialect must be auto, gme, live, trtc or "
 			     "standard",
 			     text);
+	o->app.dialects = 1U << d;
 	return EXIT_DONE;
 }
 
@@ -123,8 +166,54 @@ static int set_forward(void *arg, const char *url)
 
 	if (http_url_check(url, &e))
 		return usage("--forward", e.text);
-	o->config.forward = url;
+	o->app.forward = url;
 	return EXIT_DONE;
+}
+
+static int set_max_per_address(void *arg, const char *text)
+{
+	struct options *o = arg;
+	int64_t n;
+
+	if (str_to_i64(text, 1, CONNECTIONS, &n))
+		return usage("--max-per-address must be 1 to 1000", text);
+	o->max_per_address = (unsigned)n;
+	return EXIT_DONE;
+}
+
+/** Returns -1, or the exit code. */
+static int check_tls(const struct http_tls_config *tls)
+{
+	if (!tls->cert_file != !tls->key_file)
+		return usage("--tls-cert and --tls-key belong together", NULL);
+	if (tls->client_ca_file && !tls->cert_file)
+		return usage("--tls-client-ca needs --tls-cert", NULL);
+	return -1;
+}
+
+/** Is anything given that stands in a file? */
+static bool is_of_file(const struct options *o)
+{
+	const struct receive_app *a = &o->app;
+
+	return a->id || a->n_keys || a->forward || a->exec || a->dialects ||
+	       o->data || o->listen.len || o->tls.cert_file ||
+	       o->max_per_address;
+}
+
+/** Returns -1 to go on, or the exit code. */
+static int check_options(struct options *o)
+{
+	if (o->path && is_of_file(o))
+		return usage("with -c FILE apps, keys, addresses, folders and "
+			     "TLS stand in the file: only --json and --check "
+			     "go with it",
+			     NULL);
+	if (o->check && !o->path)
+		return usage("--check needs -c FILE", NULL);
+	if (!o->path && !o->sample && !o->app.id)
+		return usage("--app is required", NULL);
+	return check_tls(&o->tls);
 }
 
 /** Returns -1 to go on, or the exit code. */
@@ -137,17 +226,22 @@ static int read_options(struct options *o, int argc, char **argv)
 		{.name = "dialect", .take = set_dialect},
 		{.name = "data", .value = &o->data},
 		{.name = "forward", .take = set_forward},
-		{.name = "exec", .value = &o->config.exec},
+		{.name = "exec", .value = &o->app.exec},
+		{.name = "tls-cert", .value = &o->tls.cert_file},
+		{.name = "tls-key", .value = &o->tls.key_file},
+		{.name = "tls-client-ca", .value = &o->tls.client_ca_file},
+		{.name = "max-per-address", .take = set_max_per_address},
 		{.name = "json", .flag = &o->json},
+		{.name = "config", .letter = 'c', .value = &o->path},
+		{.name = "check", .flag = &o->check},
+		{.name = "sample", .flag = &o->sample},
 	};
 	int code = client_read_options(argc, argv, help, options,
 				       ARRAY_LEN(options), o);
 
 	if (code < 0 && optind < argc)
 		return usage("unexpected argument", argv[optind]);
-	if (code < 0 && !o->config.app)
-		return usage("--app is required", NULL);
-	return code;
+	return code < 0 ? check_options(o) : code;
 }
 
 /* ---- telling ------------------------------------------------------------------ */
@@ -155,57 +249,173 @@ static int read_options(struct options *o, int argc, char **argv)
 static void on_event(const struct callback *c, const char *line, void *arg)
 {
 	const struct running *r = arg;
+	struct buf b;
+	char *text;
 
-	if (r->json)
-		printf("%s\n", line);
+	if (r->json) {
+		printer_line(r->printer, line, strlen(line));
+		return;
+	}
+	buf_init(&b, LINE_MAX_BYTES);
+	buf_printf(&b, "%-4s %-14s room %s  user %s  task %s  %s",
+		   dialect_name(c->dialect),
+		   c->event.kind < EVENT_KIND_N ? event_kind_name(c->event.kind)
+						: "?",
+		   c->event.room, c->event.user, c->task, c->event.file_name);
+	text = buf_take(&b);
+	if (text) {
+		client_clean(text);
+		printer_line(r->printer, text, strlen(text));
+	}
+	mem_free(text);
+}
+
+/* ---- reading the file again ------------------------------------------------------ */
+
+enum { LINE_MAX_LEN = 800 }; /* of a reload */
+
+static int load_again(const char *path, void **next, struct err *e)
+{
+	struct config_receive *config = NULL;
+	int err = config_receive_load(path, &config, e);
+
+	*next = config;
+	return err;
+}
+
+static void say_changes(const struct config_receive *was,
+			const struct config_receive *next)
+{
+	struct buf now, later;
+
+	buf_init(&now, LINE_MAX_LEN);
+	buf_init(&later, LINE_MAX_LEN);
+	config_receive_write_changes(was, next, &now);
+	config_receive_write_later(was, next, &later);
+	if (buf_err(&now)) /* too many to name */
+		log_info("reload: many apps changed");
 	else
-		printf("%-4s %-14s room %s  user %s  task %s  %s\n",
-		       dialect_name(c->dialect),
-		       c->event.kind < EVENT_KIND_N
-			       ? event_kind_name(c->event.kind)
-			       : "?",
-		       c->event.room, c->event.user, c->task,
-		       c->event.file_name);
-	fflush(stdout);
+		log_info("reload: %s",
+			 now.len ? buf_str(&now) : "nothing has changed");
+	if (later.len)
+		log_warn("reload: %s changed: they take effect at the next "
+			 "start",
+			 buf_str(&later));
+	buf_fini(&now);
+	buf_fini(&later);
+}
+
+static int apply_again(void *next, void *arg, struct err *e)
+{
+	struct config_receive *config = next;
+	struct running *r = arg;
+	const enum log_level was = r->config->log_level;
+	int err = receive_reload_tls(r->receive, &r->tls, e);
+
+	if (err)
+		return err;
+	err = receive_set_apps(r->receive, config->apps, config->n_apps);
+	if (err)
+		return err_set(e, err, "", "%s", strerror(err));
+	/* The line is shown by either level. */
+	log_set_level(was > config->log_level ? was : config->log_level);
+	say_changes(r->config, config);
+	log_set_level(config->log_level);
+	config_receive_take(r->config, config);
+	return 0;
+}
+
+static void free_again(void *next)
+{
+	config_receive_free(next);
+}
+
+static const struct reread_kind reread_kind = {load_again, apply_again,
+					       free_again};
+
+/** TLS of the command line: the files are read again. */
+static void reload_tls(struct running *r)
+{
+	struct err e;
+
+	if (!r->receive) /* it has closed */
+		return;
+	if (receive_reload_tls(r->receive, &r->tls, &e))
+		log_error("TLS stays as it was: %s", e.text);
+	else
+		log_info("TLS: new handshakes use %s as it is now",
+			 r->tls.cert_file);
 }
 
 static void on_signal(int signo, void *arg)
 {
 	struct running *r = arg;
 
-	(void)signo;
-	loop_stop(r->loop);
+	if (signo != SIGHUP)
+		loop_stop(r->loop);
+	else if (r->config)
+		reread_start(&r->reread, NULL, NULL);
+	else
+		reload_tls(r);
 }
 
 /* ---- running -------------------------------------------------------------------- */
+
+static void log_listening(const struct running *r, const struct options *o)
+{
+	const char *s = r->tls.cert_file ? "s" : "";
+	char text[ADDR_TEXT_MAX];
+	struct addr at;
+
+	receive_addr(r->receive, &at);
+	addr_write(&at, text);
+	if (!r->config)
+		log_info("receiving callbacks of app %u on http%s://%s",
+			 o->app.id, s, text);
+	else
+		log_info("receiving callbacks of %zu app%s on http%s://%s",
+			 r->config->n_apps, r->config->n_apps > 1 ? "s" : "", s,
+			 text);
+}
 
 static int serve(struct running *r, const struct options *o,
 		 struct store *store, struct workers *workers)
 {
 	static const struct receive_events events = {.event = on_event};
-	struct receive *receive;
-	char text[ADDR_TEXT_MAX];
-	struct addr at;
+	const struct receive_config config = {
+		.listen = o->listen,
+		.apps = r->config ? r->config->apps : &o->app,
+		.n_apps = r->config ? r->config->n_apps : 1,
+		.max_body = MAX_BODY,
+		.tls = o->tls,
+		.max_per_address = o->max_per_address,
+	};
 	struct err e;
 
-	if (receive_open(r->loop, store, workers, &o->config, &events, r,
-			 &receive, &e)) {
+	if (receive_open(r->loop, store, workers, &config, &events, r,
+			 &r->receive, &e)) {
 		fprintf(stderr, "tapeop receive: %s%s\n", e.text,
-			!strcmp(e.field, "--listen")
-				? "; choose another address with --listen"
-				: "");
+			strcmp(e.field, "--listen") != 0 ? ""
+			: r->config ? "; choose another address in `listen`"
+				    : "; choose another address with "
+				      "--listen");
 		return EXIT_FAILED;
 	}
-	receive_addr(receive, &at);
-	log_info("receiving callbacks of app %u on http://%s", o->config.app,
-		 addr_write(&at, text));
+	log_listening(r, o);
+	r->reread = (struct reread){.kind = &reread_kind,
+				    .of = r,
+				    .loop = r->loop,
+				    .workers = workers,
+				    .path = o->path};
 	loop_run(r->loop);
-	receive_close(receive);
+	r->reread.stopped = true;
+	receive_close(r->receive);
+	r->receive = NULL;
 	return EXIT_DONE;
 }
 
 /** Returns an exit code.  What the store says names a setting of `serve`; here
- *  it is an option. */
+ *  it may be an option. */
 static int open_store(const struct options *o, struct store **out)
 {
 	const struct store_config c = {.data_dir = o->data,
@@ -217,27 +427,36 @@ static int open_store(const struct options *o, struct store **out)
 	if (err == EBUSY)
 		fprintf(stderr,
 			"tapeop receive: another tapeop uses %s: stop it, or "
-			"choose another folder with --data\n",
-			o->data);
+			"choose another %s\n",
+			o->data, o->config ? "data_dir" : "folder with --data");
 	else if (err)
-		fprintf(stderr, "tapeop receive: --data: %s\n", e.text);
+		fprintf(stderr, "tapeop receive: %s: %s\n",
+			o->config ? "data_dir" : "--data", e.text);
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
 
 static int run(const struct options *o)
 {
-	static const int signos[] = {SIGTERM, SIGINT};
-	struct running r = {.json = o->json || !isatty(STDOUT_FILENO)};
+	static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
+	/* Without files to read again SIGHUP ends it. */
+	const bool has_files = o->config || o->tls.cert_file;
+	const size_t n_signos = ARRAY_LEN(signos) - !has_files;
+	struct running r = {.json = o->json || !isatty(STDOUT_FILENO),
+			    .tls = o->tls,
+			    .config = o->config};
 	struct signals *signals = NULL;
 	struct workers *workers = NULL;
 	struct store *store = NULL;
 	int code = EXIT_FAILED;
 	int err;
 
+	file_raise_limit(); /* under TLS a connection has three */
 	err = loop_new(&r.loop);
 	if (!err)
-		err = signals_open(r.loop, signos, ARRAY_LEN(signos), on_signal,
-				   &r, &signals);
+		err = printer_new(r.loop, STDOUT_FILENO, &r.printer);
+	if (!err)
+		err = signals_open(r.loop, signos, n_signos, on_signal, &r,
+				   &signals);
 	if (!err)
 		err = workers_new("work", WORKERS, &workers);
 	if (err)
@@ -247,6 +466,7 @@ static int run(const struct options *o)
 		code = open_store(o, &store);
 	if (!err && code == EXIT_DONE)
 		code = serve(&r, o, store, workers);
+	printer_free(r.printer);
 	workers_free(workers);
 	store_close(store);
 	signals_close(signals);
@@ -256,18 +476,62 @@ static int run(const struct options *o)
 	return code;
 }
 
+static int print_sample(void)
+{
+	struct buf b;
+	bool ok;
+
+	buf_init(&b, CONFIG_FILE_MAX);
+	config_receive_write_sample(&b);
+	ok = !buf_err(&b) && fputs(buf_str(&b), stdout) >= 0;
+	buf_fini(&b);
+	return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+/** Everything from a file.  Returns an exit code. */
+static int run_file(struct options *o)
+{
+	struct err e = {0};
+
+	if (config_receive_load(o->path, &o->config, &e)) {
+		fprintf(stderr, "tapeop receive: %s\n", e.text);
+		return EXIT_FAILED;
+	}
+	if (o->check) {
+		printf("%s: ok\n", o->path);
+		return EXIT_DONE;
+	}
+	o->listen = o->config->listen;
+	o->data = o->config->data_dir;
+	o->tls = o->config->tls;
+	o->max_per_address = o->config->max_per_address;
+	log_set_level(o->config->log_level);
+	return run(o);
+}
+
+/** Everything from the command line.  Returns an exit code. */
+static int run_options(struct options *o)
+{
+	if (!o->listen.len && set_listen(o, "127.0.0.1:9000"))
+		return EXIT_FAILED;
+	if (!o->data)
+		o->data = "./tapeop-inbox";
+	if (!o->app.dialects)
+		o->app.dialects = RECEIVE_ALL_DIALECTS;
+	o->app.unsigned_live = !o->app.n_keys;
+	return run(o);
+}
+
 int command_receive(int argc, char **argv)
 {
-	struct options o = {
-		.config = {.any_dialect = true, .max_body = MAX_BODY},
-		.data = "./tapeop-inbox",
-	};
-	int code = set_listen(&o, "127.0.0.1:9000");
+	struct options o = {.path = NULL};
+	int code = read_options(&o, argc, argv);
 
-	if (!code)
-		code = read_options(&o, argc, argv);
-	if (code < 0)
-		code = run(&o);
+	if (code < 0 && o.sample)
+		code = print_sample();
+	else if (code < 0)
+		code = o.path ? run_file(&o) : run_options(&o);
+	config_receive_free(o.config);
 	for (size_t i = 0; i < RECEIVE_KEYS_MAX; i++)
 		mem_free_secret(o.keys[i]);
 	return code;

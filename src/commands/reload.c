@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "commands/api_keys.h"
 
 enum {
 	LINE_MAX_LEN = 800, /* of what was applied, in the log */
@@ -34,6 +35,8 @@ static int set_endpoint(const struct reload_parts *p,
 	return err && !e->code ? err_set(e, err, "", "%s", strerror(err)) : err;
 }
 
+/** The file has it no more; one of its name that was made at run time comes
+ *  back. */
 static void remove_endpoint(const struct reload_parts *p,
 			    const struct notify_endpoint *ep)
 {
@@ -93,7 +96,8 @@ static int undo_change(const struct config_change *c, void *arg)
 
 struct making {
 	const struct reload_parts *p;
-	bool apps; /* some have changed */
+	uint32_t apps[CONFIG_APPS_MAX]; /* that have changed: their ids */
+	size_t n_apps;
 };
 
 static int make_change(const struct config_change *c, void *arg)
@@ -106,7 +110,7 @@ static int make_change(const struct config_change *c, void *arg)
 	case CONFIG_APP_NEW:
 	case CONFIG_APP_CHANGED:
 		rooms_set_app(p->rooms, &c->app->app);
-		m->apps = true;
+		m->apps[m->n_apps++] = c->app->app.id;
 		break;
 	case CONFIG_ENDPOINT_NEW:
 	case CONFIG_ENDPOINT_CHANGED:
@@ -196,13 +200,17 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 	struct making m = {.p = p};
 	struct attempt a = {.p = p, .next = next, .e = e};
 	const enum log_level was = p->config->log_level;
+	struct control_keys *keys = NULL;
 	int err = config_reserve(p->config, next, e);
 
+	if (!err)
+		err = api_keys_make(next, p->config, &keys, e);
 	if (err)
 		return err;
 	err = config_each_change(p->config, next, try_change, &a);
 	if (err) {
 		(void)config_each_change(p->config, next, undo_change, &a);
+		control_keys_free(keys);
 		return err;
 	}
 	/* The line is shown by either level. */
@@ -212,58 +220,32 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 	say_later(p->config, next);
 	(void)config_each_change(p->config, next, make_change, &m);
 	config_take(p->config, next);
-	if (m.apps) /* whose keys endpoints of the API may sign with */
-		notify_reread_kept(p->notify);
+	control_take_keys(p->control, keys);
+	/* Endpoints of the API may sign with their keys. */
+	for (size_t i = 0; i < m.n_apps; i++)
+		notify_reread_kept(p->notify, m.apps[i]);
 	return 0;
 }
 
 /* ---- reading ---------------------------------------------------------------------- */
 
-static void run_load(struct job *job)
+static int load(const char *path, void **next, struct err *e)
 {
-	struct reload *r = CONTAINER_OF(job, struct reload, job);
+	struct config *config = NULL;
+	int err = config_load(path, &config, e);
 
-	r->err = config_load(r->path, &r->next, &r->e);
+	*next = config;
+	return err;
 }
 
-static void on_loaded(struct job *job)
+static int apply(void *next, void *arg, struct err *e)
 {
-	struct reload *r = CONTAINER_OF(job, struct reload, job);
-	struct config *next = r->next;
-	char why[sizeof(r->e.text) + 64];
+	return reload_apply(arg, next, e);
+}
 
-	r->next = NULL;
-	r->busy = false;
-	if (r->again && r->parts.rooms) {
-		config_free(next);
-		reload_start(r, r->path, r->done, r->arg);
-		return;
-	}
-	if (!r->parts.rooms) {
-		config_free(next);
-		return;
-	}
-	if (!r->err)
-		r->err = reload_apply(&r->parts, next, &r->e);
+static void free_config(void *next)
+{
 	config_free(next);
-	snprintf(why, sizeof(why), "reload: %s; nothing was changed",
-		 r->e.text);
-	if (r->err)
-		log_error("%s", why);
-	r->done(r->err ? why : NULL, r->arg);
 }
 
-void reload_start(struct reload *r, const char *path, reload_fn *done,
-		  void *arg)
-{
-	r->done = done;
-	r->arg = arg;
-	r->again = r->busy;
-	if (r->busy)
-		return;
-	r->busy = true;
-	r->path = path;
-	r->e = (struct err){0};
-	r->job.run = run_load;
-	workers_run(r->workers, &r->job, r->loop, on_loaded);
-}
+const struct reread_kind reload_kind = {load, apply, free_config};

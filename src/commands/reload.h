@@ -1,14 +1,10 @@
 /**
  * commands/reload.h -- a changed configuration, while the server runs.
  *
- * WHAT  SIGHUP: the file and its secrets are read and checked as at the
- *       start.  Any fault: one line in the log, and nothing has changed.
- *       Else all that a running server can change is changed in one go, on
- *       the control loop; what else differs is named in a warning.
+ * WHAT  SIGHUP: the file is read again (commands/reread.h).  All that a
+ *       running server can change is changed in one go, on the control loop;
+ *       what else differs is named in a warning.
  * DESIGN
- *   - A worker reads: neither a slow disk nor a long file holds up a
- *     callback.  Asked for again meanwhile, the file is read again, so that
- *     what came last is true in the end.
  *   - The running config is what is true.  What was taken from a file is
  *     moved into it, and what was true before is wiped.
  *   - Requests and attempts under way keep what they began with.
@@ -19,9 +15,9 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "commands/reread.h"
 #include "config/config.h"
 #include "control/control.h"
-#include "io/io.h"
 
 /** Who is told of what has changed. */
 struct reload_parts {
@@ -45,33 +41,7 @@ MUST_CHECK int reload_apply(const struct reload_parts *p, struct config *next,
 /** Warn of what is permitted and hardly meant. */
 void reload_warn_of(const struct notify_endpoint *e);
 
-/** `why`: NULL, or the line that says why nothing has changed. */
-typedef void(reload_fn)(const char *why, void *arg);
-
-struct reload {
-	struct job job;
-	struct loop *loop;
-	struct workers *workers;
-	struct reload_parts parts; /* rooms NULL: the server stops */
-	bool busy, again;
-	/* worker, while the job runs */
-	const char *path;
-	struct config *next;
-	struct err e;
-	int err;
-	/* of the last who asked */
-	reload_fn *done;
-	void *arg;
-};
-
-/**
- * Read the file again.
- *
- * path   the same each time; must live as long as the server
- * done   called on the loop, once for all who have asked until then; never,
- *        when the server stops
- */
-void reload_start(struct reload *r, const char *path, reload_fn *done,
-		  void *arg);
+/** The file of the server; it is made true for a struct reload_parts. */
+extern const struct reread_kind reload_kind;
 
 #endif

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -156,19 +155,6 @@ static void on_signal(int signo, void *arg)
 	server_stop(s->server, on_stopped, s);
 }
 
-/** Thousands of files and sockets are usual here. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit))
-		log_warn("file limit stays at %llu: %s",
-			 (unsigned long long)limit.rlim_cur, strerror(errno));
-}
-
 static void log_listening(const struct serve *s, const struct config *config)
 {
 	char text[ADDR_TEXT_MAX];
@@ -189,7 +175,7 @@ static int run(const char *path, struct config *config)
 	int err;
 
 	log_set_level(config->log_level);
-	raise_file_limit();
+	file_raise_limit();
 	err = loop_new(&s.loop);
 	if (!err)
 		err = signals_open(s.loop, signos, ARRAY_LEN(signos), on_signal,

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "commands/api_keys.h"
 #include "control/control.h"
 #include "notify/notify.h"
 #include "rooms/rooms.h"
@@ -26,7 +27,8 @@ enum {
 struct server {
 	struct loop *loop;
 	struct config *config;
-	struct reload reload;
+	struct reload_parts parts;
+	struct reread reread;
 	struct store *store;
 	struct workers *workers;
 	struct notify *notify;
@@ -149,13 +151,22 @@ static int start_control(struct server *s, struct err *e)
 		.max_body = MAX_BODY,
 		.storage = s->config->storage_dir,
 	};
+	struct control_keys *keys = NULL;
+	int err;
 
 	if (s->config->storage_kind == UPLOAD_S3) {
 		upload_location(&bucket, "", url, sizeof(url));
 		c.storage = url;
 	}
-	return control_open(s->loop, s->rooms, s->notify, s->store, &c,
-			    &s->control, e);
+	err = api_keys_make(s->config, NULL, &keys, e);
+	if (!err)
+		err = control_open(s->loop, s->rooms, s->notify, s->store, &c,
+				   &s->control, e);
+	if (err)
+		control_keys_free(keys);
+	else
+		control_take_keys(s->control, keys);
+	return err;
 }
 
 static void on_failed_start_stopped(void *arg)
@@ -186,10 +197,13 @@ int server_start(struct loop *loop, struct config *config,
 	if (!err)
 		err = start_control(s, e);
 	if (!err) {
-		s->reload = (struct reload){
+		s->parts = (struct reload_parts){config, s->notify, s->rooms,
+						 s->control};
+		s->reread = (struct reread){
+			.kind = &reload_kind,
+			.of = &s->parts,
 			.loop = loop,
 			.workers = s->workers,
-			.parts = {config, s->notify, s->rooms, s->control},
 		};
 		*out = s;
 		return 0;
@@ -209,7 +223,8 @@ void server_addr(const struct server *s, size_t i, struct addr *out)
 void server_reload(struct server *s, const char *path, reload_fn *done,
 		   void *arg)
 {
-	reload_start(&s->reload, path, done, arg);
+	s->reread.path = path;
+	reread_start(&s->reread, done, arg);
 }
 
 struct store *server_store(const struct server *s)
@@ -250,7 +265,7 @@ void server_stop(struct server *s, void (*done)(void *arg), void *arg)
 {
 	s->done = done;
 	s->arg = arg;
-	s->reload.parts.rooms = NULL;
+	s->reread.stopped = true;
 	control_close(s->control);
 	s->control = NULL;
 	if (s->rooms)

@@ -206,7 +206,7 @@ static int read_key(struct signing *s, const char *spec)
 	if (!s->key[0])
 		return signing_fail(s, EXIT_USAGE, "--key must not be empty");
 	if (callback_key_check(s->dialect, s->key, &err))
-		return signing_fail(s, EXIT_USAGE, "--%s", err.text);
+		return signing_fail(s, EXIT_USAGE, "--key: %s", err.text);
 	return GO_ON;
 }
 

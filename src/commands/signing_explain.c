@@ -87,7 +87,7 @@ static bool is_mac_of_secret(struct search *x)
 	struct buf key;
 	bool is_it;
 
-	buf_init(&key, 8192);
+	buf_init_secret(&key, 8192);
 	is_it = decode_secret(&x->key, &key) && is_mac(&key, x);
 	x->of_key = "";
 	if (!is_it && str_starts_with(text, "whsec_")) {
@@ -102,7 +102,7 @@ static bool is_mac_of_secret(struct search *x)
 			    "that it is the base64 of";
 		is_it = is_mac(&x->key, x);
 	}
-	buf_fini_secret(&key);
+	buf_fini(&key);
 	return is_it;
 }
 
@@ -269,11 +269,11 @@ void signing_explain(const struct signing *s, char *why, size_t cap)
 {
 	struct search x = {.s = s};
 
-	buf_init(&x.key, 8192);
+	buf_init_secret(&x.key, 8192);
 	buf_puts(&x.key, s->key);
 	if (s->dialect == DIALECT_STANDARD)
 		explain_list(&x, why, cap);
 	else
 		explain_one(&x, why, cap);
-	buf_fini_secret(&x.key);
+	buf_fini(&x.key);
 }

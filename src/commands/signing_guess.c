@@ -181,10 +181,10 @@ bool guess_key(const struct buf *key, guess_fn *fn, void *arg, const char **why)
 		struct buf changed;
 		bool is_it;
 
-		buf_init(&changed, 8192);
+		buf_init_secret(&changed, 8192);
 		is_it = key_changes[i].change(key, &changed) &&
 			!buf_err(&changed) && fn(&changed, arg);
-		buf_fini_secret(&changed);
+		buf_fini(&changed);
 		if (is_it) {
 			*why = key_changes[i].why;
 			return true;

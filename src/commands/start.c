@@ -19,7 +19,7 @@ static const char help[] =
 	"  --mode MODE        single (the default), mixed or both\n"
 	"  --format FORMAT    mp3 or ogg; unless given: as the app is set up\n"
 	"  --sample-rate HZ   of mp3: 48000, 24000 or 16000; the same\n"
-	"  --subscribe U,U    record only these users (at most 20); may be\n"
+	"  --subscribe U,U    record only these users (at most 32); may be\n"
 	"                     repeated; a comma in an id is written \\,\n"
 	"  --unsubscribe U,U  record all but these; the same\n" CLIENT_HELP "\n"
 	"Example: tapeop start --app 1400000000 --room lobby --unsubscribe "

@@ -34,7 +34,8 @@ static const char help[] =
 	"                    `webhook-signature` (standard); live: the URL "
 	"parameter\n"
 	"                    Sign\n"
-	"  --encoding E      gme: take base64 or hex only (default: both)\n"
+	"  --encoding E      gme: take base64 only, or hex only (default: "
+	"both)\n"
 	"  --request-time S  live: the URL parameter RequestTime; wrong when "
 	"it is\n"
 	"                    more than 60 s from now, as for a receiver\n"
@@ -45,6 +46,9 @@ static const char help[] =
 	"  FILE              the body, byte for byte as received; - is "
 	"standard\n"
 	"                    input\n"
+	"\n"
+	"Example: tapeop verify --dialect gme --key env:KEY \\\n"
+	"           --signature OMq/UrCKkCemvlrPqj2MlsQVB4g= body.json\n"
 	"\n"
 	"Exit codes: 0 ok, 1 not ok or failed, 2 usage.\n";
 

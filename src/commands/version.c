@@ -11,6 +11,7 @@
 #include <opus/opus.h>
 #include <sqlite3.h>
 #include <yaml.h>
+#include <zlib.h>
 
 #include "commands/commands.h"
 #include "commands/version.h"
@@ -40,5 +41,6 @@ int command_version(int argc, char **argv)
 	printf("  jansson %s\n", jansson_version_str());
 	printf("  SQLite %s\n", sqlite3_libversion());
 	printf("  libyaml %s\n", yaml_get_version_string());
+	printf("  zlib %s\n", zlibVersion());
 	return EXIT_DONE;
 }

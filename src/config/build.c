@@ -27,17 +27,9 @@ static_assert(NOTIFY_BY_STATUS == 0 && NOTIFY_BY_BODY == 1, "verdict");
 
 enum { FIXED_MAX = 8192 }; /* a value's text */
 
-static int no_memory(struct err *e)
-{
-	return err_set(e, ENOMEM, "", "out of memory");
-}
-
-/** Where a value stands, or the item that lacks it. */
 static struct mark place(const struct builder *b, enum setting_id id)
 {
-	const struct value *v = &b->values[id];
-
-	return v->given ? v->at : b->item_at[settings[id].group];
+	return draft_place(&b->draft, id);
 }
 
 static int64_t number(const struct builder *b, enum setting_id id)
@@ -45,57 +37,17 @@ static int64_t number(const struct builder *b, enum setting_id id)
 	return b->values[id].number;
 }
 
-/** Move a text out of its value. */
 static char *take(struct builder *b, enum setting_id id)
 {
-	char *text = b->values[id].text;
-
-	b->values[id].text = NULL;
-	return text;
+	return draft_take(&b->draft, id);
 }
 
-/* ---- begin -------------------------------------------------------------- */
+/* ---- secrets ------------------------------------------------------------- */
 
-/** Is `group` inside of `outer`, or `outer` itself? */
-static bool is_within(enum group_id group, enum group_id outer)
+/** Remember where a secret that was read came from, as it was written. */
+static int note_secret(struct draft *d, const char *spec)
 {
-	while (group != outer && group != GROUP_ID_ROOT)
-		group = groups[group].parent;
-	return group == outer;
-}
-
-int builder_begin(struct builder *b, enum group_id group, struct mark at)
-{
-	int err = 0;
-
-	b->item_at[group] = at;
-	for (unsigned i = 0; i < SETTING_N && !err; i++) {
-		if (!is_within(settings[i].group, group))
-			continue;
-		b->item_at[settings[i].group] = at;
-		err = value_set_default(&settings[i], &b->values[i]);
-	}
-	return err;
-}
-
-int builder_init(struct builder *b)
-{
-	*b = (struct builder){0};
-	b->config = mem_zalloc(sizeof(*b->config));
-	return b->config ? 0 : ENOMEM;
-}
-
-void builder_fini(struct builder *b)
-{
-	for (unsigned i = 0; i < SETTING_N; i++)
-		value_clear(&b->values[i]);
-	config_free(b->config);
-	b->config = NULL;
-}
-
-int builder_note_secret(struct builder *b, const char *spec)
-{
-	struct config *c = b->config;
+	struct config *c = CONTAINER_OF(d, struct builder, draft)->config;
 	const char *path;
 	enum secret_kind kind = secret_kind(spec, &path);
 	char **files;
@@ -193,8 +145,7 @@ static int check_key(const struct builder *b, enum setting_id id,
 
 	*at = place(b, id);
 	if (callback_key_check(ep->dialect, key, &why))
-		return err_set(e, EINVAL, settings[id].key, "%s",
-			       why.text + strlen("key: "));
+		return err_set(e, EINVAL, settings[id].key, "%s", why.text);
 	if (ep->dialect == DIALECT_STANDARD && !callback_key_signs(key))
 		return err_set(e, EINVAL, settings[id].key,
 			       "whpk_ verifies only: must be the whsk_ that "
@@ -249,7 +200,7 @@ static int build_endpoint(struct builder *b, struct config_app *app,
 		ep.verdict = (enum notify_verdict)number(b, SET_CB_VERDICT);
 	ep.shown = config_show_endpoint(b->values, &ep);
 	if (!ep.shown)
-		return no_memory(e);
+		return err_no_memory(e);
 	ep.name = take(b, SET_CB_NAME);
 	ep.url = take(b, SET_CB_URL);
 	ep.key = take(b, SET_CB_KEY);
@@ -281,7 +232,10 @@ static int make_room(struct builder *b)
 	if (!app->endpoints)
 		app->endpoints = mem_zalloc_n(CONFIG_ENDPOINTS_MAX,
 					      sizeof(*app->endpoints));
-	return app->endpoints ? 0 : ENOMEM;
+	if (!app->api_keys)
+		app->api_keys = mem_zalloc_n(CONFIG_API_KEYS_MAX,
+					     sizeof(*app->api_keys));
+	return app->endpoints && app->api_keys ? 0 : ENOMEM;
 }
 
 /** gme signs every callback: with its own key, or with those of the app. */
@@ -321,8 +275,44 @@ static int give_keys(struct builder *b, struct config_app *app, struct mark *at,
 				       "is required, because previous_key is "
 				       "set");
 		if (is_gme && give_app_keys(ep, app))
-			return no_memory(e);
+			return err_no_memory(e);
 	}
+	return 0;
+}
+
+/** All that are done, and those of the app that is open. */
+static bool has_secret_id(const struct config *c, const char *id)
+{
+	for (size_t i = 0; i <= c->n_apps; i++) {
+		for (size_t k = 0; k < c->apps[i].n_api_keys; k++) {
+			if (!strcmp(c->apps[i].api_keys[k].secret_id, id))
+				return true;
+		}
+	}
+	return false;
+}
+
+static int build_api_key(struct builder *b, struct config_app *app,
+			 struct mark *at, struct err *e)
+{
+	const char *id = b->values[SET_API_KEY_ID].text;
+	struct config_api_key *key = &app->api_keys[app->n_api_keys];
+
+	*at = place(b, SET_API_KEY_ID);
+	if (id[strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			  "abcdefghijklmnopqrstuvwxyz0123456789-_.*@+")])
+		return err_set(e, EINVAL, "secret_id",
+			       "must be 1 to 127 letters, digits and -_.*@+");
+	if (has_secret_id(b->config, id))
+		return err_set(e, EINVAL, "secret_id",
+			       "is there twice: must be unique in the file");
+	key->secret_id = take(b, SET_API_KEY_ID);
+	key->secret_key = take(b, SET_API_KEY_SECRET);
+	key->previous_secret_key = take(b, SET_API_KEY_PREVIOUS);
+	key->actions = b->values[SET_API_KEY_ACTIONS].given
+			       ? (uint32_t)number(b, SET_API_KEY_ACTIONS)
+			       : UINT32_MAX;
+	app->n_api_keys++;
 	return 0;
 }
 
@@ -505,7 +495,7 @@ static int build_storage(struct builder *b, struct mark *at, struct err *e)
 	s3->secret_key = take(b, SET_S3_SECRET_KEY);
 	s3->path_style = number(b, SET_S3_PATH_STYLE);
 	if (!c->storage_dir || !s3->prefix || !s3->region)
-		return no_memory(e);
+		return err_no_memory(e);
 	c->left_after_us = number(b, SET_STORAGE_LEFT_AFTER);
 	return check_s3(b, at, e);
 }
@@ -522,12 +512,12 @@ static int note_fixed(struct builder *b)
 		const struct setting *s = &settings[i];
 		struct buf text;
 
-		if (!setting_is_fixed(s))
+		if (!setting_is_fixed(&serve_table, s))
 			continue;
-		buf_init(&text, FIXED_MAX);
+		buf_init_secret(&text, FIXED_MAX);
 		value_write(s, &b->values[i], &text);
 		c->fixed[i] = buf_err(&text) ? NULL : buf_take(&text);
-		buf_fini_secret(&text);
+		buf_fini(&text);
 		if (!c->fixed[i])
 			return ENOMEM;
 	}
@@ -548,7 +538,7 @@ static int build_origin(struct builder *b, struct mark *at, struct err *e)
 static int build_root(struct builder *b, struct mark *at, struct err *e)
 {
 	struct config *c = b->config;
-	int err = note_fixed(b) ? no_memory(e) : build_http(b, at, e);
+	int err = note_fixed(b) ? err_no_memory(e) : build_http(b, at, e);
 
 	if (!err)
 		err = build_media(b, at, e);
@@ -563,15 +553,20 @@ static int build_root(struct builder *b, struct mark *at, struct err *e)
 	return 0;
 }
 
-int builder_end(struct builder *b, enum group_id group, struct mark *at,
-		struct err *e)
+static int end_group(struct draft *d, unsigned group, struct mark *at,
+		     struct err *e)
 {
-	if ((group == GROUP_ID_CALLBACK || group == GROUP_ID_APP) &&
+	struct builder *b = CONTAINER_OF(d, struct builder, draft);
+
+	if ((group == GROUP_ID_CALLBACK || group == GROUP_ID_API_KEY ||
+	     group == GROUP_ID_APP) &&
 	    make_room(b))
-		return no_memory(e);
+		return err_no_memory(e);
 	switch (group) {
 	case GROUP_ID_CALLBACK:
 		return build_endpoint(b, open_app(b), at, e);
+	case GROUP_ID_API_KEY:
+		return build_api_key(b, open_app(b), at, e);
 	case GROUP_ID_APP:
 		return build_app(b, at, e);
 	case GROUP_ID_ROOT:
@@ -579,4 +574,24 @@ int builder_end(struct builder *b, enum group_id group, struct mark *at,
 	default:
 		return 0;
 	}
+}
+
+int builder_init(struct builder *b)
+{
+	*b = (struct builder){
+		.draft = {.table = &serve_table,
+			  .end = end_group,
+			  .note_secret = note_secret},
+	};
+	b->draft.values = b->values;
+	b->draft.item_at = b->item_at;
+	b->config = mem_zalloc(sizeof(*b->config));
+	return b->config ? 0 : ENOMEM;
+}
+
+void builder_fini(struct builder *b)
+{
+	draft_clear(&b->draft);
+	config_free(b->config);
+	b->config = NULL;
 }

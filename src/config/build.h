@@ -6,13 +6,11 @@
 
 #include "base/attr.h"
 #include "base/err.h"
-#include "config/value.h"
+#include "config/draft.h"
 
-/**
- * What is being read.  Values of a list's group are those of the item that
- * is open, so one of each setting is enough.
- */
+/** What is being read. */
 struct builder {
+	struct draft draft;
 	struct config *config; /* owned until it is taken */
 	struct value values[SETTING_N];
 	struct mark item_at[GROUP_N]; /* where the open item begins */
@@ -23,23 +21,6 @@ struct builder {
 MUST_CHECK int builder_init(struct builder *b);
 /** Wipes what is in it. */
 void builder_fini(struct builder *b);
-
-/** A group (or an item of a list) begins: its settings and those of the
- *  groups in it become their defaults.  Returns 0 or ENOMEM. */
-MUST_CHECK int builder_begin(struct builder *b, enum group_id group,
-			     struct mark at);
-
-/**
- * A group ends: check it and put it into the config.
- *
- * Returns 0, or EINVAL, ENOMEM with `e` (field: below the group) and `at`.
- */
-MUST_CHECK int builder_end(struct builder *b, enum group_id group,
-			   struct mark *at, struct err *e);
-
-/** Remember where a secret that was read came from, as it was written.
- *  Returns 0 or ENOMEM. */
-MUST_CHECK int builder_note_secret(struct builder *b, const char *spec);
 
 /** What may be shown of an endpoint: its settings as JSON, without secrets.
  *  values   by enum setting_id

@@ -10,23 +10,19 @@
 #include "config/build.h"
 #include "config/parse.h"
 
-int config_parse(const char *name, const void *text, size_t len,
-		 struct config **out, struct err *e)
+static struct builder *builder_new(void)
 {
-	struct builder *b;
-	int err;
+	struct builder *b = mem_zalloc(sizeof(*b));
 
-	if (len > CONFIG_FILE_MAX)
-		return err_set(e, EFBIG, "",
-			       "%.96s:1:1: the file is too long: at most %d "
-			       "bytes",
-			       name, CONFIG_FILE_MAX);
-	b = mem_zalloc(sizeof(*b));
-	if (!b || builder_init(b)) {
-		mem_free(b);
-		return err_set(e, ENOMEM, "", "%.96s:1:1: out of memory", name);
-	}
-	err = parse_document(name, text, len, b, e);
+	if (!b || !builder_init(b))
+		return b;
+	mem_free(b);
+	return NULL;
+}
+
+/** Give out what was built; free the builder. */
+static int finish(struct builder *b, int err, struct config **out)
+{
 	if (!err) {
 		*out = b->config;
 		b->config = NULL;
@@ -36,26 +32,23 @@ int config_parse(const char *name, const void *text, size_t len,
 	return err;
 }
 
+int config_parse(const char *name, const void *text, size_t len,
+		 struct config **out, struct err *e)
+{
+	struct builder *b = builder_new();
+
+	if (!b)
+		return err_set(e, ENOMEM, "", "%.96s:1:1: out of memory", name);
+	return finish(b, parse_document(name, text, len, &b->draft, e), out);
+}
+
 int config_load(const char *path, struct config **out, struct err *e)
 {
-	char reason[128];
-	struct buf text;
-	int err;
+	struct builder *b = builder_new();
 
-	buf_init(&text, CONFIG_FILE_MAX);
-	err = file_read(path, &text);
-	if (err == EMSGSIZE)
-		err = err_set(e, EFBIG, "",
-			      "%.96s:1:1: the file is too long: at most %d "
-			      "bytes",
-			      path, CONFIG_FILE_MAX);
-	else if (err)
-		err_set(e, err, "", "%.96s:1:1: cannot be read: %s", path,
-			strerror_r(err, reason, sizeof(reason)));
-	else
-		err = config_parse(path, buf_str(&text), text.len, out, e);
-	buf_fini_secret(&text);
-	return err;
+	if (!b)
+		return err_set(e, ENOMEM, "", "%.96s:1:1: out of memory", path);
+	return finish(b, parse_file(path, &b->draft, e), out);
 }
 
 void config_free_text(const char *text)
@@ -74,6 +67,12 @@ static void free_app(struct config_app *a)
 		config_free_text(a->endpoints[i].shown);
 	}
 	mem_free(a->endpoints);
+	for (size_t i = 0; i < a->n_api_keys; i++) {
+		mem_free(a->api_keys[i].secret_id);
+		mem_free_secret(a->api_keys[i].secret_key);
+		mem_free_secret(a->api_keys[i].previous_secret_key);
+	}
+	mem_free(a->api_keys);
 	config_free_text(a->app.name);
 	mem_free_secret(a->secret_key);
 	mem_free_secret(a->previous_secret_key);

@@ -1,8 +1,8 @@
 /**
- * config/config.h -- every setting in one table (settings.def); a YAML file
- * -> each part's own config struct.
+ * config/config.h -- every setting in one table (settings.def; receive.def for
+ * `tapeop receive`); a YAML file -> each part's own config struct.
  *
- * The file is read as libyaml events against the table: unknown keys,
+ * The file is read as libyaml events against its table: unknown keys,
  * duplicates, wrong types, bad ranges, missing secrets and too much of
  * anything stop the load with `file:line:column: key: what is permitted`.
  * A secret is a literal, `env:NAME` or `file:PATH` (base/secret.h); it is
@@ -22,13 +22,23 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "notify/notify.h"
+#include "receive/receive.h"
 #include "rooms/rooms.h"
 
 enum {
 	CONFIG_LISTEN_MAX = 4,
 	CONFIG_APPS_MAX = ROOMS_APPS_MAX,
 	CONFIG_ENDPOINTS_MAX = 20, /* of one app */
+	CONFIG_API_KEYS_MAX = 10,  /* of one app */
 	CONFIG_FILE_MAX = 1024 * 1024
+};
+
+/** apps[].api_keys[]: who may call the Cloud API. */
+struct config_api_key {
+	char *secret_id; /* unique in the file */
+	char *secret_key;
+	char *previous_secret_key; /* taken as well, or NULL */
+	uint32_t actions;	   /* a bit for each enum cloud_action */
 };
 
 /** apps[] of the file: recording for rooms, callbacks for notify. */
@@ -38,6 +48,8 @@ struct config_app {
 	char *previous_secret_key;	   /* or NULL */
 	struct notify_endpoint *endpoints; /* n_endpoints; strings owned */
 	size_t n_endpoints;
+	struct config_api_key *api_keys; /* n_api_keys */
+	size_t n_api_keys;
 };
 
 struct config {
@@ -100,7 +112,7 @@ enum config_what {
 	CONFIG_ENDPOINT_CHANGED,
 	CONFIG_ADMIN_TOKEN, /* or the one before it */
 	CONFIG_APP_NEW,
-	CONFIG_APP_CHANGED,   /* name, keys, recording */
+	CONFIG_APP_CHANGED,   /* name, keys of all kinds, recording */
 	CONFIG_ENDPOINT_GONE, /* app, endpoint: the old ones */
 	CONFIG_WHAT_N
 };
@@ -149,5 +161,45 @@ void config_write_sample(struct buf *out);
 
 /** Write the same table for readers (docs/settings.md is this). */
 void config_write_markdown(struct buf *out);
+
+/* ---- the file of `tapeop receive` ----------------------------------------- */
+
+struct config_receive {
+	char *data_dir;
+	enum log_level log_level;
+	struct addr listen;
+	struct http_tls_config tls; /* texts owned */
+	unsigned max_per_address;   /* 0: the usual */
+	struct receive_app *apps;   /* n_apps; texts owned */
+	size_t n_apps;
+};
+
+/** As config_load. */
+MUST_CHECK int config_receive_load(const char *path,
+				   struct config_receive **out, struct err *e);
+/** As config_parse. */
+MUST_CHECK int config_receive_parse(const char *name, const void *text,
+				    size_t len, struct config_receive **out,
+				    struct err *e);
+/** Wipes secrets.  NULL is fine. */
+void config_receive_free(struct config_receive *c);
+
+/** Write what `next` changes at once: "log_level, app 7 changed, app 9 new";
+ *  nothing when there is no such thing. */
+void config_receive_write_changes(const struct config_receive *running,
+				  const struct config_receive *next,
+				  struct buf *out);
+/** Write what differs and only a start can change: "listen, data_dir,
+ *  tls". */
+void config_receive_write_later(const struct config_receive *running,
+				const struct config_receive *next,
+				struct buf *out);
+/** As config_take. */
+void config_receive_take(struct config_receive *running,
+			 struct config_receive *next);
+
+/** etc/receive.yaml and docs/receive-settings.md. */
+void config_receive_write_sample(struct buf *out);
+void config_receive_write_markdown(struct buf *out);
 
 #endif

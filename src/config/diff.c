@@ -48,6 +48,25 @@ static bool is_same_endpoint(const struct notify_endpoint *a,
 	       a->per_minute == b->per_minute && a->handshake == b->handshake;
 }
 
+static bool are_same_api_keys(const struct config_app *a,
+			      const struct config_app *b)
+{
+	if (a->n_api_keys != b->n_api_keys)
+		return false;
+	for (size_t i = 0; i < a->n_api_keys; i++) {
+		const struct config_api_key *x = &a->api_keys[i];
+		const struct config_api_key *y = &b->api_keys[i];
+
+		if (!is_same_text(x->secret_id, y->secret_id) ||
+		    !is_same_text(x->secret_key, y->secret_key) ||
+		    !is_same_text(x->previous_secret_key,
+				  y->previous_secret_key) ||
+		    x->actions != y->actions)
+			return false;
+	}
+	return true;
+}
+
 static bool is_same_app(const struct config_app *a, const struct config_app *b)
 {
 	const struct recording_config *x = &a->app.recording;
@@ -56,8 +75,8 @@ static bool is_same_app(const struct config_app *a, const struct config_app *b)
 	return is_same_text(a->app.name, b->app.name) &&
 	       is_same_text(a->secret_key, b->secret_key) &&
 	       is_same_text(a->previous_secret_key, b->previous_secret_key) &&
-	       x->auto_mode == y->auto_mode && x->format == y->format &&
-	       x->sample_rate == y->sample_rate &&
+	       are_same_api_keys(a, b) && x->auto_mode == y->auto_mode &&
+	       x->format == y->format && x->sample_rate == y->sample_rate &&
 	       x->max_idle_us == y->max_idle_us &&
 	       x->hold_empty_us == y->hold_empty_us &&
 	       x->segment_us == y->segment_us &&
@@ -214,11 +233,11 @@ void config_write_later(const struct config *running, const struct config *next,
 	for (unsigned i = 0; i < SETTING_N; i++) {
 		struct buf path;
 
-		if (!setting_is_fixed(&settings[i]) ||
+		if (!setting_is_fixed(&serve_table, &settings[i]) ||
 		    !strcmp(running->fixed[i], next->fixed[i]))
 			continue;
 		buf_init(&path, 256);
-		setting_write_path(&settings[i], &path);
+		setting_write_path(&serve_table, &settings[i], &path);
 		write_name(buf_str(&path), out);
 		buf_fini(&path);
 	}
@@ -249,7 +268,7 @@ int config_reserve(const struct config *running, struct config *next,
 			       CONFIG_APPS_MAX);
 	if (n && !next->apps)
 		next->apps = mem_zalloc_n(CONFIG_APPS_MAX, sizeof(*next->apps));
-	return n && !next->apps ? err_set(e, ENOMEM, "", "out of memory") : 0;
+	return n && !next->apps ? err_no_memory(e) : 0;
 }
 
 #define SWAP(member)                                               \

@@ -23,11 +23,6 @@
 
 enum { PERMITTED_MAX = 320, SHOWN_MAX = 16384 };
 
-static int no_memory(struct err *e)
-{
-	return err_set(e, ENOMEM, "", "out of memory");
-}
-
 /* ---- reading --------------------------------------------------------------- */
 
 /** "must be ..": it is of another type. */
@@ -173,7 +168,8 @@ static int read_settings(struct builder *b, const json_t *object, struct err *e)
 	/* Iterating changes nothing in it. */
 	json_object_foreach((json_t *)(uintptr_t)object, key, json)
 	{
-		enum setting_id id = setting_find(GROUP_ID_CALLBACK, key);
+		const unsigned id =
+			setting_find(&serve_table, GROUP_ID_CALLBACK, key);
 		int err;
 
 		if (id == SETTING_N)
@@ -198,7 +194,7 @@ static int be_app(struct builder *b, const struct config_app *app)
 {
 	struct value *key = &b->values[SET_APP_SECRET_KEY];
 	struct value *previous = &b->values[SET_APP_PREVIOUS_SECRET_KEY];
-	int err = builder_begin(b, GROUP_ID_APP, (struct mark){0});
+	int err = draft_begin(&b->draft, GROUP_ID_APP, (struct mark){0});
 
 	b->values[SET_APP_ID].number = app->app.id;
 	if (err || !app->secret_key)
@@ -228,12 +224,12 @@ static int build(struct builder *b, const struct config_app *app,
 	int err = be_app(b, app);
 
 	if (err)
-		return no_memory(e);
+		return err_no_memory(e);
 	err = read_settings(b, object, e);
 	if (!err)
-		err = builder_end(b, GROUP_ID_CALLBACK, &nowhere, e);
+		err = b->draft.end(&b->draft, GROUP_ID_CALLBACK, &nowhere, e);
 	if (!err)
-		err = builder_end(b, GROUP_ID_APP, &nowhere, e);
+		err = b->draft.end(&b->draft, GROUP_ID_APP, &nowhere, e);
 	strip_place(e);
 	return err;
 }
@@ -259,7 +255,7 @@ int config_read_endpoint(const struct config *c, uint32_t app,
 	b = mem_zalloc(sizeof(*b));
 	if (!b || builder_init(b)) {
 		mem_free(b);
-		return no_memory(e);
+		return err_no_memory(e);
 	}
 	err = build(b, of, object, e);
 	if (!err) {

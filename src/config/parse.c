@@ -1,7 +1,7 @@
 /**
- * config/parse.c -- YAML text -> a builder full of values.
+ * config/parse.c -- YAML text -> a draft full of values.
  *
- * WHAT  libyaml's events are walked against the table of settings.
+ * WHAT  libyaml's events are walked against a table of settings.
  * WHY   A tree would be made of whatever the file holds; this way what the
  *       table does not know is refused where it stands, and how deep and how
  *       much is bounded by the table.
@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/nearest.h"
 #include "base/str.h"
+#include "config/config.h"
 
 enum { NAME_SHOWN = 96, PATH_MAX_LEN = 63, KEY_SHOWN = 40 };
 
@@ -33,11 +34,12 @@ struct parse {
 	const char *name;
 	const uint8_t *text;
 	size_t len;
-	struct builder *b;
+	struct draft *d;
+	const struct table *table; /* its */
 	struct err *e;
 	char path[PATH_MAX_LEN + 1]; /* "apps[0].callbacks[1]" */
-	bool seen[SETTING_N];	     /* in the open item */
-	bool seen_group[GROUP_N];
+	bool seen[SETTINGS_MAX];     /* in the open item */
+	bool seen_group[GROUPS_MAX];
 };
 
 /* ---- errors ------------------------------------------------------------- */
@@ -196,16 +198,18 @@ static struct scalar scalar_of(const struct parse *p)
 
 /* ---- a setting ---------------------------------------------------------- */
 
-static int read_scalar(struct parse *p, enum setting_id id)
+static int read_scalar(struct parse *p, unsigned id)
 {
 	const struct scalar in = scalar_of(p);
 	struct err why;
-	int err = value_read(&settings[id], &in, &p->b->values[id], &why);
+	int err = value_read(&p->table->settings[id], &in, &p->d->values[id],
+			     &why);
 
-	if (!err && settings[id].type == TYPE_SECRET &&
-	    builder_note_secret(p->b, in.text))
-		err = err_set(&why, ENOMEM, "", "out of memory");
-	return err ? fail_as(p, err, in.at, settings[id].key, "%s", why.text)
+	if (!err && p->table->settings[id].type == TYPE_SECRET &&
+	    p->d->note_secret && p->d->note_secret(p->d, in.text))
+		err = err_no_memory(&why);
+	return err ? fail_as(p, err, in.at, p->table->settings[id].key, "%s",
+			     why.text)
 		   : 0;
 }
 
@@ -223,9 +227,9 @@ static int fail_shape(struct parse *p, const struct setting *s)
 	return EINVAL;
 }
 
-static int read_list(struct parse *p, enum setting_id id)
+static int read_list(struct parse *p, unsigned id)
 {
-	const struct setting *s = &settings[id];
+	const struct setting *s = &p->table->settings[id];
 	const struct mark at = here(p);
 
 	for (;;) {
@@ -241,16 +245,17 @@ static int read_list(struct parse *p, enum setting_id id)
 		if (err)
 			return err;
 	}
-	if (!p->b->values[id].n)
+	if (!p->d->values[id].n)
 		return fail(p, at, s->key, "is an empty list: at least 1");
 	return 0;
 }
 
-static int read_setting(struct parse *p, enum setting_id id)
+static int read_setting(struct parse *p, unsigned id)
 {
-	const struct setting *s = &settings[id];
-	const bool list = s->type == TYPE_ADDRS || s->type == TYPE_EVENTS;
-	struct value *v = &p->b->values[id];
+	const struct setting *s = &p->table->settings[id];
+	const bool list = s->type == TYPE_ADDRS || s->type == TYPE_EVENTS ||
+			  s->type == TYPE_NAMES;
+	struct value *v = &p->d->values[id];
 	int err = next(p);
 
 	if (err)
@@ -268,36 +273,36 @@ static int read_setting(struct parse *p, enum setting_id id)
 
 /* ---- groups ------------------------------------------------------------- */
 
-static int read_map(struct parse *p, enum group_id group);
+static int read_map(struct parse *p, unsigned group);
 
 /** Forget what was seen in the group and in those below it. */
-static void forget_seen(struct parse *p, enum group_id group)
+static void forget_seen(struct parse *p, unsigned group)
 {
-	for (unsigned i = 0; i < SETTING_N; i++) {
-		if (settings[i].group == group)
+	for (unsigned i = 0; i < p->table->n_settings; i++) {
+		if (p->table->settings[i].group == group)
 			p->seen[i] = false;
 	}
-	for (unsigned i = GROUP_ID_ROOT + 1; i < GROUP_N; i++) {
-		if (groups[i].parent == group)
+	for (unsigned i = GROUP_ROOT + 1; i < p->table->n_groups; i++) {
+		if (p->table->groups[i].parent == group)
 			p->seen_group[i] = false;
 	}
 }
 
 /** One map that belongs to `group`, whose defaults are set first. */
-static int read_item(struct parse *p, enum group_id group)
+static int read_item(struct parse *p, unsigned group)
 {
 	const struct mark at = here(p);
 
 	if (p->event.type != YAML_MAPPING_START_EVENT)
 		return fail(p, at, "",
 			    "must be a group of settings (`name: value`)");
-	if (builder_begin(p->b, group, at))
+	if (draft_begin(p->d, group, at))
 		return fail_as(p, ENOMEM, at, "", "out of memory");
 	forget_seen(p, group);
 	return read_map(p, group);
 }
 
-static int read_items(struct parse *p, enum group_id group)
+static int read_items(struct parse *p, unsigned group)
 {
 	const size_t len = strlen(p->path);
 
@@ -308,9 +313,9 @@ static int read_items(struct parse *p, enum group_id group)
 
 		if (err || p->event.type == YAML_SEQUENCE_END_EVENT)
 			return err;
-		if (n == groups[group].max)
+		if (n == p->table->groups[group].max)
 			return fail(p, here(p), "", "too many: at most %u",
-				    groups[group].max);
+				    p->table->groups[group].max);
 		snprintf(p->path + len, sizeof(p->path) - len, "[%u]", n);
 		err = read_item(p, group);
 		if (err)
@@ -319,42 +324,43 @@ static int read_items(struct parse *p, enum group_id group)
 	}
 }
 
-static int read_group(struct parse *p, enum group_id group)
+static int read_group(struct parse *p, unsigned group)
 {
 	const size_t len = strlen(p->path);
 	int err;
 
 	snprintf(p->path + len, sizeof(p->path) - len, "%s%s", len ? "." : "",
-		 groups[group].key);
+		 p->table->groups[group].key);
 	err = next(p);
 	if (!err)
-		err = groups[group].kind == GROUP_LIST ? read_items(p, group)
-						       : read_item(p, group);
+		err = p->table->groups[group].kind == GROUP_LIST
+			      ? read_items(p, group)
+			      : read_item(p, group);
 	if (!err)
 		p->path[len] = 0;
 	return err;
 }
 
 /** The key is none of this group's. */
-static int fail_unknown(struct parse *p, enum group_id group, const char *key)
+static int fail_unknown(struct parse *p, unsigned group, const char *key)
 {
 	struct nearest near = {0};
 	struct buf known;
 
 	buf_init(&known, 160);
-	for (unsigned i = 0; i < SETTING_N; i++) {
-		if (settings[i].group != group)
+	for (unsigned i = 0; i < p->table->n_settings; i++) {
+		if (p->table->settings[i].group != group)
 			continue;
-		nearest_add(&near, key, settings[i].key);
+		nearest_add(&near, key, p->table->settings[i].key);
 		buf_printf(&known, "%s%s", known.len ? ", " : "",
-			   settings[i].key);
+			   p->table->settings[i].key);
 	}
-	for (unsigned i = GROUP_ID_ROOT + 1; i < GROUP_N; i++) {
-		if (groups[i].parent != group)
+	for (unsigned i = GROUP_ROOT + 1; i < p->table->n_groups; i++) {
+		if (p->table->groups[i].parent != group)
 			continue;
-		nearest_add(&near, key, groups[i].key);
+		nearest_add(&near, key, p->table->groups[i].key);
 		buf_printf(&known, "%s%s", known.len ? ", " : "",
-			   groups[i].key);
+			   p->table->groups[i].key);
 	}
 	if (near.name)
 		fail(p, here(p), key, "unknown setting; did you mean \"%s\"?",
@@ -366,11 +372,11 @@ static int fail_unknown(struct parse *p, enum group_id group, const char *key)
 	return EINVAL;
 }
 
-static int read_pair(struct parse *p, enum group_id group)
+static int read_pair(struct parse *p, unsigned group)
 {
 	struct scalar key;
-	enum setting_id id;
-	enum group_id sub;
+	unsigned id;
+	unsigned sub;
 	bool *seen;
 
 	if (p->event.type != YAML_SCALAR_EVENT)
@@ -378,39 +384,41 @@ static int read_pair(struct parse *p, enum group_id group)
 	key = scalar_of(p);
 	if (!key.len || !str_is_clean_utf8(key.text, key.len))
 		return fail(p, key.at, "", "a name of a setting must be text");
-	id = setting_find(group, key.text);
-	sub = group_find(group, key.text);
-	if (id == SETTING_N && sub == GROUP_N) {
+	id = setting_find(p->table, group, key.text);
+	sub = group_find(p->table, group, key.text);
+	if (id == p->table->n_settings && sub == p->table->n_groups) {
 		char shown[KEY_SHOWN];
 
 		str_copy(shown, sizeof(shown), key.text);
 		return fail_unknown(p, group, shown);
 	}
-	seen = id < SETTING_N ? &p->seen[id] : &p->seen_group[sub];
+	seen = id < p->table->n_settings ? &p->seen[id] : &p->seen_group[sub];
 	if (*seen)
 		return fail(p, key.at, key.text, "is there twice: each once");
 	*seen = true;
-	return id < SETTING_N ? read_setting(p, id) : read_group(p, sub);
+	return id < p->table->n_settings ? read_setting(p, id)
+					 : read_group(p, sub);
 }
 
-static int end_map(struct parse *p, enum group_id group)
+static int end_map(struct parse *p, unsigned group)
 {
-	struct mark at = p->b->item_at[group];
+	struct mark at = p->d->item_at[group];
 	struct err why;
 	int err;
 
-	for (unsigned i = 0; i < SETTING_N; i++) {
-		if (settings[i].group == group && !p->b->values[i].given &&
-		    settings[i].flags & SETTING_REQUIRED)
-			return fail(p, at, settings[i].key,
+	for (unsigned i = 0; i < p->table->n_settings; i++) {
+		if (p->table->settings[i].group == group &&
+		    !p->d->values[i].given &&
+		    p->table->settings[i].flags & SETTING_REQUIRED)
+			return fail(p, at, p->table->settings[i].key,
 				    "is missing: every item of %s needs it",
-				    groups[group].key);
+				    p->table->groups[group].key);
 	}
-	err = builder_end(p->b, group, &at, &why);
+	err = p->d->end(p->d, group, &at, &why);
 	return err ? fail_as(p, err, at, why.field, "%s", why.text) : 0;
 }
 
-static int read_map(struct parse *p, enum group_id group)
+static int read_map(struct parse *p, unsigned group)
 {
 	for (;;) {
 		int err = next(p);
@@ -435,12 +443,13 @@ static int read_stream(struct parse *p)
 		err = next(p);
 	if (!err && p->event.type == YAML_STREAM_END_EVENT)
 		return fail(p, (struct mark){1, 1}, "",
-			    "the file is empty: `tapeop serve --sample` shows "
-			    "what may stand in it");
+			    "the file is empty: `%s --sample` shows what may "
+			    "stand in it",
+			    p->table->command);
 	if (!err)
 		err = next(p);
 	if (!err)
-		err = read_item(p, GROUP_ID_ROOT);
+		err = read_item(p, GROUP_ROOT);
 	if (!err)
 		err = next(p); /* end of the document */
 	if (!err)
@@ -451,19 +460,51 @@ static int read_stream(struct parse *p)
 	return err;
 }
 
-int parse_document(const char *name, const void *text, size_t len,
-		   struct builder *b, struct err *e)
+static int too_long(const char *name, struct err *e)
 {
-	struct parse p = {
-		.name = name, .text = text, .len = len, .b = b, .e = e};
+	return err_set(e, EFBIG, "",
+		       "%.96s:1:1: the file is too long: at most %d bytes",
+		       name, CONFIG_FILE_MAX);
+}
+
+int parse_document(const char *name, const void *text, size_t len,
+		   struct draft *d, struct err *e)
+{
+	struct parse p = {.name = name,
+			  .text = text,
+			  .len = len,
+			  .d = d,
+			  .table = d->table,
+			  .e = e};
 	int err;
 
+	if (len > CONFIG_FILE_MAX)
+		return too_long(name, e);
 	if (!yaml_parser_initialize(&p.yaml))
-		return err_set(e, ENOMEM, "", "out of memory");
+		return err_no_memory(e);
 	yaml_parser_set_encoding(&p.yaml, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&p.yaml, text, len);
 	err = read_stream(&p);
 	drop(&p);
 	yaml_parser_delete(&p.yaml);
+	return err;
+}
+
+int parse_file(const char *path, struct draft *d, struct err *e)
+{
+	char reason[128];
+	struct buf text;
+	int err;
+
+	buf_init_secret(&text, CONFIG_FILE_MAX);
+	err = file_read(path, &text);
+	if (err == EMSGSIZE)
+		err = too_long(path, e);
+	else if (err)
+		err_set(e, err, "", "%.96s:1:1: cannot be read: %s", path,
+			strerror_r(err, reason, sizeof(reason)));
+	else
+		err = parse_document(path, buf_str(&text), text.len, d, e);
+	buf_fini(&text);
 	return err;
 }

@@ -1,8 +1,8 @@
 /**
- * config/sample.c -- the table of settings as a sample file and as a page.
+ * config/sample.c -- a table of settings as a sample file and as a page.
  *
- * etc/tapeop.yaml and docs/settings.md are what these write; a test says so
- * when they differ, and `config_pages_test --write` brings them up to date.
+ * etc/tapeop.yaml, docs/settings.md, etc/receive.yaml and
+ * docs/receive-settings.md are what these write; a test says so when they differ, and `config_pages_test --write` brings them up to date.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
@@ -113,26 +113,46 @@ static void write_setting(struct margin *m, const struct setting *s,
 	}
 }
 
-static void write_group(enum group_id group, struct margin m, struct buf *out)
+/** Is nothing in a group set by the sample?  Its name alone would be no
+ *  group. */
+static bool is_empty(const struct table *t, unsigned group)
 {
-	for (unsigned i = 0; i < SETTING_N; i++) {
-		if (settings[i].group == group)
-			write_setting(&m, &settings[i], out);
+	for (unsigned i = 0; i < t->n_settings; i++) {
+		const struct setting *s = &t->settings[i];
+		const bool comment = s->sample && *s->sample == '#';
+
+		if (s->group == group && !comment)
+			return false;
 	}
-	for (unsigned i = GROUP_ID_ROOT + 1; i < GROUP_N; i++) {
-		const struct group *g = &groups[i];
+	for (unsigned i = GROUP_ROOT + 1; i < t->n_groups; i++) {
+		if (t->groups[i].parent == group && !is_empty(t, i))
+			return false;
+	}
+	return true;
+}
+
+static void write_group(const struct table *t, unsigned group, struct margin m,
+			struct buf *out)
+{
+	for (unsigned i = 0; i < t->n_settings; i++) {
+		if (t->settings[i].group == group)
+			write_setting(&m, &t->settings[i], out);
+	}
+	for (unsigned i = GROUP_ROOT + 1; i < t->n_groups; i++) {
+		const struct group *g = &t->groups[i];
 		struct margin sub = m;
 
 		if (g->parent != group)
 			continue;
 		buf_putc(out, '\n');
 		write_words(&m, g->text, out);
-		sub.is_comment = m.is_comment || g->flags & SETTING_LATER;
+		sub.is_comment = m.is_comment || g->flags & SETTING_LATER ||
+				 is_empty(t, i);
 		write_margin(&sub, false, out);
 		buf_printf(out, "%s:\n", g->key);
 		sub.depth += INDENT;
 		sub.dash = g->kind == GROUP_LIST ? "- " : "";
-		write_group((enum group_id)i, sub, out);
+		write_group(t, i, sub, out);
 	}
 }
 
@@ -149,7 +169,23 @@ void config_write_sample(struct buf *out)
 		      "# SIGHUP reads it again, and file: secrets too. All "
 		      "settings with their\n"
 		      "# defaults: docs/settings.md.\n\n");
-	write_group(GROUP_ID_ROOT, m, out);
+	write_group(&serve_table, GROUP_ROOT, m, out);
+}
+
+void config_receive_write_sample(struct buf *out)
+{
+	const struct margin m = {.dash = ""};
+
+	buf_puts(out,
+		 "# Settings of `tapeop receive -c FILE`. A secret is the "
+		 "text itself, env:NAME or\n"
+		 "# file:PATH. A setting that is not known or out of range "
+		 "stops the start and is\n"
+		 "# named with its line. (reload): SIGHUP reads it again, "
+		 "and file: secrets too.\n"
+		 "# All settings with their defaults: "
+		 "docs/receive-settings.md.\n\n");
+	write_group(&receive_table, GROUP_ROOT, m, out);
 }
 
 /* ---- the page ----------------------------------------------------------- */
@@ -164,14 +200,15 @@ static void write_cell(const char *text, struct buf *out)
 	}
 }
 
-static void write_row(const struct setting *s, struct buf *out)
+static void write_row(const struct table *t, const struct setting *s,
+		      struct buf *out)
 {
 	struct buf permitted;
 
 	buf_init(&permitted, 512);
 	setting_write_permitted(s, &permitted);
 	buf_puts(out, "| `");
-	setting_write_path(s, out);
+	setting_write_path(t, s, out);
 	buf_puts(out, "` | ");
 	if (s->flags & SETTING_REQUIRED)
 		buf_puts(out, "required");
@@ -192,14 +229,14 @@ static void write_row(const struct setting *s, struct buf *out)
 	buf_fini(&permitted);
 }
 
-static void write_table(bool later, struct buf *out)
+static void write_table(const struct table *t, bool later, struct buf *out)
 {
 	buf_puts(out, "| setting | default | permitted | what it does | "
 		      "reload |\n"
 		      "|---|---|---|---|---|\n");
-	for (unsigned i = 0; i < SETTING_N; i++) {
-		if (!(settings[i].flags & SETTING_LATER) == !later)
-			write_row(&settings[i], out);
+	for (unsigned i = 0; i < t->n_settings; i++) {
+		if (!(t->settings[i].flags & SETTING_LATER) == !later)
+			write_row(t, &t->settings[i], out);
 	}
 }
 
@@ -231,11 +268,36 @@ void config_write_markdown(struct buf *out)
 	buf_printf(
 		out, "At most %d apps, %d endpoints an app, %d KiB in all.\n\n",
 		CONFIG_APPS_MAX, CONFIG_ENDPOINTS_MAX, CONFIG_FILE_MAX / 1024);
-	write_table(false, out);
+	write_table(&serve_table, false, out);
 	buf_puts(out, "\n## Not there yet\n\n"
 		      "These are known, so that a file may have them, but only "
 		      "their default is taken: a\n"
 		      "setting that does nothing is never ignored in "
 		      "silence.\n\n");
-	write_table(true, out);
+	write_table(&serve_table, true, out);
+}
+
+void config_receive_write_markdown(struct buf *out)
+{
+	buf_printf(
+		out,
+		"# Settings of a receiver\n\n"
+		"This page and `etc/receive.yaml` are written from the table "
+		"in `src/config/receive.def`;\n"
+		"a test fails when they differ.\n\n"
+		"`tapeop receive -c FILE` takes the callbacks of several apps "
+		"in one process\n"
+		"([Several apps, several "
+		"keys](callbacks.md#several-apps-several-keys)). The file is "
+		"read as that of the server\n"
+		"([settings.md](settings.md)), with the same rules for faults "
+		"and secrets; `--check` only says\n"
+		"what is wrong with it. At most %d apps, %d keys an app.\n\n"
+		"SIGHUP reads the file and the `file:` secrets again: what is "
+		"marked in the column\n"
+		"*reload* takes effect then, the rest at the next start\n"
+		"([Receiving for several apps]"
+		"(operations.md#receiving-for-several-apps)).\n\n",
+		RECEIVE_APPS_MAX, RECEIVE_KEYS_MAX);
+	write_table(&receive_table, false, out);
 }

@@ -1,7 +1,8 @@
-/** config/settings.c -- the table of settings, and what each permits. */
+/** config/settings.c -- the tables of settings, and what each permits. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/settings.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,12 @@
 #define LATER	 SETTING_LATER
 #define RELOAD	 SETTING_RELOAD
 
-const struct group groups[GROUP_N] = {
+static_assert((int)SETTING_N <= SETTINGS_MAX &&
+		      (int)RX_SETTING_N <= SETTINGS_MAX &&
+		      (int)GROUP_N <= GROUPS_MAX &&
+		      (int)RX_GROUP_N <= GROUPS_MAX,
+	      "room for each table");
+
 #define GROUP(id, up, name, what, most, bits, words) \
 	[GROUP_ID_##id] = {.parent = GROUP_ID_##up,  \
 			   .key = (name),            \
@@ -22,12 +28,15 @@ const struct group groups[GROUP_N] = {
 			   .flags = (bits),          \
 			   .text = (words)},
 #define SETTING(...)
+const struct group groups[GROUP_N] = {
 #include "config/settings.def"
+};
+static const struct group receive_groups[RX_GROUP_N] = {
+#include "config/receive.def"
+};
 #undef GROUP
 #undef SETTING
-};
 
-const struct setting settings[SETTING_N] = {
 #define GROUP(...)
 #define SETTING(id, of, name, what, preset, least, most, in, list, wants, \
 		bits, show, words)                                        \
@@ -43,58 +52,81 @@ const struct setting settings[SETTING_N] = {
 		      .flags = (bits),                                    \
 		      .sample = (show),                                   \
 		      .text = (words)},
+const struct setting settings[SETTING_N] = {
 #include "config/settings.def"
+};
+static const struct setting receive_settings[RX_SETTING_N] = {
+#include "config/receive.def"
+};
 #undef GROUP
 #undef SETTING
+
+const struct table serve_table = {
+	.command = "tapeop serve",
+	.groups = groups,
+	.n_groups = GROUP_N,
+	.settings = settings,
+	.n_settings = SETTING_N,
 };
 
-enum setting_id setting_find(enum group_id group, const char *key)
+const struct table receive_table = {
+	.command = "tapeop receive",
+	.groups = receive_groups,
+	.n_groups = RX_GROUP_N,
+	.settings = receive_settings,
+	.n_settings = RX_SETTING_N,
+};
+
+unsigned setting_find(const struct table *t, unsigned group, const char *key)
 {
-	for (unsigned i = 0; i < SETTING_N; i++) {
-		if (settings[i].group == group && !strcmp(settings[i].key, key))
-			return (enum setting_id)i;
+	for (unsigned i = 0; i < t->n_settings; i++) {
+		if (t->settings[i].group == group &&
+		    !strcmp(t->settings[i].key, key))
+			return i;
 	}
-	return SETTING_N;
+	return t->n_settings;
 }
 
-enum group_id group_find(enum group_id parent, const char *key)
+unsigned group_find(const struct table *t, unsigned parent, const char *key)
 {
-	for (unsigned i = GROUP_ID_ROOT + 1; i < GROUP_N; i++) {
-		if (groups[i].parent == parent && !strcmp(groups[i].key, key))
-			return (enum group_id)i;
+	for (unsigned i = GROUP_ROOT + 1; i < t->n_groups; i++) {
+		if (t->groups[i].parent == parent &&
+		    !strcmp(t->groups[i].key, key))
+			return i;
 	}
-	return GROUP_N;
+	return t->n_groups;
 }
 
-static void write_group(enum group_id group, struct buf *out)
+static void write_group(const struct table *t, unsigned group, struct buf *out)
 {
-	const struct group *g = &groups[group];
+	const struct group *g = &t->groups[group];
 
-	if (group == GROUP_ID_ROOT)
+	if (group == GROUP_ROOT)
 		return;
-	write_group(g->parent, out);
+	write_group(t, g->parent, out);
 	buf_printf(out, "%s%s", g->key, g->kind == GROUP_LIST ? "[]." : ".");
 }
 
-void setting_write_path(const struct setting *s, struct buf *out)
+void setting_write_path(const struct table *t, const struct setting *s,
+			struct buf *out)
 {
-	write_group(s->group, out);
+	write_group(t, s->group, out);
 	buf_puts(out, s->key);
 }
 
-static bool is_in_a_list(enum group_id group)
+static bool is_in_a_list(const struct table *t, unsigned group)
 {
-	for (; group != GROUP_ID_ROOT; group = groups[group].parent) {
-		if (groups[group].kind == GROUP_LIST)
+	for (; group != GROUP_ROOT; group = t->groups[group].parent) {
+		if (t->groups[group].kind == GROUP_LIST)
 			return true;
 	}
 	return false;
 }
 
-bool setting_is_fixed(const struct setting *s)
+bool setting_is_fixed(const struct table *t, const struct setting *s)
 {
 	return !(s->flags & (SETTING_RELOAD | SETTING_LATER)) &&
-	       !is_in_a_list(s->group);
+	       !is_in_a_list(t, s->group);
 }
 
 void setting_write_duration(int64_t us, struct buf *out)
@@ -219,9 +251,10 @@ void setting_write_permitted(const struct setting *s, struct buf *out)
 		write_names(s, out);
 		break;
 	case TYPE_ADDRS:
-		buf_puts(out, s->max > 1 ? "an IP address with a port, or a "
-					   "list of 1 to 4"
-					 : "an IP address without a port");
+		buf_printf(out, "an IP address %s a port",
+			   s->unit ? "with" : "without");
+		if (s->max > 1)
+			buf_printf(out, ", or a list of 1 to %" PRId64, s->max);
 		break;
 	case TYPE_PORTS:
 		buf_printf(out,
@@ -230,6 +263,10 @@ void setting_write_permitted(const struct setting *s, struct buf *out)
 		break;
 	case TYPE_EVENTS:
 		write_events(out);
+		break;
+	case TYPE_NAMES:
+		buf_puts(out, "one or a list of: ");
+		write_names(s, out);
 		break;
 	case TYPE_RETRY:
 		buf_puts(out, "tencent, standard or 1 to 32 times such as "

@@ -1,4 +1,5 @@
-/** config/settings.h -- the table of settings (settings.def) as C sees it. */
+/** config/settings.h -- the tables of settings (settings.def, receive.def) as C
+ *  sees them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONFIG_SETTINGS_H
 #define CONFIG_SETTINGS_H
@@ -10,8 +11,6 @@
 #include "base/buf.h"
 #include "config/config.h"
 
-enum { CONFIG_API_KEYS_MAX = 10 };
-
 enum group_kind { GROUP_MAP, GROUP_LIST };
 
 enum setting_type {
@@ -21,9 +20,10 @@ enum setting_type {
 	TYPE_DURATION, /* "2h" */
 	TYPE_BOOL,     /* true, false */
 	TYPE_ENUM,     /* one of `names` */
-	TYPE_ADDRS,    /* one or a list */
+	TYPE_ADDRS,    /* one or a list; `unit` is set: with a port */
 	TYPE_PORTS,    /* "41000-41999" */
 	TYPE_EVENTS,   /* one or a list */
+	TYPE_NAMES,    /* one or a list of `names` */
 	TYPE_RETRY,
 	TYPE_RATE, /* "0.5" [a second] */
 	TYPE_ZONE  /* "+08:00" */
@@ -31,6 +31,11 @@ enum setting_type {
 
 /* RELOAD: a change takes effect when the file is read again. */
 enum { SETTING_REQUIRED = 1, SETTING_LATER = 2, SETTING_RELOAD = 4 };
+
+/** The root of each table. */
+enum { GROUP_ROOT = 0 };
+
+/* ---- of `serve` ------------------------------------------------------------ */
 
 enum group_id {
 #define GROUP(id, ...) GROUP_ID_##id,
@@ -50,8 +55,33 @@ enum setting_id {
 	SETTING_N
 };
 
+/* ---- of `receive` ---------------------------------------------------------- */
+
+enum receive_group_id {
+#define GROUP(id, ...) GROUP_ID_##id,
+#define SETTING(...)
+#include "config/receive.def"
+#undef GROUP
+#undef SETTING
+	RX_GROUP_N
+};
+
+enum receive_setting_id {
+#define GROUP(...)
+#define SETTING(id, ...) SET_##id,
+#include "config/receive.def"
+#undef GROUP
+#undef SETTING
+	RX_SETTING_N
+};
+
+/* ---- of both ---------------------------------------------------------------- */
+
+/* Of any table. */
+enum { SETTINGS_MAX = 96, GROUPS_MAX = 16 };
+
 struct group {
-	enum group_id parent; /* the root's is itself */
+	unsigned parent; /* the root's is itself */
 	const char *key;
 	enum group_kind kind;
 	unsigned max; /* of a list */
@@ -61,7 +91,7 @@ struct group {
 
 /** The columns of settings.def, which explains them. */
 struct setting {
-	enum group_id group;
+	unsigned group;
 	const char *key;
 	enum setting_type type;
 	const char *def;
@@ -74,18 +104,29 @@ struct setting {
 	const char *text;
 };
 
+/** What one kind of file may hold. */
+struct table {
+	const char *command; /* whose file it is: "tapeop serve" */
+	const struct group *groups;
+	unsigned n_groups;
+	const struct setting *settings;
+	unsigned n_settings;
+};
+
 extern const struct group groups[GROUP_N];
 extern const struct setting settings[SETTING_N];
+extern const struct table serve_table, receive_table;
 
-/** The setting or group of that name in a group; SETTING_N, GROUP_N: none. */
-enum setting_id setting_find(enum group_id group, const char *key);
-enum group_id group_find(enum group_id parent, const char *key);
+/** The setting or group of that name in a group; n_settings, n_groups: none. */
+unsigned setting_find(const struct table *t, unsigned group, const char *key);
+unsigned group_find(const struct table *t, unsigned parent, const char *key);
 
 /** Write where it stands: "apps[].callbacks[].url". */
-void setting_write_path(const struct setting *s, struct buf *out);
+void setting_write_path(const struct table *t, const struct setting *s,
+			struct buf *out);
 
 /** Does only a start change it?  It is no setting of a list then. */
-bool setting_is_fixed(const struct setting *s);
+bool setting_is_fixed(const struct table *t, const struct setting *s);
 
 /**
  * Write what this setting permits, behind "must be" or "permitted:":
@@ -93,7 +134,7 @@ bool setting_is_fixed(const struct setting *s);
  */
 void setting_write_permitted(const struct setting *s, struct buf *out);
 
-/** Place of `name` in the names of an ENUM that are there, -1: not there. */
+/** Place of `name` in the names of an ENUM or of NAMES that are there, -1: not there. */
 int setting_name_index(const struct setting *s, const char *name);
 
 /** Is it a name that is promised for later? */

@@ -244,7 +244,7 @@ static int too_many(const struct setting *s, struct err *e)
 static int read_addr(const struct setting *s, const struct scalar *in,
 		     struct value *v, struct err *e)
 {
-	const bool with_port = s->max > 1;
+	const bool with_port = s->unit;
 	const char *colon = strrchr(in->text, ':');
 	struct addr a;
 
@@ -305,6 +305,20 @@ static int read_event(const struct setting *s, const struct scalar *in,
 		     : 0;
 }
 
+static int read_name(const struct setting *s, const struct scalar *in,
+		     struct value *v, struct err *e)
+{
+	const int i = setting_name_index(s, in->text);
+
+	if (i < 0)
+		return refuse(s, "is not known", e);
+	if (v->number & (int64_t)1 << i)
+		return err_set(e, EINVAL, s->key, "is there twice: each once");
+	v->n++;
+	v->number |= (int64_t)1 << i;
+	return 0;
+}
+
 /* ---- the table --------------------------------------------------------- */
 
 static int read_by_type(const struct setting *s, const struct scalar *in,
@@ -329,6 +343,8 @@ static int read_by_type(const struct setting *s, const struct scalar *in,
 		return read_ports(s, in, v, e);
 	case TYPE_EVENTS:
 		return read_event(s, in, v, e);
+	case TYPE_NAMES:
+		return read_name(s, in, v, e);
 	case TYPE_RETRY:
 		return read_retry(s, in, v, e);
 	case TYPE_RATE:

@@ -24,9 +24,10 @@ struct scalar {
 struct value {
 	bool given;	 /* in the file */
 	struct mark at;	 /* of the value; of the key for a list */
-	size_t n;	 /* items of ADDRS and EVENTS */
+	size_t n;	 /* items of ADDRS, EVENTS and NAMES */
 	int64_t number;	 /* INT, DURATION [us], BOOL, ENUM (its place),
-			    ZONE [minutes], RATE [a minute],
+			    ZONE [minutes], RATE [a minute], NAMES (a
+			    bit a place),
 			    PORTS: first */
 	int64_t number2; /* PORTS: last */
 	char *text;	 /* STRING, SECRET (resolved), RETRY; owned, wiped */
@@ -51,7 +52,7 @@ void value_clear(struct value *v);
 MUST_CHECK int value_set_default(const struct setting *s, struct value *v);
 
 /**
- * Read a scalar: the whole value, or one item of ADDRS and EVENTS (then it
+ * Read a scalar: the whole value, or one item of ADDRS, EVENTS and NAMES (then it
  * is added).
  *
  * Returns 0, or EINVAL, ENOMEM and what reading a secret may return, with

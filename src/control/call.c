@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "control/cloud.h"
 #include "wire/json_text.h"
 #include "wire/quote.h"
 
@@ -18,6 +19,7 @@ void call_free(struct call *c)
 {
 	json_decref(c->body);
 	json_decref(c->answer);
+	cloud_free(c->cloud);
 	mem_free(c);
 }
 
@@ -134,8 +136,11 @@ static int status_of(int err)
 
 void call_error(struct call *c, const struct err *e)
 {
-	call_problem(c, status_of(e->code), e->field, "%s",
-		     e->text[0] ? e->text : strerror(e->code));
+	if (c->cloud)
+		cloud_internal(c, e);
+	else
+		call_problem(c, status_of(e->code), e->field, "%s",
+			     e->text[0] ? e->text : strerror(e->code));
 }
 
 void call_text(struct call *c, int status, const char *type,

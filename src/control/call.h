@@ -25,6 +25,8 @@ struct control {
 	struct follow *follow;
 	uint8_t token_hash[2][32]; /* SHA-256 of the admin tokens */
 	unsigned n_tokens;	   /* 0: whoever is local may ask */
+	struct control_keys *keys; /* of the Cloud API */
+	struct cloud_limits *limits;
 	char *storage; /* the folder, absolute if it was there at the start */
 };
 
@@ -44,6 +46,7 @@ struct call {
 	int64_t presign_s; /* of URLs in the answer; 0: none */
 	bool dry_run, count_is_cut;
 	json_t *answer;
+	struct cloud *cloud; /* of the Cloud API; NULL: it is a native call */
 };
 
 /* call.c: answers */

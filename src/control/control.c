@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "control/call.h"
+#include "control/cloud.h"
 #include "wire/sig.h"
 
 enum { MAX_CONNECTIONS = 1000, HEADER_US = 10 * 1000 * 1000 };
@@ -19,7 +20,8 @@ enum { MAX_CONNECTIONS = 1000, HEADER_US = 10 * 1000 * 1000 };
 enum route_flags {
 	OPEN = 1,  /* without authorization; of a query nothing is read */
 	QUERY = 2, /* its handler looks at the query */
-	BODY = 4   /* its handler looks at the body */
+	BODY = 4,  /* its handler looks at the body, which is JSON */
+	RAW = 8	   /* its handler reads query and body by itself */
 };
 
 struct route {
@@ -31,6 +33,7 @@ struct route {
 
 static const struct route routes[] = {
 	{"GET", "/", root_show, OPEN},
+	{"POST", "/", cloud_serve, OPEN | RAW},
 	{"GET", "/healthz", health_show, OPEN},
 	{"GET", "/readyz", ready_show, OPEN},
 	{"GET", "/metrics", metrics_show, 0},
@@ -187,7 +190,7 @@ static void dispatch(struct call *c)
 			     c->request->path);
 		return;
 	}
-	if (has_no_more(c, route) && read_body(c))
+	if (route->flags & RAW || (has_no_more(c, route) && read_body(c)))
 		route->handle(c);
 }
 
@@ -220,6 +223,15 @@ static char *absolute(const char *folder)
 	return mem_strdup(realpath(folder, path) ? path : folder);
 }
 
+static void free_parts(struct control *c)
+{
+	follow_free(c->follow);
+	control_keys_free(c->keys);
+	mem_free(c->limits);
+	mem_free(c->storage);
+	mem_free(c);
+}
+
 int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		 struct store *store, const struct control_config *config,
 		 struct control **out, struct err *e)
@@ -243,11 +255,13 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->notify = notify;
 	c->store = store;
 	c->storage = absolute(config->storage);
-	err = c->storage ? follow_new(&(struct follow_config){.loop = loop,
-							      .store = store,
-							      .notify = notify},
-				      &c->follow)
-			 : ENOMEM;
+	c->limits = mem_zalloc(sizeof(*c->limits));
+	err = c->storage && c->limits && !control_keys_new(NULL, 0, &c->keys)
+		      ? follow_new(&(struct follow_config){.loop = loop,
+							   .store = store,
+							   .notify = notify},
+				   &c->follow)
+		      : ENOMEM;
 	if (!err)
 		err = control_set_tokens(c, config->admin_token,
 					 config->previous_admin_token);
@@ -259,9 +273,7 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		err_set(e, err, "http.listen", "cannot listen on %s: %s",
 			addr_write(&config->listen[failed], text),
 			strerror(err));
-		follow_free(c->follow);
-		mem_free(c->storage);
-		mem_free(c);
+		free_parts(c);
 		return err;
 	}
 	*out = c;
@@ -285,10 +297,22 @@ int control_set_tokens(struct control *c, const char *token,
 			return err;
 	}
 	assert(token || !previous);
+	if (n == c->n_tokens &&
+	    !memcmp(c->token_hash, hash, n * sizeof(hash[0])))
+		return 0;
 	memset(c->token_hash, 0, sizeof(c->token_hash));
 	memcpy(c->token_hash, hash, n * sizeof(hash[0]));
 	c->n_tokens = n;
+	/* A stream has no end of its own: its client comes back with its
+	 * cursor, and with a token that is still good. */
+	follow_stop(c->follow);
 	return 0;
+}
+
+void control_take_keys(struct control *c, struct control_keys *keys)
+{
+	control_keys_free(c->keys);
+	c->keys = keys;
 }
 
 void control_close(struct control *c)
@@ -297,9 +321,7 @@ void control_close(struct control *c)
 		return;
 	follow_stop(c->follow);
 	http_server_close(c->server);
-	follow_free(c->follow);
-	mem_free(c->storage);
-	mem_free(c);
+	free_parts(c);
 }
 
 void control_addr(const struct control *c, size_t i, struct addr *out)

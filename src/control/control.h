@@ -11,6 +11,10 @@
  * is a loopback name, that carry no foreign Origin and no forwarding header,
  * so neither a web page nor a proxy opens the server by accident.
  * /healthz and /readyz are open.
+ *
+ * POST / (and GET / with an action) is the Tencent Cloud API v3: who may ask
+ * is told by its signature, so it answers under every host name, with status
+ * 200 and the vendor's errors (docs/cloud-api.md).
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONTROL_CONTROL_H
@@ -25,6 +29,25 @@
 #include "notify/notify.h"
 #include "rooms/rooms.h"
 #include "store/store.h"
+
+/** A key pair that may call the Cloud API; all is the caller's. */
+struct control_key {
+	uint32_t app;
+	uint32_t actions;      /* a bit for each enum cloud_action */
+	const char *secret_id; /* unique */
+	const char *secret_key;
+	const char *previous_secret_key; /* taken as well; NULL: none */
+	/* of the app, which check UserSig; NULL: none */
+	const char *app_key, *previous_app_key;
+};
+
+/** All of them. */
+struct control_keys;
+/** Returns 0 or ENOMEM. */
+MUST_CHECK int control_keys_new(const struct control_key *keys, size_t n,
+				struct control_keys **out);
+/** Wipes them.  NULL is fine. */
+void control_keys_free(struct control_keys *k);
 
 struct control_config {
 	const struct addr *listen; /* n_listen */
@@ -46,11 +69,15 @@ MUST_CHECK int control_open(struct loop *loop, struct rooms *rooms,
 void control_close(struct control *c);
 /**
  * From now on these are taken (NULL: none; no token: loopback rule).  Calls
- * that were let in go on.
+ * that were let in go on, but streams of events are ended: their clients come
+ * back, with a token that is good then.
  * Returns 0 or ENOMEM; then nothing has changed.
  */
 MUST_CHECK int control_set_tokens(struct control *c, const char *token,
 				  const char *previous);
+/** From now on these may call the Cloud API; takes them over.  Without any it
+ *  answers that there is none. */
+void control_take_keys(struct control *c, struct control_keys *keys);
 /** Address of listener `i`. */
 void control_addr(const struct control *c, size_t i, struct addr *out);
 

@@ -279,45 +279,20 @@ bool call_lists(struct call *c, struct subscription *out, bool *given)
 	return true;
 }
 
-struct query_check {
-	const char *const *keys; /* permitted, NULL-ended */
-	uint32_t seen;		 /* a bit each */
-	char bad[64];
-	bool twice;
-};
-
-static int check_query(const char *name, const char *value, void *arg)
-{
-	struct query_check *q = arg;
-
-	(void)value;
-	for (unsigned i = 0; q->keys[i]; i++) {
-		if (strcmp(name, q->keys[i]) != 0)
-			continue;
-		q->twice = q->seen >> i & 1;
-		q->seen |= 1U << i;
-		if (!q->twice)
-			return 0;
-		break;
-	}
-	str_copy(q->bad, sizeof(q->bad), name);
-	return EINVAL;
-}
-
 bool call_query_keys(struct call *c, const char *const *keys)
 {
-	struct query_check q = {.keys = keys};
 	char permitted[256];
+	char bad[64];
+	int err = http_query_check(c->request, keys, bad);
 
-	if (!http_query_each(c->request, check_query, &q))
+	if (!err)
 		return true;
 	list_names(keys, permitted, sizeof(permitted));
-	if (q.twice)
-		call_problem(c, 400, q.bad, "%s: is there twice: each once",
-			     q.bad);
+	if (err == EEXIST)
+		call_problem(c, 400, bad, "%s: is there twice: each once", bad);
 	else
-		call_problem(c, 400, q.bad,
-			     "%s: unknown parameter; permitted: %s", q.bad,
+		call_problem(c, 400, bad,
+			     "%s: unknown parameter; permitted: %s", bad,
 			     permitted[0] ? permitted : "none");
 	return false;
 }

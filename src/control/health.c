@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/mem.h"
-#include "control/call.h"
+#include "control/cloud.h"
 
 enum { TEXT_MAX = 256 * 1024 };
 
@@ -92,6 +92,10 @@ void root_show(struct call *c)
 {
 	struct buf b;
 
+	if (cloud_is_meant(c->request)) {
+		cloud_serve(c);
+		return;
+	}
 	buf_init(&b, TEXT_MAX);
 	buf_puts(&b, "tapeop is running.\n\n"
 		     "  GET /v1/rooms        who is in, what is recorded\n"

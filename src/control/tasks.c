@@ -15,6 +15,8 @@ static const char *const formats[] = {"mp3", "ogg", NULL};
 
 enum {
 	IDLE_MAX_MS = 240 * 3600 * 1000,
+	SEGMENT_MIN_MS = 1000,
+	SEGMENT_MAX_MS = 24 * 3600 * 1000,
 	URL_MAX = 8192,
 	AUDIO_URL_S = 900 /* how long a redirection to a store is good */
 };
@@ -30,7 +32,7 @@ static json_t *row_json(const struct task_row *t)
 {
 	return json_pack(
 		"{s:o, s:I, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:I, s:o, s:o, "
-		"s:b, s:b, s:I, s:I}",
+		"s:b, s:b, s:I, s:I, s:o}",
 		"task_id", call_id(t->id), "app", (json_int_t)t->app, "room",
 		t->room, "mode", modes[t->mode], "format", formats[t->format],
 		"sample_rate", (int)t->sample_rate, "state",
@@ -39,7 +41,8 @@ static json_t *row_json(const struct task_row *t)
 		"stopped_ms", time_json(t->stopped_ms), "finished_ms",
 		time_json(t->finished_ms), "auto", t->is_auto, "paused",
 		t->is_paused, "max_idle_ms", (json_int_t)t->max_idle_ms,
-		"hold_empty_ms", (json_int_t)t->hold_empty_ms);
+		"hold_empty_ms", (json_int_t)t->hold_empty_ms, "segment_ms",
+		time_json(t->segment_ms));
 }
 
 static void add_lists(json_t *item, const struct task_row *t)
@@ -82,6 +85,7 @@ static json_t *info_json(const struct task_info *t)
 		.is_paused = t->is_paused,
 		.max_idle_ms = t->max_idle_ms,
 		.hold_empty_ms = t->hold_empty_ms,
+		.segment_ms = t->segment_ms,
 	};
 	json_t *item = row_json(&row);
 	json_t *users = json_array();
@@ -196,8 +200,9 @@ static bool read_rate(struct call *c, struct task_wish *wish)
 void tasks_start(struct call *c)
 {
 	static const char *const keys[] = {
-		"mode",		 "format",    "sample_rate", "max_idle_ms",
-		"hold_empty_ms", "subscribe", "unsubscribe", NULL};
+		"mode",	       "format",	"sample_rate",
+		"max_idle_ms", "hold_empty_ms", "segment_ms",
+		"subscribe",   "unsubscribe",	NULL};
 	struct task_wish wish = {.room = c->parts[1],
 				 .client_ip = c->client_ip,
 				 .platform = "RESTAPI",
@@ -218,6 +223,8 @@ void tasks_start(struct call *c)
 			  &wish.max_idle_ms) ||
 	    !call_integer(c, "hold_empty_ms", 0, IDLE_MAX_MS,
 			  &wish.hold_empty_ms) ||
+	    !call_integer(c, "segment_ms", SEGMENT_MIN_MS, SEGMENT_MAX_MS,
+			  &wish.segment_ms) ||
 	    !call_lists(c, &wish.subscribe, &given))
 		return;
 	wish.mode = (enum record_mode)mode;
@@ -227,18 +234,22 @@ void tasks_start(struct call *c)
 void tasks_change(struct call *c)
 {
 	static const char *const keys[] = {"subscribe", "unsubscribe", "paused",
-					   NULL};
+					   "mode", NULL};
 	struct task_change change = {.who = {c->client_ip, "RESTAPI"}};
+	int mode = MODE_SINGLE;
 	uint64_t id;
 
 	if (!call_number(c, c->parts[0], "task", &id) || !call_keys(c, keys) ||
 	    !call_lists(c, &change.subscribe, &change.has_lists) ||
-	    !call_bool(c, "paused", &change.paused))
+	    !call_bool(c, "paused", &change.paused) ||
+	    !call_choice(c, "mode", modes, &mode))
 		return;
 	change.has_paused = json_object_get(c->body, "paused") != NULL;
-	if (!change.has_lists && !change.has_paused) {
+	change.has_mode = json_object_get(c->body, "mode") != NULL;
+	change.mode = (enum record_mode)mode;
+	if (!change.has_lists && !change.has_paused && !change.has_mode) {
 		call_problem(c, 400, "subscribe",
-			     "subscribe, unsubscribe or paused: one is "
+			     "subscribe, unsubscribe, paused or mode: one is "
 			     "required");
 		return;
 	}

@@ -39,6 +39,7 @@ int64_t engine_unix_ms(const struct deliver *d)
 struct endpoint *engine_endpoint(const struct deliver *d, uint32_t number)
 {
 	assert(number && number <= d->n_endpoints);
+	assert(d->endpoints[number - 1]);
 	return d->endpoints[number - 1];
 }
 
@@ -55,13 +56,17 @@ struct endpoint *engine_find_endpoint(const struct deliver *d, uint64_t id)
 	return n ? CONTAINER_OF(n, struct endpoint, node) : NULL;
 }
 
-static int reserve_endpoint(struct deliver *d)
+/** A free place in d->endpoints, from 0.  Returns 0 or ENOMEM. */
+static int find_place(struct deliver *d, uint32_t *place)
 {
 	uint32_t cap =
 		d->cap_endpoints ? 2 * d->cap_endpoints : FIRST_ENDPOINTS;
 	struct endpoint **es;
 
-	if (d->n_endpoints < d->cap_endpoints)
+	*place = 0;
+	while (*place < d->n_endpoints && d->endpoints[*place])
+		++*place;
+	if (*place < d->cap_endpoints)
 		return 0;
 	es = mem_realloc(d->endpoints, cap * sizeof(struct endpoint *));
 	if (!es)
@@ -74,24 +79,37 @@ static int reserve_endpoint(struct deliver *d)
 struct endpoint *engine_need_endpoint(struct deliver *d, uint64_t id)
 {
 	struct endpoint *e = engine_find_endpoint(d, id);
+	uint32_t place;
 
 	if (e)
 		return e;
-	if (reserve_endpoint(d))
+	if (find_place(d, &place))
 		return NULL;
 	e = mem_zalloc(sizeof(*e));
 	if (!e)
 		return NULL;
 	e->conf.id = id;
 	e->conf.expire_us = undeclared_expire_us;
-	e->number = d->n_endpoints + 1;
+	e->number = place + 1;
 	e->oldest_next_us = INT64_MAX;
 	if (map_add(&d->by_id, &e->node, &e->conf.id, sizeof(e->conf.id))) {
 		mem_free(e);
 		return NULL;
 	}
-	d->endpoints[d->n_endpoints++] = e;
+	d->endpoints[place] = e;
+	d->n_endpoints += place == d->n_endpoints;
 	return e;
+}
+
+void engine_free_endpoint(struct deliver *d, struct endpoint *e)
+{
+	assert(!e->pending && !e->in_flight && !e->row_saving);
+	engine_forgive(e);
+	engine_rest(d, e);
+	list_remove(&e->limited);
+	map_remove(&d->by_id, &e->node);
+	d->endpoints[e->number - 1] = NULL;
+	mem_free(e);
 }
 
 /** The order was switched off: everything of it goes by itself. */
@@ -110,7 +128,7 @@ static void loosen_all(struct deliver *d, const struct endpoint *e)
 }
 
 /** The smaller one of both, 0: no limit. */
-static void settle_rate(struct deliver *d, struct endpoint *e)
+static void apply_rate(struct deliver *d, struct endpoint *e)
 {
 	uint32_t own = e->conf.per_minute, allowed = e->allowed_per_minute;
 
@@ -121,6 +139,7 @@ static void settle_rate(struct deliver *d, struct endpoint *e)
 
 void engine_forgive(struct endpoint *e)
 {
+	e->era++;
 	e->gone = false;
 	if (e->breaker.state != BREAKER_CLOSED)
 		counter_add(COUNT_breaker_open, -1);
@@ -141,8 +160,9 @@ int deliver_set_endpoint(struct deliver *d, const struct deliver_endpoint *conf)
 	before = e->conf.order;
 	e->conf = *conf;
 	e->declared = true;
+	e->forgotten = false;
 	engine_forgive(e);
-	settle_rate(d, e);
+	apply_rate(d, e);
 	if (e->removed)
 		engine_doom(d);
 	if (before != ORDER_NONE && conf->order == ORDER_NONE)
@@ -159,7 +179,7 @@ void deliver_set_rate(struct deliver *d, uint64_t endpoint, uint32_t per_minute)
 	assert(loop_is_mine(d->loop));
 	assert(e);
 	e->allowed_per_minute = per_minute;
-	settle_rate(d, e);
+	apply_rate(d, e);
 	if (e->in_flight)
 		rate_empty(&e->rate, engine_now_us(d));
 	engine_wake(d, e);
@@ -421,8 +441,8 @@ void deliver_free(struct deliver *d)
 	lanes_fini(&d->lanes);
 	map_fini(&d->by_id);
 	for (uint32_t i = 0; i < d->n_endpoints; i++) {
-		if (d->endpoints[i]->breaker.state != BREAKER_CLOSED)
-			counter_add(COUNT_breaker_open, -1);
+		if (d->endpoints[i])
+			engine_forgive(d->endpoints[i]);
 		mem_free(d->endpoints[i]);
 	}
 	mem_free(d->endpoints);

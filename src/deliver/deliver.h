@@ -82,6 +82,10 @@ enum { DELIVER_RATE_MAX = 600000 };
 MUST_CHECK int deliver_rate_parse(const char *text, uint32_t *per_minute,
 				  struct err *e);
 
+/** Endpoints that were taken out and are remembered: for what is replayed to
+ *  them, and for their names. */
+enum { DELIVER_REMOVED_MAX = 100 };
+
 struct deliver_endpoint {
 	uint64_t id;
 	uint32_t app;
@@ -110,7 +114,8 @@ enum deliver_verdict {
 	VERDICT_FAILED, /* try again later */
 	VERDICT_GONE,	/* 410: dead at once, the endpoint is switched off
 			   for the rest of this run until it is declared again
-			   or something is replayed to it */
+			   or something is replayed to it.  FAILED when it was
+			   declared again or taken out during the attempt */
 	VERDICT_REFUSED /* will never work, whatever is done to the endpoint
 			   (cannot be rendered): dead at once */
 };
@@ -141,6 +146,9 @@ struct deliver_events {
 	/** A delivery has ended, and that is committed; for logs.  Not called
 	    for those that end with their endpoint's removal.  May be NULL. */
 	void (*ended)(uint64_t delivery, enum delivery_state state, void *arg);
+	/** An endpoint that was taken out is remembered no more, neither here
+	    nor in the store: nothing is pending for it.  May be NULL. */
+	void (*forgotten)(uint64_t endpoint, void *arg);
 	/** An attempt has ended and this is what follows: `state`, and when it
 	    is pending the wait until the next attempt; for logs.  Called
 	    inside deliver_done, before the commit.  May be NULL. */
@@ -158,11 +166,13 @@ MUST_CHECK int deliver_new(struct loop *loop, struct store *store,
 			   struct deliver **out);
 /** Stop; attempts under way are forgotten (their deliver_done must not be
  *  called any more) and made again after the next start.  Replays under way
- *  end with the slice that the store has, and their `done` is not called.  The loop
- *  must still run until the store has answered.  NULL is fine. */
+ *  end with the slice that the store has, and their `done` is not called.  The
+ *  loop must still run until the store has answered.  NULL is fine. */
 void deliver_free(struct deliver *d);
 
-/** Declare or change an endpoint (kept by id).  Returns 0 or ENOMEM. */
+/** Declare or change an endpoint (kept by id).  What was held against it is
+ *  forgotten, and what attempts under way come to is not counted: they were
+ *  sent to what it was before.  Returns 0 or ENOMEM. */
 MUST_CHECK int deliver_set_endpoint(struct deliver *d,
 				    const struct deliver_endpoint *e);
 
@@ -187,9 +197,20 @@ void deliver_hold(struct deliver *d, uint64_t endpoint, bool held);
  * Attempts under way end as they end; what they do not deliver expires
  * then.  Whoever declares it again begins anew: only what comes after that is
  * delivered.
+ *
+ * What is replayed to it expires again, as long as it is remembered: the last
+ * DELIVER_REMOVED_MAX are, and those for which anything is pending.  Then it
+ * is as one that was never declared.
  * Returns 0, or ENOENT when it is not declared.
  */
 MUST_CHECK int deliver_remove_endpoint(struct deliver *d, uint64_t id);
+
+/**
+ * What is pending for an endpoint up to a delivery expires, as if it had been
+ * taken out then and declared again since.
+ */
+void deliver_expire_up_to(struct deliver *d, uint64_t endpoint,
+			  uint64_t delivery);
 
 /** Load what is pending in the store; once, after the endpoints are set.
  *  Deliveries of unknown endpoints wait (and expire); those of endpoints that
@@ -200,6 +221,13 @@ MUST_CHECK int deliver_load(struct deliver *d);
  *  they stay pending in the store and are found within a minute. */
 void deliver_add(struct deliver *d, const struct delivery_row *rows, size_t n,
 		 uint64_t task_seq, const char *facts, size_t facts_len);
+
+/** May an attempt still be made?  False when, since `attempt`, its endpoint was
+ *  switched off or taken out, or has answered `gone`: deliver_put_off it. */
+bool deliver_may_go_on(const struct deliver *d, struct deliver_attempt *a);
+/** In the place of deliver_done: nothing was sent.  It is as if the attempt had
+ *  not begun. */
+void deliver_put_off(struct deliver *d, struct deliver_attempt *a);
 
 /** End an attempt. */
 void deliver_done(struct deliver *d, struct deliver_attempt *a,

@@ -30,8 +30,10 @@ struct endpoint {
 	bool declared;	      /* else its deliveries wait */
 	bool gone;	      /* answered 410 */
 	bool held;	      /* deliver_hold */
+	uint32_t era;	      /* rises whenever it is forgiven */
 	/* taken out: see removal.c */
 	bool removed;
+	bool forgotten;	    /* its row goes, then all of it */
 	bool row_saving;    /* its row in the store is being written */
 	bool pass_counts;   /* the pass under way began after that */
 	uint64_t row;	    /* its row in the store: up to, 0: none */
@@ -60,6 +62,7 @@ struct flight {
 	struct link link;		/* deliver.flights */
 	uint32_t record;
 	struct endpoint *endpoint;
+	uint32_t era;	     /* the endpoint's, when the attempt began */
 	bool loading;	     /* the store reads its facts */
 	bool made;	     /* an attempt was made: log it */
 	struct facts *facts; /* pinned, or */
@@ -104,7 +107,7 @@ struct deliver {
 
 	struct lanes lanes;
 	struct facts_cache facts;
-	struct endpoint **endpoints; /* by number - 1 */
+	struct endpoint **endpoints; /* by number - 1; NULL: forgotten */
 	uint32_t n_endpoints, cap_endpoints;
 	struct map by_id;
 
@@ -146,10 +149,13 @@ struct endpoint *engine_find_endpoint(const struct deliver *d, uint64_t id);
  *  out of memory. */
 MUST_CHECK struct endpoint *engine_need_endpoint(struct deliver *d,
 						 uint64_t id);
-/** What was held against an endpoint is forgotten: breaker, `gone`. */
+/** What was held against an endpoint is forgotten: breaker, `gone`; and what
+ *  attempts that are under way come to will not be held against it. */
 void engine_forgive(struct endpoint *e);
 struct endpoint *engine_endpoint_of(const struct deliver *d,
 				    const struct record *rec);
+/** Free an endpoint that has nothing: no record, flight or write. */
+void engine_free_endpoint(struct deliver *d, struct endpoint *e);
 /** Take a pending delivery into memory and schedule it.  One that is there
  *  already is left alone.  Returns 0 or ENOMEM. */
 MUST_CHECK int engine_take(struct deliver *d, const struct pending_row *row,
@@ -166,6 +172,8 @@ void engine_schedule(struct deliver *d, uint32_t r);
 void engine_unschedule(struct deliver *d, uint32_t r);
 /** Schedule the lane's head if it is idle. */
 void engine_lane_on(struct deliver *d, uint32_t lane);
+/** An endpoint takes no turn until it is woken. */
+void engine_rest(struct deliver *d, struct endpoint *e);
 /** An endpoint may have become able to run. */
 void engine_wake(struct deliver *d, struct endpoint *e);
 /** Attempt an endpoint again that has answered `gone`. */

@@ -94,7 +94,7 @@ struct facts *facts_pin(struct facts_cache *c, uint64_t event)
 	return f;
 }
 
-static void settle(struct facts_cache *c, struct facts *f)
+static void drop_if_unused(struct facts_cache *c, struct facts *f)
 {
 	if (f->pins)
 		return;
@@ -110,7 +110,7 @@ void facts_unpin(struct facts_cache *c, struct facts *f)
 		return;
 	assert(f->pins > 0);
 	f->pins--;
-	settle(c, f);
+	drop_if_unused(c, f);
 }
 
 void facts_unwant(struct facts_cache *c, uint64_t event)
@@ -121,5 +121,5 @@ void facts_unwant(struct facts_cache *c, uint64_t event)
 		return;
 	if (f->wanted)
 		f->wanted--;
-	settle(c, f);
+	drop_if_unused(c, f);
 }

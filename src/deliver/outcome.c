@@ -42,6 +42,7 @@ struct flight *engine_new_flight(struct deliver *d, uint32_t r)
 	f->d = d;
 	f->record = r;
 	f->endpoint = e;
+	f->era = e->era;
 	f->attempt = (struct deliver_attempt){
 		.delivery = rec->id,
 		.event = rec->event,
@@ -85,18 +86,19 @@ void engine_let_go(struct flight *f)
 		mem_free(f);
 }
 
-/** The attempt is under way no more. */
-static void land(struct deliver *d, struct flight *f,
-		 enum breaker_result result)
+/** Was it sent to what the endpoint is now?  Else its answer says nothing of
+ *  that: it may have been another URL. */
+static bool is_of_now(const struct flight *f)
+{
+	return f->era == f->endpoint->era;
+}
+
+static void tell_breaker(struct deliver *d, struct flight *f,
+			 enum breaker_result result)
 {
 	struct endpoint *e = f->endpoint;
 	enum breaker_state before = e->breaker.state;
 
-	assert(e->in_flight && d->n_flying);
-	e->in_flight--;
-	d->n_flying--;
-	if (!e->declared)
-		result = BREAKER_NEITHER; /* it was taken out meanwhile */
 	breaker_on_result(&e->breaker, result, engine_now_us(d));
 	list_remove(&e->open);
 	if (e->breaker.state == BREAKER_OPEN)
@@ -114,6 +116,19 @@ static void land(struct deliver *d, struct flight *f,
 		log_info("app=%u endpoint=%s breaker closed",
 			 (unsigned)e->conf.app, e->conf.name);
 	}
+}
+
+/** The attempt is under way no more. */
+static void land(struct deliver *d, struct flight *f,
+		 enum breaker_result result)
+{
+	struct endpoint *e = f->endpoint;
+
+	assert(e->in_flight && d->n_flying);
+	e->in_flight--;
+	d->n_flying--;
+	if (is_of_now(f))
+		tell_breaker(d, f, result);
 	engine_wake(d, e);
 }
 
@@ -127,6 +142,16 @@ void engine_put_off(struct deliver *d, struct flight *f, int64_t wait_us)
 	rec->due_us = engine_now_us(d) + wait_us;
 	engine_schedule(d, f->record);
 	engine_free_flight(f);
+}
+
+void deliver_put_off(struct deliver *d, struct deliver_attempt *a)
+{
+	struct flight *f = CONTAINER_OF(a, struct flight, attempt);
+
+	assert(loop_is_mine(d->loop));
+	assert(f->d == d);
+	engine_put_off(d, f, 0);
+	engine_run(d);
 }
 
 /* ---- committing -------------------------------------------------------------- */
@@ -324,6 +349,24 @@ static void fail(struct deliver *d, struct flight *f)
 	}
 }
 
+/** It answered 410. */
+static void give_up(struct deliver *d, struct flight *f)
+{
+	struct endpoint *e = f->endpoint;
+
+	if (!is_of_now(f)) {
+		fail(d, f);
+		return;
+	}
+	f->state = DELIVERY_DEAD;
+	if (!e->gone)
+		log_warn("app=%u endpoint=%s answered 410 Gone: no more "
+			 "attempts until something is replayed to it by name "
+			 "or the server restarts; what is pending waits",
+			 (unsigned)e->conf.app, e->conf.name);
+	e->gone = true;
+}
+
 static void decide(struct deliver *d, struct flight *f)
 {
 	struct endpoint *e = f->endpoint;
@@ -333,26 +376,20 @@ static void decide(struct deliver *d, struct flight *f)
 	switch (f->outcome.verdict) {
 	case VERDICT_OK:
 		f->state = DELIVERY_DELIVERED;
-		e->failing_since_ms = 0;
+		if (is_of_now(f))
+			e->failing_since_ms = 0;
 		return;
 	case VERDICT_REFUSED:
 		f->state = DELIVERY_DEAD;
 		return;
 	case VERDICT_GONE:
-		f->state = DELIVERY_DEAD;
-		if (!e->gone)
-			log_warn("app=%u endpoint=%s answered 410 Gone: no "
-				 "more attempts until something is replayed "
-				 "to it by name or the server restarts; what "
-				 "is pending waits",
-				 (unsigned)e->conf.app, e->conf.name);
-		e->gone = true;
+		give_up(d, f);
 		break;
 	case VERDICT_FAILED:
 		fail(d, f);
 		break;
 	}
-	if (!e->failing_since_ms)
+	if (is_of_now(f) && !e->failing_since_ms)
 		e->failing_since_ms = f->ended_ms;
 }
 

@@ -9,9 +9,13 @@
  *     used again at once: what is new has a bigger id.
  *   - A row in the store says so, so that a restart goes on with it.  The row
  *     stays until the endpoint is declared again and nothing doomed is left:
- *     what is replayed to an endpoint that is gone expires again.
+ *     what is replayed to an endpoint that is gone expires again.  Of those
+ *     that are not declared again, and have nothing pending, the last
+ *     DELIVER_REMOVED_MAX are remembered: of more, the oldest one's row is
+ *     deleted, and then the endpoint freed.
  *   - Passes over all records, in slices; at a time only so many writes that
- *     most of those that may wait are left to everybody else.
+ *     most of those that may wait are left to everybody else.  Until a pass
+ *     gets to it, a doomed delivery is not attempted (turn.c).
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/engine.h"
@@ -80,10 +84,16 @@ static void on_row_saved(const struct store_result *r, void *arg)
 	mem_free(s);
 }
 
+/** What its row should be. */
+static uint64_t wanted_row(const struct endpoint *e)
+{
+	return e->removed && !e->forgotten ? e->doomed_to : 0;
+}
+
 /** Make the row what it should be. */
 static void save_row(struct deliver *d, struct endpoint *e)
 {
-	const uint64_t up_to = e->removed ? e->doomed_to : 0;
+	const uint64_t up_to = wanted_row(e);
 	struct removal_row row = {
 		.endpoint = e->conf.id, .app = e->conf.app, .up_to = up_to};
 	struct store_write *w;
@@ -118,11 +128,13 @@ static void begin_pass(struct deliver *d)
 	for (uint32_t i = 0; i < d->n_endpoints; i++) {
 		struct endpoint *e = d->endpoints[i];
 
+		if (!e)
+			continue;
 		save_row(d, e);
 		e->n_doomed = 0;
 		/* Writes of before the row are answered before it. */
 		e->pass_counts =
-			e->removed && !e->row_saving && e->row == e->doomed_to;
+			e->removed && !e->row_saving && e->row == wanted_row(e);
 	}
 }
 
@@ -164,6 +176,52 @@ static void say_over(struct endpoint *e)
 	e->n_expired = 0;
 }
 
+static bool has_nothing(const struct endpoint *e)
+{
+	return !e->pending && !e->in_flight && !e->row_saving;
+}
+
+/** Too many are remembered: begin to forget the one that was taken out first,
+ *  of those that have nothing. */
+static void forget_oldest(struct deliver *d)
+{
+	struct endpoint *oldest = NULL;
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < d->n_endpoints; i++) {
+		struct endpoint *e = d->endpoints[i];
+
+		if (!e || !e->removed || e->declared || e->forgotten)
+			continue;
+		n++;
+		if (has_nothing(e) &&
+		    (!oldest || e->doomed_to < oldest->doomed_to))
+			oldest = e;
+	}
+	if (n <= DELIVER_REMOVED_MAX || !oldest)
+		return;
+	oldest->forgotten = true;
+	engine_doom(d); /* and so does the answer, when it has a row */
+	save_row(d, oldest);
+}
+
+/** All that is doomed of an endpoint has expired. */
+static void end_removal(struct deliver *d, struct endpoint *e)
+{
+	const uint64_t id = e->conf.id;
+
+	say_over(e);
+	if (e->declared) {
+		e->removed = false;
+		e->doomed_to = 0;
+		save_row(d, e);
+	} else if (e->forgotten && has_nothing(e)) {
+		engine_free_endpoint(d, e);
+		if (d->events.forgotten)
+			d->events.forgotten(id, d->arg);
+	}
+}
+
 static void end_pass(struct deliver *d, int64_t now_us)
 {
 	bool more = false;
@@ -172,16 +230,13 @@ static void end_pass(struct deliver *d, int64_t now_us)
 	for (uint32_t i = 0; i < d->n_endpoints; i++) {
 		struct endpoint *e = d->endpoints[i];
 
+		if (!e)
+			continue;
 		more |= e->n_doomed > 0;
-		if (!e->pass_counts || e->n_doomed)
-			continue;
-		say_over(e);
-		if (!e->declared)
-			continue;
-		e->removed = false;
-		e->doomed_to = 0;
-		save_row(d, e);
+		if (e->pass_counts && !e->n_doomed)
+			end_removal(d, e);
 	}
+	forget_oldest(d);
 	if (more)
 		step_at(d, now_us + (d->doom_progress ? ROOM_US : QUIET_US));
 }
@@ -224,12 +279,28 @@ int deliver_remove_endpoint(struct deliver *d, uint64_t id)
 	engine_forgive(e);
 	e->declared = false;
 	e->removed = true;
+	e->forgotten = false;
 	/* All ids that were taken until now are smaller. */
 	e->doomed_to = store_next_id(d->store, IDS_DELIVERY) - 1;
 	save_row(d, e);
 	engine_doom(d);
 	engine_run(d);
 	return 0;
+}
+
+void deliver_expire_up_to(struct deliver *d, uint64_t endpoint,
+			  uint64_t delivery)
+{
+	struct endpoint *e = engine_find_endpoint(d, endpoint);
+
+	assert(loop_is_mine(d->loop));
+	assert(e && e->declared);
+	e->removed = true;
+	if (e->doomed_to < delivery)
+		e->doomed_to = delivery;
+	save_row(d, e);
+	engine_doom(d);
+	engine_run(d);
 }
 
 static int take_removal(const struct removal_row *row, void *arg)

@@ -29,7 +29,7 @@ enum {
 
 /* ---- queues ---------------------------------------------------------------- */
 
-static void ring_leave(struct deliver *d, struct endpoint *e)
+void engine_rest(struct deliver *d, struct endpoint *e)
 {
 	if (!link_is_on_list(&e->run))
 		return;
@@ -122,12 +122,17 @@ static bool may_attempt(const struct endpoint *e)
 	return e->declared && !e->gone && !e->conf.is_off;
 }
 
+bool deliver_may_go_on(const struct deliver *d, struct deliver_attempt *a)
+{
+	const struct flight *f = CONTAINER_OF(a, struct flight, attempt);
+
+	return may_attempt(f->endpoint) &&
+	       !engine_is_doomed(f->endpoint,
+				 lanes_record(&d->lanes, f->record));
+}
+
 static void begin(struct deliver *d, struct flight *f)
 {
-	if (f->endpoint->held) {
-		engine_put_off(d, f, 0);
-		return;
-	}
 	counter_add(COUNT_attempts, 1);
 	d->events.attempt(&f->attempt, d->arg);
 }
@@ -154,12 +159,14 @@ static void on_facts_read(struct store_rows *rows, void *arg)
 	}
 	d->n_loading--;
 	f->loading = false;
-	if (rows->err || d->paused || !may_attempt(f->endpoint)) {
+	if (rows->err || d->paused) {
 		if (rows->err)
 			log_warn("delivery=%llu cannot read its event, again "
 				 "in 1 s",
 				 (unsigned long long)f->attempt.delivery);
 		engine_put_off(d, f, ENGINE_AGAIN_US);
+	} else if (f->endpoint->held || !deliver_may_go_on(d, &f->attempt)) {
+		engine_put_off(d, f, 0);
 	} else if (!rows->n) {
 		struct deliver_outcome missing = {
 			.verdict = VERDICT_REFUSED,
@@ -269,10 +276,14 @@ static enum can can_start(const struct deliver *d, struct endpoint *e)
 static void start_next(struct deliver *d, struct endpoint *e)
 {
 	uint32_t r = e->ready_head;
+	const struct record *rec = lanes_record(&d->lanes, r);
 
 	queue_take(d, r);
-	if (!engine_is_expired(d, lanes_record(&d->lanes, r),
-			       engine_now_us(d))) {
+	/* Those stay idle: the pass (removal.c) goes on until all have
+	 * expired, with no more writes at a time than it may have. */
+	if (engine_is_doomed(e, rec))
+		return;
+	if (!engine_is_expired(d, rec, engine_now_us(d))) {
 		start(d, e, r);
 	} else if (!engine_expire(d, r, NULL)) {
 		lanes_record(&d->lanes, r)->due_us =
@@ -296,7 +307,7 @@ static void turn_ring(struct deliver *d)
 			CONTAINER_OF(list_first(&d->run), struct endpoint, run);
 		enum can can = can_start(d, e);
 
-		ring_leave(d, e);
+		engine_rest(d, e);
 		if (can == CAN_WITH_TOKEN)
 			await_token(d, e);
 		if (can == CAN_NOT || can == CAN_WITH_TOKEN)
@@ -318,6 +329,8 @@ static void sweep_pass_over(struct deliver *d)
 	for (uint32_t i = 0; i < d->n_endpoints; i++) {
 		struct endpoint *e = d->endpoints[i];
 
+		if (!e)
+			continue;
 		if (e->oldest_next_us != INT64_MAX)
 			e->oldest_us = e->oldest_next_us;
 		e->oldest_next_us = INT64_MAX;

@@ -20,12 +20,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -420,4 +422,16 @@ int file_walk(const char *dir, int (*fn)(const char *path, void *arg),
 		err = walk_dir(&w);
 	buf_fini(&w.path);
 	return err;
+}
+
+void file_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_warn("file limit stays at %llu: %s",
+			 (unsigned long long)limit.rlim_cur, strerror(errno));
 }

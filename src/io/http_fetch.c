@@ -8,6 +8,8 @@
 #include "io/http_client.h"
 #include "io/inside.h"
 
+enum { SHOWN_MAX = 80 };
+
 /** Where the answer goes. */
 struct target {
 	CURL *easy;
@@ -96,6 +98,14 @@ static int setup(struct target *t, const struct http_call *call,
 	return ok ? 0 : ENOMEM;
 }
 
+/** Of a URL in a message: what is behind '?' may be a secret. */
+static int shown_len(const char *url)
+{
+	size_t len = strcspn(url, "?#");
+
+	return len < SHOWN_MAX ? (int)len : SHOWN_MAX;
+}
+
 static int perform(struct target *t, const struct http_call *call,
 		   const char *error, struct err *e)
 {
@@ -112,10 +122,12 @@ static int perform(struct target *t, const struct http_call *call,
 			       t->answer->max);
 	if (t->silent)
 		return err_set(e, ETIMEDOUT, "url",
-			       "%.80s: nothing came for %lld ms", call->url,
+			       "%.*s: nothing came for %lld ms",
+			       shown_len(call->url), call->url,
 			       (long long)(t->silence_us / CLOCK_US_PER_MS));
 	http_curl_error(t->easy, code, error, text, sizeof(text));
-	return err_set(e, errno_of(code), "url", "%.80s: %s", call->url, text);
+	return err_set(e, errno_of(code), "url", "%.*s: %s",
+		       shown_len(call->url), call->url, text);
 }
 
 int http_fetch_each(const struct http_call *call, http_data_fn *fn, void *arg,

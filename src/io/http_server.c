@@ -12,10 +12,18 @@
  *   - An answer cannot be queued in the middle of an upload: when a chunked
  *     body passes the limit the answer is written to the socket by us, which
  *     is sound because nothing else is on its way out then.
+ *   - After a resume it may read before it answers, and who has shut its
+ *     sending side down would be closed unanswered.  It does not when the
+ *     connection was suspended after its run, not in the access handler.
  *   - It does not see that a client went while its request is suspended:
- *     `gone_fd` is an epoll for EPOLLRDHUP on just those.
+ *     `gone_fd` is an epoll for hang-ups of just those.
  *   - MHD_stop_daemon aborts while connections are suspended: all are
  *     resumed first.
+ *   - It runs without pause while the size line of a chunk is longer than its
+ *     buffer.  So when it wants to run at once again and again, and nothing
+ *     comes of it, it has to wait a little.
+ *   - Its TLS spins while a handshake waits for bytes: fronts of our own do
+ *     it instead, see http_tls.c.
  *   - A queued answer is handed over in the access handler, after a resume:
  *     never from outside.
  *
@@ -26,10 +34,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -43,9 +53,12 @@ enum {
 	BACKLOG = 1024,
 	SWEEP_MIN_US = 10 * CLOCK_US_PER_MS,
 	SWEEP_MAX_US = CLOCK_US_PER_S,
-	GONE_A_TURN = 64,
 	CLOSE_ROUNDS = 3,
-	CONN_MEMORY = 64 * 1024, /* head of a request, read and write buffer */
+	/* head of a request, read and write buffer; all of it is cleared after
+	 * each request */
+	CONN_MEMORY = 32 * 1024,
+	STILL_RUNS = 16, /* without a wait and without a call: not so fast */
+	STILL_US = 2 * CLOCK_US_PER_MS,
 	CONN_SPARE = 32, /* accepted only to be refused: over our own limit */
 };
 
@@ -62,6 +75,24 @@ static void run_at(struct http_listener *l, int64_t due_us)
 		log_error("http timer lost: out of memory");
 }
 
+static void run_once(struct http_listener *l)
+{
+	struct http_server *s = l->server;
+
+	(void)MHD_run(l->daemon);
+	LIST_EACH(&s->waiting, link, after)
+	{
+		struct http_incoming *in =
+			CONTAINER_OF(link, struct http_incoming, waiting);
+
+		list_remove(&in->waiting);
+		if (in->answered || in->dead)
+			continue; /* meanwhile: it is asked for again */
+		in->suspended = true;
+		MHD_suspend_connection(in->mhd);
+	}
+}
+
 static void run(struct http_listener *l)
 {
 	struct http_server *s = l->server;
@@ -70,12 +101,18 @@ static void run(struct http_listener *l)
 
 	assert(!s->running);
 	s->running = true;
+	s->called = false;
 	l->again = false;
-	(void)MHD_run(l->daemon);
+	run_once(l);
 	s->running = false;
+	if (!MHD_get_timeout(l->daemon, &wait_ms))
+		wait_ms = ULLONG_MAX;
+	l->still = !wait_ms && !s->called ? l->still + 1 : 0;
 	if (l->again)
 		run_at(l, now_us);
-	else if (MHD_get_timeout(l->daemon, &wait_ms))
+	else if (l->still > STILL_RUNS)
+		run_at(l, now_us + STILL_US);
+	else if (wait_ms != ULLONG_MAX)
 		run_at(l, now_us + (int64_t)wait_ms * CLOCK_US_PER_MS);
 	else
 		timer_stop(&l->timer);
@@ -111,6 +148,24 @@ static void on_watch(struct watch *w, unsigned events, int64_t now_us)
 
 /* ---- connections -------------------------------------------------------- */
 
+/* libmicrohttpd does not look for the end of a client whose end came
+ * together with its request. */
+static bool has_shut_down(const struct http_conn *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* .. and libmicrohttpd has read it. */
+static bool has_said_all(const struct http_conn *c)
+{
+	int unread = 0;
+
+	return !c->cut && has_shut_down(c) &&
+	       !ioctl(c->fd, FIONREAD, &unread) && !unread;
+}
+
 static void set_phase(struct http_conn *c, enum http_phase phase)
 {
 	struct http_server *s = c->server;
@@ -123,7 +178,9 @@ static void set_phase(struct http_conn *c, enum http_phase phase)
 		c->deadline_us = now_us + s->config.header_us;
 		break;
 	case HTTP_RESTING:
-		c->deadline_us = now_us + HTTP_IDLE_S * CLOCK_US_PER_S;
+		c->deadline_us = now_us + (has_shut_down(c) ? HTTP_LAST_S
+							    : HTTP_IDLE_S) *
+						  CLOCK_US_PER_S;
 		break;
 	case HTTP_ANSWERING:
 		c->deadline_us = 0;
@@ -137,7 +194,7 @@ static void count_refused(const struct http_conn *c, unsigned status)
 
 	counter_add(COUNT_http_refused, 1);
 	if (s->config.refused)
-		s->config.refused((int)status, &c->peer, s->arg);
+		s->config.refused((int)status, &c->guest.peer, s->arg);
 }
 
 /* Answer past libmicrohttpd: only while it has nothing to send. */
@@ -151,16 +208,15 @@ static void send_raw(struct http_conn *c, unsigned status, const char *detail)
 		log_debug("http conn=%d answer %u not sent", c->fd, status);
 }
 
-/* The deadline has passed.  libmicrohttpd sees the end of the socket in its
- * next round and closes it. */
-static void cut_off(struct http_conn *c)
+/* libmicrohttpd sees the end of the socket in its next round and closes it. */
+static void cut_off(struct http_conn *c, unsigned status, const char *detail)
 {
 	c->cut = true;
 	c->deadline_us = 0;
 	if (c->phase == HTTP_RECEIVING)
-		send_raw(c, 408, "the request did not come in time");
+		send_raw(c, status, detail);
 	if (c->phase == HTTP_FRESH || c->phase == HTTP_RECEIVING)
-		count_refused(c, 408);
+		count_refused(c, status);
 	if (c->phase == HTTP_RECEIVING)
 		http_linger_start(c->server, c->fd);
 	(void)shutdown(c->fd, SHUT_RDWR);
@@ -168,10 +224,12 @@ static void cut_off(struct http_conn *c)
 
 static void on_sweep(struct timer *t, int64_t now_us);
 
-static void sweep_start(struct http_server *s)
+void http_sweep_start(struct http_server *s)
 {
 	int64_t wait_us = s->config.header_us / 4;
 
+	if (timer_is_armed(&s->sweep))
+		return;
 	if (wait_us < SWEEP_MIN_US)
 		wait_us = SWEEP_MIN_US;
 	if (wait_us > SWEEP_MAX_US)
@@ -190,44 +248,38 @@ static void on_sweep(struct timer *t, int64_t now_us)
 		struct http_conn *c = CONTAINER_OF(l, struct http_conn, link);
 
 		if (c->deadline_us && now_us >= c->deadline_us)
-			cut_off(c);
+			cut_off(c, 408, "the request did not come in time");
+		else if (c->phase == HTTP_RECEIVING && has_said_all(c))
+			cut_off(c, 400, "the request is not whole");
 	}
-	if (s->n_conns > 0)
-		sweep_start(s);
+	if (s->tls)
+		http_tls_sweep(s, now_us);
+	if (s->n_conns + s->n_guests > 0)
+		http_sweep_start(s);
 }
 
-/* One person has one IPv4 address, or a whole IPv6 /64. */
-static bool is_same_host(const struct addr *a, const struct sockaddr *b)
+static void addr_take(struct addr *a, const struct sockaddr *from,
+		      socklen_t len)
 {
-	if (a->sa.sa_family != b->sa_family)
-		return false;
-	if (b->sa_family == AF_INET) {
-		const struct sockaddr_in *in4 = (const void *)b;
-
-		return a->in4.sin_addr.s_addr == in4->sin_addr.s_addr;
-	}
-	if (b->sa_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const void *)b;
-
-		return !memcmp(&a->in6.sin6_addr, &in6->sin6_addr, 8);
-	}
-	return false;
+	*a = (struct addr){0};
+	if (len > sizeof(a->any))
+		return;
+	memcpy(&a->any, from, len);
+	a->len = len;
 }
 
 static enum MHD_Result on_accept(void *cls, const struct sockaddr *from,
 				 socklen_t len)
 {
 	struct http_server *s = cls;
-	unsigned n = 0;
+	struct addr peer;
 
-	(void)len;
-	if (s->closing || s->n_conns >= s->config.max_connections)
+	if (s->closing)
 		return MHD_NO;
-	if (!s->config.max_per_address)
+	if (s->tls) /* asked for its front already */
 		return MHD_YES;
-	LIST_EACH(&s->conns, l, after)
-	n += is_same_host(&CONTAINER_OF(l, struct http_conn, link)->peer, from);
-	return n < s->config.max_per_address ? MHD_YES : MHD_NO;
+	addr_take(&peer, from, len);
+	return http_guest_may_come(s, &peer) ? MHD_YES : MHD_NO;
 }
 
 static struct http_conn *conn_new(struct http_listener *l,
@@ -243,14 +295,17 @@ static struct http_conn *conn_new(struct http_listener *l,
 	c->listener = l;
 	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
 	c->fd = info->connect_fd;
-	c->peer.len = sizeof(c->peer.any);
-	if (getpeername(c->fd, &c->peer.sa, &c->peer.len))
-		c->peer.len = 0;
+	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	addr_take(&c->guest.peer, info->client_addr,
+		  info->client_addr->sa_family == AF_INET6
+			  ? sizeof(struct sockaddr_in6)
+			  : sizeof(struct sockaddr_in));
+	if (!s->tls)
+		http_guest_add(s, &c->guest);
 	list_append(&s->conns, &c->link);
 	s->n_conns++;
 	set_phase(c, HTTP_FRESH);
-	if (!timer_is_armed(&s->sweep))
-		sweep_start(s);
+	http_sweep_start(s);
 	return c;
 }
 
@@ -267,76 +322,11 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 	if (!c)
 		return;
 	*context = NULL;
+	if (!l->server->tls)
+		http_guest_remove(l->server, &c->guest);
 	list_remove(&c->link);
 	l->server->n_conns--;
 	mem_free(c);
-}
-
-/* ---- clients that go while their request is suspended -------------------- */
-
-static void gone_add(struct http_conn *c)
-{
-	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLONESHOT,
-				 .data.ptr = c};
-	int op = c->on_gone_fd ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-
-	if (!epoll_ctl(c->server->gone_fd, op, c->fd, &ev))
-		c->on_gone_fd = true;
-}
-
-static void gone_remove(struct http_conn *c)
-{
-	if (!c->on_gone_fd)
-		return;
-	c->on_gone_fd = false;
-	(void)epoll_ctl(c->server->gone_fd, EPOLL_CTL_DEL, c->fd, NULL);
-}
-
-/* Tell the owner of a request that nobody waits for it any more.  Without
- * one the request stays until it is answered. */
-static void tell_gone(struct http_incoming *in)
-{
-	if (in->stream) {
-		http_stream_gone(in->stream);
-		return;
-	}
-	if (in->answered || in->dead || !in->gone)
-		return;
-	in->dead = true;
-	in->gone(in->gone_arg);
-	http_incoming_resume(in);
-}
-
-static void on_gone(struct watch *w, unsigned events, int64_t now_us)
-{
-	struct http_server *s = CONTAINER_OF(w, struct http_server, gone_watch);
-	struct epoll_event ev;
-
-	(void)events;
-	(void)now_us;
-	for (int i = 0; i < GONE_A_TURN; i++) {
-		struct http_conn *c;
-
-		if (epoll_wait(s->gone_fd, &ev, 1, 0) != 1)
-			return;
-		c = ev.data.ptr;
-		s->running = true;
-		if (c->in)
-			tell_gone(c->in);
-		s->running = false;
-	}
-}
-
-void http_on_gone(struct http_request *r, void (*gone)(void *arg), void *arg)
-{
-	struct http_incoming *in = CONTAINER_OF(r, struct http_incoming, pub);
-
-	assert(!in->answered);
-	in->gone = gone;
-	in->gone_arg = arg;
-	/* it may have gone before somebody wanted to know */
-	if (in->conn->on_gone_fd)
-		gone_add(in->conn);
 }
 
 /* ---- requests ----------------------------------------------------------- */
@@ -347,9 +337,10 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct http_conn *c = info->socket_context;
+	struct http_server *s = cls;
 	struct http_incoming *in;
 
-	(void)cls;
+	s->called = true;
 	if (!c)
 		return NULL;
 	in = mem_zalloc(sizeof(*in));
@@ -363,25 +354,38 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	buf_init(&in->body, c->server->config.max_body);
 	in->conn = c;
 	in->mhd = mhd;
-	in->pub.peer = c->peer;
+	in->pub.peer = c->guest.peer;
 	c->in = in;
 	set_phase(c, HTTP_RECEIVING);
 	return in;
+}
+
+/* By libmicrohttpd, which has answered it (400, 413, 431). */
+static bool was_refused(const struct http_incoming *in,
+			enum MHD_RequestTerminationCode code)
+{
+	return in->conn->phase == HTTP_RECEIVING && !in->dead &&
+	       !in->conn->cut &&
+	       (code == MHD_REQUEST_TERMINATED_COMPLETED_OK ||
+		code == MHD_REQUEST_TERMINATED_WITH_ERROR);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 			 enum MHD_RequestTerminationCode code)
 {
 	struct http_incoming *in = *context;
+	struct http_server *s = cls;
 
-	(void)cls;
 	(void)mhd;
-	(void)code;
+	s->called = true;
 	if (!in)
 		return;
 	*context = NULL;
-	gone_remove(in->conn);
+	if (was_refused(in, code))
+		count_refused(in->conn, 400);
+	http_gone_remove(in->conn);
 	in->conn->in = NULL;
+	list_remove(&in->waiting);
 	if (!in->conn->cut)
 		set_phase(in->conn, HTTP_RESTING);
 	if (in->stream)
@@ -424,27 +428,6 @@ static enum MHD_Result refuse(struct http_incoming *in, unsigned status,
 	return queue(in);
 }
 
-/* Headers that must come once at most: two of them is how requests are
- * smuggled past a proxy (RFC 9112 section 6.3, RFC 9110 section 7.2). */
-struct head {
-	unsigned hosts;
-	unsigned lengths;
-	unsigned codings;
-};
-
-static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind,
-				 const char *name, const char *value)
-{
-	struct head *h = cls;
-
-	(void)kind;
-	(void)value;
-	h->hosts += !strcasecmp(name, "Host");
-	h->lengths += !strcasecmp(name, "Content-Length");
-	h->codings += !strcasecmp(name, "Transfer-Encoding");
-	return MHD_YES;
-}
-
 static enum MHD_Result refuse_too_large(struct http_incoming *in)
 {
 	char detail[96];
@@ -457,24 +440,17 @@ static enum MHD_Result refuse_too_large(struct http_incoming *in)
 /* The head is there, nothing of the body was asked for yet. */
 static enum MHD_Result on_head(struct http_incoming *in, const char *method)
 {
-	const char *length = http_header(&in->pub, "Content-Length");
-	struct head head = {0};
-	uint64_t len = 0;
+	const char *fault;
+	uint64_t len;
 	bool body;
 	int err;
 
 	in->begun = true;
 	in->is_head = !strcmp(method, "HEAD");
 	in->pub.method = in->is_head ? "GET" : method;
-	MHD_get_connection_values(in->mhd, MHD_HEADER_KIND, on_header, &head);
-	body = head.lengths + head.codings > 0;
-	if (head.hosts > 1 || head.lengths + head.codings > 1)
-		return refuse(in, 400,
-			      "Host, Content-Length or Transfer-Encoding "
-			      "came more than once",
-			      body);
-	if (length && str_to_u64(length, &len))
-		return refuse(in, 400, "Content-Length is not a number", body);
+	fault = http_head_fault(in, &body, &len);
+	if (fault)
+		return refuse(in, 400, fault, body);
 	err = http_incoming_parse(in);
 	if (err == ENOMEM)
 		return refuse(in, 503, "out of memory, try again", body);
@@ -523,13 +499,12 @@ static enum MHD_Result on_whole(struct http_incoming *in)
 	in->pub.body_len = in->body.len;
 	s->handler(&in->pub, s->arg);
 	if (in->stream || !in->answered)
-		gone_add(in->conn);
+		http_gone_add(in->conn);
 	if (in->dead)
 		return MHD_NO;
 	if (in->answered)
 		return queue(in);
-	in->suspended = true;
-	MHD_suspend_connection(in->mhd);
+	list_append(&s->waiting, &in->waiting);
 	return MHD_YES;
 }
 
@@ -542,6 +517,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd,
 	struct http_incoming *in = *context;
 	size_t n = *len;
 
+	s->called = true;
 	(void)mhd;
 	(void)url;
 	(void)version;
@@ -551,6 +527,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd,
 		return queue(in);
 	if (s->closing)
 		return MHD_NO;
+	if (link_is_on_list(&in->waiting))
+		return MHD_YES; /* once more before run_once came to it */
 	if (!in->begun)
 		return on_head(in, method);
 	if (n > 0) {
@@ -591,11 +569,46 @@ static int listen_at(const struct addr *at, int *out)
 	return 0;
 }
 
+/* `fd`: to listen on, or -1: connections are brought by http_tls.c. */
+static struct MHD_Daemon *daemon_start(struct http_listener *l, int fd)
+{
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+	struct http_server *s = l->server;
+
+	if (fd < 0)
+		flags |= MHD_USE_NO_LISTEN_SOCKET;
+	else if (l->addr.sa.sa_family == AF_INET6)
+		flags |= MHD_USE_IPv6;
+	return MHD_start_daemon(
+		flags, 0, on_accept, s, on_request, s,
+		MHD_OPTION_CONNECTION_LIMIT,
+		s->config.max_connections + CONN_SPARE,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
+		on_unescape, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+		fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_END);
+}
+
+int http_listener_adopt(struct http_listener *l, int fd,
+			const struct addr *peer)
+{
+	assert(!l->server->running);
+	errno = ENOMEM;
+	if (MHD_add_connection(l->daemon, fd, &peer->sa, peer->len) != MHD_YES)
+		return errno;
+	run_at(l, loop_now_us(l->server->loop));
+	return 0;
+}
+
 static int listener_open(struct http_server *s, struct http_listener *l,
 			 const struct addr *at)
 {
 	const union MHD_DaemonInfo *info;
-	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
 	int fd = -1;
 	int err = listen_at(at, &fd);
 
@@ -608,29 +621,52 @@ static int listener_open(struct http_server *s, struct http_listener *l,
 		close(fd);
 		return err;
 	}
-	if (at->sa.sa_family == AF_INET6)
-		flags |= MHD_USE_IPv6;
-	l->daemon = MHD_start_daemon(
-		flags, 0, on_accept, s, on_request, s, MHD_OPTION_LISTEN_SOCKET,
-		fd, MHD_OPTION_CONNECTION_LIMIT,
-		s->config.max_connections + CONN_SPARE,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
-		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
-		on_unescape, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
-		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+	l->daemon = daemon_start(l, s->tls ? -1 : fd);
 	if (!l->daemon) {
 		close(fd);
 		return ENOMEM;
 	}
+	err = s->tls ? http_tls_listen(l, fd) : 0;
+	if (err)
+		return err;
 	info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	err = watch_start(&l->watch, s->loop, info->epoll_fd, WATCH_READ,
 			  on_watch);
 	if (err)
 		return err;
 	return timer_start(&l->timer, s->loop, loop_now_us(s->loop), on_timer);
+}
+
+static int tls_open(struct http_server *s,
+		    const struct http_server_config *config)
+{
+	struct err e = {0};
+	int err = 0;
+
+	if (config->tls.cert_file)
+		err = http_tls_load(&config->tls, &s->tls, &e);
+	if (config->why_not_tls)
+		*config->why_not_tls = e;
+	return err;
+}
+
+int http_server_reload_tls(struct http_server *s,
+			   const struct http_tls_config *config, struct err *e)
+{
+	SSL_CTX *tls;
+	int err;
+
+	assert(loop_is_mine(s->loop));
+	if (!s->tls || !config->cert_file)
+		return err_set(e, EINVAL, "tls",
+			       "TLS can be neither begun nor ended while "
+			       "running");
+	err = http_tls_load(config, &tls, e);
+	if (err)
+		return err;
+	SSL_CTX_free(s->tls); /* what is under way holds it */
+	s->tls = tls;
+	return 0;
 }
 
 int http_server_open(struct loop *loop, const struct http_server_config *config,
@@ -649,17 +685,24 @@ int http_server_open(struct loop *loop, const struct http_server_config *config,
 	http_ignore_sigpipe();
 	s->loop = loop;
 	s->config = *config;
-	s->config.failed = NULL; /* it is the caller's only now */
+	/* these are the caller's, and only now */
+	s->config.failed = NULL;
+	s->config.why_not_tls = NULL;
+	s->config.tls = (struct http_tls_config){0};
 	if (!s->config.heartbeat_us)
 		s->config.heartbeat_us = HTTP_HEARTBEAT_S * CLOCK_US_PER_S;
 	s->handler = handler;
 	s->arg = arg;
 	list_init(&s->conns);
 	list_init(&s->lingers);
-	s->gone_fd = epoll_create1(EPOLL_CLOEXEC);
-	err = s->gone_fd < 0 ? errno
-			     : watch_start(&s->gone_watch, loop, s->gone_fd,
-					   WATCH_READ, on_gone);
+	list_init(&s->guests);
+	list_init(&s->fronts);
+	list_init(&s->waiting);
+	for (size_t i = 0; i < HTTP_MAX_LISTEN; i++)
+		s->listeners[i].tls_fd = -1;
+	err = http_gone_open(s);
+	if (!err)
+		err = tls_open(s, config);
 	for (size_t i = 0; i < config->n_listen && !err; i++) {
 		err = listener_open(s, &s->listeners[i], &config->listen[i]);
 		if (err && config->failed)
@@ -689,7 +732,7 @@ static void let_go(struct http_server *s)
 
 		if (!c->in)
 			continue;
-		tell_gone(c->in);
+		http_gone_tell(c->in);
 		if (!c->in->answered)
 			c->in->dead = true;
 		http_incoming_resume(c->in);
@@ -715,13 +758,16 @@ void http_server_close(struct http_server *s)
 		 * of a stream, which takes one to ask for it, to write it and
 		 * to send it */
 		for (int round = 0; round < CLOSE_ROUNDS; round++)
-			(void)MHD_run(l->daemon);
+			run_once(l);
 		/* a stream that ended may have been suspended by that */
 		let_go(s);
 		MHD_stop_daemon(l->daemon);
 	}
 	assert(s->n_conns == 0);
+	http_tls_stop(s);
+	assert(s->n_guests == 0);
 	http_linger_stop_all(s);
+	SSL_CTX_free(s->tls);
 	timer_stop(&s->sweep);
 	watch_stop(&s->gone_watch);
 	if (s->gone_fd >= 0)

@@ -4,6 +4,7 @@
 #define IO_HTTP_SERVER_H
 
 #include <microhttpd.h>
+#include <openssl/ssl.h>
 
 #include "io/io.h"
 
@@ -11,6 +12,8 @@ enum {
 	/* A client that sent the head of a keep-alive request and nothing
 	 * more, or that does not read its answer, is closed after this. */
 	HTTP_IDLE_S = 60,
+	/* .. or, when it has shut its sending side down, after this. */
+	HTTP_LAST_S = 1,
 	/* An answer that is read a byte at a time is cut off after this. */
 	HTTP_ANSWER_S = 3600,
 	HTTP_HEARTBEAT_S = 15,
@@ -33,13 +36,30 @@ enum http_phase {
 	HTTP_RESTING,	/* answered, kept alive: HTTP_IDLE_S */
 };
 
+/** A client that counts against the limits: a connection, or under TLS its
+ *  front. */
+struct http_guest {
+	struct link link;
+	struct addr peer;
+};
+
+/** Lines of the log that a flood would fill: one a minute says how many. */
+struct http_sample {
+	int64_t next_us;
+	unsigned n; /* since the last line */
+};
+
 struct http_listener {
 	struct http_server *server;
+	int tls_fd; /* where fronts come in; -1: libmicrohttpd accepts */
+	struct watch tls_watch;
+	bool tls_paused; /* no descriptor was left: until the next sweep */
 	struct MHD_Daemon *daemon;
 	struct watch watch;
 	struct timer timer; /* when libmicrohttpd wants to run again */
 	struct addr addr;
-	bool again; /* something was resumed: run at once */
+	bool again;	/* something was resumed: run at once */
+	unsigned still; /* runs in turn that nothing came of */
 };
 
 struct http_server {
@@ -50,12 +70,19 @@ struct http_server {
 	struct http_listener listeners[HTTP_MAX_LISTEN];
 	struct link conns; /* of struct http_conn */
 	unsigned n_conns;
+	struct link guests; /* of struct http_guest */
+	unsigned n_guests;
+	struct http_sample full, failed_handshakes;
+	SSL_CTX *tls;	     /* NULL: plain HTTP */
+	struct link fronts;  /* of struct http_front */
+	struct link waiting; /* of struct http_incoming; empty between runs */
 	struct link lingers; /* of struct http_linger */
 	unsigned n_lingers;
 	int gone_fd; /* epoll of clients whose requests are suspended */
 	struct watch gone_watch;
 	struct timer sweep;
 	bool running; /* inside libmicrohttpd or a gone callback */
+	bool called;  /* by libmicrohttpd, in this run */
 	bool closing;
 };
 
@@ -63,7 +90,7 @@ struct http_conn {
 	struct link link;
 	struct http_server *server;
 	struct http_listener *listener;
-	struct addr peer;
+	struct http_guest guest; /* under TLS it is the front's that counts */
 	int fd;
 	enum http_phase phase;
 	int64_t deadline_us; /* 0: none */
@@ -77,7 +104,8 @@ struct http_incoming {
 	struct http_request pub;
 	struct http_conn *conn;
 	struct MHD_Connection *mhd;
-	char *raw; /* "path\0query" */
+	struct link waiting; /* for its answer, to be suspended */
+	char *raw;	     /* "path\0query" */
 	char *path;
 	char *query; /* decoded names and values, each with its NUL */
 	struct http_param *params;
@@ -102,6 +130,10 @@ int http_decode_form(const char *in, size_t len, char *out, size_t cap,
 		     bool plus);
 /** Split and decode `in->raw` ("path?query").  Returns 0, EINVAL, ENOMEM. */
 MUST_CHECK int http_incoming_parse(struct http_incoming *in);
+/** What is wrong with the head of a request: NULL, or a sentence.
+ *  *body: something may follow; *len: what Content-Length says, or 0. */
+const char *http_head_fault(const struct http_incoming *in, bool *body,
+			    uint64_t *len);
 /** Free with everything it owns. */
 void http_incoming_free(struct http_incoming *in);
 
@@ -109,6 +141,47 @@ void http_incoming_free(struct http_incoming *in);
 
 /** Let libmicrohttpd look at a suspended request again, soon. */
 void http_incoming_resume(struct http_incoming *in);
+/** Serve `fd`, which is taken over, as if `peer` had connected.
+ *  Returns 0, ENOMEM or an errno of libmicrohttpd. */
+MUST_CHECK int http_listener_adopt(struct http_listener *l, int fd,
+				   const struct addr *peer);
+/** Have the sweep run, if it does not. */
+void http_sweep_start(struct http_server *s);
+
+/* http_limits.c */
+
+/** May one more come from there?  Else it is counted as refused. */
+bool http_guest_may_come(struct http_server *s, const struct addr *from);
+void http_guest_add(struct http_server *s, struct http_guest *g);
+void http_guest_remove(struct http_server *s, struct http_guest *g);
+/** Count one; true when it is time for a line, which tells `*n`. */
+bool http_sample(struct http_sample *sample, int64_t now_us, unsigned *n);
+
+/* http_tls_files.c */
+
+/** Returns as http_server_reload_tls. */
+MUST_CHECK int http_tls_load(const struct http_tls_config *config,
+			     SSL_CTX **out, struct err *e);
+
+/* http_tls.c */
+
+/** Let fronts in at `fd`, which is taken over.  Returns 0 or an errno. */
+MUST_CHECK int http_tls_listen(struct http_listener *l, int fd);
+/** End what is over its deadline; listen again after a pause. */
+void http_tls_sweep(struct http_server *s, int64_t now_us);
+/** Send what is there and end all. */
+void http_tls_stop(struct http_server *s);
+
+/* http_gone.c */
+
+/** Make s->gone_fd, and watch it. */
+MUST_CHECK int http_gone_open(struct http_server *s);
+/** Look out for the end of a client whose request waits. */
+void http_gone_add(struct http_conn *c);
+void http_gone_remove(struct http_conn *c);
+/** Tell the owner of a request that nobody waits for it any more.  Without
+ *  one the request stays until it is answered. */
+void http_gone_tell(struct http_incoming *in);
 
 /* http_reply.c */
 

@@ -265,6 +265,8 @@ struct http_stream *http_reply_stream(struct http_request *r,
 	s->owned = true;
 	s->in_mhd = true;
 	in->stream = s;
+	if (in->conn->on_gone_fd) /* it was not one when it began to wait */
+		http_gone_add(in->conn);
 	in->status = 200;
 	(void)MHD_add_response_header(in->response, "Content-Type",
 				      "text/event-stream");

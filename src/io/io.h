@@ -367,6 +367,10 @@ MUST_CHECK int file_free_bytes(const char *path, int64_t *bytes);
 MUST_CHECK int file_walk(const char *dir,
 			 int (*fn)(const char *path, void *arg), void *arg);
 
+/** Have as many files and sockets open as this process may: thousands are
+ *  usual here. */
+void file_raise_limit(void);
+
 /* ---- HTTP server (libmicrohttpd inside the loop) ----------------------- */
 
 struct http_server;
@@ -376,11 +380,12 @@ struct http_server;
  * Strings are NUL-terminated, percent-decoded where said, and owned by io.
  */
 struct http_request {
-	const char *method;   /* "GET" */
-	const char *path;     /* decoded, starts with '/' */
-	const char *raw_path; /* as sent, without the query: split this one,
+	const char *method;    /* "GET" */
+	const char *path;      /* decoded, starts with '/' */
+	const char *raw_path;  /* as sent, without the query: split this one,
 				 then decode its parts (http_decode) */
-	const uint8_t *body;  /* body_len bytes and a NUL */
+	const char *raw_query; /* as sent, without '?'; or "" */
+	const uint8_t *body;   /* body_len bytes and a NUL */
 	size_t body_len;
 	struct addr peer;
 	void *user; /* the handler's */
@@ -397,10 +402,21 @@ const char *http_header(const struct http_request *r, const char *name);
 const char *http_why_not_local(const struct http_request *r);
 /** Query parameter, decoded, or NULL ("" when it has no value). */
 const char *http_query(const struct http_request *r, const char *name);
+/**
+ * Is each parameter one of `keys` (NULL-ended, 32 at most), and there once?
+ * Returns 0; EINVAL (`bad` is none of them) or EEXIST (it is there twice).
+ */
+MUST_CHECK int http_query_check(const struct http_request *r,
+				const char *const *keys, char bad[64]);
 /** Walk the query's names: calls fn for each; stops on non-zero. */
 int http_query_each(const struct http_request *r,
 		    int (*fn)(const char *name, const char *value, void *arg),
 		    void *arg);
+/** The same for a form body (application/x-www-form-urlencoded), at most 256
+ *  names.  Returns 0, EINVAL (malformed), ENOMEM or what fn returned. */
+int http_form_each(const char *body, size_t len,
+		   int (*fn)(const char *name, const char *value, void *arg),
+		   void *arg);
 /** Percent-decode `len` bytes into `out` (cap incl. NUL).
  *  Returns 0, EINVAL (bad escape or an encoded NUL), ERANGE (too long). */
 MUST_CHECK int http_decode(const char *in, size_t len, char *out, size_t cap);
@@ -458,41 +474,75 @@ uint64_t http_stream_taken(const struct http_stream *s);
 /** End it from our side, with what is queued; `gone` is not called. */
 void http_stream_end(struct http_stream *s);
 
+/**
+ * TLS with certificate files (PEM); no cert_file: plain HTTP.
+ *
+ * cert_file       the server's certificate, then those between it and a root
+ * key_file        its key, not encrypted
+ * client_ca_file  NULL, or: a client must show a certificate that one of
+ *                 these has signed, or its handshake is refused
+ */
+struct http_tls_config {
+	const char *cert_file;
+	const char *key_file;
+	const char *client_ca_file;
+};
+
 struct http_server_config {
 	struct addr listen[4];
 	size_t n_listen;
 	size_t max_body;	  /* [bytes]; more: 413 */
 	unsigned max_connections; /* all; more are refused */
-	unsigned max_per_address; /* 0: no limit */
-	int64_t header_us;	  /* deadline for the whole request to come */
+	unsigned max_per_address; /* 0: no limit; one IPv6 /64 is one address */
+	/* Count loopback addresses as well.  Else they are exempt: a proxy on
+	 * this machine is one address for all of its clients. */
+	bool limit_loopback;
+	int64_t header_us; /* deadline for the whole request to come */
 	/* on a refused request (413, 408, 400): count, may be NULL */
 	void (*refused)(int status, const struct addr *peer, void *arg);
 	int64_t heartbeat_us; /* of event streams; 0: 15 s */
 	size_t *failed; /* out: which address of `listen`, when one cannot be
 			 * listened on; may be NULL */
+	struct http_tls_config tls; /* read by http_server_open, not kept */
+	struct err *why_not_tls;    /* out: filled when `tls` cannot be used;
+				     * else code 0; may be NULL */
 };
 
 /**
  * Listen.  Requests come whole: body over max_body is answered 413 before
- * it was read; a request that is not complete in header_us is cut off.
+ * it was read; a request that is not complete in header_us is cut off, and so
+ * is a handshake (TLS).
  * The process ignores SIGPIPE from then on.
- * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of socket and bind.
+ * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of socket and bind,
+ * or as http_server_reload_tls with `why_not_tls`.
  * Thread: the loop's.
  */
 MUST_CHECK int http_server_open(struct loop *loop,
 				const struct http_server_config *config,
 				http_handler_fn *handler, void *arg,
 				struct http_server **out);
+/**
+ * Read the files of TLS again: handshakes that begin from now on use what is
+ * in them; connections go on.  A fault in any of them changes nothing.
+ * Returns 0, or with `e`: an errno of a file that cannot be read, EINVAL (not
+ * PEM, a key that does not belong to the certificate, no TLS here), ENOMEM.
+ * Blocks for as long as the files take.  Thread: the loop's.
+ */
+MUST_CHECK int http_server_reload_tls(struct http_server *s,
+				      const struct http_tls_config *config,
+				      struct err *e);
 /** The address of listener `i` (the port that the kernel chose). */
 void http_server_addr(const struct http_server *s, size_t i, struct addr *out);
 /** Stop listening, end all connections (resumes suspended ones first;
  *  their handlers must not reply any more: r->user objects are told by
  *  `gone`, see http_on_gone).  NULL is fine. */
 void http_server_close(struct http_server *s);
-/** Be told when the client of a suspended request has gone or the server
- *  closes; then `r` is invalid and must not be answered.  A client that
- *  shuts its sending side down counts as gone.  Whoever does not ask stays
- *  bound to answer, except after http_server_close. */
+/** Be told when the connection of a suspended request is broken or the server
+ *  closes; then `r` is invalid and must not be answered.  A client that only
+ *  shuts its sending side down still wants its answer, and one that closed
+ *  in good order looks the same until it is answered.  (That of a stream
+ *  counts as gone.)  Whoever does not ask stays bound to answer, except after
+ *  http_server_close. */
 void http_on_gone(struct http_request *r, void (*gone)(void *arg), void *arg);
 
 /* ---- HTTP client (libcurl multi inside the loop) ----------------------- */

@@ -41,11 +41,21 @@ enum tapeop_error lib_say_usual(const struct lib_why *why, enum tapeop_error e);
 
 /* ---- request.c ---- */
 
+/** The sizes of the caller's structs in the first libtapeop, up to their last
+ *  members then: these never change. */
+enum {
+	LIB_REQUEST_FIRST =
+		offsetof(struct tapeop_request, header_arg) + sizeof(void *),
+	LIB_APP_FIRST = offsetof(struct tapeop_app, n_keys) + sizeof(size_t),
+	LIB_MESSAGE_FIRST =
+		offsetof(struct tapeop_message, body_len) + sizeof(size_t)
+};
+
 /**
  * Copy a struct of the caller's, whatever header it was compiled with.
  *
  * to, len   ours, its size
- * least     the size in the first libtapeop: a caller's is never smaller
+ * least     LIB_.._FIRST: a caller's is never smaller
  *
  * A longer one of a newer header is taken if what we do not know is zero.
  * Returns false when it is NULL or its size cannot be.

@@ -197,7 +197,7 @@ enum tapeop_error lib_request_open(const struct tapeop_request *from,
 	struct tapeop_request *r = &to->r;
 
 	memset(to, 0, sizeof(*to));
-	if (!lib_copy_in(r, sizeof(*r), sizeof(*r), from))
+	if (!lib_copy_in(r, sizeof(*r), LIB_REQUEST_FIRST, from))
 		return lib_say(why, TAPEOP_BAD_ARGUMENT,
 			       "request is NULL or its size is wrong: begin "
 			       "with TAPEOP_REQUEST_INIT");

@@ -200,7 +200,7 @@ enum tapeop_error tapeop_sign(const struct tapeop_message *message,
 	enum dialect d;
 
 	if (!headers || !query ||
-	    !lib_copy_in(&m, sizeof(m), sizeof(m), message) ||
+	    !lib_copy_in(&m, sizeof(m), LIB_MESSAGE_FIRST, message) ||
 	    !lib_dialect(m.dialect, &d))
 		return lib_say(&to, TAPEOP_BAD_ARGUMENT,
 			       "headers or query is NULL, or message is, or "

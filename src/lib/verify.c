@@ -102,6 +102,15 @@ static enum tapeop_error find_signature(struct check *c)
 		       missing);
 }
 
+/** A dialect that nobody named is the stranger's choice, and no fault here;
+ *  an app that can take nothing at all is one. */
+static enum tapeop_error without_key(const struct tapeop_app *app)
+{
+	const bool takes_any = app->n_keys || app->flags;
+
+	return app->dialects || !takes_any ? TAPEOP_NO_KEY : TAPEOP_NO_DIALECT;
+}
+
 static enum tapeop_error try_keys(const struct check *c)
 {
 	size_t n_fit = 0;
@@ -117,7 +126,7 @@ static enum tapeop_error try_keys(const struct check *c)
 		}
 	}
 	if (!n_fit)
-		return lib_say(c->why, TAPEOP_NO_KEY,
+		return lib_say(c->why, without_key(c->app),
 			       "none of the app's %zu keys is one of the "
 			       "dialect %s",
 			       c->app->n_keys, dialect_name(c->dialect));
@@ -214,7 +223,7 @@ enum tapeop_error lib_verify(const struct lib_request *q,
 enum tapeop_error lib_app_open(const struct tapeop_app *from,
 			       struct tapeop_app *to, const struct lib_why *why)
 {
-	if (!lib_copy_in(to, sizeof(*to), sizeof(*to), from))
+	if (!lib_copy_in(to, sizeof(*to), LIB_APP_FIRST, from))
 		return lib_say(why, TAPEOP_BAD_ARGUMENT,
 			       "app is NULL or its size is wrong: begin with "
 			       "TAPEOP_APP_INIT");

@@ -28,10 +28,11 @@ try {
 	struct deliver_attempt *attempt;
 	struct sender *sender;
 	struct http_transfer *transfer;
-	enum notify_verdict verdict; /* as when it was sent */
-	bool may_be_the_key;	     /* the next one has another */
-	int64_t asked_us;	     /* how long asking for consent took */
-	struct probe *probe;	     /* of a test event; else NULL */
+	/* as when it was sent */
+	enum notify_verdict verdict;
+	bool may_be_the_key; /* the next one has another */
+	int64_t asked_us;    /* how long asking for consent took */
+	struct probe *probe; /* of a test event; else NULL */
 	enum event_kind kind;
 	bool has_kind;
 };
@@ -44,8 +45,25 @@ struct fields {
 	char extra[3][EXTRA_MAX];
 };
 
+static struct try *new_try(struct notify *n, struct deliver_attempt *a,
+			   struct sender *s)
+{
+	struct try *t = mem_zalloc(sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->notify = n;
+	t->attempt = a;
+	t->sender = s;
+	s->n_tries++;
+	list_append(&n->tries, &t->link);
+	return t;
+}
+
 static void free_try(struct try *t)
 {
+	t->sender->n_tries--;
+	notify_let_go(t->notify, t->sender);
 	list_remove(&t->link);
 	mem_free(t);
 }
@@ -239,6 +257,8 @@ static void render(struct try *t, struct event *e)
 	char why[96];
 	int err;
 
+	t->verdict = s->verdict;
+	t->may_be_the_key = takes_turns(s) && t->attempt->n % 2;
 	callback_request_init(&request);
 	err = callback_render(&style, e, notify_unix_ms(t->notify), &request);
 	if (!err) {
@@ -266,13 +286,19 @@ static void on_consent(const struct http_result *r, void *arg)
 
 	t->transfer = NULL;
 	t->asked_us += r->total_us;
-	if (handshake_judge(n, s, r, &o)) {
-		proceed(t);
-	} else {
+	s->n_tries++; /* it may be forgotten, but not in here */
+	if (!handshake_judge(n, s, r, &o)) {
 		o.duration_us = t->asked_us;
 		end(t, &o);
+	} else if (t->probe || deliver_may_go_on(n->deliver, t->attempt)) {
+		proceed(t);
+	} else {
+		deliver_put_off(n->deliver, t->attempt);
+		free_try(t);
 	}
 	handshake_over(n, s);
+	s->n_tries--;
+	notify_let_go(n, s);
 }
 
 static void ask(struct try *t)
@@ -336,35 +362,26 @@ void notify_attempt(struct deliver_attempt *a, void *arg)
 		.retry_after_us = -1,
 		.error = "not sent: out of memory",
 	};
-	struct try *t = mem_zalloc(sizeof(*t));
+	struct sender *s = notify_find(n, a->endpoint);
+	struct try *t;
 
+	assert(s); /* deliver asks for declared endpoints only */
+	t = new_try(n, a, s);
 	if (!t) {
 		deliver_done(n->deliver, a, &o);
 		return;
 	}
-	t->notify = n;
-	t->attempt = a;
-	t->sender = notify_find(n, a->endpoint);
-	assert(t->sender); /* deliver asks for declared endpoints only */
-	t->verdict = t->sender->verdict;
-	t->may_be_the_key = takes_turns(t->sender) && a->n % 2;
-	list_append(&n->tries, &t->link);
 	a->owner = t;
 	proceed(t);
 }
 
 int notify_try_probe(struct probe *p, struct sender *s)
 {
-	struct try *t = mem_zalloc(sizeof(*t));
+	struct try *t = new_try(p->notify, &p->attempt, s);
 
 	if (!t)
 		return ENOMEM;
-	t->notify = p->notify;
-	t->attempt = &p->attempt;
-	t->sender = s;
-	t->verdict = s->verdict;
 	t->probe = p;
-	list_append(&p->notify->tries, &t->link);
 	proceed(t);
 	return 0;
 }

@@ -98,7 +98,7 @@ bool handshake_is_needed(const struct notify *n, const struct sender *s)
 	return s->handshake.wanted && !handshake_is_agreed(n, s);
 }
 
-void handshake_settle(struct sender *s, const struct notify_endpoint *e)
+void handshake_set(struct sender *s, const struct notify_endpoint *e)
 {
 	struct handshake *h = &s->handshake;
 
@@ -238,7 +238,7 @@ bool handshake_judge(struct notify *n, struct sender *s,
 	assert(h->asking);
 	h->asking = false;
 	/* It was asked whether something that is no more is fine. */
-	if (!h->wanted || h->url_n != h->asked_url_n)
+	if (!s->url || !h->wanted || h->url_n != h->asked_url_n)
 		return true;
 	if (is_consent(n, r, &per_minute, o->error, sizeof(o->error))) {
 		agree(n, s, per_minute);
@@ -256,6 +256,6 @@ bool handshake_judge(struct notify *n, struct sender *s,
 
 void handshake_over(struct notify *n, struct sender *s)
 {
-	if (!s->handshake.asking)
+	if (!s->handshake.asking && !s->forgotten)
 		deliver_hold(n->deliver, s->id, false);
 }

@@ -25,8 +25,8 @@ struct handshake {
 	unsigned asked_url_n;
 };
 
-/** An endpoint; lives as long as notify does, also when it is removed: then
- *  it has a name only. */
+/** An endpoint.  When it is removed it has a name only, and lives as long as
+ *  deliver remembers it and an attempt of it is under way. */
 struct sender {
 	struct map_node node; /* notify.by_id */
 	struct link link;     /* app.senders, unless it is removed */
@@ -47,9 +47,13 @@ struct sender {
 	bool extended;
 	uint32_t per_minute; /* the rate that we want, 0: no limit */
 	struct handshake handshake;
-	bool leaving;	/* its removal is being committed: no new deliveries */
-	char *shown;	/* its settings as JSON, without secrets; or NULL */
-	char *settings; /* secret; of one that is kept, else NULL */
+	bool leaving; /* its removal is being committed: no new deliveries */
+	char *shown;  /* its settings as JSON, without secrets; or NULL */
+	unsigned n_tries; /* attempts and tests under way */
+	bool forgotten;	  /* it goes with the last of them */
+	bool by_file;	  /* the file declares it */
+	char *settings; /* secret; of one that is kept, else NULL.  With by_file
+			   they wait until the file lets go of its name */
 };
 
 /** The endpoints of an app. */
@@ -86,6 +90,13 @@ struct notify {
 struct sender *notify_find(const struct notify *n, uint64_t id);
 /** Is it there, and not removed? */
 bool notify_is_declared(const struct sender *s);
+/** Is it what was made at run time? */
+bool notify_is_kept(const struct sender *s);
+/** notify_set_endpoint, whoever declares it. */
+MUST_CHECK int notify_set(struct notify *n, const struct notify_endpoint *e,
+			  struct err *err);
+/** Take out one that is declared. */
+void notify_take_out(struct notify *n, struct sender *s);
 int64_t notify_unix_ms(const struct notify *n);
 
 /** Who we say that we are; NULL: the machine's host name.  Returns 0 or
@@ -93,7 +104,7 @@ int64_t notify_unix_ms(const struct notify *n);
 MUST_CHECK int handshake_set_origin(struct notify *n, const char *origin);
 /** The endpoint is about to become what `e` says; its url is still the old
  *  one, NULL: it had none. */
-void handshake_settle(struct sender *s, const struct notify_endpoint *e);
+void handshake_set(struct sender *s, const struct notify_endpoint *e);
 bool handshake_is_agreed(const struct notify *n, const struct sender *s);
 /** May nothing be POSTed before its consent is asked for? */
 bool handshake_is_needed(const struct notify *n, const struct sender *s);
@@ -120,11 +131,17 @@ void notify_judged(const struct deliver_attempt *a,
 		   const struct deliver_outcome *outcome,
 		   enum delivery_state state, int64_t wait_us, void *arg);
 void notify_ended(uint64_t delivery, enum delivery_state state, void *arg);
+void notify_forgotten(uint64_t endpoint, void *arg);
+/** Free a sender that is forgotten and not in use any more. */
+void notify_let_go(struct notify *n, struct sender *s);
 /** Give up all attempts under way. */
 void notify_cancel_all(struct notify *n);
 
 /** kept.c: what the store answers is heard by nobody any more. */
 void notify_kept_stop(struct notify *n);
+/** kept.c: the file lets go of a name: declare what was made at run time under
+ *  it.  When that cannot be, all is as it was, and logged. */
+void notify_kept_return(struct notify *n, struct sender *s);
 
 /** A test event under way. */
 struct probe {

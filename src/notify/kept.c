@@ -7,7 +7,11 @@
  *     not in it has the default, as in the file.  A change is merged into it,
  *     and the whole is read and checked again, by who knows the settings.
  *   - First the commit, then it is in force, then the answer.  Meanwhile
- *     nobody else may touch the same name.
+ *     nobody else may touch the same name, but the file: what it declares
+ *     counts.  The settings that are kept under its name wait in memory as in
+ *     the store, until it lets go.
+ *   - Settings are read when they come into force, for they may need the keys
+ *     that their app has then.
  *   - Taking out is one write with the row that dooms its deliveries
  *     (deliver/removal.c): a crash leaves both or none.
  */
@@ -33,6 +37,7 @@ struct kept_op {
 	struct notify *notify; /* NULL: gone */
 	uint64_t id;
 	bool is_drop;
+	uint64_t up_to;		 /* with is_drop: of its removal_row */
 	struct notify_read read; /* owner NULL: nothing */
 	void (*free_read)(void *owner);
 	char *settings; /* secret; its text */
@@ -49,11 +54,6 @@ static void free_op(struct kept_op *op)
 		op->free_read(op->read.owner);
 	mem_free_secret(op->settings);
 	mem_free(op);
-}
-
-static int no_memory(struct err *e)
-{
-	return err_set(e, ENOMEM, "", "out of memory");
 }
 
 /* ---- what may be done ------------------------------------------------------- */
@@ -110,7 +110,7 @@ static int check_new(const struct notify *n, const struct kept_op *op,
 		return err_set(
 			e, EEXIST, "name",
 			"there is an endpoint of the name %s%s", ep->name,
-			s->settings ? "" : ", in the configuration file");
+			notify_is_kept(s) ? "" : ", in the configuration file");
 	if (count_kept(n, ep->app) >= NOTIFY_KEPT_MAX)
 		return err_set(e, EBUSY, "",
 			       "app %" PRIu32
@@ -131,7 +131,7 @@ static struct sender *find_kept(const struct notify *n, uint64_t id,
 			id);
 		return NULL;
 	}
-	if (!s->settings) {
+	if (!notify_is_kept(s)) {
 		err_set(e, EEXIST, "endpoint",
 			"the configuration file declares the endpoint %s: "
 			"change it there",
@@ -167,12 +167,100 @@ static int read_into(struct kept_op *op, uint32_t app, const json_t *object,
 	if (err)
 		return err;
 	op->id = notify_endpoint_id(app, op->read.endpoint->name);
-	buf_init(&text, SETTINGS_MAX);
+	buf_init_secret(&text, SETTINGS_MAX);
 	err = json_text_write(object, &text);
 	if (!err)
 		op->settings = buf_take(&text);
-	buf_fini_secret(&text);
-	return op->settings ? 0 : no_memory(e);
+	buf_fini(&text);
+	return op->settings ? 0 : err_no_memory(e);
+}
+
+/* ---- coming into force ------------------------------------------------------- */
+
+/** Declare what was read, with a copy of its text. */
+static int declare_read(struct notify *n, const struct notify_endpoint *ep,
+			const char *text, struct err *e)
+{
+	struct sender *s;
+	char *copy = mem_strdup(text);
+	int err = copy ? notify_set(n, ep, e) : ENOMEM;
+
+	if (err) {
+		mem_free_secret(copy);
+		return err == ENOMEM ? err_no_memory(e) : err;
+	}
+	s = notify_find(n, notify_endpoint_id(ep->app, ep->name));
+	mem_free_secret(s->settings);
+	s->settings = copy;
+	s->by_file = false;
+	return 0;
+}
+
+/** Read a text.  Returns 0 or an errno with `e`. */
+static int read_text(const struct notify *n, uint32_t app, const char *text,
+		     struct notify_read *out, struct err *e)
+{
+	const struct notify_reader *r = &n->reader;
+	json_error_t why;
+	json_t *object = json_loads(text, 0, &why);
+	int err;
+
+	*e = (struct err){0};
+	if (object)
+		err = r->read(app, object, out, e, r->arg);
+	else if (json_error_code(&why) == json_error_out_of_memory)
+		err = err_no_memory(e);
+	else
+		err = err_set(e, EBADMSG, "", "its settings are not JSON");
+	json_decref(object);
+	return err;
+}
+
+/** Read a text and declare what it says.  Returns 0 or an errno with `e`. */
+static int declare(struct notify *n, uint32_t app, const char *text,
+		   struct err *e)
+{
+	struct notify_read read = {0};
+	int err = read_text(n, app, text, &read, e);
+
+	if (err)
+		return err;
+	err = declare_read(n, read.endpoint, text, e);
+	n->reader.free(read.owner);
+	return err;
+}
+
+void notify_kept_return(struct notify *n, struct sender *s)
+{
+	struct err e;
+
+	if (declare(n, s->app, s->settings, &e))
+		log_error("app=%" PRIu32 " endpoint=%s was made at run time "
+			  "and cannot be in force again: %s%s%s; until the "
+			  "next start it stays as the configuration file had "
+			  "it",
+			  s->app, s->name, e.field, e.field[0] ? ": " : "",
+			  e.text);
+	else
+		log_info("app=%" PRIu32 " endpoint=%s is in force again as it "
+			 "was made at run time",
+			 s->app, s->name);
+}
+
+/** The file came between, and wins.  What was committed waits for its end. */
+static void lose_to_file(struct kept_op *op, struct sender *s, struct err *e)
+{
+	mem_free_secret(s->settings);
+	s->settings = op->settings; /* NULL: dropped */
+	op->settings = NULL;
+	if (op->is_drop)
+		deliver_expire_up_to(op->notify->deliver, op->id, op->up_to);
+	else
+		err_set(e, EEXIST, "name",
+			"the configuration file declares the endpoint %s now: "
+			"it is stored, and in force when the file lets go of "
+			"the name",
+			s->name);
 }
 
 /** What is committed is in force from now. */
@@ -182,27 +270,22 @@ static void apply(struct kept_op *op, struct err *e)
 	struct sender *s = notify_find(n, op->id);
 
 	crash_point("endpoint.committed");
-	/* Only the file may have come between, and then it wins. */
-	if (s && notify_is_declared(s) && !s->settings)
-		return;
-	if (op->is_drop) {
-		if (notify_remove_endpoint(n, op->id))
-			assert(!"it was there");
-		return;
-	}
-	if (notify_set_endpoint(n, op->read.endpoint, e)) {
-		log_error("app=%" PRIu32 " endpoint=%s is stored, but it takes "
-			  "effect at the next start only: %s",
+	if (s && s->by_file) {
+		lose_to_file(op, s, e);
+	} else if (op->is_drop) {
+		notify_take_out(n, s);
+	} else if (declare(n, op->read.endpoint->app, op->settings, e)) {
+		struct err why = *e;
+
+		log_error("app=%" PRIu32 " endpoint=%s is stored, but not in "
+			  "force before the next start: %s",
 			  op->read.endpoint->app, op->read.endpoint->name,
-			  e->text[0] ? e->text : "out of memory");
-		err_set(e, ENOMEM, "",
-			"it is stored, but it takes effect at the next start "
-			"only: out of memory");
-		return;
+			  why.text);
+		err_set(e, why.code, why.field,
+			"it is stored, but not in force before the next "
+			"start: %s",
+			why.text);
 	}
-	s = notify_find(n, op->id);
-	s->settings = op->settings;
-	op->settings = NULL;
 }
 
 static void on_committed(const struct store_result *r, void *arg)
@@ -294,7 +377,7 @@ int notify_make_endpoint(struct notify *n, uint32_t app, const json_t *settings,
 	int err;
 
 	assert(loop_is_mine(n->loop));
-	err = op && object ? read_into(op, app, object, e) : no_memory(e);
+	err = op && object ? read_into(op, app, object, e) : err_no_memory(e);
 	json_decref(object);
 	if (!err)
 		err = check_new(n, op, e);
@@ -335,7 +418,8 @@ int notify_change_endpoint(struct notify *n, uint64_t id, const json_t *changes,
 	op = new_op(n, done, arg);
 	old = json_loads(s->settings, 0, NULL);
 	object = old ? merge(old, changes) : NULL;
-	err = op && object ? read_into(op, s->app, object, e) : no_memory(e);
+	err = op && object ? read_into(op, s->app, object, e)
+			   : err_no_memory(e);
 	json_decref(old);
 	json_decref(object);
 	if (err)
@@ -358,13 +442,14 @@ int notify_drop_endpoint(struct notify *n, uint64_t id, notify_kept_fn *done,
 		return e->code;
 	op = new_op(n, done, arg);
 	if (!op)
-		return no_memory(e);
+		return err_no_memory(e);
 	op->id = id;
 	op->is_drop = true;
 	s->leaving = true;
 	row.app = s->app;
 	str_copy(row.name, sizeof(row.name), s->name);
-	row.up_to = store_next_id(n->store, IDS_DELIVERY) - 1;
+	op->up_to = store_next_id(n->store, IDS_DELIVERY) - 1;
+	row.up_to = op->up_to;
 	w = store_write_new();
 	if (w) {
 		store_delete_endpoint(w, id);
@@ -376,52 +461,10 @@ int notify_drop_endpoint(struct notify *n, uint64_t id, notify_kept_fn *done,
 
 /* ---- at the start -------------------------------------------------------------- */
 
-/** Declare what was read; its text is taken over when that succeeds. */
-static int declare_read(struct notify *n, const struct notify_endpoint *ep,
-			char *text, struct err *e)
-{
-	struct sender *s;
-	int err = notify_set_endpoint(n, ep, e);
-
-	if (err)
-		return err;
-	s = notify_find(n, notify_endpoint_id(ep->app, ep->name));
-	mem_free_secret(s->settings);
-	s->settings = text;
-	return 0;
-}
-
-/** Read a text and declare what it says.  Returns 0 or an errno with `e`. */
-static int declare(struct notify *n, uint32_t app, const char *text,
-		   struct err *e)
-{
-	const struct notify_reader *r = &n->reader;
-	struct notify_read read = {0};
-	json_t *object = json_loads(text, 0, NULL);
-	char *copy = mem_strdup(text);
-	int err = 0;
-
-	*e = (struct err){0};
-	if (!copy)
-		err = no_memory(e);
-	else if (!object)
-		err = err_set(e, EBADMSG, "", "its settings are not JSON");
-	else
-		err = r->read(app, object, &read, e, r->arg);
-	if (read.owner) {
-		err = declare_read(n, read.endpoint, copy, e);
-		r->free(read.owner);
-	}
-	if (err)
-		mem_free_secret(copy);
-	json_decref(object);
-	return err;
-}
-
 static int load_one(const struct endpoint_row *row, void *arg)
 {
 	struct notify *n = arg;
-	const struct sender *s = notify_find(n, row->id);
+	struct sender *s = notify_find(n, row->id);
 	struct err e;
 	int err;
 
@@ -429,7 +472,8 @@ static int load_one(const struct endpoint_row *row, void *arg)
 		log_warn("app=%" PRIu32 " endpoint=%s was made at run time and "
 			 "is in the configuration file: the file counts",
 			 row->app, row->name);
-		return 0;
+		s->settings = mem_strdup(row->settings);
+		return s->settings ? 0 : ENOMEM;
 	}
 	err = declare(n, row->app, row->settings, &e);
 	if (!err || err == ENOMEM)
@@ -446,19 +490,34 @@ int notify_load_kept(struct notify *n)
 	return store_each_endpoint(n->store, load_one, n);
 }
 
-void notify_reread_kept(struct notify *n)
+static int reread(struct notify *n, const struct sender *s, struct err *e)
+{
+	struct notify_read read = {0};
+	int err = read_text(n, s->app, s->settings, &read, e);
+	const struct notify_endpoint *ep = read.endpoint;
+
+	if (err)
+		return err;
+	/* An app lends its keys, and nothing else. */
+	if (strcmp(s->key, ep->key ? ep->key : "") != 0 ||
+	    strcmp(s->previous_key, ep->previous_key ? ep->previous_key : "") !=
+		    0)
+		err = declare_read(n, ep, s->settings, e);
+	n->reader.free(read.owner);
+	return err;
+}
+
+void notify_reread_kept(struct notify *n, uint32_t app)
 {
 	assert(loop_is_mine(n->loop));
 	for (size_t i = 0; i < n->n_senders; i++) {
 		const struct sender *s = n->senders[i];
-		char *text = mem_strdup(s->settings);
-		struct err e = {.text = "out of memory"};
+		struct err e;
 
-		if (s->settings && (!text || declare(n, s->app, text, &e)))
+		if (s->app == app && notify_is_kept(s) && reread(n, s, &e))
 			log_error("app=%" PRIu32 " endpoint=%s, made at run "
 				  "time, stays as it was: %s%s%s",
 				  s->app, s->name, e.field,
 				  e.field[0] ? ": " : "", e.text);
-		mem_free_secret(text);
 	}
 }

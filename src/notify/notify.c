@@ -112,20 +112,43 @@ static void free_texts(struct sender *s)
 	mem_free(s->url_shown);
 	mem_free_secret(s->key);
 	mem_free_secret(s->previous_key);
-	mem_free_secret(s->settings);
 	mem_free(s->shown);
-	s->settings = NULL;
 	s->shown = NULL;
-	s->leaving = false;
 	s->url = NULL;
 	s->url_shown = NULL;
 	s->key = NULL;
 	s->previous_key = NULL;
 }
 
+void notify_let_go(struct notify *n, struct sender *s)
+{
+	if (!s->forgotten || s->n_tries)
+		return;
+	map_remove(&n->by_id, &s->node);
+	free_texts(s);
+	mem_free(s);
+}
+
+void notify_forgotten(uint64_t endpoint, void *arg)
+{
+	struct notify *n = arg;
+	struct sender *s = notify_find(n, endpoint);
+
+	if (!s)
+		return;
+	assert(!notify_is_declared(s));
+	s->forgotten = true;
+	notify_let_go(n, s);
+}
+
 bool notify_is_declared(const struct sender *s)
 {
 	return s->url != NULL;
+}
+
+bool notify_is_kept(const struct sender *s)
+{
+	return s->settings && !s->by_file;
 }
 
 /** A sender that has a name only, known by its id; NULL: out of memory. */
@@ -178,6 +201,10 @@ static void delist(struct notify *n, struct sender *s)
 		(n->n_senders - i) * sizeof(struct sender *));
 	list_remove(&s->link);
 	free_texts(s);
+	mem_free_secret(s->settings);
+	s->settings = NULL;
+	s->by_file = false;
+	s->leaving = false;
 }
 
 static bool is_name(const char *name)
@@ -205,11 +232,27 @@ static int check(const struct notify_endpoint *e, struct err *err)
 	return http_url_check(e->url, err);
 }
 
-/** Only now does the sender change; takes the texts over. */
-static void settle_sender(struct sender *s, const struct notify_endpoint *e,
-			  const struct sender *texts)
+/** Returns 0 or ENOMEM; free_texts in any case. */
+static int copy_texts(const struct notify_endpoint *e, struct sender *texts)
 {
-	handshake_settle(s, e);
+	texts->url = mem_strdup(e->url);
+	texts->url_shown = mem_strndup(e->url, strcspn(e->url, "?#"));
+	texts->key = mem_strdup(e->key ? e->key : "");
+	texts->previous_key =
+		mem_strdup(e->previous_key ? e->previous_key : "");
+	texts->shown = mem_strdup(e->shown);
+	return !texts->url || !texts->url_shown || !texts->key ||
+			       !texts->previous_key ||
+			       (e->shown && !texts->shown)
+		       ? ENOMEM
+		       : 0;
+}
+
+/** Only now does the sender change; takes the texts over. */
+static void take_texts(struct sender *s, const struct notify_endpoint *e,
+		       const struct sender *texts)
+{
+	handshake_set(s, e);
 	free_texts(s);
 	s->url = texts->url;
 	s->url_shown = texts->url_shown;
@@ -228,8 +271,8 @@ static void settle_sender(struct sender *s, const struct notify_endpoint *e,
 	s->per_minute = e->per_minute;
 }
 
-int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
-			struct err *err)
+int notify_set(struct notify *n, const struct notify_endpoint *e,
+	       struct err *err)
 {
 	struct deliver_endpoint de = {
 		.app = e->app,
@@ -250,21 +293,17 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 	code = check(e, err);
 	if (code)
 		return code;
-	texts.url = mem_strdup(e->url);
-	texts.url_shown = mem_strndup(e->url, strcspn(e->url, "?#"));
-	texts.key = mem_strdup(e->key ? e->key : "");
-	texts.previous_key = mem_strdup(e->previous_key ? e->previous_key : "");
-	texts.shown = mem_strdup(e->shown);
-	s = need_sender(n, e->app, e->name);
-	if (!texts.url || !texts.url_shown || !texts.key ||
-	    !texts.previous_key || !s || (e->shown && !texts.shown)) {
+	code = copy_texts(e, &texts);
+	s = code ? NULL : need_sender(n, e->app, e->name);
+	if (!s) {
 		free_texts(&texts);
 		return ENOMEM;
 	}
 	was_there = notify_is_declared(s);
 	had_handshake = s->handshake.wanted;
+	s->forgotten = false;
 	/* First: what waits for it may go out inside deliver_set_endpoint. */
-	settle_sender(s, e, &texts);
+	take_texts(s, e, &texts);
 	de.id = s->id;
 	str_copy(de.name, sizeof(de.name), s->name);
 	code = deliver_set_endpoint(n->deliver, &de);
@@ -281,6 +320,27 @@ int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
 	return 0;
 }
 
+int notify_set_endpoint(struct notify *n, const struct notify_endpoint *e,
+			struct err *err)
+{
+	struct sender *s;
+	int code = notify_set(n, e, err);
+
+	if (code)
+		return code;
+	s = notify_find(n, notify_endpoint_id(e->app, e->name));
+	s->by_file = true;
+	s->leaving = false;
+	return 0;
+}
+
+void notify_take_out(struct notify *n, struct sender *s)
+{
+	delist(n, s);
+	if (deliver_remove_endpoint(n->deliver, s->id))
+		assert(!"it was there");
+}
+
 int notify_remove_endpoint(struct notify *n, uint64_t id)
 {
 	struct sender *s = notify_find(n, id);
@@ -288,8 +348,11 @@ int notify_remove_endpoint(struct notify *n, uint64_t id)
 	assert(loop_is_mine(n->loop));
 	if (!s || !notify_is_declared(s))
 		return ENOENT;
-	delist(n, s);
-	return deliver_remove_endpoint(n->deliver, id);
+	if (s->by_file && s->settings)
+		notify_kept_return(n, s);
+	else
+		notify_take_out(n, s);
+	return 0;
 }
 
 static void describe(const struct notify *n, const struct sender *s,
@@ -304,7 +367,7 @@ static void describe(const struct notify *n, const struct sender *s,
 		.enabled = s->enabled,
 		.handshake = s->handshake.wanted,
 		.agreed = handshake_is_agreed(n, s),
-		.is_kept = s->settings != NULL,
+		.is_kept = notify_is_kept(s),
 		.shown = s->shown,
 	};
 }
@@ -554,6 +617,7 @@ int notify_new(struct loop *loop, struct store *store, struct workers *workers,
 		.attempt = notify_attempt,
 		.ended = notify_ended,
 		.judged = notify_judged,
+		.forgotten = notify_forgotten,
 	};
 	struct notify *n = mem_zalloc(sizeof(*n));
 	int err = 0;
@@ -611,6 +675,7 @@ static void free_senders(struct notify *n)
 
 		node = map_next(&n->by_id, node);
 		free_texts(s);
+		mem_free_secret(s->settings);
 		mem_free(s);
 	}
 	map_fini(&n->by_id);

@@ -104,18 +104,23 @@ MUST_CHECK int notify_new(struct loop *loop, struct store *store,
 			  struct notify **out);
 void notify_free(struct notify *n);
 
-/** Declare or change an endpoint (by app and name); one that answered 410 is
- *  tried again.  Returns 0, ENOMEM, or EINVAL with `err` (bad name, URL or
+/** Declare or change an endpoint (by app and name) as the configuration file
+ *  has it; one that answered 410 is tried again.  One of this name that was
+ *  made at run time waits until the file lets go of it.  Returns 0, ENOMEM, or EINVAL with `err` (bad name, URL or
  *  range); when not 0, nothing has changed. */
 MUST_CHECK int notify_set_endpoint(struct notify *n,
 				   const struct notify_endpoint *e,
 				   struct err *err);
 
 /**
- * Take an endpoint out, also from what the store remembers: no new deliveries;
- * its pending ones expire (in slices; their last_error says that it was
- * removed), attempts under way end first.  Its name may be declared again at
- * once.
+ * The file lets go of an endpoint: one of its name that was made at run time
+ * is in force again, as after a restart, and gets what is pending.  When that
+ * cannot be (out of memory, its settings are not right any more), all stays
+ * as it was, and that is logged.
+ *
+ * Else it is taken out: no new deliveries; its pending ones expire (in slices;
+ * their last_error says that it was removed), attempts under way end first.
+ * Its name may be declared again at once.
  * Returns 0, or ENOENT: there is none.
  */
 MUST_CHECK int notify_remove_endpoint(struct notify *n, uint64_t id);
@@ -129,11 +134,14 @@ enum { NOTIFY_KEPT_MAX = 20 /* of one app */ };
  *  logged.  Returns 0 or an errno.  Blocks. */
 MUST_CHECK int notify_load_kept(struct notify *n);
 
-/** Read their settings again: keys of apps may have changed.  Out of memory:
- *  those that are left are as they were, and logged. */
-void notify_reread_kept(struct notify *n);
+/** Read their settings again: keys of this app may have changed.  Those whose
+ *  keys are the same are left alone.  Out of memory: those that are left are
+ *  as they were, and logged. */
+void notify_reread_kept(struct notify *n, uint32_t app);
 
-/** It is committed and in force, or `e` says what was wrong (code 0: no). */
+/** It is committed and in force, or `e` says what was wrong (code 0: no).
+ *  EEXIST: the file has declared the name meanwhile; what is stored waits
+ *  until the file lets go of it. */
 typedef void(notify_kept_fn)(uint64_t id, const struct err *e, void *arg);
 
 /**
@@ -184,7 +192,8 @@ typedef void(notify_test_fn)(const struct notify_test *t, void *arg);
 
 /**
  * Send an endpoint, also one that is switched off, a test event at once: one
- * attempt, beside the outbox.  `done` is called when it has ended, also inside
+ * attempt, beside the outbox.  Its id is one that no event of the outbox ever
+ * has: a number from 2^52.  `done` is called when it has ended, also inside
  * notify_free.
  * Returns 0, ENOENT, EBUSY (NOTIFY_TESTS_MAX are under way) or ENOMEM with
  * `e`.

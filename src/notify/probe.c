@@ -3,6 +3,11 @@
  *
  * It goes the way of every attempt (attempt.c), but beside the outbox: what
  * comes of it is told to who asked, and nowhere else.
+ *
+ * Ids  No row keeps the id of a test event, so it is none of the sequence of
+ *      events: that one would be given again after a restart, to an event
+ *      which receivers then take for a repetition.  It is drawn from numbers
+ *      that the sequence does not reach and a double can hold.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "notify/inside.h"
@@ -12,14 +17,26 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { HEADERS_MAX = 8192 };
+enum {
+	HEADERS_MAX = 8192,
+	/* What gme wants to be told of, from 1.  Ids of tasks end in zero
+	 * bits, so it is no task's. */
+	TEST_TASK = 1
+};
+static_assert(TEST_TASK < 1 << EVENT_TASK_ID_ZERO_BITS, "no task has it");
 
-/** Room, user and file of a test event: no real ones. */
+/** Ids of test events are from here to twice this. */
+#define FIRST_TEST_ID ((uint64_t)1 << 52)
+
+/** Room and user of a test event: no real ones. */
 static const char test_name[] = "tapeop-test";
 
 static void free_probe(struct probe *p)
@@ -114,11 +131,35 @@ void notify_probes_stop(struct notify *n)
 	}
 }
 
+static uint64_t draw_id(void)
+{
+	uint64_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		random = (uint64_t)clock_now_us();
+	return FIRST_TEST_ID + random % FIRST_TEST_ID;
+}
+
+/** gme tells of files only: one of the form that its files have. */
+static void name_file(struct event *e)
+{
+	const time_t now_s = e->unix_ms / 1000;
+	char when[32] = "";
+	struct tm tm;
+
+	if (gmtime_r(&now_s, &tm))
+		(void)strftime(when, sizeof(when), "%Y-%m-%d-%H-%M-%S", &tm);
+	e->task = TEST_TASK;
+	snprintf(e->file_name, sizeof(e->file_name),
+		 "%" PRIu32 "_%s_%s/%s_%" PRIu64 "_audio.mp3", e->app, e->room,
+		 e->user, when, e->task);
+}
+
 static void fill_event(struct notify *n, const struct sender *s,
 		       struct event *e)
 {
 	*e = (struct event){
-		.id = store_next_id(n->store, IDS_EVENT),
+		.id = draw_id(),
 		.kind = EVENT_TEST,
 		.unix_ms = notify_unix_ms(n),
 		.app = s->app,
@@ -127,6 +168,8 @@ static void fill_event(struct notify *n, const struct sender *s,
 	str_copy(e->user, sizeof(e->user), test_name);
 	str_copy(e->client_ip, sizeof(e->client_ip), "127.0.0.1");
 	str_copy(e->platform, sizeof(e->platform), "RESTAPI");
+	if (s->dialect == DIALECT_GME)
+		name_file(e);
 }
 
 int notify_test_endpoint(struct notify *n, uint64_t id, notify_test_fn *done,
@@ -145,7 +188,7 @@ int notify_test_endpoint(struct notify *n, uint64_t id, notify_test_fn *done,
 			       NOTIFY_TESTS_MAX);
 	p = mem_zalloc(sizeof(*p));
 	if (!p)
-		return err_set(e, ENOMEM, "", "out of memory");
+		return err_no_memory(e);
 	fill_event(n, s, &p->event);
 	p->notify = n;
 	p->done = done;

@@ -13,124 +13,294 @@
 #include "base/str.h"
 #include "receive/private.h"
 
-/** Is this, which stands beside the body, our app?  `where`: what to
- *  say when it is missing, and when it is another's.
- *  Returns 0 or the status to refuse with, as what follows. */
-static int check_app(const struct receive *rc, const char *app,
-		     const char *const where[2], const char **why)
-{
-	int64_t value;
+/**
+ * How much is hashed for a body that nobody's key fits [bytes]: enough for every
+ * key when it is small, as callbacks are.  Beyond that one which is signed for
+ * another app is a 401, not a 403.
+ */
+enum { HASHED_MAX = 8 << 20 };
 
-	if (!app || str_to_i64(app, 1, UINT32_MAX, &value)) {
-		*why = where[0];
-		return 400;
+/* ---- keys ----------------------------------------------------------------------- */
+
+static bool takes(const struct receive_app *a, enum dialect d)
+{
+	return a->dialects & 1U << d;
+}
+
+/** What must be there to be verified; NULL: it is all there. */
+static const char *find_missing(enum dialect d, const struct http_request *r)
+{
+	switch (d) {
+	case DIALECT_GME:
+		return http_header(r, "Signature")
+			       ? NULL
+			       : "the Signature header is missing";
+	case DIALECT_TRTC:
+		return http_header(r, "Sign") ? NULL
+					      : "the Sign header is missing";
+	case DIALECT_LIVE:
+		return http_query(r, "Sign") && http_query(r, "RequestTime")
+			       ? NULL
+			       : "Sign or RequestTime is missing in the URL";
+	default:
+		return NULL; /* verifying says so */
 	}
-	if ((uint32_t)value != rc->config.app) {
-		*why = where[1];
-		return 403;
+}
+
+/** Returns 0, or EACCES, EBADMSG, ETIME, ENOMEM. */
+static int verify_with(enum dialect d, const char *key,
+		       const struct http_request *r)
+{
+	switch (d) {
+	case DIALECT_GME:
+		return callback_verify_gme(key, r->body, r->body_len,
+					   http_header(r, "Signature"))
+			       ? 0
+			       : EACCES;
+	case DIALECT_TRTC:
+		return callback_verify_trtc(key, r->body, r->body_len,
+					    http_header(r, "Sign"))
+			       ? 0
+			       : EACCES;
+	case DIALECT_LIVE:
+		return callback_verify_live(key, http_query(r, "Sign"),
+					    http_query(r, "RequestTime"),
+					    clock_unix_ms());
+	default:
+		return callback_verify_standard(
+			key, http_header(r, "webhook-id"),
+			http_header(r, "webhook-timestamp"),
+			http_header(r, "webhook-signature"), r->body,
+			r->body_len, clock_unix_ms());
+	}
+}
+
+/** Does a key of this app verify it?  Returns 0, ENOKEY (it has none for this
+ *  dialect), or what the last one said. */
+static int verify_by(const struct receive_app *a, enum dialect d,
+		     const struct http_request *r)
+{
+	int err = ENOKEY;
+
+	/* The right key at the wrong time needs no other key. */
+	for (size_t i = 0; err && err != ETIME && i < a->n_keys; i++) {
+		if (a->keys[i].dialects & 1U << d)
+			err = verify_with(d, a->keys[i].secret, r);
+	}
+	return err;
+}
+
+/** Why no key verified it. */
+static const char *say_unverified(enum dialect d, int err)
+{
+	static const char *const no_key[] = {
+		[DIALECT_GME] = "there is no key to verify the Signature with: "
+				"--key",
+		[DIALECT_LIVE] = "there is no token to verify the Sign with",
+		[DIALECT_TRTC] = "there is no key to verify the Sign with: "
+				 "--key",
+		[DIALECT_STANDARD] = "there is no key to verify the signature "
+				     "with: --key",
+	};
+	static const char *const wrong_key[] = {
+		[DIALECT_GME] = "the Signature does not match the body with "
+				"any key",
+		[DIALECT_LIVE] = "Sign does not match RequestTime with any "
+				 "token",
+		[DIALECT_TRTC] = "the Sign does not match the body with any "
+				 "key",
+		[DIALECT_STANDARD] = "the webhook-signature does not match "
+				     "with any key",
+	};
+
+	if (err == ENOMEM)
+		return "out of memory";
+	if (err == ENOKEY)
+		return no_key[d];
+	if (err == ETIME)
+		return d == DIALECT_LIVE
+			       ? "RequestTime is over 60 s away from now"
+			       : "webhook-timestamp is over 5 minutes away "
+				 "from now";
+	if (err == EBADMSG && d == DIALECT_STANDARD)
+		return "webhook-timestamp or webhook-signature is missing, or "
+		       "not of its form";
+	return wrong_key[d];
+}
+
+/* ---- whose is it? ------------------------------------------------------------------ */
+
+static bool refuse(struct refusal *no, int status, const char *why)
+{
+	no->status = status;
+	str_copy(no->why, sizeof(no->why), why);
+	return false;
+}
+
+static bool refuse_unverified(struct refusal *no, enum dialect d, int err)
+{
+	return refuse(no, err == ENOMEM ? 503 : 401, say_unverified(d, err));
+}
+
+/** live and trtc: the app stands beside the body, and is not signed: its keys
+ *  are the ones that must verify it. */
+static bool check_beside(const struct apps *apps, enum dialect d,
+			 const struct http_request *r,
+			 const struct receive_app **out, struct refusal *no)
+{
+	const bool live = d == DIALECT_LIVE;
+	const char *text =
+		live ? http_query(r, "SdkAppid") : http_header(r, "SdkAppId");
+	const char *missing = find_missing(d, r);
+	const struct receive_app *a;
+	int64_t id;
+	int err;
+
+	if (!text || str_to_i64(text, 1, UINT32_MAX, &id))
+		return refuse(no, 400,
+			      live ? "SdkAppid is missing in the URL, or no "
+				     "number"
+				   : "the SdkAppId header is missing, or no "
+				     "number");
+	a = apps_find(apps, (uint32_t)id);
+	if (!a)
+		return refuse(no, 403,
+			      live ? "SdkAppid in the URL is another app's"
+				   : "the SdkAppId header is another app's");
+	*out = a;
+	if (!takes(a, d))
+		return refuse(no, 403, "this app does not take this dialect");
+	if (missing) {
+		if (live && a->unsigned_live)
+			return true;
+		return refuse(no, 401, missing);
+	}
+	err = verify_by(a, d, r);
+	if (err == ENOKEY && live && a->unsigned_live)
+		return true;
+	return err ? refuse_unverified(no, d, err) : true;
+}
+
+/**
+ * The place of the app that a body seems to name, 0 when it names none: whose
+ * keys are tried first, and no more than that, for nothing has verified it.
+ */
+static size_t guess_place(const struct apps *apps, enum dialect d,
+			  const struct http_request *r)
+{
+	const char *name = d == DIALECT_GME ? "\"BizID\":" : "\"app\":";
+	const char *p = memmem(r->body, r->body_len, name, strlen(name));
+	const char *end = (const char *)r->body + r->body_len;
+	uint64_t id = 0;
+
+	if (!p)
+		return 0;
+	for (p += strlen(name); p < end && *p == ' '; p++)
+		;
+	for (; p < end && *p >= '0' && *p <= '9' && id <= UINT32_MAX; p++)
+		id = id * 10 + (uint64_t)(*p - '0');
+	for (size_t i = 0; i < apps->n; i++) {
+		if (apps->list[i].id == id)
+			return i;
 	}
 	return 0;
 }
 
-static int verify_gme(const struct receive *rc, const struct http_request *r,
-		      const char **why)
+/** gme and standard: some key must have signed the body, before anything reads
+ *  in it whose it is. */
+static bool check_body(const struct apps *apps, enum dialect d,
+		       const struct http_request *r,
+		       const struct receive_app **out, struct refusal *no)
 {
-	const char *signature = http_header(r, "Signature");
+	const char *missing = find_missing(d, r);
+	const size_t first = guess_place(apps, d, r);
+	size_t hashed = 0;
+	int worst = ENOKEY;
 
-	if (!signature) {
-		*why = "the Signature header is missing";
-		return 401;
+	if (missing)
+		return refuse(no, 401, missing);
+	for (size_t i = 0; i < apps->n && hashed <= HASHED_MAX; i++) {
+		const struct receive_app *a =
+			&apps->list[(first + i) % apps->n];
+		int err = takes(a, d) ? verify_by(a, d, r) : ENOKEY;
+
+		if (!err) {
+			*out = a;
+			return true;
+		}
+		hashed += a->n_keys * r->body_len;
+		if (worst == ENOKEY || err == ETIME || err == ENOMEM)
+			worst = err;
 	}
-	for (size_t i = 0; i < rc->config.n_keys; i++) {
-		if (callback_verify_gme(rc->keys[i], r->body, r->body_len,
-					signature))
-			return 0;
-	}
-	*why = rc->config.n_keys
-		       ? "the Signature does not match the body with any key"
-		       : "there is no key to verify the Signature with: --key";
-	return 401;
+	return refuse_unverified(no, d, worst);
 }
 
-static int verify_trtc(const struct receive *rc, const struct http_request *r,
-		       const char **why)
+/** The app that the signed body names must have a key that signed it, too.
+ *  by   an app whose key did */
+static bool check_named(const struct apps *apps, enum dialect d,
+			const struct http_request *r, uint32_t named,
+			const struct receive_app *by, struct refusal *no)
 {
-	static const char *const where[] = {
-		"the SdkAppId header is missing, or no number",
-		"the SdkAppId header is another app's"};
-	const char *sign = http_header(r, "Sign");
-	int status = check_app(rc, http_header(r, "SdkAppId"), where, why);
+	const struct receive_app *a = apps_find(apps, named);
+	int err;
 
-	if (status)
-		return status;
-	for (size_t i = 0; sign && i < rc->config.n_keys; i++) {
-		if (callback_verify_trtc(rc->keys[i], r->body, r->body_len,
-					 sign))
-			return 0;
+	if (a == by)
+		return true;
+	err = a && takes(a, d) ? verify_by(a, d, r) : EACCES;
+	if (!err)
+		return true;
+	if (err == ENOMEM)
+		return refuse_unverified(no, d, err);
+	return refuse(no, 403,
+		      d == DIALECT_GME ? "BizID is another app's"
+				       : "data.app is another app's");
+}
+
+/* ---- what two readers could read differently -------------------------------------- */
+
+/** Parameters that say whose a callback is; a bit each of those seen. */
+static int on_param(const char *name, const char *value, void *arg)
+{
+	static const char *const once[] = {"SdkAppid", "CallbackCommand",
+					   "Sign", "RequestTime"};
+	unsigned *seen = arg;
+
+	(void)value;
+	for (unsigned i = 0; i < ARRAY_LEN(once); i++) {
+		if (strcmp(name, once[i]) != 0)
+			continue;
+		if (*seen & 1U << i)
+			return EEXIST;
+		*seen |= 1U << i;
 	}
-	*why = !sign ? "the Sign header is missing"
-	       : rc->config.n_keys
-		       ? "the Sign does not match the body with any key"
-		       : "there is no key to verify the Sign with: --key";
-	return 401;
+	return 0;
 }
 
-static int verify_standard(const struct receive *rc,
-			   const struct http_request *r, const char **why)
+static bool is_plain(const struct http_request *r, struct refusal *no)
 {
-	const char *id = http_header(r, "webhook-id");
-	const char *time = http_header(r, "webhook-timestamp");
-	const char *signatures = http_header(r, "webhook-signature");
-	int err = EACCES;
+	static const char *const fields[] = {
+		"Signature",	     "Sign",
+		"SdkAppId",	     "webhook-id",
+		"webhook-timestamp", "webhook-signature"};
+	unsigned seen = 0;
 
-	/* The right key at the wrong time needs no other key. */
-	for (size_t i = 0; err && err != ETIME && i < rc->config.n_keys; i++)
-		err = callback_verify_standard(rc->keys[i], id, time,
-					       signatures, r->body, r->body_len,
-					       clock_unix_ms());
-	*why = !rc->config.n_keys
-		       ? "there is no key to verify the signature with: --key"
-	       : err == ETIME	? "webhook-timestamp is over 5 minutes away "
-				  "from now"
-	       : err == EBADMSG ? "webhook-timestamp or webhook-signature is "
-				  "missing, or not of its form"
-	       : err == ENOMEM	? "out of memory"
-				: "the webhook-signature does not match with "
-				  "any key";
-	return !err ? 0 : err == ENOMEM ? 503 : 401;
-}
+	if (http_query_each(r, on_param, &seen))
+		return refuse(no, 400,
+			      "SdkAppid, CallbackCommand, Sign or RequestTime "
+			      "is in the URL twice");
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		const char *value = http_header(r, fields[i]);
 
-static int verify_live(const struct receive *rc, const struct http_request *r,
-		       const char **why)
-{
-	static const char *const where[] = {
-		"SdkAppid is missing in the URL, or no number",
-		"SdkAppid in the URL is another app's"};
-	const char *sign = http_query(r, "Sign");
-	const char *time = http_query(r, "RequestTime");
-	int status = check_app(rc, http_query(r, "SdkAppid"), where, why);
-	int err = EACCES;
-
-	if (status)
-		return status;
-	if (!rc->config.n_keys)
-		return 0;
-	if (!sign || !time) {
-		*why = "Sign or RequestTime is missing in the URL";
-		return 401;
+		if (value && !str_is_clean_utf8(value, strlen(value)))
+			return refuse(no, 400,
+				      "a header of the signature is not text");
 	}
-	/* The right token at the wrong time needs no other token. */
-	for (size_t i = 0; err && err != ETIME && i < rc->config.n_keys; i++)
-		err = callback_verify_live(rc->keys[i], sign, time,
-					   clock_unix_ms());
-	*why = err == ETIME    ? "RequestTime is over 60 s away from now"
-	       : err == ENOMEM ? "out of memory"
-			       : "Sign does not match RequestTime with any "
-				 "token";
-	return !err ? 0 : err == ENOMEM ? 503 : 401;
+	return true;
 }
 
-static bool recognise(const struct receive *rc, const struct http_request *r,
+/* ---- the whole -------------------------------------------------------------------- */
+
+static bool recognise(const struct apps *apps, const struct http_request *r,
 		      enum dialect *d)
 {
 	const struct callback_marks marks = {
@@ -141,18 +311,14 @@ static bool recognise(const struct receive *rc, const struct http_request *r,
 		.command = http_query(r, "CallbackCommand"),
 	};
 
-	if (!callback_recognise(&marks, d)) {
-		if (rc->config.any_dialect)
-			return false;
-		*d = rc->config.dialect;
+	if (callback_recognise(&marks, d))
+		return apps->dialects & 1U << *d;
+	/* Where only one is taken it is that one. */
+	for (unsigned i = 0; i < DIALECT_N; i++) {
+		*d = (enum dialect)i;
+		if (apps->dialects == 1U << i)
+			return true;
 	}
-	return rc->config.any_dialect || *d == rc->config.dialect;
-}
-
-static bool refuse(struct refusal *no, int status, const char *why)
-{
-	no->status = status;
-	str_copy(no->why, sizeof(no->why), why);
 	return false;
 }
 
@@ -167,44 +333,35 @@ static int64_t sent_ms(const struct http_request *r)
 	return s * 1000;
 }
 
-bool check_request(const struct receive *rc, const struct http_request *r,
+bool check_request(const struct apps *apps, const struct http_request *r,
 		   struct callback *out, struct refusal *no)
 {
-	static int (*const by_dialect[])(const struct receive *,
-					 const struct http_request *,
-					 const char **) = {
-		[DIALECT_GME] = verify_gme,
-		[DIALECT_LIVE] = verify_live,
-		[DIALECT_TRTC] = verify_trtc,
-		[DIALECT_STANDARD] = verify_standard,
-	};
+	const struct receive_app *app = NULL;
 	struct err e = {0};
-	const char *why = "";
+	bool beside;
 	enum dialect d;
-	int status;
 	int err;
 
-	if (!recognise(rc, r, &d))
+	if (!is_plain(r, no))
+		return false;
+	if (!recognise(apps, r, &d))
 		return refuse(no, 400,
 			      "neither a Signature (gme), SdkAppId (trtc) or "
 			      "webhook-id (standard) header nor a "
 			      "CallbackCommand in the URL (live), or not the "
 			      "dialect that is taken here");
-	status = by_dialect[d](rc, r, &why);
-	if (status)
-		return refuse(no, status, why);
+	beside = d == DIALECT_LIVE || d == DIALECT_TRTC;
+	if (!(beside ? check_beside : check_body)(apps, d, r, &app, no))
+		return false;
 	err = callback_parse(d, r->body, r->body_len, out, &e);
 	if (err)
 		return refuse(no, err == ENOMEM ? 503 : 400, e.text);
-	if (d == DIALECT_LIVE || d == DIALECT_TRTC)
-		out->event.app = rc->config.app;
+	if (beside)
+		out->event.app = app->id;
 	if (d == DIALECT_STANDARD)
 		out->sent_ms = sent_ms(r);
-	if (out->event.app != rc->config.app) {
-		event_fini(&out->event);
-		return refuse(no, 403,
-			      d == DIALECT_GME ? "BizID is another app's"
-					       : "data.app is another app's");
-	}
-	return true;
+	if (beside || check_named(apps, d, r, out->event.app, app, no))
+		return true;
+	event_fini(&out->event);
+	return false;
 }

@@ -16,7 +16,7 @@
 #include "base/str.h"
 #include "receive/private.h"
 
-enum { LIMIT_MAX = 1000000 };
+enum { LIMIT = 1000, LIMIT_MAX = 10000, SEGMENTS_MAX = 1000000 };
 
 static const struct http_field page_fields[] = {
 	{"Content-Security-Policy",
@@ -65,21 +65,19 @@ bool page_reply_file(struct http_request *r)
 
 /* ---- recordings --------------------------------------------------------------- */
 
-/** A parameter as a number; NULL, or what is wrong with it. */
-static const char *read_size(const struct http_request *r, const char *name,
-			     size_t *out)
+/** Is a parameter, where it is there, a number from 1 to `max`? */
+static bool read_size(const struct http_request *r, const char *name,
+		      int64_t max, size_t *out)
 {
 	const char *text = http_query(r, name);
 	int64_t value;
 
 	if (!text)
-		return NULL;
-	if (str_to_i64(text, 1, LIMIT_MAX, &value))
-		return !strcmp(name, "limit")
-			       ? "limit must be a number, 1 to 1000000"
-			       : "segments must be a number, 1 to 1000000";
+		return true;
+	if (str_to_i64(text, 1, max, &value))
+		return false;
 	*out = (size_t)value;
-	return NULL;
+	return true;
 }
 
 /** NULL, or what is wrong. */
@@ -88,11 +86,13 @@ static const char *read_view(const struct http_request *r,
 {
 	const char *app = http_query(r, "app");
 	const char *running = http_query(r, "running");
-	const char *why = read_size(r, "limit", &v->limit);
+	const char *why = NULL;
 	int64_t value = 0;
 
-	if (!why)
-		why = read_size(r, "segments", &v->max_segments);
+	if (!read_size(r, "limit", LIMIT_MAX, &v->limit))
+		why = "limit must be a number, 1 to 10000";
+	else if (!read_size(r, "segments", SEGMENTS_MAX, &v->max_segments))
+		why = "segments must be a number, 1 to 1000000";
 	if (!why && app && str_to_i64(app, 1, UINT32_MAX, &value))
 		why = "app must be a number, 1 to 4294967295";
 	if (!why && running && strcmp(running, "0") && strcmp(running, "1"))
@@ -107,9 +107,9 @@ static const char *read_view(const struct http_request *r,
 }
 
 void page_reply_recordings(struct http_request *r,
-			   const struct recordings *recordings)
+			   struct recordings *recordings)
 {
-	struct recordings_view view = {0};
+	struct recordings_view view = {.limit = LIMIT};
 	const char *why = read_view(r, &view);
 	json_t *all;
 	char *text;

@@ -20,7 +20,7 @@ bool page_reply_file(struct http_request *r);
 
 /** Answer GET /v1/recordings. */
 void page_reply_recordings(struct http_request *r,
-			   const struct recordings *recordings);
+			   struct recordings *recordings);
 
 /* ---- stream.c: GET /v1/events ------------------------------------------------ */
 

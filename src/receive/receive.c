@@ -24,22 +24,11 @@
 
 enum {
 	MAX_CONNECTIONS = 1000,
+	/* a sender's pool is tens; four such senders behind one address */
+	MAX_PER_ADDRESS = 256,
 	HEADER_US = 10 * 1000 * 1000,
 	PAGE = 500,
 	PARTS_MAX = 200000 /* tasks, segments and files that are shown */
-};
-
-/** A callback between its request and its answer. */
-struct taking {
-	struct link link;
-	struct receive *receive;      /* NULL: the receiver has closed */
-	struct http_request *request; /* NULL: the client has gone */
-	struct callback callback;
-	uint64_t id; /* of its row */
-	char *line;  /* JSON of the event */
-	char *facts; /* JSON that is stored */
-	struct delivery_row rows[FORWARD_ROWS_MAX];
-	size_t n_rows;
 };
 
 /* ---- refusing --------------------------------------------------------------- */
@@ -63,7 +52,7 @@ static void refuse(struct receive *rc, struct http_request *r, int status,
 			counter = counters[i].counter;
 	}
 	counter_add(counter, 1);
-	log_warn("callback refused: %d %s", status, why);
+	refusals_say(&rc->refusals, status, why);
 	if (rc->events.refused)
 		rc->events.refused(status, why, rc->arg);
 	streams_refused(rc->streams, status, why, &r->peer);
@@ -87,45 +76,6 @@ static void on_refused(int status, const struct addr *peer, void *arg)
 
 /* ---- committing, answering ------------------------------------------------------- */
 
-static void taking_free(struct taking *t)
-{
-	list_remove(&t->link);
-	event_fini(&t->callback.event);
-	mem_free(t->line);
-	mem_free(t->facts);
-	mem_free(t);
-}
-
-/** Show it to who looks. */
-static void show_new(struct receive *rc, const struct taking *t)
-{
-	json_t *event = json_loads(t->line, 0, NULL);
-	int err = event ? recordings_add(&rc->recordings, event) : ENOMEM;
-
-	streams_event(rc->streams, t->id, event, t->line);
-	json_decref(event);
-	if (err)
-		log_warn("/v1/recordings: %s",
-			 err == ENOBUFS
-				 ? "a recording has more segments and files "
-				   "than are shown"
-				 : "out of memory; complete again after a "
-				   "restart");
-}
-
-static void take_new(struct taking *t)
-{
-	struct receive *rc = t->receive;
-
-	counter_add(COUNT_received_new, 1);
-	show_new(rc, t);
-	if (rc->events.event)
-		rc->events.event(&t->callback, t->line, rc->arg);
-	if (rc->forward)
-		forward_begin(rc->forward, t->rows, t->n_rows, t->facts,
-			      strlen(t->facts));
-}
-
 static void on_committed(const struct store_result *result, void *arg)
 {
 	struct taking *t = arg;
@@ -135,24 +85,22 @@ static void on_committed(const struct store_result *result, void *arg)
 		taking_free(t);
 		return;
 	}
-	if (result->err) {
+	if (result->err)
 		log_error("callback not stored: %s", result->text);
-		if (t->request)
-			refuse(rc, t->request, 503, "it cannot be stored now");
-		taking_free(t);
-		return;
-	}
-	if (t->request)
+	if (t->request && result->err)
+		refuse(rc, t->request, 503, "it cannot be stored now");
+	else if (t->request)
 		reply_text(t->request, 200, "application/json",
 			   callback_answer(t->callback.dialect));
-	if (!result->repeated) {
-		take_new(t);
-	} else {
-		counter_add(COUNT_received_duplicate, 1);
-		if (rc->events.duplicate)
-			rc->events.duplicate(&t->callback, rc->arg);
-	}
-	taking_free(t);
+	t->request = NULL;
+	if (result->err == EIO) /* what others mean was undone */
+		tell_doubted(rc, t);
+	else if (result->err)
+		taking_free(t);
+	else if (result->repeated)
+		tell_repeated(rc, t);
+	else
+		tell_made(rc, t);
 }
 
 static void on_gone(void *arg)
@@ -165,25 +113,24 @@ static void on_gone(void *arg)
 static void commit(struct taking *t)
 {
 	struct receive *rc = t->receive;
+	const uint32_t app = t->callback.event.app;
 	struct store_write *w = store_write_new();
 	char once[SIGNATURE_TEXT_MAX + 16];
 	struct event_row row = {
 		.id = store_next_id(rc->store, IDS_EVENT),
 		.task = t->callback.event.task,
-		.app = rc->config.app,
+		.app = app,
 		.unix_ms = clock_unix_ms(),
 		.once = once,
-		.facts = t->facts,
-		.facts_len = strlen(t->facts),
+		.facts = t->texts.facts,
+		.facts_len = t->texts.facts_len,
 	};
 
-	snprintf(once, sizeof(once), "%" PRIu32 "/%s", rc->config.app,
-		 t->callback.key);
+	snprintf(once, sizeof(once), "%" PRIu32 "/%s", app, t->callback.key);
 	t->id = row.id;
 	str_copy(row.kind, sizeof(row.kind), "received");
-	if (rc->forward)
-		t->n_rows = forward_rows(rc->forward, row.id, t->callback.task,
-					 row.unix_ms, t->rows);
+	t->n_rows = forward_rows(rc->forward, app, row.id, t->callback.task,
+				 row.unix_ms, t->rows);
 	if (w)
 		store_put_event(w, &row, t->rows, t->n_rows);
 	store_commit(rc->store, w, rc->loop, on_committed, t);
@@ -202,12 +149,12 @@ static void take(struct receive *rc, struct http_request *r)
 	t->receive = rc;
 	t->request = r;
 	list_append(&rc->takings, &t->link);
-	if (!check_request(rc, r, &t->callback, &no)) {
+	if (!check_request(&rc->apps, r, &t->callback, &no)) {
 		refuse(rc, r, no.status, no.why);
 		taking_free(t);
 		return;
 	}
-	err = text_write(r, &t->callback, &t->line, &t->facts);
+	err = text_write(r, &t->callback, &t->texts);
 	if (err) {
 		refuse(rc, r, err == EMSGSIZE ? 400 : 503,
 		       err == EMSGSIZE ? "the URL's query is too long"
@@ -225,7 +172,7 @@ static void on_request(struct http_request *r, void *arg)
 
 	if (!strcmp(r->method, "POST"))
 		take(rc, r);
-	else if (!strcmp(r->method, "GET") || !strcmp(r->method, "HEAD"))
+	else if (!strcmp(r->method, "GET")) /* HEAD is one, too */
 		show_request(rc, r);
 	else
 		reply_problem(r, 405, "callbacks are taken by POST");
@@ -266,18 +213,6 @@ static int load(struct receive *rc, uint64_t *last_id)
 	return err;
 }
 
-static int copy_config(struct receive *rc, const struct receive_config *c)
-{
-	rc->config = *c;
-	for (size_t i = 0; i < c->n_keys; i++) {
-		rc->keys[i] = mem_strdup(c->keys[i]);
-		rc->config.keys[i] = NULL;
-		if (!rc->keys[i])
-			return ENOMEM;
-	}
-	return 0;
-}
-
 static int open_server(struct receive *rc, struct err *e)
 {
 	struct http_server_config http = {
@@ -287,12 +222,18 @@ static int open_server(struct receive *rc, struct err *e)
 		.max_connections = MAX_CONNECTIONS,
 		.header_us = HEADER_US,
 		.refused = on_refused,
+		.max_per_address = rc->config.max_per_address
+					   ? rc->config.max_per_address
+					   : MAX_PER_ADDRESS,
+		.limit_loopback = rc->config.max_per_address > 0,
+		.tls = rc->config.tls,
+		.why_not_tls = e,
 	};
 	char text[ADDR_TEXT_MAX];
 	int err =
 		http_server_open(rc->loop, &http, on_request, rc, &rc->server);
 
-	if (err)
+	if (err && !e->code)
 		err_set(e, err, "--listen", "cannot listen on %s: %s",
 			addr_write(&rc->config.listen, text), strerror(err));
 	return err;
@@ -315,8 +256,12 @@ int receive_open(struct loop *loop, struct store *store,
 	rc->events = *events;
 	rc->arg = arg;
 	list_init(&rc->takings);
+	list_init(&rc->waiting);
 	recordings_init(&rc->recordings, PARTS_MAX);
-	err = copy_config(rc, config);
+	refusals_init(&rc->refusals, loop);
+	rc->config = *config;
+	rc->config.apps = NULL; /* the caller's */
+	err = apps_copy(config->apps, config->n_apps, &rc->apps);
 	if (!err)
 		err = load(rc, &last_id);
 	if (!err)
@@ -324,9 +269,9 @@ int receive_open(struct loop *loop, struct store *store,
 	if (!err)
 		err = open_server(rc, e);
 	/* Last: it begins at once with what was left over. */
-	if (!err && (config->forward || config->exec))
-		err = forward_new(loop, store, workers, config->app,
-				  config->forward, config->exec, &rc->forward);
+	if (!err)
+		err = forward_new(loop, store, workers, &rc->apps,
+				  &rc->forward);
 	if (!err) {
 		*out = rc;
 		return 0;
@@ -335,6 +280,12 @@ int receive_open(struct loop *loop, struct store *store,
 		err_set(e, err, "", "cannot start: %s", strerror(err));
 	receive_close(rc);
 	return err;
+}
+
+int receive_reload_tls(struct receive *rc, const struct http_tls_config *tls,
+		       struct err *e)
+{
+	return tls->cert_file ? http_server_reload_tls(rc->server, tls, e) : 0;
 }
 
 void receive_close(struct receive *rc)
@@ -349,12 +300,32 @@ void receive_close(struct receive *rc)
 		list_remove(l); /* its commit is still under way */
 		t->receive = NULL;
 	}
+	tell_close(rc);
 	streams_free(rc->streams);
 	forward_free(rc->forward);
 	recordings_fini(&rc->recordings);
-	for (size_t i = 0; i < RECEIVE_KEYS_MAX; i++)
-		mem_free_secret(rc->keys[i]);
+	refusals_fini(&rc->refusals);
+	apps_fini(&rc->apps);
 	mem_free(rc);
+}
+
+int receive_set_apps(struct receive *rc, const struct receive_app *apps,
+		     size_t n_apps)
+{
+	struct apps next, was = rc->apps;
+	int err = apps_copy(apps, n_apps, &next);
+
+	if (err)
+		return err;
+	err = forward_prepare(rc->forward, &next);
+	if (err) {
+		apps_fini(&next);
+		return err;
+	}
+	rc->apps = next;
+	forward_change(rc->forward, &was);
+	apps_fini(&was);
+	return 0;
 }
 
 void receive_addr(const struct receive *rc, struct addr *out)

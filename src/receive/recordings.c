@@ -644,6 +644,7 @@ int recordings_add(struct recordings *r, const json_t *event)
 	err = get_task(r, event, &t);
 	if (err)
 		return err;
+	t->running = RUNNING_UNKNOWN;
 	add_common(t, event);
 	if (kind)
 		err = add_segment(r, t, event, kind);

@@ -56,16 +56,16 @@ struct recordings_view {
 	const char *task;
 	enum { VIEW_ALL, VIEW_RUNNING, VIEW_OTHERS } which;
 	const char *search;  /* in ids, users, file names; of any case */
-	size_t limit;	     /* recordings, those told of last; 0: all */
+	size_t limit;	     /* recordings, those told of last; 1.. */
 	size_t max_segments; /* of each, the newest; 0: all */
 };
 
 /**
  * {"recordings":[..]}: sorted by the time of their last event, each with its
- * segments, files and failures sorted.  With a limit also "total", how many
- * there are.  NULL when out of memory.
+ * segments, files and failures sorted; "total": how many there are without
+ * the limit.  NULL when out of memory.
  */
-json_t *recordings_json(const struct recordings *r,
+json_t *recordings_json(struct recordings *r,
 			const struct recordings_view *view);
 
 /* ---- what recordings.c keeps and recordings_show.c shows ------------------ */
@@ -132,6 +132,8 @@ struct seen_task {
 	size_t n_segments;
 	json_t *files;	  /* of files_ready, by name */
 	json_t *failures; /* by what makes them the same again */
+	/* found out when it is asked for, forgotten when it is told of */
+	enum { RUNNING_UNKNOWN, RUNNING_YES, RUNNING_NO } running;
 };
 
 /** Names of dialects by bit of seen_task.dialects; NULL at the end. */

@@ -432,26 +432,28 @@ static bool is_found(const struct seen_task *t, const char *part)
 }
 
 /** Is its state `recording`?  *ok becomes false when out of memory. */
-static bool is_running(const struct seen_task *t, bool *ok)
+static bool is_running(struct seen_task *t, bool *ok)
 {
 	struct gathered g;
-	bool running;
 
 	if (t->failed || t->upload_stopped || t->stopped)
 		return false;
 	if (t->started)
 		return true;
-	if (!gather(t, &g)) {
+	if (t->running == RUNNING_UNKNOWN && !gather(t, &g)) {
 		*ok = false;
 		return false;
 	}
-	running = !strcmp(state_of(t, &g), "recording");
-	mem_free(g.all);
-	return running;
+	if (t->running == RUNNING_UNKNOWN) {
+		t->running = strcmp(state_of(t, &g), "recording") ? RUNNING_NO
+								  : RUNNING_YES;
+		mem_free(g.all);
+	}
+	return t->running == RUNNING_YES;
 }
 
-static bool is_wanted(const struct seen_task *t,
-		      const struct recordings_view *view, bool *ok)
+static bool is_wanted(struct seen_task *t, const struct recordings_view *view,
+		      bool *ok)
 {
 	return (!view->app || t->app == view->app) &&
 	       (!view->room || !strcmp(t->room, view->room)) &&
@@ -471,7 +473,7 @@ static int compare_tasks(const void *a, const void *b)
 	return d ? d : strcmp((*x)->task, (*y)->task);
 }
 
-json_t *recordings_json(const struct recordings *r,
+json_t *recordings_json(struct recordings *r,
 			const struct recordings_view *view)
 {
 	const struct seen_task **all =
@@ -482,12 +484,11 @@ json_t *recordings_json(const struct recordings *r,
 
 	for (struct link *l = r->order.prev; ok && l != &r->order;
 	     l = l->prev) {
-		const struct seen_task *t =
-			CONTAINER_OF(l, struct seen_task, link);
+		struct seen_task *t = CONTAINER_OF(l, struct seen_task, link);
 
 		if (!is_wanted(t, view, &ok) || !ok)
 			continue;
-		if (!view->limit || n < view->limit)
+		if (n < view->limit)
 			all[n++] = t;
 		total++;
 	}
@@ -496,11 +497,9 @@ json_t *recordings_json(const struct recordings *r,
 	for (size_t i = 0; ok && i < n; i++)
 		ok = push(list, task_json(all[i], view->max_segments));
 	mem_free(all);
-	if (ok && view->limit)
+	if (ok)
 		return json_pack("{s:o, s:I}", "recordings", list, "total",
 				 (json_int_t)total);
-	if (ok)
-		return json_pack("{s:o}", "recordings", list);
 	json_decref(list);
 	return NULL;
 }

@@ -1,10 +1,13 @@
 /** receive/show.c -- what a receiver shows: recordings, metrics, health. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/counters.h"
+#include "base/str.h"
 #include "receive/page.h"
 #include "receive/private.h"
 
@@ -13,9 +16,12 @@ static const char problem_type[] = "application/problem+json";
 void reply_text(struct http_request *r, int status, const char *type,
 		const char *text)
 {
+	static const struct http_field allow = {"Allow", "GET, HEAD, POST"};
 	struct http_answer a = {
 		.status = status,
 		.content_type = type,
+		.fields = &allow,
+		.n_fields = status == 405,
 		.body = text,
 		.body_len = strlen(text),
 	};
@@ -40,7 +46,10 @@ static void show_metrics(struct http_request *r)
 		COUNT_received_new,	      COUNT_received_duplicate,
 		COUNT_received_bad_signature, COUNT_received_wrong_app,
 		COUNT_received_malformed,     COUNT_received_too_large,
-		COUNT_received_store_failed,  COUNT_deliveries_pending};
+		COUNT_received_store_failed,  COUNT_deliveries_pending,
+		COUNT_http_connections,	      COUNT_http_refused,
+		COUNT_http_address_full,      COUNT_http_full,
+		COUNT_http_handshakes_failed};
 	const struct counter_info *table = counter_table();
 	struct buf b;
 
@@ -62,6 +71,40 @@ static void show_metrics(struct http_request *r)
 	buf_fini(&b);
 }
 
+/** Has the query what it may have?  Else it is answered. */
+static bool is_query_of(struct http_request *r, const char *const *keys)
+{
+	char bad[64], why[128];
+	int err = http_query_check(r, keys, bad);
+
+	if (!err)
+		return true;
+	snprintf(why, sizeof(why), "%s %s",
+		 str_is_clean_utf8(bad, strlen(bad)) ? bad : "a name",
+		 err == EEXIST ? "is there twice" : "is no parameter here");
+	reply_problem(r, 400, why);
+	return false;
+}
+
+static void show_recordings(struct receive *rc, struct http_request *r)
+{
+	static const char *const keys[] = {"app",      "room",	  "task",
+					   "search",   "running", "limit",
+					   "segments", NULL};
+
+	if (is_query_of(r, keys))
+		page_reply_recordings(r, &rc->recordings);
+}
+
+static void show_events(struct receive *rc, struct http_request *r)
+{
+	static const char *const keys[] = {"after", "tail", "app",
+					   "room",  "task", NULL};
+
+	if (is_query_of(r, keys))
+		streams_open(rc->streams, r);
+}
+
 void show_request(struct receive *rc, struct http_request *r)
 {
 	const char *why = http_why_not_local(r);
@@ -71,9 +114,9 @@ void show_request(struct receive *rc, struct http_request *r)
 	else if (why)
 		reply_problem(r, 403, why);
 	else if (!strcmp(r->path, "/v1/recordings"))
-		page_reply_recordings(r, &rc->recordings);
+		show_recordings(rc, r);
 	else if (!strcmp(r->path, "/v1/events"))
-		streams_open(rc->streams, r);
+		show_events(rc, r);
 	else if (!strcmp(r->path, "/metrics"))
 		show_metrics(r);
 	else if (!page_reply_file(r))

@@ -88,6 +88,7 @@ struct stream {
 	/* where it is */
 	uint64_t cursor;  /* all up to here was sent, or is not wanted */
 	uint64_t told;	  /* the client knows of this one */
+	bool has_cursor;  /* the client knows one at all */
 	uint64_t refused; /* up to here it knows them */
 	bool live;
 	bool reading;	   /* a page is on its way */
@@ -117,6 +118,7 @@ static void send_event(struct stream *st, uint64_t id, const char *line)
 	send_block(st, &b);
 	buf_fini(&b);
 	st->told = id;
+	st->has_cursor = true;
 }
 
 /** A block without data moves a client's cursor and is no event. */
@@ -124,13 +126,14 @@ static void send_cursor(struct stream *st)
 {
 	struct buf b;
 
-	if (st->told == st->cursor || st->broken)
+	if ((st->told == st->cursor && st->has_cursor) || st->broken)
 		return;
 	buf_init(&b, 64);
 	buf_printf(&b, "id: %" PRIu64 "\n\n", st->cursor);
 	send_block(st, &b);
 	buf_fini(&b);
 	st->told = st->cursor;
+	st->has_cursor = true;
 }
 
 static void send_refusal(struct stream *st, const struct shown_refusal *f)
@@ -258,19 +261,27 @@ static void on_wait(struct timer *t, int64_t now_us)
 static bool send_row(struct stream *st, const struct event_row *row)
 {
 	json_t *facts, *event;
+	json_error_t why;
 	char *line = NULL;
 
 	if (http_stream_queued(st->out) > HIGH)
 		return false;
-	facts = json_loadb(row->facts, row->facts_len, 0, NULL);
+	facts = json_loadb(row->facts, row->facts_len, 0, &why);
 	event = json_object_get(facts, "event");
-	if (event && is_wanted(st, event))
+	if (event && is_wanted(st, event)) {
 		line = json_dumps(event, JSON_COMPACT);
+		st->broken = !line; /* out of memory */
+	} else if (!facts &&
+		   json_error_code(&why) == json_error_out_of_memory) {
+		st->broken = true;
+	} else if (!facts) { /* it would end every stream that comes here */
+		log_error("events stream: event %" PRIu64
+			  " in the store is no JSON: passed over",
+			  row->id);
+	}
 	if (line)
 		send_event(st, row->id, line);
-	else if (!facts || (event && is_wanted(st, event)))
-		st->broken = true; /* out of memory */
-	free(line);		   /* banned-ok: jansson's */
+	free(line); /* banned-ok: jansson's */
 	json_decref(facts);
 	st->cursor = row->id;
 	return true;

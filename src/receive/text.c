@@ -1,14 +1,18 @@
 /** receive/text.c -- an event as JSON: the line, and what is stored. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "receive/private.h"
+#include "wire/json_text.h"
+#include "wire/quote.h"
 
-enum { QUERY_MAX = 4096 /* escaped: behind any URL it can be forwarded */ };
+enum {
+	QUERY_MAX = 4096,   /* escaped: behind any URL it can be forwarded */
+	TEXT_MAX = 32 << 20 /* more than the store takes */
+};
 
 /** The query as sent, for forwarding. */
 static int add_pair(const char *name, const char *value, void *arg)
@@ -56,54 +60,60 @@ static json_t *signed_fields(const struct http_request *r, enum dialect d)
 	return o;
 }
 
-/** What is stored: the event, and the callback to send on as it came. */
-static json_t *facts_json(const struct http_request *r,
-			  const struct callback *c, json_t *event,
-			  const char *query)
+/** What is stored: the event, and the callback to send on as it came.  Its body
+ *  was parsed, so it is UTF-8 without a NUL and stays what it is. */
+static int write_facts(const struct http_request *r, enum dialect d,
+		       const struct buf *line, const struct buf *query,
+		       struct buf *out)
 {
-	json_t *fields = signed_fields(r, c->dialect);
+	json_t *fields = signed_fields(r, d);
+	int err;
 
-	/* json_pack fails on a NULL, and takes the others over all the same. */
-	return json_pack("{s:O, s:s%, s:s, s:o}", "event", event, "body",
-			 (const char *)r->body, r->body_len, "query", query,
-			 "fields", fields);
-}
-
-/** NULL when `o` is, or out of memory. */
-static char *dump(const json_t *o)
-{
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	char *copy = mem_strdup(text);
-
-	free(text); /* banned-ok: jansson's */
-	return copy;
+	buf_puts(out, "{\"event\":");
+	buf_append(out, line->data, line->len);
+	buf_puts(out, ",\"body\":");
+	quote_json(out, (const char *)r->body);
+	buf_puts(out, ",\"query\":");
+	quote_json(out, buf_str(query));
+	buf_puts(out, ",\"fields\":");
+	err = json_text_write(fields, out);
+	buf_putc(out, '}');
+	json_decref(fields);
+	return err ? err : buf_err(out);
 }
 
 int text_write(const struct http_request *r, const struct callback *c,
-	       char **line, char **facts)
+	       struct texts *out)
 {
 	json_t *event = text_event_json(c, clock_unix_ms());
-	json_t *all = NULL;
-	struct buf query;
+	struct buf query, line, facts;
 	int err;
 
 	buf_init(&query, QUERY_MAX);
+	buf_init(&line, TEXT_MAX);
+	buf_init(&facts, TEXT_MAX);
 	(void)http_query_each(r, add_pair, &query);
 	err = buf_err(&query);
-	if (event && !err)
-		all = facts_json(r, c, event, buf_str(&query));
-	*line = dump(event);
-	*facts = dump(all);
-	if (!err && (!*line || !*facts))
+	if (!err && (json_text_write(event, &line) ||
+		     write_facts(r, c->dialect, &line, &query, &facts)))
 		err = ENOMEM;
-	if (err) {
-		mem_free(*line);
-		mem_free(*facts);
-		*line = NULL;
-		*facts = NULL;
+	if (!err) {
+		out->event = json_incref(event);
+		out->facts_len = facts.len;
+		out->line = buf_take(&line);
+		out->facts = buf_take(&facts);
 	}
 	json_decref(event);
-	json_decref(all);
 	buf_fini(&query);
+	buf_fini(&line);
+	buf_fini(&facts);
 	return err;
+}
+
+void texts_fini(struct texts *t)
+{
+	json_decref(t->event);
+	mem_free(t->line);
+	mem_free(t->facts);
+	*t = (struct texts){0};
 }

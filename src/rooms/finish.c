@@ -50,7 +50,7 @@ struct confirm {
 /* Status of upload_stopped and files_ready (tencent.md section 2.3). */
 enum { STATUS_LEFT = 1, STATUS_RECOVERED = 2, STATUS_ABNORMAL = 2 };
 
-enum { PAGE = 500, ONCE_CAP = 64, MANIFEST_RETRY_US = 5 * 1000 * 1000 };
+enum { PAGE = 500, MANIFEST_RETRY_US = 5 * 1000 * 1000 };
 
 int finish_upload(struct task *t, const struct segment_row *row)
 {
@@ -152,7 +152,7 @@ static void on_committed(const struct store_result *r, void *arg)
 	unsigned sent = c->sent;
 
 	c->sent = 0;
-	telling_settle(&c->telling, t, r);
+	telling_settled(&c->telling, t, r);
 	if (r->err) {
 		c->due |= sent;
 		if (t->rooms->stopping && !c->telling.taken) {
@@ -164,10 +164,11 @@ static void on_committed(const struct store_result *r, void *arg)
 			  c->row.task,
 			  sent & CONFIRM_UPLOADED ? "uploaded" : "failing",
 			  r->text);
-		if (timer_start(&c->retry, c->rooms->loop,
-				loop_now_us(c->rooms->loop) + RETRY_US,
-				on_retry))
-			log_error("no memory for a timer");
+		if (!keeper_arm(c->rooms, &c->retry, RETRY_US, on_retry) &&
+		    t->rooms->stopping) {
+			c->telling.taken = 0; /* no keeper looks any more */
+			task_check(t);
+		}
 		return;
 	}
 	if (sent & CONFIRM_UPLOADED) {
@@ -182,7 +183,7 @@ static void on_committed(const struct store_result *r, void *arg)
 
 static int put_failing(struct confirm *c, struct store_write *w)
 {
-	char once[SEG_ONCE_CAP];
+	char once[ONCE_CAP];
 	struct event e;
 
 	seg_event(c->task, &c->row, EVENT_UPLOAD_FAILING, &e);
@@ -546,7 +547,6 @@ static void on_left_told(const struct store_result *r, void *arg)
 {
 	struct wrap *w = arg;
 	struct task *t = w->task;
-	struct loop *loop = t->rooms->loop;
 
 	if (w->batch)
 		notify_settled(t->rooms->notify, w->batch, r);
@@ -563,9 +563,12 @@ static void on_left_told(const struct store_result *r, void *arg)
 	log_error("task=%" PRIu64 " telling what is left failed (%s); again in "
 		  "1 s",
 		  t->row.id, r->text);
-	if (timer_start(&w->retry, loop, loop_now_us(loop) + RETRY_US,
-			on_left_again))
+	if (keeper_arm(t->rooms, &w->retry, RETRY_US, on_left_again))
+		return;
+	if (t->rooms->stopping)
 		end_left(w);
+	else
+		t->left = w;
 }
 
 static int add_left(struct wrap *w, struct store_write *write)
@@ -690,6 +693,19 @@ static bool is_failing(const struct task *t)
 			return true;
 	}
 	return false;
+}
+
+void finish_tell_again(struct task *t)
+{
+	struct wrap *left = t->left;
+
+	LIST_EACH(&t->confirms, l, after)
+	{
+		commit_due(CONTAINER_OF(l, struct confirm, in_task));
+	}
+	t->left = NULL;
+	if (left)
+		commit_left(left);
 }
 
 void finish_look(struct task *t)

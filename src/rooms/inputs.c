@@ -470,7 +470,7 @@ void rooms_input_add(struct rooms *r, const struct input_wish *w,
 		port_mark(r, port, false);
 		if (room)
 			room_drop_if_empty(room);
-		err_set(&e, ENOMEM, "", "out of memory");
+		err_no_memory(&e);
 		refuse(done, arg, &e);
 		return;
 	}
@@ -580,7 +580,7 @@ void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
 			 m->row.room, m->row.user, id, on ? "on" : "off");
 	}
 	if (store_mic(m, done, arg)) {
-		err_set(&e, ENOMEM, "", "out of memory");
+		err_no_memory(&e);
 		refuse(done, arg, &e);
 	}
 }

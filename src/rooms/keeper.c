@@ -11,6 +11,8 @@
  *     stopped.  A start that fails (disk low) is tried again in a while.
  *   - hold_empty: a task whose room is empty ends after that time.
  *   - max_idle: so does one of which nobody has the microphone on.
+ *   - What is to be committed again, and finds no memory for a timer, is done at
+ *     the next look.
  *   A restart begins to count anew.  Neither is for the tasks of `auto`.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -19,6 +21,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "rooms/private.h"
 
@@ -215,6 +218,29 @@ static void keep_task(struct task *t, int64_t now_us)
 	}
 }
 
+bool keeper_arm(struct rooms *r, struct timer *timer, int64_t delay_us,
+		void (*fn)(struct timer *timer, int64_t now_us))
+{
+	int err = crash_errno("rooms.timer");
+
+	if (!err)
+		err = timer_start(timer, r->loop,
+				  loop_now_us(r->loop) + delay_us, fn);
+	if (err)
+		log_error("no memory for a timer: it is done at the next look "
+			  "at all rooms");
+	return !err;
+}
+
+static void look_at_task(struct task *t, int64_t now_us)
+{
+	keep_task(t, now_us);
+	finish_tell_again(t);
+	finish_look(t);
+	warn_look_at_task(t);
+	task_look(t); /* and it may be gone */
+}
+
 static void on_round(struct timer *timer, int64_t now_us)
 {
 	struct rooms *r = CONTAINER_OF(timer, struct rooms, watch_timer);
@@ -230,8 +256,7 @@ static void on_round(struct timer *timer, int64_t now_us)
 	warn_look_at_machine(r, now_us);
 	for (n = map_next(&r->tasks, NULL); n; n = next) {
 		next = map_next(&r->tasks, n);
-		keep_task(CONTAINER_OF(n, struct task, node), now_us);
-		finish_look(CONTAINER_OF(n, struct task, node));
+		look_at_task(CONTAINER_OF(n, struct task, node), now_us);
 	}
 	if (timer_start(timer, r->loop, now_us + PERIOD_US, on_round))
 		log_error("rooms are not watched any more: out of memory");

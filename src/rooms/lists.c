@@ -26,11 +26,23 @@ int lists_check(const struct subscription *s, struct err *e)
 	return 0;
 }
 
+/** ".*$" at its end: all that begin with what is before. */
+static bool stands_for(const char *entry, const char *user)
+{
+	static const char any[] = ".*$";
+	const size_t len = strlen(entry);
+	const size_t n = sizeof(any) - 1;
+
+	if (len >= n && !strcmp(entry + len - n, any))
+		return !strncmp(entry, user, len - n);
+	return !strcmp(entry, user);
+}
+
 static bool is_listed(const char (*users)[ID_MAX + 1], size_t n,
 		      const char *user)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (!strcmp(users[i], user))
+		if (stands_for(users[i], user))
 			return true;
 	}
 	return false;
@@ -98,7 +110,11 @@ bool lists_are(const struct task *t, const struct subscription *s)
 	if (t->subscribe.n != s->n || (s->n && t->subscribe.allow != s->allow))
 		return false;
 	for (size_t i = 0; i < s->n; i++) {
-		if (!is_listed(t->users, t->subscribe.n, s->users[i]))
+		bool found = false;
+
+		for (size_t k = 0; k < t->subscribe.n && !found; k++)
+			found = !strcmp(t->users[k], s->users[i]);
+		if (!found)
 			return false;
 	}
 	return true;

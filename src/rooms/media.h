@@ -152,7 +152,6 @@ struct session {
 	/* fixed after init */
 	uint64_t task;
 	struct room_key room_key;
-	bool has_single, has_mixed;
 	struct track_config single, mixed; /* one a user; one for all */
 	struct media *media;
 	struct loop *control;
@@ -168,6 +167,7 @@ struct session {
 		struct by by; /* who wants it so */
 		bool stop;    /* answered when drained, and last */
 		bool paused;  /* silence, whatever comes in */
+		enum record_mode mode;
 		int64_t from_pos, stop_pos; /* media clock */
 		bool allow;
 		size_t n_users; /* 0: everybody */
@@ -179,10 +179,11 @@ struct session {
 	bool begun, stopping;
 	struct media_room *room;
 	struct link in_room;
-	struct link parts;    /* struct part, one a recorded voice */
-	struct link segments; /* struct seg, not handed over yet */
-	bool is_ending;	      /* some part has an end */
-	struct mixer *mixer;  /* NULL: no mix is wanted */
+	struct link parts;     /* struct part, one a recorded voice */
+	struct link segments;  /* struct seg, not handed over yet */
+	bool is_ending;	       /* some part has an end */
+	enum record_mode mode; /* of the parts that begin */
+	struct mixer *mixer;   /* NULL: no mix was ever wanted */
 	struct turns pause;
 	int64_t from_pos, stop_pos;
 	bool allow;

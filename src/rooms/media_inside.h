@@ -107,6 +107,7 @@ struct part {
 	int64_t end_pos;    /* INT64_MAX: none yet */
 	struct by begun_by; /* ip "": its user has come */
 	struct by ended_by;
+	bool is_mixed;	      /* it is part of the mix */
 	bool has_writer;      /* a single track is wanted */
 	struct writer writer; /* of it */
 };
@@ -131,6 +132,8 @@ void part_push(struct part *p, int64_t now_us);
 void voice_take(struct voice *v, int64_t now_us);
 /** Its user: from where packets come, or else who was said to have joined. */
 void voice_by(const struct voice *v, struct by *by);
+/** Has it a part in the mix? */
+bool session_is_mixing(const struct session *s);
 /** Decode only if somebody listens. */
 void voice_match_decode(struct voice *v);
 void session_match(struct session *s, int64_t pos);

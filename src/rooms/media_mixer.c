@@ -77,6 +77,8 @@ static int64_t find_floor(const struct mixer *x, int64_t now_us)
 		const int64_t hold = sound_pos_of_us(taken_us - HOLD_US);
 		int64_t pos = input_floor(p->voice->input, taken_us);
 
+		if (!p->is_mixed)
+			continue;
 		if (pos < p->from_pos) /* it adds nothing before */
 			pos = p->from_pos;
 		if (pos < hold)

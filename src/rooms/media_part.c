@@ -26,12 +26,13 @@ void part_make(struct session *s, struct voice *v, int64_t pos,
 	p->end_pos = INT64_MAX;
 	if (by)
 		p->begun_by = *by;
-	p->has_writer = s->has_single;
+	p->has_writer = s->mode != MODE_MIXED;
+	p->is_mixed = s->mode != MODE_SINGLE;
 	if (p->has_writer && writer_init(&p->writer, s, MODE_SINGLE, v->user))
 		goto fail;
 	begun_by(p, &now_by);
 	list_append(&v->parts, &p->in_voice);
-	if (s->mixer && list_is_empty(&s->parts))
+	if (p->is_mixed && !session_is_mixing(s))
 		mixer_open(s->mixer, pos, &now_by);
 	list_append(&s->parts, &p->in_session);
 	if (p->has_writer && v->silence_mode)
@@ -65,9 +66,9 @@ void part_free(struct part *p)
 	list_remove(&p->in_session);
 	if (p->has_writer)
 		writer_fini(&p->writer, p->end_pos, &p->ended_by);
-	if (s->mixer)
+	if (p->is_mixed)
 		mixer_leave(s->mixer, p->end_pos, &p->ended_by);
-	if (s->mixer && list_is_empty(&s->parts))
+	if (p->is_mixed && !session_is_mixing(s))
 		mixer_close(s->mixer);
 	mem_free(p);
 	voice_match_decode(v);
@@ -124,7 +125,7 @@ static void put(struct part *p, const struct sound_chunk *c)
 		begun_by(p, &by);
 	if (p->has_writer)
 		writer_put(&p->writer, c, begins ? &by : NULL);
-	if (p->session->mixer)
+	if (p->is_mixed)
 		mixer_put(p->session->mixer, c);
 }
 

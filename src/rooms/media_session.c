@@ -38,6 +38,16 @@ static struct part *find_part(const struct session *s, const struct voice *v)
 	return NULL;
 }
 
+bool session_is_mixing(const struct session *s)
+{
+	LIST_EACH(&s->parts, l, after)
+	{
+		if (CONTAINER_OF(l, struct part, in_session)->is_mixed)
+			return true;
+	}
+	return false;
+}
+
 void session_meet(struct session *s, struct voice *v, int64_t pos,
 		  const struct by *by)
 {
@@ -112,7 +122,8 @@ static int begin(struct session *s)
 	list_init(&s->segments);
 	s->from_pos = s->wish.from_pos;
 	s->pause = (struct turns){.before = s->wish.paused};
-	err = s->has_mixed ? mixer_new(s, &s->mixer) : 0;
+	s->mode = s->wish.mode;
+	err = s->mode != MODE_SINGLE ? mixer_new(s, &s->mixer) : 0;
 	if (err) {
 		media_drop_room_if_empty(m, s->room);
 		s->room = NULL;
@@ -185,6 +196,27 @@ static void take_lists(struct session *s)
 	memcpy(s->users, s->wish.users, sizeof(s->users));
 }
 
+/** Parts of the old mode end where those of the new one begin.  Returns 0, or
+ *  ENOMEM: it goes on as it was. */
+static int take_mode(struct session *s, int64_t pos)
+{
+	int err = 0;
+
+	if (s->mode == s->wish.mode)
+		return 0;
+	if (s->wish.mode != MODE_SINGLE && !s->mixer)
+		err = mixer_new(s, &s->mixer);
+	if (err)
+		return err;
+	s->mode = s->wish.mode;
+	LIST_EACH(&s->parts, l, after)
+	{
+		part_end(CONTAINER_OF(l, struct part, in_session), pos,
+			 &s->wish.by);
+	}
+	return 0;
+}
+
 static void on_session_wish(struct mail *mail)
 {
 	struct session *s = CONTAINER_OF(mail, struct session, mail);
@@ -205,6 +237,7 @@ static void on_session_wish(struct mail *mail)
 		begin_stop(s);
 		return; /* answered when drained, see session_work */
 	}
+	s->err = take_mode(s, pos);
 	session_match(s, pos);
 	answer(s);
 }

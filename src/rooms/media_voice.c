@@ -138,10 +138,10 @@ void voice_match_decode(struct voice *v)
 
 	LIST_EACH(&v->parts, l, after)
 	{
-		const struct session *s =
-			CONTAINER_OF(l, struct part, in_voice)->session;
+		const struct part *p = CONTAINER_OF(l, struct part, in_voice);
 
-		wanted |= s->has_mixed || s->single.kind != TRACK_OGG_COPY;
+		wanted |= p->is_mixed ||
+			  p->session->single.kind != TRACK_OGG_COPY;
 	}
 	input_set_decode(v->input, wanted);
 }

@@ -18,7 +18,7 @@ enum {
 	MEDIA_MAX = 64,
 	RETRY_US = 1000 * 1000, /* between tries of a commit that failed */
 	WARNINGS_MAX = 200,	/* of a task, not committed yet */
-	SEG_ONCE_CAP = ID_MAX + 96
+	ONCE_CAP = ID_MAX + 96	/* of a text that makes an event happen once */
 };
 
 /** Never goes, and its id never changes: workers look for it, too. */
@@ -154,7 +154,8 @@ struct task {
 	struct telling telling;
 	struct by by; /* who wants of its session what is wanted; "": nobody */
 	/* finish.c */
-	bool is_left; /* it was told that files wait on the server */
+	bool is_left;	   /* it was told that files wait on the server */
+	struct wrap *left; /* to be told again at the keeper's next round */
 	/* warn.c */
 	int64_t began_us;     /* looked at for the first time, 0: not yet */
 	struct link warnings; /* to be told, one after another */
@@ -243,7 +244,7 @@ void task_check(struct task *t);
 void task_free(struct task *t);
 struct task_track *task_get_track(struct task *t, const char *user,
 				  enum record_mode mode);
-/** Call t->retry_fn again in a second. */
+/** Call `fn` in a second. */
 void task_retry(struct task *t, void (*fn)(struct task *t));
 void task_retry_in(struct task *t, void (*fn)(struct task *t),
 		   int64_t delay_us);
@@ -262,12 +263,21 @@ void task_wish_session(struct task *t);
 /** Stop its sound, without the wish in the store; `by` NULL: by nobody. */
 void task_suspend(struct task *t, const struct by *by);
 
+/** Do what no timer will, since there was no memory for it. */
+void task_look(struct task *t);
+
 /* keeper.c: tasks that begin and end by themselves */
+/** Arm a timer.  Returns false, and logs, when that cannot be: a round of the
+ *  keeper, once a second, must do what it is for. */
+bool keeper_arm(struct rooms *r, struct timer *timer, int64_t delay_us,
+		void (*fn)(struct timer *timer, int64_t now_us));
 void keeper_start(struct rooms *r);
 /** Somebody has come or gone: `m`, or NULL: maybe, some time ago. */
 void keeper_look(struct room *room, const struct member *m);
 
 /* warn.c: what may be going wrong */
+/** Tell again what no timer will. */
+void warn_look_at_task(struct task *t);
 /** Measure the disk for the first time; blocks. */
 void warn_start(struct rooms *r);
 /** Look at a room's inputs and tell its tasks. */
@@ -326,8 +336,8 @@ int telling_upload_started(struct telling *tl, struct task *t,
 int telling_put(struct telling *tl, struct task *t, struct event *e,
 		const char *once, struct store_write *w);
 /** The write was committed, or not. */
-void telling_settle(struct telling *tl, const struct task *t,
-		    const struct store_result *r);
+void telling_settled(struct telling *tl, const struct task *t,
+		     const struct store_result *r);
 
 /* segments.c */
 void seg_on_begun(struct seg *seg);
@@ -343,6 +353,8 @@ bool finish_is_committing(const struct task *t);
 void finish_forget(struct task *t);
 /** All is closed and confirmed: tell, and forget the task. */
 void finish_task(struct task *t);
+/** Tell again what no timer will. */
+void finish_tell_again(struct task *t);
 /** Has it waited too long for files that cannot be stored?  Then tell. */
 void finish_look(struct task *t);
 

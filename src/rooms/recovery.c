@@ -68,8 +68,8 @@ static void found_row(struct segment_row *row, const struct record_found *f)
 }
 
 /** Commit what became of the segment, with the events that are missing. */
-static int settle(struct recovery *rc, struct task *t, struct segment_row *row,
-		  bool was_opening)
+static int commit_end(struct recovery *rc, struct task *t,
+		      struct segment_row *row, bool was_opening)
 {
 	struct store_write *w = store_write_new();
 	struct store_result result = {.err = ENOMEM};
@@ -93,7 +93,7 @@ static int settle(struct recovery *rc, struct task *t, struct segment_row *row,
 		store_write_free(w);
 	else
 		err = store_commit_wait(rc->rooms->store, w, &result);
-	telling_settle(&told, t, &result);
+	telling_settled(&told, t, &result);
 	return err;
 }
 
@@ -123,7 +123,7 @@ static int recover_open(struct recovery *rc, struct task *t,
 	if (was_opening && !found.there)
 		return delete_row(rc, row);
 	found_row(row, &found);
-	err = settle(rc, t, row, was_opening);
+	err = commit_end(rc, t, row, was_opening);
 	if (err)
 		return err_set(rc->e, err, "store",
 			       "recovery of %.100s cannot be stored: %s",

@@ -103,28 +103,39 @@ void rooms_tell(struct rooms *r, const char *fmt, ...)
 	r->story(line, r->story_arg);
 }
 
+static void info_of(const struct room *room, struct room_info *out)
+{
+	*out = (struct room_info){.app = room->app->id, .room = room->id};
+	LIST_EACH(&room->members, l, after)
+	{
+		out->inputs++;
+	}
+	LIST_EACH(&room->tasks, l, after)
+	{
+		out->tasks[out->n_tasks++] =
+			CONTAINER_OF(l, struct task, in_room)->row.id;
+	}
+}
+
+bool rooms_room_info(const struct rooms *r, uint32_t app, const char *room,
+		     struct room_info *out)
+{
+	const struct room *found = rooms_find_room(r, app, room);
+
+	if (found)
+		info_of(found, out);
+	return found != NULL;
+}
+
 int rooms_each(const struct rooms *r,
 	       int (*fn)(const struct room_info *room, void *arg), void *arg)
 {
 	struct map_node *n = map_next(&r->rooms, NULL);
+	struct room_info info;
+	int err;
 
 	for (; n; n = map_next(&r->rooms, n)) {
-		struct room *room = CONTAINER_OF(n, struct room, node);
-		struct room_info info = {
-			.app = room->app->id,
-			.room = room->id,
-		};
-		int err;
-
-		LIST_EACH(&room->members, l, after)
-		{
-			info.inputs++;
-		}
-		LIST_EACH(&room->tasks, l, after)
-		{
-			info.tasks[info.n_tasks++] =
-				CONTAINER_OF(l, struct task, in_room)->row.id;
-		}
+		info_of(CONTAINER_OF(n, struct room, node), &info);
 		err = fn(&info, arg);
 		if (err)
 			return err;
@@ -310,7 +321,7 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 
 	*e = (struct err){0};
 	if (!r)
-		return err_set(e, ENOMEM, "", "out of memory");
+		return err_no_memory(e);
 	r->loop = loop;
 	r->store = store;
 	r->notify = notify;
@@ -381,6 +392,8 @@ void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
 		struct task *t = CONTAINER_OF(n, struct task, node);
 
 		next = map_next(&r->tasks, n);
+		finish_tell_again(t);
+		warn_look_at_task(t);
 		task_suspend(t, NULL);
 		task_check(t);
 	}

@@ -178,11 +178,12 @@ bool rooms_input_info(const struct rooms *r, uint64_t id,
 /* ---- tasks ------------------------------------------------------------ */
 
 enum {
-	SUBSCRIBE_MAX = 20,
+	SUBSCRIBE_MAX = 32,
 	TASKS_MAX = 8 /* in one room */
 };
 
-/** Allow list or block list, never both. */
+/** Allow list or block list, never both.  A name that ends in ".*$" stands for
+ *  all users whose ids begin with what is before that. */
 struct subscription {
 	bool allow; /* users are the only ones recorded */
 	const char *users[SUBSCRIBE_MAX];
@@ -197,6 +198,11 @@ struct task_wish {
 	uint32_t sample_rate;  /* of MP3; 0: the app's */
 	int64_t max_idle_ms;   /* -1: the app's */
 	int64_t hold_empty_ms; /* -1: the app's */
+	int64_t segment_ms;    /* length of a file; 0: the app's */
+	int64_t expires_ms;    /* as in task_row; 0: never */
+	const char *recorder;  /* its name in callbacks; NULL: ours */
+	bool only_one;	       /* EEXIST if any task records the room */
+	bool may_be_empty;     /* nobody need be in the room as yet */
 	struct subscription subscribe;
 	const char *client_ip; /* of the caller */
 	const char *platform;  /* "RESTAPI" */
@@ -215,14 +221,16 @@ struct task_info {
 	enum record_format format;
 	uint32_t sample_rate;
 	int64_t max_idle_ms, hold_empty_ms;
+	int64_t segment_ms, expires_ms; /* as in task_row */
 	bool is_auto, is_paused;
 };
 
 /** What may be changed while a task runs. */
 struct task_change {
-	bool has_lists, has_paused;
+	bool has_lists, has_paused, has_mode;
 	struct subscription subscribe;
 	bool paused; /* silence is recorded, whatever is said */
+	enum record_mode mode;
 	struct caller who;
 };
 
@@ -233,11 +241,12 @@ typedef void(rooms_task_fn)(const struct err *err, const struct task_info *t,
 			    void *arg);
 
 /** Start recording; answered after the commit.  The room must exist (have
- *  an input). */
+ *  an input), unless the wish says that it may be empty. */
 void rooms_task_start(struct rooms *r, const struct task_wish *wish,
 		      rooms_task_fn *done, void *arg);
-/** Change the lists of a running task, or pause it; answered
- *  after the commit. */
+/** Change the lists or the mode of a running task, or pause it; answered
+ *  after the commit.  With another mode, files that it does not want end, those
+ *  that it does begin, and those of both begin anew where they are single. */
 void rooms_task_change(struct rooms *r, uint64_t id,
 		       const struct task_change *change, rooms_task_fn *done,
 		       void *arg);
@@ -285,6 +294,10 @@ struct room_info {
 	size_t n_tasks; /* running */
 	uint64_t tasks[TASKS_MAX];
 };
+
+/** Returns false when there is no such room. */
+bool rooms_room_info(const struct rooms *r, uint32_t app, const char *room,
+		     struct room_info *out);
 
 /** Call fn for every room, its inputs, or every task in memory; stops on
  *  non-zero.  Nothing may be changed inside. */

@@ -80,7 +80,7 @@ static void try_again(struct seg *seg, const char *why)
 	log_error("task=%" PRIu64 " user=%s seg=%" PRIu32
 		  " commit failed (%s); again in 1 s",
 		  seg->row.task, seg->row.user, seg->row.seq, why);
-	telling_settle(&seg->telling, task_of(seg), &failed);
+	telling_settled(&seg->telling, task_of(seg), &failed);
 	if (timer_start(&seg->retry, loop, loop_now_us(loop) + RETRY_US,
 			on_retry))
 		log_error("task=%" PRIu64 " no memory for a timer",
@@ -147,7 +147,7 @@ static void on_done_committed(const struct store_result *r, void *arg)
 		return;
 	}
 	crash_point("segment.closed");
-	telling_settle(&seg->telling, task_of(seg), r);
+	telling_settled(&seg->telling, task_of(seg), r);
 	if (seg->row.state == SEG_CLOSED) {
 		log_seg(seg, "closed");
 		rooms_tell(t->rooms, "%s's file %" PRIu32 " is closed: %.2f s",
@@ -300,7 +300,7 @@ static void on_tell_committed(const struct store_result *r, void *arg)
 		try_again(seg, r->text);
 		return;
 	}
-	telling_settle(&seg->telling, task_of(seg), r);
+	telling_settled(&seg->telling, task_of(seg), r);
 	log_seg(seg, "recording");
 	step_sound(seg);
 }

@@ -26,6 +26,7 @@ static void sync_session(struct task *t)
 	s->wish.stop = t->stop_wanted;
 	s->wish.stop_pos = t->stop_pos;
 	s->wish.paused = t->row.is_paused;
+	s->wish.mode = t->row.mode;
 	s->wish.allow = t->subscribe.allow;
 	s->wish.n_users = t->subscribe.n;
 	memcpy(s->wish.users, t->users, sizeof(t->users));
@@ -94,7 +95,9 @@ static struct track_config track_of(const struct task *t, enum record_mode mode)
 		.kind = t->row.format == FORMAT_OGG ? ogg : TRACK_MP3,
 		.mp3 = {.sample_rate = t->row.sample_rate,
 			.bit_s = bit_s_of(t->row.sample_rate)},
-		.segment_frames = (uint64_t)sound_pos_of_us(rec->segment_us),
+		.segment_frames = (uint64_t)sound_pos_of_us(
+			t->row.segment_ms ? t->row.segment_ms * CLOCK_US_PER_MS
+					  : rec->segment_us),
 		.max_waiting = MAX_WAITING,
 	};
 }
@@ -107,8 +110,6 @@ int task_make_session(struct task *t)
 		return ENOMEM;
 	s->task = t->row.id;
 	s->room_key = t->room->key;
-	s->has_single = t->row.mode != MODE_MIXED;
-	s->has_mixed = t->row.mode != MODE_SINGLE;
 	s->single = track_of(t, MODE_SINGLE);
 	s->mixed = track_of(t, MODE_MIXED);
 	s->media = t->room->media;

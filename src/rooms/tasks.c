@@ -66,6 +66,8 @@ static void info_of(const struct task *t, struct task_info *out)
 		.sample_rate = t->row.sample_rate,
 		.max_idle_ms = t->row.max_idle_ms,
 		.hold_empty_ms = t->row.hold_empty_ms,
+		.segment_ms = t->row.segment_ms,
+		.expires_ms = t->row.expires_ms,
 		.is_auto = t->row.is_auto,
 		.is_paused = t->row.is_paused,
 	};
@@ -124,19 +126,23 @@ struct task_track *task_get_track(struct task *t, const char *user,
 static void on_retry(struct timer *timer, int64_t now_us)
 {
 	struct task *t = CONTAINER_OF(timer, struct task, retry);
+	void (*fn)(struct task * t) = t->retry_fn;
 
 	(void)now_us;
-	t->retry_fn(t);
+	t->retry_fn = NULL;
+	fn(t);
 }
 
 void task_retry_in(struct task *t, void (*fn)(struct task *t), int64_t delay_us)
 {
-	struct loop *loop = t->rooms->loop;
-
 	t->retry_fn = fn;
-	if (timer_start(&t->retry, loop, loop_now_us(loop) + delay_us,
-			on_retry))
-		log_error("task=%" PRIu64 " no memory for a timer", t->row.id);
+	(void)keeper_arm(t->rooms, &t->retry, delay_us, on_retry);
+}
+
+void task_look(struct task *t)
+{
+	if (t->retry_fn && !timer_is_armed(&t->retry))
+		on_retry(&t->retry, 0);
 }
 
 void task_retry(struct task *t, void (*fn)(struct task *t))
@@ -283,6 +289,7 @@ static void shape_row(const struct rooms_app *app, const struct task_wish *w,
 	row->hold_empty_ms = w->hold_empty_ms < 0
 				     ? rec->hold_empty_us / CLOCK_US_PER_MS
 				     : w->hold_empty_ms;
+	row->segment_ms = w->segment_ms;
 }
 
 /** Would it write what `t` writes? */
@@ -294,6 +301,7 @@ static bool is_like(const struct task *t, const struct task_wish *w)
 	return t->row.state == TASK_RUNNING && row.mode == t->row.mode &&
 	       row.format == t->row.format &&
 	       row.sample_rate == t->row.sample_rate &&
+	       row.segment_ms == t->row.segment_ms &&
 	       lists_are(t, &w->subscribe);
 }
 
@@ -317,11 +325,18 @@ static int check_others(const struct room *room, const struct task_wish *w,
 {
 	unsigned n = 0;
 
+	if (!room)
+		return 0;
 	LIST_EACH(&room->tasks, l, after)
 	{
 		struct task *t = CONTAINER_OF(l, struct task, in_room);
 
 		n++;
+		if (w->only_one && t->row.state == TASK_RUNNING &&
+		    !t->stop_after_start)
+			return err_set(e, EEXIST, "room",
+				       "task %" PRIu64 " records this room",
+				       t->row.id);
 		if (is_like(t, w))
 			return err_set(e, EEXIST, "room",
 				       "task %" PRIu64 " records this room "
@@ -345,13 +360,14 @@ static int check_wish(struct rooms *r, const struct task_wish *w, struct err *e)
 	if (!rooms_find_app(r, w->app))
 		return err_set(e, ENOENT, "app", "there is no app %" PRIu32,
 			       w->app);
-	if (event_id_check(w->room, "room", e))
+	if (event_id_check(w->room, "room", e) ||
+	    (w->recorder && event_id_check(w->recorder, "recorder", e)))
 		return e->code;
 	if (lists_check(&w->subscribe, e) ||
 	    check_rate(rooms_find_app(r, w->app), w, e))
 		return e->code;
 	room = rooms_find_room(r, w->app, w->room);
-	if (!room || !room_is_used(room))
+	if (!w->may_be_empty && (!room || !room_is_used(room)))
 		return err_set(e, ENOENT, "room",
 			       "there is no room %.128s: it exists once "
 			       "somebody has an input in it",
@@ -385,7 +401,7 @@ static bool wait_for(struct task *t, enum task_due what, struct task_call *call)
 	struct err e = {0};
 
 	if (!c) {
-		err_set(&e, ENOMEM, "", "out of memory");
+		err_no_memory(&e);
 		answer(call, t, &e);
 		return false;
 	}
@@ -404,7 +420,7 @@ static void on_due_committed(const struct store_result *result, void *arg)
 	struct err e = {0};
 
 	t->due_sent = 0;
-	telling_settle(&t->telling, t, result);
+	telling_settled(&t->telling, t, result);
 	if (result->err) {
 		log_error("task=%" PRIu64 " %s: commit failed (%s); again in "
 			  "1 s",
@@ -498,7 +514,7 @@ static void on_start_committed(const struct store_result *result, void *arg)
 	struct err e = {0};
 
 	t->starting = false;
-	telling_settle(&t->telling, t, result);
+	telling_settled(&t->telling, t, result);
 	if (result->err) {
 		start_failed(t, result);
 		return;
@@ -529,12 +545,16 @@ static int begin_task(struct rooms *r, const struct task_wish *w, bool is_auto,
 		.is_auto = is_auto,
 		.state = TASK_RUNNING,
 		.created_ms = clock_unix_ms(),
+		.expires_ms = w->expires_ms,
 	};
+	struct room *room;
 	struct task *t;
 	struct by by;
 	int err;
 
 	row.id = task_next_id(r);
+	str_copy(row.recorder, sizeof(row.recorder),
+		 w->recorder ? w->recorder : "");
 	str_copy(row.room, sizeof(row.room), w->room);
 	by_set(&by, &(struct caller){w->client_ip, w->platform});
 	str_copy(row.client_ip, sizeof(row.client_ip), by.ip);
@@ -545,8 +565,8 @@ static int begin_task(struct rooms *r, const struct task_wish *w, bool is_auto,
 		return err;
 	lists_set(t, &w->subscribe);
 	err = lists_write(t);
-	if (!err)
-		err = enter_room(t, rooms_find_room(r, w->app, w->room));
+	room = err ? NULL : rooms_get_room(r, app, w->room);
+	err = room ? enter_room(t, room) : ENOMEM;
 	if (err) {
 		task_free(t);
 		return err;
@@ -568,7 +588,7 @@ void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 		return;
 	}
 	if (begin_task(r, w, is_auto, &t)) {
-		err_set(&e, ENOMEM, "", "out of memory");
+		err_no_memory(&e);
 		answer(&call, NULL, &e);
 		return;
 	}
@@ -608,6 +628,8 @@ static int apply(struct task *t, const struct task_change *c)
 {
 	if (c->has_paused)
 		t->row.is_paused = c->paused;
+	if (c->has_mode)
+		t->row.mode = c->mode;
 	if (!c->has_lists)
 		return 0;
 	lists_set(t, &c->subscribe);

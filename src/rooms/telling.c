@@ -37,7 +37,8 @@ void task_event(const struct task *t, enum event_kind kind, struct event *e)
 		.leave_code = t->row.leave_code,
 	};
 	str_copy(e->room, sizeof(e->room), t->row.room);
-	str_copy(e->user, sizeof(e->user), "tapeop");
+	str_copy(e->user, sizeof(e->user),
+		 t->row.recorder[0] ? t->row.recorder : "tapeop");
 	if (kind == EVENT_TASK_STARTED)
 		event_by(e, t->row.client_ip, t->row.platform);
 	else if (is_of_end(kind))
@@ -101,7 +102,7 @@ int telling_put(struct telling *tl, struct task *t, struct event *e,
 int telling_upload_started(struct telling *tl, struct task *t,
 			   const struct segment_row *row, struct store_write *w)
 {
-	char once[SEG_ONCE_CAP];
+	char once[ONCE_CAP];
 	struct event e;
 
 	task_event(t, EVENT_UPLOAD_STARTED, &e);
@@ -114,7 +115,7 @@ int telling_add(struct telling *tl, struct task *t,
 		const struct segment_row *row, enum event_kind kind,
 		struct store_write *w)
 {
-	char once[SEG_ONCE_CAP];
+	char once[ONCE_CAP];
 	struct event e;
 
 	if (row) {
@@ -127,8 +128,8 @@ int telling_add(struct telling *tl, struct task *t,
 	return telling_put(tl, t, &e, once, w);
 }
 
-void telling_settle(struct telling *tl, const struct task *t,
-		    const struct store_result *r)
+void telling_settled(struct telling *tl, const struct task *t,
+		     const struct store_result *r)
 {
 	if (tl->batch)
 		notify_settled(t->rooms->notify, tl->batch, r);

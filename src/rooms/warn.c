@@ -32,7 +32,6 @@
 #include "rooms/private.h"
 
 enum {
-	ONCE_CAP = 128,
 	MEASURE_US = 10 * 1000 * 1000,
 	MEASURE_LOW_US = 900 * 1000, /* every round: whoever waits for space */
 	NO_ANSWER_US = 60 * 1000 * 1000,
@@ -63,19 +62,15 @@ static void on_again(struct timer *timer, int64_t now_us)
 static void on_told(const struct store_result *r, void *arg)
 {
 	struct task *t = arg;
-	struct loop *loop = t->rooms->loop;
 	struct link *first = list_first(&t->warnings);
 
 	t->warning_out = false;
-	telling_settle(&t->warn_telling, t, r);
+	telling_settled(&t->warn_telling, t, r);
 	if (r->err) {
 		log_error("task=%" PRIu64 " warning: commit failed (%s); again "
 			  "in 1 s",
 			  t->row.id, r->text);
-		if (timer_start(&t->warn_again, loop,
-				loop_now_us(loop) + RETRY_US, on_again))
-			log_error("task=%" PRIu64 " no memory for a timer",
-				  t->row.id);
+		(void)keeper_arm(t->rooms, &t->warn_again, RETRY_US, on_again);
 		return;
 	}
 	list_remove(first);
@@ -117,6 +112,11 @@ static void tell_next(struct task *t)
 		w = NULL;
 	}
 	store_commit(t->rooms->store, w, t->rooms->loop, on_told, t);
+}
+
+void warn_look_at_task(struct task *t)
+{
+	tell_next(t);
 }
 
 bool warn_is_committing(const struct task *t)

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 enum { FILE_MODE = 0600 }; /* secrets of endpoints are in the database */
 
 static bool path_of(const char *dir, const char *name, char *path, size_t cap)
@@ -64,23 +66,40 @@ bool ballast_has_room(const char *data_dir, size_t bytes)
 	return free_bytes > 4 * (int64_t)bytes;
 }
 
+/** Older versions let the group read.  A file of somebody else, which we may
+ *  write, stays as its owner has it. */
+static int close_to_others(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return errno == ENOENT ? 0 : errno;
+	if (!(st.st_mode & (S_IRWXG | S_IRWXO)) || !chmod(path, FILE_MODE))
+		return 0;
+	if (errno != EPERM)
+		return errno;
+	log_warn("%s holds secrets, is open to others, and is not ours to "
+		 "close: its owner should (chmod 600)",
+		 path);
+	return 0;
+}
+
 int database_make(const char *path)
 {
+	/* SQLite makes what it puts beside the file with the file's mode. */
 	static const char *const behind[] = {"", "-wal", "-shm"};
 	char each[STORE_PATH_MAX + 8];
+	int err = 0;
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
 
 	if (fd < 0)
 		return errno;
 	close(fd);
-	/* Older versions let the group read; SQLite makes what it puts beside
-	 * the file with the file's mode.  Those that are not there need none. */
-	for (size_t i = 0; i < ARRAY_LEN(behind); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(behind) && !err; i++) {
 		snprintf(each, sizeof(each), "%s%s", path, behind[i]);
-		if (chmod(each, FILE_MODE) && errno != ENOENT)
-			return errno;
+		err = close_to_others(each);
 	}
-	return 0;
+	return err;
 }
 
 int lock_take(const char *data_dir, int *out, struct err *e)

@@ -1,12 +1,15 @@
 /**
  * store/commit.c -- the store thread: what was queued becomes one commit.
  *
- * WHAT  Take all writes that came while the last commit ran, execute each in
- *       a savepoint of its own, commit once, answer all in order.
+ * WHAT  Take all writes that came while the last commit ran, execute them,
+ *       commit once, answer all in order.
  * WHY   A commit costs an fsync; 512 writes can share it.
  * DESIGN
- *   - A write that fails is undone alone.  An error of the disk undoes the
- *     group: all its writes are told so, none was made durable.
+ *   - A write that fails is undone alone: the group is undone and executed
+ *     again, now each write in a savepoint of its own.  Such writes are rare,
+ *     and savepoints cost a copy of each page that is written.
+ *   - An error of the disk undoes the group: all its writes are told so, none
+ *     was made durable.
  *   - Disk full: the ballast is given up and the group tried once more.
  *   - I/O error: never tried again.  The connection is closed and opened
  *     anew for the next group, so that what memory believes (totals, ids) is
@@ -170,9 +173,10 @@ static int put_sums(struct db *db, const struct store_totals *before)
 	return err;
 }
 
-static int run_group(struct db *db, struct link *group)
+/** Execute all, in one transaction that is not committed.  `apart`: each in a
+ *  savepoint; else the first that fails ends it.  Returns 0 or an errno. */
+static int run_writes(struct db *db, struct link *group, bool apart)
 {
-	struct store_totals before = db->totals;
 	int err = db_run(db, STMT_BEGIN);
 
 	LIST_EACH(group, l, after)
@@ -182,10 +186,28 @@ static int run_group(struct db *db, struct link *group)
 
 		if (err)
 			break;
-		if (w->refused)
+		if (w->refused) {
 			refuse(w);
-		else
+		} else if (apart) {
 			err = run_write(db, w);
+		} else {
+			err = ops_run(db, w);
+			add_totals(&db->totals, &w->delta);
+		}
+	}
+	return err;
+}
+
+static int run_group(struct db *db, struct link *group)
+{
+	struct store_totals before = db->totals;
+	int err = run_writes(db, group, false);
+
+	if (err && !is_of_disk(err) && !sqlite3_get_autocommit(db->handle)) {
+		db->totals = before;
+		err = db_run(db, STMT_ROLLBACK);
+		if (!err)
+			err = run_writes(db, group, true);
 	}
 	if (!err)
 		err = put_sums(db, &before);

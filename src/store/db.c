@@ -43,9 +43,10 @@ static const char *const texts[STMT_N] = {
 		"INSERT INTO task(id, app, room, mode, state, reason,"
 		" reason_text, subscribe, created_ms, stopped_ms, finished_ms,"
 		" leave_code, client_ip, platform, format, sample_rate,"
-		" max_idle_ms, hold_empty_ms, is_auto, is_paused)"
+		" max_idle_ms, hold_empty_ms, is_auto, is_paused, segment_ms,"
+		" expires_ms, recorder)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"
-		" ?16,?17,?18,?19,?20)",
+		" ?16,?17,?18,?19,?20,?21,?22,?23)",
 	[STMT_SET_TASK] =
 		"UPDATE task SET state=?2, reason=?3, reason_text=?4,"
 		" leave_code=?5, stopped_ms=?6, finished_ms=?7,"

@@ -203,8 +203,8 @@ MUST_CHECK int schema_exec(sqlite3 *handle, const char *sql, struct err *e);
 MUST_CHECK int schema_number(sqlite3 *handle, const char *sql, int64_t *value,
 			     struct err *e);
 
-/** Execute the operations of `w`; fills its result and delta.  The caller
- *  keeps the savepoint. */
+/** Execute the operations of `w`; fills its result and delta.  When it
+ *  fails the caller undoes what it did. */
 MUST_CHECK int ops_run(struct db *db, struct store_write *w);
 
 /* ---- filters ------------------------------------------------------------- */
@@ -223,7 +223,8 @@ void filter_bind(const struct store_filter *f, sqlite3_stmt *stmt);
 MUST_CHECK int lock_take(const char *data_dir, int *fd, struct err *e);
 
 /** Make the database file, empty, for us alone to read: SQLite would let
- *  everybody.  Nothing when it is there.  Returns 0 or an errno. */
+ *  everybody.  When it is there, close it and what is beside it to others; of
+ *  another owner's, only warn.  Returns 0 or an errno. */
 MUST_CHECK int database_make(const char *path);
 
 /** Make the ballast file, or make it whole.  Returns 0 or an errno. */
@@ -233,7 +234,7 @@ bool ballast_give_up(const char *data_dir);
 /** Is there room again, for it and for work? */
 bool ballast_has_room(const char *data_dir, size_t bytes);
 
-/* ---- the store ------------------------------------------------------------ */
+/* ---- the store ----------------------------------------------------------- */
 
 /** Totals as other threads see them: a sequence lock of atomics. */
 struct shown_totals {

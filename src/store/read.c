@@ -127,6 +127,9 @@ static void read_task(struct cursor *c, void *row)
 	t->is_paused = next_int(c) != 0;
 	NEXT_TEXT(c, t->end_ip);
 	NEXT_TEXT(c, t->end_platform);
+	t->segment_ms = next_int(c);
+	t->expires_ms = next_int(c);
+	NEXT_TEXT(c, t->recorder);
 	t->next_seq = next_id(c);
 }
 
@@ -235,6 +238,7 @@ static const struct kind {
 		 " subscribe, created_ms, stopped_ms, finished_ms, leave_code,"
 		 " client_ip, platform, format, sample_rate, max_idle_ms,"
 		 " hold_empty_ms, is_auto, is_paused, end_ip, end_platform,"
+		 " segment_ms, expires_ms, recorder,"
 		 " (SELECT coalesce(max(task_seq)+1, 0)"
 		 " FROM event WHERE event.task=task.id) FROM task",
 		 sizeof(struct task_row), read_task},

@@ -149,6 +149,10 @@ static const char *const steps[] = {
 	"ALTER TABLE segment ADD COLUMN by_platform TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE segment ADD COLUMN is_failing INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE segment ADD COLUMN is_left INTEGER NOT NULL DEFAULT 0;",
+	/* what a caller may want of a task of its own */
+	"ALTER TABLE task ADD COLUMN segment_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE task ADD COLUMN expires_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE task ADD COLUMN recorder TEXT NOT NULL DEFAULT '';",
 	/* where it was uploaded to (enum upload_kind): 0 local, 1 s3 */
 	"ALTER TABLE segment ADD COLUMN stored_in INTEGER NOT NULL DEFAULT 0;",
 };

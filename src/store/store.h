@@ -6,8 +6,8 @@
  *       that event are one transaction: none can be there without the rest.
  * DESIGN
  *   - One store thread makes all writes.  Group commit: it takes whatever
- *     was queued while the last commit ran (each write in a savepoint of its
- *     own), commits once, then answers all.  synchronous=FULL, WAL, a
+ *     was queued while the last commit ran (a write that fails is undone
+ *     alone), commits once, then answers all.  synchronous=FULL, WAL, a
  *     checkpoint by that thread when idle or when the WAL grows.
  *   - A write (`struct store_write`) is values only, gathered on any thread;
  *     another database can execute the same list.
@@ -99,8 +99,12 @@ struct task_row {
 	uint32_t sample_rate;  /* of MP3 files [Hz] */
 	int64_t max_idle_ms;   /* nobody speaks for so long: it ends; 0: no */
 	int64_t hold_empty_ms; /* the room is empty for so long: it ends */
-	bool is_auto;	       /* started by itself */
-	bool is_paused;	       /* silence, whatever is said */
+	int64_t segment_ms;    /* length of a file; 0: the app's */
+	int64_t expires_ms;    /* from then on the API that has started it does
+				  not know it any more; 0: never */
+	char recorder[ID_MAX + 1]; /* its name in callbacks, "": ours */
+	bool is_auto;		   /* started by itself */
+	bool is_paused;		   /* silence, whatever is said */
 	/* who has ended it, "": nobody */
 	char end_ip[48];
 	char end_platform[16];

@@ -181,7 +181,7 @@ void write_release(struct store_write *w)
 
 void store_put_task(struct store_write *w, const struct task_row *t)
 {
-	struct op *op = op_add(w, OP_PUT_TASK, 20);
+	struct op *op = op_add(w, OP_PUT_TASK, 23);
 
 	if (!op)
 		return;
@@ -205,6 +205,9 @@ void store_put_task(struct store_write *w, const struct task_row *t)
 	add_int(op, t->hold_empty_ms);
 	add_int(op, t->is_auto);
 	add_int(op, t->is_paused);
+	add_int(op, t->segment_ms);
+	add_int(op, t->expires_ms);
+	add_text(w, op, t->recorder);
 }
 
 void store_set_task(struct store_write *w, const struct task_row *t)

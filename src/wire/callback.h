@@ -117,7 +117,8 @@ enum { SIGNATURE_TEXT_MAX = 65, CALLBACK_STANDARD_SIGNATURE_MAX = 96 };
  * and public key (64), or "whpk_" and that of a public key (32), which
  * verifies only.  The others take any text.
  * Source: Standard Webhooks 1.0, "Signature scheme".
- * Returns 0, or EINVAL with `err` (field "key") saying what to do.
+ * Returns 0, or EINVAL with `err` (field "key", which its text does not repeat)
+ * saying what to do.
  */
 MUST_CHECK int callback_key_check(enum dialect d, const char *key,
 				  struct err *err);

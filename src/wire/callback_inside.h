@@ -29,6 +29,9 @@ enum event_kind callback_type_kind(const char *name);
 /** Hash what makes a callback the same again; `facts` is JSON. */
 MUST_CHECK int callback_finish_key(const struct buf *facts, struct callback *c);
 
+/** What is not the body's fault: 0, or an errno of ours as it is with `why`. */
+int callback_sorry(int err, struct err *why);
+
 /* callback_parse_standard.c */
 MUST_CHECK int callback_parse_standard(const json_t *root, struct callback *c,
 				       struct err *err);

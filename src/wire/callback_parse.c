@@ -45,7 +45,7 @@ int callback_finish_key(const struct buf *facts, struct callback *c)
 	return err ? err : sig_sha256_hex(facts->data, facts->len, c->key);
 }
 
-static int sorry(int err, struct err *why)
+int callback_sorry(int err, struct err *why)
 {
 	return err ? err_set(why, err, "", "%s", strerror(err)) : 0;
 }
@@ -124,7 +124,7 @@ static int parse_gme(const json_t *root, struct callback *c, struct err *err)
 	c->has_seq = true;
 	c->sent_ms = sent_s * 1000;
 	snprintf(c->task, sizeof(c->task), "%" PRId64, task);
-	return sorry(make_gme_key(c), err);
+	return callback_sorry(make_gme_key(c), err);
 }
 
 /* ---- live and trtc ---- */
@@ -231,7 +231,7 @@ static int parse_live_files(const json_t *payload, struct event *e,
 			       EVENT_FILES_MAX, n);
 	e->files = mem_zalloc_n(n, sizeof(*e->files));
 	if (!e->files)
-		return sorry(ENOMEM, err);
+		return callback_sorry(ENOMEM, err);
 	e->n_files = n;
 	for (size_t i = 0; !bad && i < n; i++)
 		bad = parse_live_file(json_array_get(list, i), &e->files[i],
@@ -348,7 +348,7 @@ static int parse_live_info(const json_t *root, struct callback *c,
 		return bad;
 	if (str_to_u64(c->task, &e->task))
 		e->task = 0;
-	return sorry(make_live_key(payload, c), err);
+	return callback_sorry(make_live_key(payload, c), err);
 }
 
 static int check_command(const json_t *root, struct err *err)

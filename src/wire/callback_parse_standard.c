@@ -38,29 +38,63 @@ static int maybe_i64(const json_t *o, const char *name, int64_t max,
 		       : field_i64(o, name, 0, max, value, err);
 }
 
+/** Digits where `form` has them, and all else as there. */
+static bool has_form(const char *text, const char *form)
+{
+	for (; *form; text++, form++) {
+		if (*form == '0' ? *text < '0' || *text > '9' : *text != *form)
+			return false;
+	}
+	return !*text;
+}
+
+static int number_at(const char *digits, size_t n)
+{
+	int value = 0;
+
+	for (size_t i = 0; i < n; i++)
+		value = 10 * value + digits[i] - '0';
+	return value;
+}
+
+/** Seconds since 1970 of "YYYY-MM-DD"; false when there is no such day. */
+static bool read_day(const char *text, int64_t *unix_s)
+{
+	const struct tm day = {.tm_year = number_at(text, 4) - 1900,
+			       .tm_mon = number_at(text + 5, 2) - 1,
+			       .tm_mday = number_at(text + 8, 2)};
+	struct tm tm = day;
+
+	/* Of 31 February it makes 3 March. */
+	*unix_s = timegm(&tm);
+	return *unix_s >= 0 && tm.tm_mon == day.tm_mon &&
+	       tm.tm_mday == day.tm_mday;
+}
+
+/** Seconds of "HH:MM:SS", the last 60 in a leap second. */
+static bool read_clock(const char *text, int64_t *s)
+{
+	const int hour = number_at(text, 2);
+	const int minute = number_at(text + 3, 2);
+	const int second = number_at(text + 6, 2);
+
+	*s = hour * 3600 + minute * 60 + second;
+	return hour <= 23 && minute <= 59 && second <= 60;
+}
+
 /** "2026-11-26T20:09:10.123Z", exactly.  Source: RFC 3339 section 5.6. */
 static int parse_time(const char *text, int64_t *unix_ms, struct err *err)
 {
-	struct tm tm = {0};
-	char zulu = 0;
-	int ms, n = 0;
+	int64_t day_s, s;
 
-	if (strspn(text, "0123456789-:.TZ") != strlen(text) ||
-	    strlen(text) != strlen("2026-11-26T20:09:10.123Z") ||
-	    sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3d%c%n", &tm.tm_year,
-		   &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec,
-		   &ms, &zulu, &n) != 8 ||
-	    zulu != 'Z' || (size_t)n != strlen(text) || ms < 0 ||
-	    tm.tm_year < 1970 || tm.tm_mon < 1 || tm.tm_mon > 12 ||
-	    tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 ||
-	    tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 ||
-	    tm.tm_sec < 0 || tm.tm_sec > 60)
+	if (!has_form(text, "0000-00-00T00:00:00.000Z") ||
+	    !read_day(text, &day_s) ||
+	    !read_clock(text + strlen("0000-00-00T"), &s))
 		return err_set(err, EBADMSG, "timestamp",
 			       "timestamp must be like "
 			       "\"2026-11-26T20:09:10.123Z\"");
-	tm.tm_year -= 1900;
-	tm.tm_mon--;
-	*unix_ms = (int64_t)timegm(&tm) * 1000 + ms;
+	*unix_ms = (day_s + s) * 1000 +
+		   number_at(text + strlen("0000-00-00T00:00:00."), 3);
 	return 0;
 }
 
@@ -159,7 +193,7 @@ static int parse_files(const json_t *data, struct event *e, struct err *err)
 			       EVENT_FILES_MAX, n);
 	e->files = mem_zalloc_n(n, sizeof(*e->files));
 	if (!e->files)
-		return err_set(err, ENOMEM, "", "%s", strerror(ENOMEM));
+		return callback_sorry(ENOMEM, err);
 	e->n_files = n;
 	for (size_t i = 0; !bad && i < n; i++)
 		bad = parse_file(json_array_get(list, i), &e->files[i], err);
@@ -243,7 +277,7 @@ static int make_key(const char *type, struct callback *c, struct err *err)
 	buf_putc(&facts, ']');
 	bad = callback_finish_key(&facts, c);
 	buf_fini(&facts);
-	return bad ? err_set(err, bad, "", "%s", strerror(bad)) : 0;
+	return callback_sorry(bad, err);
 }
 
 int callback_parse_standard(const json_t *root, struct callback *c,

@@ -82,7 +82,7 @@ int callback_key_check(enum dialect d, const char *key, struct err *err)
 		return 0;
 	return err_set(
 		err, EINVAL, "key",
-		"key: dialect standard needs whsec_ and the base64 of 24 "
+		"dialect standard needs whsec_ and the base64 of 24 "
 		"to 64 random bytes (make one: echo whsec_$(openssl rand "
 		"-base64 32)), or an Ed25519 key as whsk_ or whpk_");
 }

@@ -82,6 +82,16 @@ uint64_t event_task_id_at(int64_t unix_ms)
 	return (uint64_t)(ms > 0 ? ms : 0) << TASK_ID_LOW_BITS;
 }
 
+uint64_t event_task_id_meant(uint64_t n)
+{
+	const uint64_t meant = (uint64_t)(double)n;
+
+	/* no id has another shape, or needs the last bit */
+	if (meant & ((1U << EVENT_TASK_ID_ZERO_BITS) - 1) || meant > INT64_MAX)
+		return n;
+	return meant;
+}
+
 int64_t event_task_id_ms(uint64_t id)
 {
 	return task_id_epoch_ms + (int64_t)(id >> TASK_ID_LOW_BITS);

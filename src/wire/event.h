@@ -66,6 +66,12 @@ enum { EVENT_TASK_ID_COUNT_BITS = 12, EVENT_TASK_ID_ZERO_BITS = 6 };
 
 /** The first id of a time; 0 for the time before 2020. */
 uint64_t event_task_id_at(int64_t unix_ms);
+/**
+ * The id that a client means who had to put it into a double: JavaScript
+ * writes 57124535869636608 as 57124535869636610, the shortest digits that are
+ * the same double.  An id that is written whole stays as it is.
+ */
+uint64_t event_task_id_meant(uint64_t n);
 /** When an id was allotted [ms since 1970]. */
 int64_t event_task_id_ms(uint64_t id);
 

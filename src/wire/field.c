@@ -43,7 +43,7 @@ json_t *field_parse_root(const void *json, size_t len, struct err *err)
 		/* Out of memory, jansson says mostly nothing. */
 		if (json_error_code(&where) == json_error_out_of_memory ||
 		    !where.text[0]) {
-			err_set(err, ENOMEM, "", "out of memory");
+			err_no_memory(err);
 			return NULL;
 		}
 		/* It may quote the text, which is not ours. */

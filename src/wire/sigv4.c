@@ -182,13 +182,13 @@ static int sign(const struct sigv4_key *k, const struct sigv4_request *r,
 	struct buf canonical;
 	int err;
 
-	buf_init(&canonical, TEXT_MAX);
+	/* It may hold the token of temporary credentials. */
+	buf_init_secret(&canonical, TEXT_MAX);
 	put_canonical(&canonical, r, s);
 	err = buf_err(&canonical);
 	if (!err)
 		err = sig_sha256_hex(canonical.data, canonical.len, hash);
-	/* It may hold the token of temporary credentials. */
-	buf_fini_secret(&canonical);
+	buf_fini(&canonical);
 	if (err)
 		return err;
 	snprintf(text, sizeof(text), ALGORITHM "\n%s\n%s\n%s", s->date,

@@ -12,6 +12,7 @@ function assertShape(got, want, at) {
   const kind = (v) => (v === null ? 'null' : Array.isArray(v) ? 'array' : typeof v);
   assert.equal(kind(got), kind(want), `${at} is ${kind(got)}, wanted is ${kind(want)}`);
   if (kind(want) === 'array') {
+    assert.ok(got.length || !want.length, `${at} is empty`);
     got.forEach((v, i) => assertShape(v, want[0], `${at}[${i}]`));
   } else if (kind(want) === 'object') {
     assert.deepEqual(Object.keys(got), Object.keys(want), `keys of ${at}`);

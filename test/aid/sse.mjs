@@ -19,18 +19,20 @@ function* blocksOf(text) {
 /**
  * Listen to /v1/events of a receiver (or server): answers 200, or throws.
  *
- * query      "?after=.."; last: the Last-Event-ID header; path: another one
+ * query      "?after=.."; last: the Last-Event-ID header; token: of an admin;
+ *            path: another one
  *
  * .events    {id, data (parsed)} of each without a name
  * .refused   of each `refused`
  * .lastId    the newest id, also of blocks without data
  * .ended     resolves when the connection is gone
  */
-export function listen(t, {url}, {query = '', last, path = '/v1/events'} = {}) {
+export function listen(t, {url}, {query = '', last, token, path = '/v1/events'} = {}) {
   const stream = {events: [], refused: [], lastId: undefined, comments: 0};
   return new Promise((done, fail) => {
     const request = http.get(`${url}${path}${query}`, {agent: false,
-      headers: last === undefined ? {} : {'Last-Event-ID': last}}, (answer) => {
+      headers: {...(last !== undefined && {'Last-Event-ID': last}),
+        ...(token && {Authorization: `Bearer ${token}`})}}, (answer) => {
       if (answer.statusCode !== 200) {
         request.destroy();
         fail(new Error(`answered ${answer.statusCode}`));

@@ -102,7 +102,7 @@ export function background(t, args, env = {}) {
 }
 
 function listening(proc) {
-  return /on http:\/\/(\S+)/.exec(proc.text)?.[1];
+  return /on https?:\/\/(\S+)/.exec(proc.text)?.[1];
 }
 
 async function waitListening(proc, what) {
@@ -125,6 +125,7 @@ function yaml(value) {
  * callbacks  endpoints; name, url, dialect are needed; the rest as wanted
  * recording  settings of apps[].recording
  * http       settings of http beside `listen`
+ * app        more settings of the app; more_apps: more apps
  * file_storage  settings of storage: s3Storage() of s3.mjs
  * log_level  default: info
  * env        e.g. TAPEOP_CRASH_AT
@@ -153,7 +154,8 @@ export async function startServer(t, options = {}) {
       secret_key: KEY,
       recording,
       callbacks: callbacks.map((c) => ({allow_private: true, ...c})),
-    }],
+      ...options.app,
+    }, ...(options.more_apps ?? [])],
   }));
   server.start = async (more = {}) => {
     server.proc = run(t, ['serve', '-c', server.config], {...env, ...more});
@@ -243,7 +245,7 @@ export async function startReceiver(t, options = {}) {
       '--app', String(APP), '--key', 'env:TAPEOP_TEST_KEY', '--json',
       '--data', receiver.data, ...args], {TAPEOP_TEST_KEY: key, ...more});
     receiver.at = await waitListening(receiver.proc, 'receive');
-    receiver.url = `http://${receiver.at}`;
+    receiver.url = `http${args.includes('--tls-cert') ? 's' : ''}://${receiver.at}`;
   };
   receiver.kill = async () => {
     receiver.proc.child.kill('SIGKILL');

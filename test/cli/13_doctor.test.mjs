@@ -217,7 +217,15 @@ test('keys_that_are_missing_or_on_their_way_out_are_named', async (t) => {
       {name: 'a', url: 'http://127.0.0.1:1/', dialect: 'trtc', allow_private: true},
       {name: 'b', url: 'http://127.0.0.1:1/', dialect: 'trtc', key: 'hush', previous_key: 'hush-2',
         allow_private: true}];
+    c.apps[0].api_keys = [{secret_id: 'AKIDa', secret_key: 'hush-3'},
+      {secret_id: 'AKIDb', secret_key: 'hush-4', previous_secret_key: 'hush-5'}];
+    c.apps.push({id: 7, api_keys: [{secret_id: 'AKIDc', secret_key: 'hush-6'}]});
   });
+  assert.deepEqual(await at.checks('api keys'), [
+    `ok app ${APP}, AKIDb: the previous secret is taken, too; remove it when its callers know ` +
+      'the new one',
+    'warn app 7 has no secret_key: no UserSig can be checked, and CreateCloudRecording is ' +
+      'refused']);
   assert.deepEqual(await at.checks('callback keys'), [
     `warn app ${APP}, a: without key its callbacks carry no Sign, and anybody can forge them`,
     `ok app ${APP}, b: signs with the previous key too; remove it when its receivers know the ` +

@@ -157,6 +157,11 @@ async function cases(t) {
     add({...good, key: 'whsec_b3RoZXIgc2VjcmV0IG9mIDI0IGJ5dGVz'}, false, 'another key');
     add({...good, signature: another}, false, 'another signature');
     add({...good, signature: ''}, false, 'no signature');
+    add({...good, signature: 'v1,\u00fc\u4e16 %'}, false, 'no text of a signature');
+    if (dialect === 'live' || dialect === 'standard') {
+      for (const time of ['', 'soon', '-1', '\u0663', '9'.repeat(30)])
+        add({...good, time}, false, `the time ${time}`);
+    }
     if (dialect !== 'live')
       add({...good, body: `${good.body} `}, false, 'another body');
     if (dialect === 'live')

@@ -34,7 +34,9 @@ const good = {
   'apps[].previous_secret_key': 'abc', 'storage.local.dir': './files', 'apps[].id': '1',
   'apps[].secret_key': 'abc', 'apps[].callbacks[].name': 'a',
   'apps[].callbacks[].url': 'http://h/', 'apps[].callbacks[].events': 'all',
-  'apps[].callbacks[].verdict': 'status',
+  'apps[].callbacks[].verdict': 'status', 'apps[].api_keys[].secret_id': 'a',
+  'apps[].api_keys[].secret_key': 'abc', 'apps[].api_keys[].previous_secret_key': 'abc',
+  'apps[].api_keys[].actions': '[StartRecord]',
 };
 const goodOf = (s) => good[s.path] ?? s.def;
 
@@ -42,6 +44,7 @@ const goodOf = (s) => good[s.path] ?? s.def;
 const company = {
   'apps[]': {id: '1', secret_key: 'abc'},
   'apps[].callbacks[]': {name: 'a', url: 'http://h/'},
+  'apps[].api_keys[]': {secret_id: 'a', secret_key: 'abc'},
 };
 
 /** A file with `lines` of text in the group of `where`, at [line, column]. */
@@ -117,6 +120,9 @@ const kinds = [
     '"+14:01"', '"-12:01"', '"+08:60"', '"+8:00"', '""', ...controls]],
   [/^all, or a list of: /, () => [map, '[]', '[[started]]', 'begun', '[started, begun]',
     '[started, started]', 'STARTED', '""', 'task_failed', '../../etc', ...controls]],
+  [/^one or a list of: (\w+), (\w+)/, (m) => [map, '[]', `[[${m[1]}]]`, 'nothing',
+    `[${m[1]}, nothing]`, `[${m[1]}, ${m[1]}]`, m[1].toUpperCase(), '""', '../../etc',
+    ...controls]],
   [/^tencent, standard or 1 to 32 times/, () => [list, map, 'never', '5', '"1s,,2s"',
     '"1s,"', '"8d"', '"-1s"', quoted(Array(33).fill('1s').join(',')), '""', ...controls]],
   // of an ENUM: last, because it fits most
@@ -129,6 +135,7 @@ const extra = {
   'apps[].callbacks[].url': ['http:', 'ftp://host/', 'host.example', 'http://u:p@host/',
     'http:///path', 'http://host:99999/', 'file:///etc/passwd', '"http://ho st/"',
     'javascript:alert(1)'],
+  'apps[].api_keys[].secret_id': ['a b', 'ü', 'a/b', '"a,b"', '../../etc'],
   'apps[].callbacks[].name': ['a b', 'ü', 'a/b', '..', '../../etc', 'a.b'],
 };
 
@@ -186,6 +193,7 @@ const anywhere = /anchors|aliases|tags|not YAML|UTF-8/;
 // Faults whose answer says what to do instead of the range.
 const else_ = new RegExp('is there twice: each once|too many: at most \\d|is an empty list: ' +
   'at least 1|1 to 63 letters, digits, - and _|http:// or https://|user or password|' +
+  '1 to 127 letters, digits and -_.\\*@\\+|' +
   'is not there yet; permitted: |senders can reach|has no word for|TAPEOP_TEST_|' +
   '/nonexistent/secret|/proc/self|/dev/(null|zero)|more than 4096 bytes|' +
   'there is no host|1 to 65535|must be percent-encoded');
@@ -194,7 +202,8 @@ test('the_page_of_settings_is_read_whole', () => {
   assert.equal(settings.length, page.match(/^\| `/gm).length);
   assert.ok(settings.length > 40);
   assert.deepEqual(settings.filter((s) => s.required).map((s) => s.path),
-    ['apps[].id', 'apps[].callbacks[].name', 'apps[].callbacks[].url']);
+    ['apps[].id', 'apps[].api_keys[].secret_id', 'apps[].api_keys[].secret_key',
+      'apps[].callbacks[].name', 'apps[].callbacks[].url']);
 });
 
 test('every_fault_of_every_setting_is_told_with_its_place_and_range', async (t) => {
@@ -267,10 +276,12 @@ test('a_group_that_is_no_group_or_there_twice_is_refused', async (t) => {
 test('a_setting_that_is_missing_is_named', async (t) => {
   await each(t, settings.filter((s) => s.required), async (dir, s) => {
     // its neighbours are there
-    const other = fileWith(s.path, s.key === 'id' ? 'secret_key: abc' :
-      s.key === 'name' ? 'url: http://h/' : 'name: a', ['secret_key', 'name', 'url']);
+    const neighbour = {id: 'secret_key: abc', name: 'url: http://h/', url: 'name: a',
+      secret_id: 'secret_key: abc', secret_key: 'secret_id: a'}[s.key];
+    const other = fileWith(s.path, neighbour,
+      ['secret_key', 'name', 'url', 'secret_id']);
     const r = await refused(t, dir, other.text);
-    assert.match(r.says, /is missing: every item of (apps|callbacks) needs it$/, r.told);
+    assert.match(r.says, /is missing: every item of (apps|callbacks|api_keys) needs it$/, r.told);
     assert.ok(r.says.startsWith(`${shown(s.path)}: `), r.told);
   });
   const r = await refused(t, tempDir(t), 'apps:\n  - id: 1\n    callbacks:\n' +

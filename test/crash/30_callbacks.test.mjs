@@ -6,7 +6,8 @@ import path from 'node:path';
 import {test} from 'node:test';
 
 import {startStage} from '../aid/crash.mjs';
-import {LIVE_OK, endpointAnswers, eventKey, startEndpoint} from '../aid/endpoint.mjs';
+import {LIVE_OK, endpointAnswers, eventKey, postGme, startEndpoint} from '../aid/endpoint.mjs';
+import {listen} from '../aid/sse.mjs';
 import {APP, startReceiver, startServer, tempDir, until} from '../aid/tapeop.mjs';
 import {sql} from '../aid/truth.mjs';
 
@@ -69,6 +70,9 @@ test('an_answer_that_was_not_committed_is_asked_for_again_under_the_same_id', as
   assert.ok(task === null || a.body.EventInfo.TaskId === task);
   await server.stop();
 });
+
+const gme = (seq) => JSON.stringify({BizID: APP, RoomID: '100', UserID: '999', TaskID: 640,
+  RecordMode: 0, Timestamp: 1675930605, EventType: 1, Detail: {SeqNo: seq, FileName: `f/${seq}.mp3`}});
 
 /** Lines of `tapeop receive`, one an event. */
 const lines = (events) => events.map((e) => `${e.user} ${e.seq} ${e.kind}`).sort();
@@ -140,6 +144,34 @@ test('a_receiver_that_cannot_commit_says_no_and_takes_it_later', async (t) => {
     .map((kind) => `${s.user} ${s.seq} ${kind}`)).sort();
   assert.deepEqual(lines([...before, ...receiver.events()]), want);
   await stage.server.stop();
+});
+
+test('what_was_stored_though_the_disk_said_no_is_told_in_its_order', async (t) => {
+  const app = await startEndpoint(t); // behind the receiver
+  // commits that are made and fail all the same, and some that are not made
+  const receiver = await startReceiver(t, {args: ['--forward', app.url],
+    env: {TAPEOP_FAULT: 'store.committed=EIO:3-7,store.commit=EIO:9-10'}});
+  const stream = await listen(t, receiver, {query: '?after=0'});
+  const bodies = Array.from({length: 12}, (_, i) => gme(i));
+  const answers = [];
+  for (const body of bodies)
+    answers.push(await postGme(receiver, body));
+  assert.ok(answers.includes(503), String(answers));
+  // as a sender does: again, until it is taken
+  for (const [i, body] of bodies.entries()) {
+    if (answers[i] !== 200)
+      assert.equal(await postGme(receiver, body), 200);
+  }
+  await until('all are printed', () => receiver.events().length === 12);
+  await until('all are streamed', () => stream.events.length === 12);
+  await until('all are forwarded', () => app.requests.length === 12);
+  const told = receiver.events().map((e) => e.seq);
+  assert.deepEqual([...told].sort((a, b) => a - b), bodies.map((_, i) => i));
+  assert.deepEqual(stream.events.map((e) => e.data.seq), told, 'in one order');
+  const {recordings} = await receiver.get('/v1/recordings');
+  assert.equal(recordings[0].segments.length, 12);
+  const text = await (await fetch(`${receiver.url}/metrics`)).text();
+  assert.match(text, /^tapeop_received_new_total 12$/m);
 });
 
 test('a_receiver_that_is_killed_again_and_again_runs_its_program_for_each_event', async (t) => {

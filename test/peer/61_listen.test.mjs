@@ -385,8 +385,10 @@ describe('listen', {concurrency: true}, () => {
     ])
       oneLine(await command(t, ['listen', '--server', server.url, '--json', ...args]), 'listen',
         code, says);
+    oneLine(await command(t, ['listen', '--server', server.url, '--json', '--room', 'r'.repeat(5000)]),
+      'listen', 1, /too long|at most 2083 bytes/);
     const help = await command(t, ['listen', '--help']);
-    assert.match(help.out, /^usage: tapeop listen --forward URL/);
+    assert.match(help.out, /^usage: tapeop listen \[--forward URL\]/);
     const literal = startListener(t, server, null,
       [...url, '--dialect', 'gme', '--key', 'in the open']);
     await until('a key for all to see is warned about', () => /warning: the text of --key is visible/.test(literal.text));

@@ -11,6 +11,7 @@ import {describe, test} from 'node:test';
 
 import {LIVE_OK, endpointAnswers, signGme, startEndpoint} from '../aid/endpoint.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
+import {listen} from '../aid/sse.mjs';
 import {APP, KEY, rtpRange, startServer, until} from '../aid/tapeop.mjs';
 
 const speech = oggPackets('assets/demo/bob.opus');
@@ -274,6 +275,32 @@ describe('reload', {concurrency: true}, () => {
     await server.stop();
   });
 
+  test('a_name_that_the_file_borrows_for_a_while_goes_back_to_who_made_it', async (t) => {
+    const [kept, file] = [await startEndpoint(t), await startEndpoint(t, endpointAnswers(500))];
+    const server = await startServer(t, {callbacks: []});
+    const source = async () => (await server.ask(200, 'GET', `/v1/apps/${APP}/endpoints`))
+      .endpoints.map((e) => [e.name, e.source]);
+    await server.ask(201, 'POST', `/v1/apps/${APP}/endpoints`,
+      {name: 'backup', url: kept.url, dialect: 'live', allow_private: true, retry: '1h'});
+    await server.join('room', 'alice');
+    await change(server, (c, app) => {
+      app.callbacks = [{name: 'backup', url: file.url, dialect: 'live', allow_private: true,
+        retry: '1s,1s,1s,1s,1s,1s,1s,1s'}];
+    });
+    assert.deepEqual(await source(), [['backup', 'file']]);
+    const task = await server.record('room');
+    await file.got('it is tried there', () => file.requests.length >= 1);
+    assert.deepEqual(await change(server, (c, app) => {
+      app.callbacks = [];
+    }), [`info reload: app ${APP} endpoint backup removed`]);
+    assert.deepEqual(await source(), [['backup', 'api']]);
+    await kept.got('what waited', () => kept.requests.length >= 1);
+    await server.finish(task);
+    await kept.got('the rest', () => kept.requests.length === 2);
+    assert.equal((await server.metrics()).deliveries_expired, 0);
+    await server.stop();
+  });
+
   test('the_admin_token_is_rotated_with_an_overlap', async (t) => {
     const server = await startServer(t, {http: {admin_token: 'token-one'}});
     const status = async (token) => (await server.api('GET', '/v1/rooms', undefined,
@@ -281,10 +308,14 @@ describe('reload', {concurrency: true}, () => {
     const all = async () => [await status('token-one'), await status('token-two'),
       await status('token-three'), await status()];
     assert.deepEqual(await all(), [200, 401, 401, 401]);
+    const stream = await listen(t, server, {token: 'token-one'});
     assert.deepEqual(await change(server, (c) => Object.assign(c.http,
       {admin_token: 'token-two', previous_admin_token: 'token-one'})),
     ['info reload: http.admin_token']);
     assert.deepEqual(await all(), [200, 200, 401, 401]);
+    // who listens is asked for a token again, or a stolen one would be good for ever
+    await stream.ended;
+    await listen(t, server, {token: 'token-one', last: stream.lastId});
     await change(server, (c) => delete c.http.previous_admin_token);
     assert.deepEqual(await all(), [401, 200, 401, 401]);
     // no file, no change: nobody gets in meanwhile

@@ -6,7 +6,7 @@ import net from 'node:net';
 import path from 'node:path';
 import {describe, test} from 'node:test';
 
-import {endpointAnswers, signGme, signLive, startEndpoint} from '../aid/endpoint.mjs';
+import {endpointAnswers, postAllGme, signGme, signLive, startEndpoint} from '../aid/endpoint.mjs';
 import {APP, KEY, startReceiver, tempDir, until} from '../aid/tapeop.mjs';
 
 const TASK = '446946705284000000';
@@ -340,5 +340,26 @@ describe('receive', {concurrency: true}, () => {
     assert.equal(m.too_large, 2);
     assert.equal(m.new, 0);
     assert.equal((await postGme(receiver, gme(1, 0))).status, 200);
+  });
+
+  test('a_reader_of_stdout_that_stands_still_keeps_nobody_waiting', async (t) => {
+    const receiver = await startReceiver(t);
+    receiver.proc.child.stdout.pause();
+    // far more than a pipe holds
+    const bodies = Array.from({length: 3000}, (_, i) => gme(1, i));
+    await postAllGme(receiver, bodies);
+    assert.equal((await metrics(receiver)).new, 3000);
+    assert.equal((await receiver.get('/healthz')).status, 'ok');
+    receiver.proc.child.stdout.resume();
+    await until('it goes on', () => receiver.events().length === 3000);
+    assert.deepEqual(receiver.events().map((e) => e.seq).sort((a, b) => a - b),
+      bodies.map((_, i) => i));
+    // nor does it at the end
+    receiver.proc.child.stdout.pause();
+    await postAllGme(receiver, Array.from({length: 3000}, (_, i) => gme(2, i)));
+    receiver.proc.child.kill('SIGTERM');
+    const exit = new Promise((done) => receiver.proc.child.once('exit', (code) => done(code)));
+    assert.equal(await exit, 0);
+    receiver.proc.child.stdout.resume();
   });
 });

@@ -225,7 +225,8 @@ describe('receive_live', {concurrency: true}, () => {
 
   test('bad_parameters_are_named_and_only_this_machine_may_listen', async (t) => {
     const receiver = await startReceiver(t);
-    const bad = {'?after=x': /after/, '?app=0': /app/, '?tail=0': /tail/, '?tail=5000': /tail/};
+    const bad = {'?after=x': /after/, '?app=0': /app/, '?tail=0': /tail/, '?tail=5000': /tail/,
+      '?rom=100': /^rom is no parameter/, '?app=1&app=2': /^app is there twice/, '?%ff=1': /^a name is no/};
     for (const [query, says] of Object.entries(bad)) {
       const r = await fetch(`${receiver.url}/v1/events${query}`);
       assert.equal(r.status, 400, query);
@@ -242,11 +243,21 @@ describe('receive_live', {concurrency: true}, () => {
       r.resume();
       assert.equal(r.statusCode, 403, path);
     }
-    for (const query of ['limit=0', 'segments=x', 'running=2', 'app=x']) {
+    for (const query of ['limit=0', 'segments=x', 'running=2', 'app=x', 'limt=3']) {
       const r = await fetch(`${receiver.url}/v1/recordings?${query}`);
       assert.equal(r.status, 400, query);
       assert.match((await r.json()).detail, new RegExp(`^${query.split('=')[0]} `));
     }
+  });
+
+  test('who_listens_to_an_empty_inbox_has_a_cursor_to_come_back_with', async (t) => {
+    const receiver = await startReceiver(t);
+    const first = await listen(t, receiver);
+    await until('it has one', () => first.lastId === '0');
+    first.close();
+    await postAllGme(receiver, bodies(0, 3));
+    const back = await listen(t, receiver, {last: first.lastId});
+    await until('nothing is missed', () => back.events.length === 3);
   });
 
   test('only_so_many_may_listen_and_a_place_is_free_again_when_one_goes', async (t) => {
@@ -268,7 +279,7 @@ describe('receive_live', {concurrency: true}, () => {
     t.after(() => asleep.destroy());
     asleep.on('error', () => {});
     asleep.pause();
-    asleep.write('GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    asleep.write('GET /v1/events?after=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
     const awake = await listen(t, receiver, {query: '?after=0'});
     // far over what a socket and we hold for it: 8 MB
     const name = 'n'.repeat(600);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "freed_aid.h"
 #include "oom.h"
 
 static void bytes_are_appended_and_terminated(void **state)
@@ -130,9 +131,9 @@ static void bytes_can_be_taken(void **state)
 	assert_null(b.data);
 	assert_int_equal(b.max, 10);
 	mem_free(s);
-	buf_fini_secret(&b);
-	buf_puts(&b, "secret");
-	buf_fini_secret(&b);
+	buf_fini(&b);
+	buf_puts(&b, "more");
+	buf_fini(&b);
 }
 
 static void use_buf(void)
@@ -156,6 +157,31 @@ static void out_of_memory_is_told(void **state)
 	OOM_SWEEP(use_buf);
 }
 
+#ifndef FREED_IS_OUT_OF_SIGHT
+static void a_secret_that_grows_or_ends_leaves_no_copy(void **state)
+{
+	volatile uintptr_t first, second;
+	char secret[200];
+	struct buf b;
+
+	(void)state;
+	memset(secret, 's', sizeof(secret));
+	buf_init_secret(&b, 4096);
+	buf_append(&b, secret, sizeof(secret));
+	first = (uintptr_t)b.data;
+	buf_append(&b, secret, sizeof(secret));
+	second = (uintptr_t)b.data;
+	assert_int_not_equal(first, second);
+	assert_memory_equal(b.data + 200, secret, sizeof(secret));
+	assert_null(memmem((void *)first, 256, "ssss", 4));
+	buf_fini(&b);
+	assert_null(memmem((void *)second, 512, "ssss", 4));
+	buf_puts(&b, "again");
+	assert_true(b.is_secret);
+	buf_fini(&b);
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +191,9 @@ int main(void)
 		cmocka_unit_test(an_error_stays_and_changes_nothing),
 		cmocka_unit_test(it_grows_over_every_size),
 		cmocka_unit_test(bytes_can_be_taken),
+#ifndef FREED_IS_OUT_OF_SIGHT
+		cmocka_unit_test(a_secret_that_grows_or_ends_leaves_no_copy),
+#endif
 		cmocka_unit_test(out_of_memory_is_told),
 	};
 

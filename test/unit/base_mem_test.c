@@ -15,6 +15,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "freed_aid.h"
 #include "oom.h"
 
 /* ---- memory ---- */
@@ -80,6 +81,22 @@ static void a_wipe_leaves_nothing(void **state)
 		assert_int_equal(secret[i], 0);
 	mem_wipe(NULL, 0);
 }
+
+#ifndef FREED_IS_OUT_OF_SIGHT
+static void a_block_is_wiped_whole_before_it_is_freed(void **state)
+{
+	volatile uintptr_t at;
+	char *p = mem_zalloc(300);
+
+	(void)state;
+	assert_non_null(p);
+	memset(p, 's', 300);
+	at = (uintptr_t)p;
+	mem_free_wiped(p);
+	assert_null(memmem((void *)at, 300, "ssss", 4));
+	mem_free_wiped(NULL);
+}
+#endif
 
 static void the_nth_allocation_fails_once(void **state)
 {
@@ -247,6 +264,9 @@ int main(void)
 		cmocka_unit_test(a_product_that_overflows_is_out_of_memory),
 		cmocka_unit_test(strings_are_copied),
 		cmocka_unit_test(a_wipe_leaves_nothing),
+#ifndef FREED_IS_OUT_OF_SIGHT
+		cmocka_unit_test(a_block_is_wiped_whole_before_it_is_freed),
+#endif
 		cmocka_unit_test(the_nth_allocation_fails_once),
 		cmocka_unit_test(a_sweep_fails_each_allocation_in_turn),
 		cmocka_unit_test(counters_count_and_have_unique_names),

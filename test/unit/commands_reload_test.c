@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 /* ---- a world that may fail ------------------------------------------------- */
@@ -28,11 +29,13 @@ static struct world {
 	char token[64], previous[64];
 	struct app_config apps[APPS];
 	size_t n_apps;
+	char keys[256]; /* of the Cloud API: "app/id/key/previous/app's; " */
 } world;
 
 static unsigned calls, fail_at; /* the n-th that can fail; 0: none */
 static bool removed;
-static unsigned rereads;
+static uint32_t rereads[APPS]; /* of these apps */
+static unsigned n_rereads;
 
 static bool fails(void)
 {
@@ -97,10 +100,49 @@ int control_set_tokens(struct control *c, const char *token,
 	return 0;
 }
 
-void notify_reread_kept(struct notify *n)
+struct control_keys {
+	char text[256];
+};
+
+int control_keys_new(const struct control_key *keys, size_t n,
+		     struct control_keys **out)
+{
+	struct control_keys *k;
+	size_t len = 0;
+
+	if (fail_at && fails())
+		return ENOMEM;
+	k = mem_zalloc(sizeof(*k));
+	assert_non_null(k);
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)snprintf(k->text + len, sizeof(k->text) - len,
+					"%u/%s/%s/%s/%s; ", keys[i].app,
+					keys[i].secret_id, keys[i].secret_key,
+					keys[i].previous_secret_key
+						? keys[i].previous_secret_key
+						: "",
+					keys[i].app_key);
+	*out = k;
+	return 0;
+}
+
+void control_keys_free(struct control_keys *k)
+{
+	mem_free(k);
+}
+
+void control_take_keys(struct control *c, struct control_keys *k)
+{
+	(void)c;
+	str_copy(world.keys, sizeof(world.keys), k->text);
+	control_keys_free(k);
+}
+
+void notify_reread_kept(struct notify *n, uint32_t app)
 {
 	(void)n;
-	rereads++;
+	assert_true(n_rereads < APPS);
+	rereads[n_rereads++] = app;
 }
 
 void rooms_set_app(struct rooms *r, const struct app_config *config)
@@ -137,9 +179,11 @@ static const char before[] =
 	"apps:\n"
 	"  - id: 1\n"
 	"    secret_key: secret-1\n"
+	"    api_keys: [{secret_id: A, secret_key: a-1}]\n"
 	"    callbacks: [{name: a, url: http://h/a}, {name: b, url: "
 	"http://h/b}, {name: c, url: http://h/c, key: own}]\n"
-	"  - {id: 2, secret_key: x, callbacks: [{name: a, url: http://h/}]}\n";
+	"  - {id: 2, secret_key: x, api_keys: [{secret_id: B, secret_key: b}], "
+	"callbacks: [{name: a, url: http://h/}]}\n";
 
 static const char after[] =
 	"log_level: warn\n"
@@ -150,6 +194,8 @@ static const char after[] =
 	"  - id: 1\n"
 	"    secret_key: secret-2\n"
 	"    previous_secret_key: secret-1\n"
+	"    api_keys: [{secret_id: A, secret_key: a-2, previous_secret_key: "
+	"a-1}, {secret_id: C, secret_key: c}]\n"
 	"    recording: {format: ogg}\n"
 	"    callbacks: [{name: a, url: http://h/a}, {name: c, url: "
 	"http://h/c2, key: own}, {name: d, url: http://h/, dialect: trtc}]\n"
@@ -217,7 +263,12 @@ static void all_of_it_is_true_afterwards(void **state)
 	assert_string_equal(key_of(1, "d", false), "");
 	assert_string_equal(key_of(2, "a", false), "x"); /* gone: it stays */
 	assert_string_equal(key_of(3, "a", false), "x");
-	assert_int_equal(rereads, 1);
+	assert_string_equal(world.keys,
+			    "1/A/a-2/a-1/secret-2; 1/C/c//secret-2; "
+			    "2/B/b//x; ");
+	assert_int_equal(n_rereads, 2);
+	assert_int_equal(rereads[0], 3);
+	assert_int_equal(rereads[1], 1);
 	assert_int_equal(world.n_apps, 3);
 	assert_int_equal(world.apps[0].recording.format, FORMAT_OGG);
 	assert_int_equal(running->n_apps, 3);
@@ -243,7 +294,7 @@ static void all_of_it_is_true_afterwards(void **state)
 	config_free(next);
 	assert_int_equal(calls, 0);
 	assert_false(removed);
-	assert_int_equal(rereads, 1);
+	assert_int_equal(n_rereads, 2);
 	assert_string_equal(said, "info reload: nothing has changed\n"
 				  "warn reload: data_dir, media.rtp_ports, app "
 				  "2 (gone) changed: they take effect at the "
@@ -287,7 +338,25 @@ static void when_one_step_fails_nothing_has_changed(void **state)
 		config_free(next);
 		config_free(running);
 	}
-	assert_int_equal(failures, 5); /* 4 endpoints, the tokens */
+	/* the keys of the Cloud API, 4 endpoints, the tokens */
+	assert_int_equal(failures, 6);
+}
+
+static void a_key_of_an_app_that_is_gone_is_not_another_apps(void **state)
+{
+	struct config *running = begin();
+	struct config *next = load("apps: [{id: 3, secret_key: x, api_keys: "
+				   "[{secret_id: B, secret_key: y}]}]\n");
+	const struct reload_parts p = {.config = running};
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(reload_apply(&p, next, &e), EEXIST);
+	assert_non_null(strstr(e.text, "B is also of an app that is gone"));
+	assert_int_equal(running->n_apps, 2);
+	assert_string_equal(world.keys, "");
+	config_free(next);
+	config_free(running);
 }
 
 static void no_secret_is_said_and_a_long_line_ends(void **state)
@@ -324,6 +393,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_of_it_is_true_afterwards),
 		cmocka_unit_test(when_one_step_fails_nothing_has_changed),
+		cmocka_unit_test(
+			a_key_of_an_app_that_is_gone_is_not_another_apps),
 		cmocka_unit_test(no_secret_is_said_and_a_long_line_ends),
 	};
 

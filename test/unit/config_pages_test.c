@@ -23,6 +23,8 @@ static const struct page {
 } pages[] = {
 	{"etc/tapeop.yaml", config_write_sample},
 	{"docs/settings.md", config_write_markdown},
+	{"etc/receive.yaml", config_receive_write_sample},
+	{"docs/receive-settings.md", config_receive_write_markdown},
 };
 
 static void the_pages_are_those_of_the_table(void **state)
@@ -61,14 +63,30 @@ static void the_sample_loads(void **state)
 	config_free(c);
 }
 
-static void the_sample_fits_on_a_screen(void **state)
+static void the_sample_of_receive_loads(void **state)
+{
+	struct config_receive *c = NULL;
+	struct err e = {0};
+
+	(void)state;
+	setenv("TAPEOP_SECRET_KEY", "0123456789abcdef", 1);
+	if (config_receive_load("etc/receive.yaml", &c, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(c->n_apps, 1);
+	assert_int_equal(c->apps[0].n_keys, 1);
+	assert_string_equal(c->apps[0].keys[0].secret, "0123456789abcdef");
+	assert_int_equal(c->apps[0].dialects,
+			 1 << DIALECT_GME | 1 << DIALECT_LIVE);
+	config_receive_free(c);
+}
+
+static void fits_on_a_screen(void (*write)(struct buf *out))
 {
 	struct buf b;
 	const char *line;
 
-	(void)state;
 	buf_init(&b, PAGE_MAX);
-	config_write_sample(&b);
+	write(&b);
 	for (line = buf_str(&b); *line; line++) {
 		size_t n = strcspn(line, "\n");
 
@@ -77,6 +95,13 @@ static void the_sample_fits_on_a_screen(void **state)
 		line += n;
 	}
 	buf_fini(&b);
+}
+
+static void the_samples_fit_on_a_screen(void **state)
+{
+	(void)state;
+	fits_on_a_screen(config_write_sample);
+	fits_on_a_screen(config_receive_write_sample);
 }
 
 static void write_one(void (*write)(struct buf *out))
@@ -99,11 +124,17 @@ static void sweep_markdown(void)
 	write_one(config_write_markdown);
 }
 
+static void sweep_receive(void)
+{
+	write_one(config_receive_write_sample);
+}
+
 static void pages_survive_running_out_of_memory(void **state)
 {
 	(void)state;
 	OOM_SWEEP(sweep_sample);
 	OOM_SWEEP(sweep_markdown);
+	OOM_SWEEP(sweep_receive);
 }
 
 static int write_pages(void)
@@ -128,7 +159,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_pages_are_those_of_the_table),
 		cmocka_unit_test(the_sample_loads),
-		cmocka_unit_test(the_sample_fits_on_a_screen),
+		cmocka_unit_test(the_sample_of_receive_loads),
+		cmocka_unit_test(the_samples_fit_on_a_screen),
 		cmocka_unit_test(pages_survive_running_out_of_memory),
 	};
 

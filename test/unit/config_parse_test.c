@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "oom.h"
+#include "wire/cloud.h"
 
 static int parse(const char *text, struct config **out, struct err *e)
 {
@@ -313,8 +314,27 @@ static const struct bad {
 	/* what is not there yet */
 	{"media: {udp_port: 40001}\n",
 	 "1:19: media.udp_port: ", "not there yet", "permitted: 40000"},
+	/* keys of the Cloud API */
 	{APP "    api_keys: [{secret_id: AKIDmine}]\n",
-	 "3:28: apps[0].api_keys[0].secret_id: ", "not there yet", NULL},
+	 "3:16: apps[0].api_keys[0].secret_key: ", "is missing", NULL},
+	{APP "    api_keys: [{secret_id: \"a b\", secret_key: x}]\n",
+	 "3:28: apps[0].api_keys[0].secret_id: ",
+	 "letters, digits and "
+	 "-_.*@+",
+	 NULL},
+	{APP "    api_keys: [{secret_id: a, secret_key: x}, {secret_id: a, "
+	     "secret_key: y}]\n",
+	 "3:59: apps[0].api_keys[1].secret_id: ", "is there twice", NULL},
+	{APP "    api_keys: [{secret_id: a, secret_key: x}]\n"
+	     "  - id: 2\n    api_keys: [{secret_id: a, secret_key: y}]\n",
+	 "5:28: apps[1].api_keys[0].secret_id: ", "is there twice", NULL},
+	{APP "    api_keys: [{secret_id: a, secret_key: x, actions: [StopIt]}]"
+	     "\n",
+	 "3:56: apps[0].api_keys[0].actions: ", "is not known",
+	 "StartRecord, StopRecord"},
+	{APP "    api_keys: [{secret_id: a, secret_key: "
+	     "env:TAPEOP_TEST_NOT_SET}]\n",
+	 "3:43: apps[0].api_keys[0].secret_key: ", "TAPEOP_TEST_NOT_SET", NULL},
 };
 
 static void every_fault_is_named_with_its_place(void **state)
@@ -677,7 +697,7 @@ static const char design_sample[] =
 	"    name: demo\n"
 	"    secret_key: env:TAPEOP_SECRET_KEY  # signs GME callbacks\n"
 	"    api_keys: [{secret_id: AKIDexample, secret_key: "
-	"file:/run/secrets/api}]\n"
+	"env:TAPEOP_API_KEY}]\n"
 	"    recording: {auto: \"off\", format: mp3, sample_rate: 48000, "
 	"segment: 2h, mic_off: split, mic_off_after: 2s,\n"
 	"                max_idle: 0s, hold_empty: 12h, file_time_zone: "
@@ -696,11 +716,37 @@ static void the_sample_of_the_design_loads(void **state)
 	(void)state;
 	setenv("TAPEOP_ADMIN_TOKEN", "token", 1);
 	setenv("TAPEOP_SECRET_KEY", "key", 1);
+	setenv("TAPEOP_API_KEY", "api key", 1);
 	c = load(design_sample);
+	assert_int_equal(c->apps[0].n_api_keys, 1);
+	assert_string_equal(c->apps[0].api_keys[0].secret_id, "AKIDexample");
+	assert_string_equal(c->apps[0].api_keys[0].secret_key, "api key");
 	assert_string_equal(c->admin_token, "token");
 	assert_string_equal(c->apps[0].endpoints[0].key, "key");
 	assert_true(c->apps[0].endpoints[0].allow_private);
 	config_free(c);
+}
+
+/** The places of the names in the table are enum cloud_action. */
+static void a_key_has_the_actions_that_it_names(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < CLOUD_ACTION_N; i++) {
+		const char *name = cloud_action_name((enum cloud_action)i);
+		struct config *c;
+		char text[256];
+
+		snprintf(text, sizeof(text),
+			 APP "    api_keys: [{secret_id: a, secret_key: x, "
+			     "actions: [%s, %s]}, {secret_id: b, secret_key: "
+			     "y}]\n",
+			 name, i ? "StartRecord" : "StopRecord");
+		c = load(text);
+		assert_int_equal(c->apps[0].api_keys[0].actions,
+				 1U << i | 1U << (i ? 0 : 1));
+		assert_int_equal(c->apps[0].api_keys[1].actions, UINT32_MAX);
+		config_free(c);
+	}
 }
 
 static void sweep_once(void)
@@ -753,6 +799,7 @@ int main(void)
 		cmocka_unit_test(addresses_may_be_one_or_a_list),
 		cmocka_unit_test(events_may_be_all),
 		cmocka_unit_test(the_sample_of_the_design_loads),
+		cmocka_unit_test(a_key_has_the_actions_that_it_names),
 		cmocka_unit_test(it_survives_running_out_of_memory),
 	};
 

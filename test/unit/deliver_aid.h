@@ -41,6 +41,7 @@ struct rig {
 	struct deliver_attempt seen[MAX_ATTEMPTS];
 	unsigned n_open, n_seen;
 	unsigned ended[DELIVERY_STATE_N];
+	unsigned n_forgotten;
 	char facts[16];
 };
 
@@ -63,8 +64,16 @@ static inline void on_ended(uint64_t delivery, enum delivery_state state,
 	g->ended[state]++;
 }
 
-static const struct deliver_events events = {.attempt = on_attempt,
-					     .ended = on_ended};
+static inline void on_forgotten(uint64_t endpoint, void *arg)
+{
+	struct rig *g = arg;
+
+	assert_int_equal(fake_removal(&g->store, endpoint)->up_to, 0);
+	g->n_forgotten++;
+}
+
+static const struct deliver_events events = {
+	.attempt = on_attempt, .ended = on_ended, .forgotten = on_forgotten};
 
 static inline int rig_start(struct rig *g)
 {

@@ -262,6 +262,38 @@ static void gone_kills_one_and_parks_the_rest(void **state)
 	rig_fini(&g);
 }
 
+static void what_an_endpoint_was_is_not_held_against_what_it_is(void **state)
+{
+	struct deliver_endpoint_stats stats;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "10s,10s", ORDER_TASK);
+	for (unsigned i = 0; i < 8; i++)
+		add(&g, 1, i);
+	assert_int_equal(g.n_open, 8);
+	declare(&g, 1, "10s,10s", ORDER_TASK); /* perhaps at another URL */
+	finish(&g, VERDICT_GONE);
+	for (unsigned i = 0; i < 6; i++)
+		finish(&g, VERDICT_FAILED);
+	assert_int_equal(fake_row(&g.store, 1)->state, DELIVERY_PENDING);
+	assert_true(deliver_endpoint_stats(g.d, 1, &stats));
+	assert_false(stats.gone);
+	assert_int_equal(stats.failures_in_row, 0);
+	assert_int_equal(stats.failing_since_ms, 0);
+	pass(&g, 10 * S);
+	assert_int_equal(g.n_open, 8);
+	finish(&g, VERDICT_FAILED); /* the last of before */
+	finish(&g, VERDICT_FAILED);
+	assert_true(deliver_endpoint_stats(g.d, 1, &stats));
+	assert_int_equal(stats.failures_in_row, 1);
+	finish(&g, VERDICT_GONE);
+	assert_true(deliver_endpoint_stats(g.d, 1, &stats));
+	assert_true(stats.gone);
+	rig_fini(&g);
+}
+
 static void retry_after_is_waited_for(void **state)
 {
 	struct rig g;
@@ -407,7 +439,7 @@ static void attempts_under_way_end_as_they_end(void **state)
 	assert_string_equal(fake_row(&g.store, 3)->last_error,
 			    "the endpoint was removed");
 	assert_int_equal(fake_row(&g.store, 3)->attempts_ever, 1);
-	assert_int_equal(fake_row(&g.store, 4)->state, DELIVERY_DEAD);
+	assert_int_equal(fake_row(&g.store, 4)->state, DELIVERY_EXPIRED);
 	assert_int_equal(pending(&g, 1), 0);
 	assert_int_equal(g.n_seen, 4);
 	assert_int_equal(deliver_next_us(g.d), INT64_MAX);
@@ -455,7 +487,8 @@ static void a_name_that_is_used_again_begins_anew(void **state)
 		add(&g, 1, 1);
 	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
 	declare(&g, 1, "tencent", ORDER_TASK);
-	assert_int_equal(g.store.removal.up_to, 0); /* nothing answered yet */
+	assert_int_equal(fake_removal(&g.store, 1)->up_to,
+			 0); /* nothing answered yet */
 	id = add(&g, 1, 1);
 	pass(&g, S);
 	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 2);
@@ -465,7 +498,8 @@ static void a_name_that_is_used_again_begins_anew(void **state)
 	assert_int_equal(g.open[0]->delivery, id);
 	finish(&g, VERDICT_OK);
 	pass(&g, 5 * S);
-	assert_int_equal(g.store.removal.up_to, 0); /* all is done: forgotten */
+	assert_int_equal(fake_removal(&g.store, 1)->up_to,
+			 0); /* all is done: forgotten */
 	/* So what is replayed now is delivered. */
 	deliver_replay(g.d, &(struct store_filter){.id = 1, .state = -1}, NULL,
 		       NULL);
@@ -475,7 +509,7 @@ static void a_name_that_is_used_again_begins_anew(void **state)
 	/* Ids that were taken in vain may be taken again after a restart. */
 	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
 	fake_answer_all(&g.store);
-	g.store.removal.up_to += 10;
+	fake_removal(&g.store, 1)->up_to += 10;
 	rig_restart(&g);
 	declare(&g, 1, "tencent", ORDER_TASK);
 	assert_int_equal(deliver_load(g.d), 0);
@@ -498,11 +532,11 @@ static void a_removal_that_cannot_be_saved_is_saved_later(void **state)
 	g.store.fail = ENOSPC;
 	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
 	pass(&g, 5 * S);
-	assert_int_equal(g.store.removal.up_to, 0);
+	assert_int_equal(fake_removal(&g.store, 1)->up_to, 0);
 	assert_int_equal(in_state(&g, DELIVERY_PENDING), 2);
 	g.store.fail = 0;
 	pass(&g, 30 * S);
-	assert_int_equal(g.store.removal.up_to, 2);
+	assert_int_equal(fake_removal(&g.store, 1)->up_to, 2);
 	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 1);
 	finish(&g, VERDICT_FAILED);
 	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 2);
@@ -539,6 +573,159 @@ static void a_mass_of_a_removed_endpoint_leaves_others_their_turn(void **state)
 	finish(&g, VERDICT_OK);
 	pass(&g, 5 * S);
 	assert_int_equal(pending(&g, 1), 0);
+	rig_fini(&g);
+}
+
+/** None of what was for the old owner goes to the new one. */
+static void assert_nothing_but(struct rig *g, uint64_t id)
+{
+	pass(g, 5 * S);
+	assert_int_equal(g->n_open, 1);
+	assert_int_equal(g->open[0]->delivery, id);
+	finish(g, VERDICT_OK);
+	pass(g, 5 * S);
+	assert_int_equal(in_state(g, DELIVERY_EXPIRED), 2500);
+	assert_int_equal(in_state(g, DELIVERY_DELIVERED), 1);
+	assert_int_equal(g->n_seen, 1);
+	assert_int_equal(pending(g, 1), 0);
+}
+
+static void nothing_old_goes_to_who_takes_a_name_before_it_expired(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	for (unsigned i = 0; i < 2500; i++)
+		fake_put(&g.store,
+			 &(struct delivery_row){.event = i + 1,
+						.endpoint = 1,
+						.lane = i / 2,
+						.created_ms = unix_ms()});
+	declare(&g, 1, "tencent", ORDER_TASK);
+	deliver_hold(g.d, 1, true);
+	assert_int_equal(deliver_load(g.d), 0);
+	deliver_hold(g.d, 1, false);
+	/* Some wait for their facts. */
+	assert_int_equal(deliver_remove_endpoint(g.d, 1), 0);
+	deliver_turn(g.d);
+	deliver_turn(g.d);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	assert_nothing_but(&g, add(&g, 1, 1));
+	rig_fini(&g);
+}
+
+static void nor_after_a_restart(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	for (unsigned i = 0; i < 2500; i++)
+		fake_put(&g.store,
+			 &(struct delivery_row){.event = i + 1,
+						.endpoint = 1,
+						.lane = i,
+						.created_ms = unix_ms()});
+	*fake_removal(&g.store, 1) = (struct removal_row){
+		.endpoint = 1, .app = 1, .up_to = 2500, .name = "e1"};
+	declare(&g, 1, "tencent", ORDER_TASK);
+	assert_int_equal(deliver_load(g.d), 0);
+	assert_nothing_but(&g, add(&g, 1, 1));
+	rig_fini(&g);
+}
+
+static unsigned count_removals(struct rig *g)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < g->store.n_removals; i++)
+		n += g->store.removals[i].up_to != 0;
+	return n;
+}
+
+static void only_so_many_removed_endpoints_are_remembered(void **state)
+{
+	enum { MANY = DELIVER_REMOVED_MAX + 50 };
+	struct deliver_endpoint_stats stats;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	/* The first one has an attempt under way for long. */
+	declare(&g, 1, "tencent", ORDER_TASK);
+	add(&g, 1, 1);
+	for (uint64_t id = 1; id <= MANY; id++) {
+		declare(&g, id, "tencent", ORDER_TASK);
+		assert_int_equal(deliver_remove_endpoint(g.d, id), 0);
+		if (id % 7 == 0)
+			fake_answer_all(&g.store);
+	}
+	pass(&g, 5 * S);
+	assert_int_equal(count_removals(&g), DELIVER_REMOVED_MAX);
+	assert_int_equal(g.n_forgotten, 50);
+	for (uint64_t id = 1; id <= MANY; id++)
+		assert_int_equal(deliver_endpoint_stats(g.d, id, &stats),
+				 id == 1 || id > 51);
+	finish(&g, VERDICT_FAILED);
+	assert_int_equal(in_state(&g, DELIVERY_EXPIRED), 1);
+	/* What had room before is used again; a name that was forgotten, too.
+	 */
+	declare(&g, 3, "tencent", ORDER_TASK);
+	add(&g, 3, 1);
+	finish(&g, VERDICT_OK);
+	/* The first is the oldest now, and not busy any more. */
+	declare(&g, 4, "tencent", ORDER_TASK);
+	assert_int_equal(deliver_remove_endpoint(g.d, 4), 0);
+	pass(&g, 5 * S);
+	assert_int_equal(count_removals(&g), DELIVER_REMOVED_MAX);
+	assert_false(deliver_endpoint_stats(g.d, 1, &stats));
+	assert_true(deliver_endpoint_stats(g.d, 4, &stats));
+	/* Of an older version there may be more. */
+	for (uint64_t id = 1000; id < 1100; id++)
+		*fake_removal(&g.store, id) = (struct removal_row){
+			.endpoint = id, .app = 1, .up_to = 1, .name = "old"};
+	rig_restart(&g);
+	assert_int_equal(deliver_load(g.d), 0);
+	pass(&g, 5 * S);
+	assert_int_equal(count_removals(&g), DELIVER_REMOVED_MAX);
+	assert_int_equal(deliver_next_us(g.d), INT64_MAX);
+	rig_fini(&g);
+}
+
+static void who_is_declared_while_it_is_forgotten_is_not(void **state)
+{
+	struct deliver_endpoint_stats stats;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	declare(&g, 1, "tencent", ORDER_TASK);
+	add(&g, 1, 1);
+	finish(&g, VERDICT_OK);
+	for (uint64_t id = 1; id <= DELIVER_REMOVED_MAX + 1; id++) {
+		declare(&g, id, "tencent", ORDER_TASK);
+		assert_int_equal(deliver_remove_endpoint(g.d, id), 0);
+	}
+	fake_answer_all(&g.store);
+	deliver_turn(g.d); /* its row is being deleted */
+	assert_false(list_is_empty(&g.store.jobs));
+	declare(&g, 1, "tencent", ORDER_TASK);
+	pass(&g, 5 * S);
+	assert_true(deliver_endpoint_stats(g.d, 1, &stats));
+	assert_int_equal(g.n_forgotten, 0);
+	assert_int_equal(count_removals(&g), DELIVER_REMOVED_MAX);
+	add(&g, 1, 1);
+	finish(&g, VERDICT_OK);
+	/* And before anything was ever delivered there is no row to delete. */
+	rig_fini(&g);
+	rig_init(&g);
+	for (uint64_t id = 1; id <= DELIVER_REMOVED_MAX + 1; id++) {
+		declare(&g, id, "tencent", ORDER_TASK);
+		assert_int_equal(deliver_remove_endpoint(g.d, id), 0);
+	}
+	pass(&g, 5 * S);
+	assert_int_equal(g.n_forgotten, 1);
 	rig_fini(&g);
 }
 
@@ -913,7 +1100,7 @@ static void whole_life(void)
 	g->n_open = 0;
 	g->n_seen = 0;
 	g->store.n_rows = 0;
-	g->store.removal.up_to = 0;
+	g->store.n_removals = 0;
 	if (rig_start(g))
 		return;
 	if (deliver_set_endpoint(g->d, &e))
@@ -935,7 +1122,7 @@ static void whole_life(void)
 			finish(g, VERDICT_FAILED);
 		pass(g, 5 * S);
 	}
-	assert_int_equal(g->store.removal.up_to, g->store.n_rows);
+	assert_int_equal(fake_removal(&g->store, 1)->up_to, g->store.n_rows);
 	assert_int_equal(pending(g, 1), 0);
 	for (unsigned i = 0; i < g->store.n_rows; i++)
 		assert_int_not_equal(g->store.rows[i].d.state,
@@ -974,6 +1161,8 @@ int main(void)
 		cmocka_unit_test(
 			refused_is_dead_at_once_and_no_fault_of_the_endpoint),
 		cmocka_unit_test(gone_kills_one_and_parks_the_rest),
+		cmocka_unit_test(
+			what_an_endpoint_was_is_not_held_against_what_it_is),
 		cmocka_unit_test(retry_after_is_waited_for),
 		cmocka_unit_test(an_open_breaker_burns_no_attempts),
 		cmocka_unit_test(what_is_too_old_expires_wherever_it_waits),
@@ -1000,6 +1189,11 @@ int main(void)
 		cmocka_unit_test(a_removal_that_cannot_be_saved_is_saved_later),
 		cmocka_unit_test(
 			a_mass_of_a_removed_endpoint_leaves_others_their_turn),
+		cmocka_unit_test(
+			nothing_old_goes_to_who_takes_a_name_before_it_expired),
+		cmocka_unit_test(nor_after_a_restart),
+		cmocka_unit_test(only_so_many_removed_endpoints_are_remembered),
+		cmocka_unit_test(who_is_declared_while_it_is_forgotten_is_not),
 		cmocka_unit_test(switched_off_it_waits_and_burns_no_attempts),
 		cmocka_unit_test(no_memory_delays_but_loses_nothing),
 	};

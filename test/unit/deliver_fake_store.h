@@ -19,7 +19,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-enum { FAKE_OPS = 4, FAKE_ROWS = 2600 };
+enum { FAKE_OPS = 4, FAKE_ROWS = 2600, FAKE_REMOVALS = 512 };
 
 struct fake_row {
 	struct delivery_row d;
@@ -56,8 +56,9 @@ struct store {
 	int fail;	/* commits fail with this */
 	int fail_reads; /* reads too */
 	uint64_t lost_event;
-	struct removal_row removal; /* one is enough; up_to 0: none */
-	unsigned n_kept;	    /* endpoints put, less those deleted */
+	struct removal_row removals[FAKE_REMOVALS]; /* up_to 0: none */
+	size_t n_removals;
+	unsigned n_kept; /* endpoints put, less those deleted */
 	unsigned commits, reads;
 };
 
@@ -81,6 +82,20 @@ static struct delivery_row *fake_row(struct store *s, uint64_t id)
 {
 	assert(id && id <= s->n_rows);
 	return &s->rows[id - 1].d;
+}
+
+/** An endpoint's row; up_to 0: it has none. */
+static struct removal_row *fake_removal(struct store *s, uint64_t endpoint)
+{
+	size_t i = 0;
+
+	while (i < s->n_removals && s->removals[i].endpoint != endpoint)
+		i++;
+	assert(i < FAKE_REMOVALS);
+	if (i == s->n_removals)
+		s->removals[s->n_removals++] =
+			(struct removal_row){.endpoint = endpoint};
+	return &s->removals[i];
 }
 
 static bool fake_matches(const struct store_filter *f,
@@ -111,7 +126,7 @@ static void fake_carry_out(struct store *s, const struct store_write *w,
 	}
 	s->n_kept += (unsigned)w->kept;
 	if (w->has_removal)
-		s->removal = w->removal;
+		*fake_removal(s, w->removal.endpoint) = w->removal;
 	for (size_t i = 0; w->replay && i < s->n_rows; i++) {
 		struct delivery_row *d = &s->rows[i].d;
 
@@ -171,6 +186,7 @@ static void fake_crash(struct store *s)
 	s->fail = EIO;
 	fake_answer_all(s);
 	s->fail = fail;
+	s->n_taken = 0;
 }
 
 static void fake_fini(struct store *s)
@@ -258,7 +274,13 @@ int store_each_removal(struct store *s,
 		       int (*fn)(const struct removal_row *row, void *arg),
 		       void *arg)
 {
-	return s->removal.up_to ? fn(&s->removal, arg) : 0;
+	int err = 0;
+
+	for (size_t i = 0; i < s->n_removals && !err; i++) {
+		if (s->removals[i].up_to)
+			err = fn(&s->removals[i], arg);
+	}
+	return err;
 }
 
 void store_commit(struct store *s, struct store_write *w, struct loop *loop,

@@ -304,6 +304,16 @@ static void server_refuses_bad_request_lines_before_the_handler(void **state)
 		GET("/a", "Content-Length: 1\r\n"
 			  "Transfer-Encoding: chunked\r\n"),
 		GET("/a", "Content-Length: -1\r\n"),
+		/* what a proxy before us may read in another way */
+		GET("/a", "Content-Length : 1\r\n"),
+		GET("/a", "Content-Length:\r\n 1\r\n"),
+		GET("/a", "Transfer-Encoding : chunked\r\n"),
+		GET("/a", "Transfer-Encoding:\r\n chunked\r\n"),
+		GET("/a", "Transfer-Encoding: gzip, chunked\r\n"),
+		GET("/a", "Transfer-Encoding: identity\r\n"),
+		GET("/a", "Transfer-Encoding: \vchunked\r\n"),
+		GET("/a", "X\001Y: 1\r\n"),
+		GET("/a", "X Y: 1\r\n"),
 	};
 	struct fixture f;
 	struct buf b;
@@ -471,6 +481,17 @@ static void server_does_not_cut_off_a_request_that_waits_for_its_answer(
 	buf_fini(&b);
 }
 
+/* With a reset, as of a process that was killed before it read. */
+static void hang_up(int fd)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once,
+				    sizeof(at_once)),
+			 0);
+	close(fd);
+}
+
 static void server_notices_that_a_waiting_client_went(void **state)
 {
 	struct fixture f;
@@ -483,7 +504,7 @@ static void server_notices_that_a_waiting_client_went(void **state)
 	say(fd, GET("/hold", ""));
 	while (!f.held)
 		loop_turn(f.loop, 2000);
-	close(fd);
+	hang_up(fd);
 	end_us = clock_now_us() + PATIENCE_US;
 	while (!f.gone && clock_now_us() < end_us)
 		loop_turn(f.loop, 2000);
@@ -636,22 +657,31 @@ static void server_ends_streams_in_good_order_when_it_closes(void **state)
 
 static void server_notices_that_a_streams_client_went(void **state)
 {
-	struct fixture f;
-	struct buf b;
-	int fd;
-
 	(void)state;
-	buf_init(&b, 1 << 20);
-	fixture_open(&f, (struct http_server_config){0});
-	fd = dial(&f.addr);
-	say(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
-	hear(&f, fd, &b, ":\n\n");
-	close(fd);
-	turn_for(&f, 50000);
-	assert_int_equal(f.stream_gone, 1);
-	fixture_close(&f);
-	assert_int_equal(f.stream_gone, 1);
-	buf_fini(&b);
+	/* one that begins at once, and one that begins after a while */
+	for (int late = 0; late < 2; late++) {
+		struct fixture f;
+		struct buf b;
+		int fd;
+
+		buf_init(&b, 1 << 20);
+		fixture_open(&f, (struct http_server_config){0});
+		fd = dial(&f.addr);
+		say(fd, late ? "GET /hold-quietly HTTP/1.1\r\nHost: x\r\n\r\n"
+			     : "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+		if (late) {
+			turn_for(&f, 20000);
+			f.stream =
+				http_reply_stream(f.held, on_stream_gone, &f);
+		}
+		hear(&f, fd, &b, ":\n\n");
+		close(fd);
+		turn_for(&f, 50000);
+		assert_int_equal(f.stream_gone, 1);
+		fixture_close(&f);
+		assert_int_equal(f.stream_gone, 1);
+		buf_fini(&b);
+	}
 }
 
 static void server_ends_a_stream_whose_client_is_a_mebibyte_behind(void **state)
@@ -778,6 +808,64 @@ static void server_limits_connections_by_address_and_in_all(void **state)
 	buf_fini(&b);
 }
 
+/* A sender that shuts its side down after a whole request (nc -N, many small
+ * clients) still wants to hear how it went. */
+static void server_answers_who_has_shut_its_sending_side_down(void **state)
+{
+	static const char *const paths[] = {"/hold", "/hold-quietly", "/now"};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(paths); i++) {
+		bool late = i >= ARRAY_LEN(paths);
+		struct fixture f;
+		char text[128];
+		struct buf b;
+		int fd;
+
+		buf_init(&b, 1 << 20);
+		fixture_open(&f, (struct http_server_config){0});
+		fd = dial(&f.addr);
+		snprintf(text, sizeof(text),
+			 "POST %s HTTP/1.1\r\nHost: x\r\n"
+			 "Content-Length: 3\r\n\r\nabc",
+			 paths[i % ARRAY_LEN(paths)]);
+		say(fd, text);
+		if (late)
+			turn_for(&f, 20000);
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		turn_for(&f, 20000);
+		assert_int_equal(f.gone, 0);
+		if (f.held)
+			reply_text(f.held, 200, "heard");
+		hear(&f, fd, &b, NULL);
+		assert_has(buf_str(&b), " 200 OK\r\n");
+		close(fd);
+		fixture_close(&f);
+		buf_fini(&b);
+	}
+}
+
+static void server_refuses_at_once_what_can_never_be_whole(void **state)
+{
+	struct fixture f;
+	struct buf b;
+	int fd;
+
+	(void)state;
+	buf_init(&b, 1 << 20);
+	fixture_open(&f, (struct http_server_config){0});
+	fd = dial(&f.addr);
+	say(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	hear(&f, fd, &b, NULL);
+	assert_has(buf_str(&b), "400 Bad Request");
+	assert_int_equal(f.refused, 400);
+	assert_int_equal(f.handled, 0);
+	close(fd);
+	fixture_close(&f);
+	buf_fini(&b);
+}
+
 static void server_closes_while_everything_is_under_way(void **state)
 {
 	struct fixture f;
@@ -846,6 +934,34 @@ static void server_does_not_spin_while_nothing_happens(void **state)
 	close(idle);
 	close(held);
 	close(stream);
+	fixture_close(&f);
+}
+
+/* libmicrohttpd asks to be run again at once for as long as this stands. */
+static void server_does_not_spin_when_a_chunks_line_has_no_end(void **state)
+{
+	static char line[100000];
+	struct loop_stats before, after;
+	struct fixture f;
+	int64_t end_us;
+	int fd;
+
+	(void)state;
+	memset(line, '0', sizeof(line));
+	fixture_open(&f, (struct http_server_config){0});
+	fd = dial(&f.addr);
+	say(fd, "POST / HTTP/1.1\r\nHost: x\r\n"
+		"Transfer-Encoding: chunked\r\n\r\n");
+	assert_int_equal(send(fd, line, sizeof(line), MSG_NOSIGNAL),
+			 sizeof(line));
+	turn_for(&f, 50000);
+	loop_stats(f.loop, &before);
+	end_us = clock_now_us() + 100000;
+	while (clock_now_us() < end_us)
+		loop_turn(f.loop, 100000);
+	loop_stats(f.loop, &after);
+	assert_in_range(after.turns - before.turns, 1, 100);
+	close(fd);
 	fixture_close(&f);
 }
 
@@ -972,9 +1088,12 @@ int main(void)
 		T(server_sends_files_and_parts_of_them),
 		T(server_answers_head_as_get_without_a_body),
 		T(server_limits_connections_by_address_and_in_all),
+		T(server_answers_who_has_shut_its_sending_side_down),
+		T(server_refuses_at_once_what_can_never_be_whole),
 		T(server_closes_while_everything_is_under_way),
 		T(server_sends_what_was_answered_before_it_closes),
 		T(server_does_not_spin_while_nothing_happens),
+		T(server_does_not_spin_when_a_chunks_line_has_no_end),
 		T(server_listens_on_several_addresses),
 		T(server_says_that_an_address_is_in_use),
 		T(server_survives_every_failed_allocation),

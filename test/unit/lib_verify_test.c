@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/attr.h"
+#include "lib/inside.h" /* lib_copy_in, which no program calls */
 #include "oom.h"
 
 /* One list with the keys of all dialects, as a backend may have it. */
@@ -224,12 +225,17 @@ static void a_key_is_tried_on_its_own_dialects_only(void **state)
 	/* Made with openssl dgst -hmac of the public key as text. */
 	sample_gme(&s);
 	s.headers[0].value = "f2e8e4ff6d471b693c8b4cfd61f1d733bdeb4e43";
-	assert_int_equal(verify(&s.r, &app, 0), TAPEOP_NO_KEY);
-	assert_int_equal(verify(sample_trtc(&s), &app, 0), TAPEOP_NO_KEY);
-	assert_int_equal(verify(sample_live(&s), &app, live_ms), TAPEOP_NO_KEY);
+	assert_int_equal(verify(&s.r, &app, 0), TAPEOP_NO_DIALECT);
+	assert_int_equal(verify(sample_trtc(&s), &app, 0), TAPEOP_NO_DIALECT);
+	assert_int_equal(verify(sample_live(&s), &app, live_ms),
+			 TAPEOP_NO_DIALECT);
 	app = app_with(plain, ARRAY_LEN(plain));
-	assert_int_equal(verify(sample_std(&s), &app, std_ms), TAPEOP_NO_KEY);
+	assert_int_equal(verify(sample_std(&s), &app, std_ms),
+			 TAPEOP_NO_DIALECT);
 	assert_non_null(strstr(why, "standard"));
+	/* named by the app, it is the app's fault */
+	app.dialects = TAPEOP_TAKE(TAPEOP_STANDARD);
+	assert_int_equal(verify(sample_std(&s), &app, std_ms), TAPEOP_NO_KEY);
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		assert_int_equal(tapeop_key_check(TAPEOP_STANDARD, texts[i],
@@ -271,8 +277,9 @@ static void without_keys_nothing_is_right_unless_unsigned_is_wanted(
 	sample_trtc(&s);
 	s.r.n_headers = 1;
 	assert_int_equal(verify(&s.r, &app, 0), TAPEOP_OK);
-	assert_int_equal(verify(sample_gme(&s), &app, 0), TAPEOP_NO_KEY);
-	assert_int_equal(verify(sample_std(&s), &app, std_ms), TAPEOP_NO_KEY);
+	assert_int_equal(verify(sample_gme(&s), &app, 0), TAPEOP_NO_DIALECT);
+	assert_int_equal(verify(sample_std(&s), &app, std_ms),
+			 TAPEOP_NO_DIALECT);
 
 	app.keys = keys;
 	app.n_keys = 1;
@@ -365,6 +372,27 @@ static void a_longer_struct_is_taken_if_the_rest_is_zero(void **state)
 	assert_int_equal(verify(&later.r, &app, 0), TAPEOP_OK);
 	later.newer = 1;
 	assert_int_equal(verify(&later.r, &app, 0), TAPEOP_BAD_ARGUMENT);
+}
+
+/** A program of the first libtapeop runs with one whose structs have grown. */
+static void a_shorter_struct_is_taken_and_what_it_has_not_is_zero(void **state)
+{
+	struct {
+		struct tapeop_app first;
+		uint64_t newer;
+	} grown = {.newer = 1};
+	struct tapeop_app app = app_with(all_keys, ARRAY_LEN(all_keys));
+
+	(void)state;
+	/* these never change: programs were compiled with them */
+	assert_int_equal(LIB_REQUEST_FIRST, 64);
+	assert_int_equal(LIB_APP_FIRST, 40);
+	assert_int_equal(LIB_MESSAGE_FIRST, 80);
+	assert_true(lib_copy_in(&grown, sizeof(grown), LIB_APP_FIRST, &app));
+	assert_int_equal(grown.first.id, app.id);
+	assert_int_equal(grown.newer, 0);
+	app.size = LIB_APP_FIRST - 1;
+	assert_false(lib_copy_in(&grown, sizeof(grown), LIB_APP_FIRST, &app));
 }
 
 static void what_is_too_large_is_refused_before_it_is_read(void **state)
@@ -482,6 +510,8 @@ int main(void)
 			without_keys_nothing_is_right_unless_unsigned_is_wanted),
 		cmocka_unit_test(arguments_that_cannot_be_are_errors),
 		cmocka_unit_test(a_longer_struct_is_taken_if_the_rest_is_zero),
+		cmocka_unit_test(
+			a_shorter_struct_is_taken_and_what_it_has_not_is_zero),
 		cmocka_unit_test(
 			what_is_too_large_is_refused_before_it_is_read),
 		cmocka_unit_test(a_sentence_never_leaves_its_buffer),

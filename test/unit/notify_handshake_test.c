@@ -393,6 +393,74 @@ static void a_handshake_that_is_switched_off_meanwhile_is_not_waited_for(
 	assert_balance(g, 2, 0, 0, 0);
 }
 
+static void one_that_is_switched_off_meanwhile_gets_no_post(void **state)
+{
+	static const struct step yes = YES;
+	struct rig *g = *state;
+	struct notify_endpoint *e = shy(g, "/");
+
+	CONSENT(g, 0, {.status = 0});
+	rig_begin(g);
+	tell(g, 64, 0);
+	UNTIL(g, asked(g) == 1 && !g->committing);
+	e->enabled = false;
+	rig_declare(g, 0);
+	release_with(&g->targets[0], &yes);
+	clock_pass(g, 60 * S);
+	assert_int_equal(told(g), 0);
+	assert_balance(g, 0, 1, 0, 0);
+	e->enabled = true;
+	rig_declare(g, 0);
+	UNTIL(g, told(g) == 1);
+	rig_settle(g);
+	assert_int_equal(asked(g), 1);
+	assert_balance(g, 1, 0, 0, 0);
+	assert_int_equal(row_of(g, 1).attempts_ever, 1);
+}
+
+static void what_is_asked_meanwhile_is_judged_as_it_is_sent(void **state)
+{
+	static const struct step yes = YES;
+	struct rig *g = *state;
+	struct notify_endpoint *e = shy(g, "/");
+
+	CONSENT(g, 0, {.status = 0});
+	rig_begin(g);
+	tell(g, 64, 0);
+	UNTIL(g, asked(g) == 1 && !g->committing);
+	e->verdict = NOTIFY_BY_BODY;
+	rig_declare(g, 0);
+	release_with(&g->targets[0], &yes);
+	UNTIL(g, told(g) == 1);
+	rig_settle(g); /* 200, and no body */
+	assert_balance(g, 0, 1, 0, 0);
+}
+
+static void one_that_comes_back_elsewhere_gets_nothing_old(void **state)
+{
+	static const struct step yes = YES;
+	struct rig *g = *state;
+	struct notify_endpoint *e = shy(g, "/");
+
+	CONSENT(g, 0, {.status = 0});
+	CONSENT(g, 1, YES);
+	rig_begin(g);
+	tell(g, 64, 0);
+	UNTIL(g, asked(g) == 1 && !g->committing);
+	assert_int_equal(
+		notify_remove_endpoint(g->n, notify_endpoint_id(APP, "shy")),
+		0);
+	snprintf(g->urls[1], sizeof(g->urls[1]), "http://127.0.0.1:%u/",
+		 (unsigned)addr_port(&g->targets[1].addr));
+	e->url = g->urls[1];
+	rig_declare(g, 0);
+	release_with(&g->targets[0], &yes);
+	clock_pass(g, 60 * S);
+	assert_int_equal(count(g, 1, true), 0);
+	assert_int_equal(count(g, 1, false), 0);
+	assert_balance(g, 0, 0, 0, 1);
+}
+
 static void an_endpoint_that_is_removed_meanwhile_gets_no_post(void **state)
 {
 	static const struct step yes = YES;
@@ -504,6 +572,9 @@ int main(void)
 		RIG_TEST(a_url_that_changes_meanwhile_is_asked_itself),
 		RIG_TEST(
 			a_handshake_that_is_switched_off_meanwhile_is_not_waited_for),
+		RIG_TEST(one_that_is_switched_off_meanwhile_gets_no_post),
+		RIG_TEST(what_is_asked_meanwhile_is_judged_as_it_is_sent),
+		RIG_TEST(one_that_comes_back_elsewhere_gets_nothing_old),
 		RIG_TEST(an_endpoint_that_is_removed_meanwhile_gets_no_post),
 		RIG_TEST(a_stop_in_the_middle_leaves_it_for_the_next_run),
 		RIG_TEST(

@@ -182,7 +182,7 @@ static void whole_life(void)
 	size_t declared = 0;
 
 	store.n_rows = 0;
-	store.removal.up_to = 0;
+	store.n_removals = 0;
 	if (notify_new(loop, (struct store *)&store, workers, &config, &n))
 		return;
 	declared += !declare(n, "gme", DIALECT_GME, false);

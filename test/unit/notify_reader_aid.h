@@ -1,6 +1,7 @@
 /**
  * test/unit/notify_reader_aid.h -- reads settings of an endpoint as the real
- * reader would: name, url and key; url "" is not permitted.
+ * reader would: name, url and key; url "" is not permitted.  Without a key it
+ * is the app's.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef TEST_UNIT_NOTIFY_READER_AID_H
@@ -15,6 +16,8 @@ struct aid_read {
 	struct notify_endpoint endpoint;
 	json_t *settings;
 };
+
+static const char *aid_app_key = "";
 
 static const char *aid_text(const json_t *settings, const char *key)
 {
@@ -48,6 +51,8 @@ static int aid_read_endpoint(uint32_t app, const json_t *settings,
 		.enabled =
 			!json_is_false(json_object_get(r->settings, "enabled")),
 	};
+	if (!*r->endpoint.key)
+		r->endpoint.key = aid_app_key;
 	for (int k = 0; k < EVENT_KIND_N; k++)
 		r->endpoint.kinds[k] = true;
 	if (deliver_retry_parse("1s", &r->endpoint.retry, e)) {

@@ -28,6 +28,7 @@ struct rig {
 	struct workers *workers;
 	struct receive *receive;
 	struct receive_config config;
+	struct receive_app apps[2]; /* the first one is APP */
 	struct addr at;
 	struct http_client *client;
 	char told[TOLD_MAX][LINE_CAP];
@@ -132,11 +133,12 @@ static inline int rig_setup(void **state)
 	aid_open(&g->a);
 	config.workers = g->workers;
 	assert_int_equal(http_client_new(g->loop, &config, &g->client), 0);
-	g->config = (struct receive_config){.app = APP,
-					    .keys = {KEY},
-					    .n_keys = 1,
-					    .any_dialect = true,
-					    .max_body = MAX_BODY};
+	g->apps[0] = (struct receive_app){.id = APP,
+					  .keys = {{KEY, RECEIVE_ALL_DIALECTS}},
+					  .n_keys = 1,
+					  .dialects = RECEIVE_ALL_DIALECTS};
+	g->config = (struct receive_config){
+		.apps = g->apps, .n_apps = 1, .max_body = MAX_BODY};
 	assert_int_equal(addr_parse("127.0.0.1:0", &g->config.listen), 0);
 	*state = g;
 	return 0;
@@ -191,19 +193,19 @@ static inline void on_answer(const struct http_result *r, void *arg)
 	snprintf(g->answer, sizeof(g->answer), "%s", (const char *)r->body);
 }
 
-/** `extra` is one more header field, or NULL.  Returns 0 or ENOMEM. */
+/** `extra`: more header fields, a line each, or NULL.  Returns 0 or ENOMEM. */
 static inline int begin_call(struct rig *g, const char *method,
 			     const char *target, const char *extra,
 			     const char *body)
 {
-	const char *fields[] = {"Content-Type: application/json",
-				"Connection: close", extra};
-	char url[8192];
+	const char *fields[6] = {"Content-Type: application/json",
+				 "Connection: close"};
+	char lines[1024], url[8192];
+	size_t n_fields = 2;
 	struct http_call call = {
 		.method = method,
 		.url = url,
 		.fields = fields,
-		.n_fields = extra ? 3 : 2,
 		.body = body,
 		.body_len = strlen(body),
 		.timeout_us = PATIENCE_US,
@@ -213,6 +215,15 @@ static inline int begin_call(struct rig *g, const char *method,
 	struct err e = {0};
 	int err;
 
+	snprintf(lines, sizeof(lines), "%s", extra ? extra : "");
+	for (char *p = lines; *p;) {
+		char *end = strchrnul(p, '\n');
+
+		fields[n_fields++] = p;
+		p = end + (*end == '\n');
+		*end = '\0';
+	}
+	call.n_fields = n_fields;
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u%s",
 		 (unsigned)addr_port(&g->at), target);
 	err = http_client_send(g->client, &call, on_answer, g, &e, &transfer);

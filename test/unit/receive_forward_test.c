@@ -92,7 +92,7 @@ static int sink_setup(void **state)
 	snprintf(forward_url, sizeof(forward_url),
 		 "http://127.0.0.1:%u/in?token=t",
 		 (unsigned)addr_port(&sink.at));
-	g->config.forward = forward_url;
+	g->apps[0].forward = forward_url;
 	return 0;
 }
 
@@ -123,7 +123,11 @@ static void an_event_is_sent_on_once_as_it_came(void **state)
 	long long now_s = clock_unix_ms() / 1000;
 
 	rig_open(g);
-	snprintf(body, sizeof(body), " %s\n", gme_body(APP, 0, 1, 1000));
+	/* whatever JSON permits stays as it is */
+	snprintf(body, sizeof(body),
+		 "\t{\"Extra\":\"\\\"\\\\\\/\\u00e9 \xc3\xa9 \xc2\x80 "
+		 "\xe2\x80\xa8 \xf0\x9f\x98\x80 \x7f\",\r\n%s\n",
+		 gme_body(APP, 0, 1, 1000) + 1);
 	assert_int_equal(call(g, "POST", "/recording?x=a%26b&y",
 			      signature_of(KEY, body, false), body),
 			 200);
@@ -266,11 +270,11 @@ static void a_program_gets_the_event_on_its_stdin(void **state)
 	struct rig *g = *state;
 	char want[2 * LINE_CAP + 16];
 
-	g->config.exec = program(g, "a b;touch x",
-				 "#!/bin/sh\n"
-				 "cd \"$(dirname \"$0\")\"\n"
-				 "cat >>out\n"
-				 "echo \" $#\" >>out\n");
+	g->apps[0].exec = program(g, "a b;touch x",
+				  "#!/bin/sh\n"
+				  "cd \"$(dirname \"$0\")\"\n"
+				  "cat >>out\n"
+				  "echo \" $#\" >>out\n");
 	rig_open(g);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 1)), 200);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 2, 1)), 200);
@@ -287,13 +291,13 @@ static void a_program_that_fails_is_run_again(void **state)
 	struct rig *g = *state;
 	struct store_rows rows;
 
-	g->config.exec = program(g, "p",
-				 "#!/bin/sh\n"
-				 "cd \"$(dirname \"$0\")\"\n"
-				 "echo run >>out\n"
-				 "[ -e failed ] && exit 0\n"
-				 "touch failed\n"
-				 "exit 3\n");
+	g->apps[0].exec = program(g, "p",
+				  "#!/bin/sh\n"
+				  "cd \"$(dirname \"$0\")\"\n"
+				  "echo run >>out\n"
+				  "[ -e failed ] && exit 0\n"
+				  "touch failed\n"
+				  "exit 3\n");
 	rig_open(g);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 1)), 200);
 	UNTIL(g, !pending(g));
@@ -313,7 +317,7 @@ static void a_program_that_is_not_there_loses_no_event(void **state)
 	struct rig *g = *state;
 	struct store_rows rows;
 
-	g->config.exec = "/nonexistent/program";
+	g->apps[0].exec = "/nonexistent/program";
 	rig_open(g);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 1)), 200);
 	UNTIL(g, aid_count(&g->a, (struct store_filter){.what = READ_ATTEMPTS,

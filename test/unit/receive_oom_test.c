@@ -125,7 +125,7 @@ static void whole_life(void)
 static void no_memory_refuses_but_loses_nothing(void **state)
 {
 	rig = *state;
-	rig->config.exec = "/bin/true";
+	rig->apps[0].exec = "/bin/true";
 	whole_life();
 	OOM_SWEEP(whole_life);
 }

@@ -33,10 +33,10 @@ static void json_free(void *p)
 	f(p);
 }
 
-static const struct recordings_view everything;
+static const struct recordings_view everything = {.limit = SIZE_MAX};
 
 /** The state as text; a static buffer. */
-static const char *text_of(const struct recordings *r)
+static const char *text_of(struct recordings *r)
 {
 	static char text[TEXT_CAP];
 	json_t *all = recordings_json(r, &everything);
@@ -143,7 +143,7 @@ static void segments_come_in_any_order(void **state)
 		"\"state\":\"uploaded\",\"file\":\"a0\"},"
 		"{\"user\":\"a\",\"mode\":\"single\",\"seq\":1,"
 		"\"state\":\"completed\",\"file\":\"a1\"}],\"files\":[],"
-		"\"failures\":[]}]}");
+		"\"failures\":[]}],\"total\":1}");
 }
 
 #define TASK_WANT                                              \
@@ -152,7 +152,7 @@ static void segments_come_in_any_order(void **state)
 	"\"segment_counts\":{\"started\":0,\"completed\":0,"   \
 	"\"uploaded\":0},\"segments\":[],\"files\":["          \
 	"{\"name\":\"a\"},{\"name\":\"b\"},{\"name\":\"c\"}]," \
-	"\"failures\":[]}]}"
+	"\"failures\":[]}],\"total\":1}"
 
 static void a_tasks_events_come_in_any_order(void **state)
 {
@@ -227,7 +227,7 @@ static void four_dialects_tell_of_one_recording_in_any_order(void **state)
 		"\"failures\":[{\"kind\":\"upload_failing\",\"ms\":3500,"
 		"\"code\":\"disk_full\",\"message\":\"no space\","
 		"\"user\":\"b\",\"mode\":\"single\",\"seq\":0,"
-		"\"file\":\"g\"}]}]}");
+		"\"file\":\"g\"}]}],\"total\":1}");
 }
 
 #define ENDS(state, code, n, started, completed, last)                 \
@@ -241,7 +241,7 @@ static void four_dialects_tell_of_one_recording_in_any_order(void **state)
 	"\"file\":\"f0\",\"start_ms\":1000},"                          \
 	"{\"user\":\"a\",\"mode\":\"single\",\"state\":\"" last        \
 	"\",\"file\":\"f1\",\"start_ms\":2000}],\"files\":[],"         \
-	"\"failures\":[]}]}"
+	"\"failures\":[]}],\"total\":1}"
 
 /* Whose dialect has no word for the end of a segment. */
 static void segments_without_numbers_end_in_any_order(void **state)
@@ -386,7 +386,7 @@ static void what_is_asked_for_is_shown(void **state)
 		{{.which = VIEW_OTHERS, .limit = 9}, "\"total\":0", "task_id"},
 		{{.search = "ALIC"}, "\"task_id\":\"65\"", "\"64\""},
 		{{.search = "OLD"}, "\"task_id\":\"64\"", "\"65\""},
-		{{.search = "nobody"}, "[]}", "task_id"},
+		{{.search = "nobody"}, "[],\"total\":0}", "task_id"},
 	};
 	struct recordings r;
 
@@ -394,8 +394,14 @@ static void what_is_asked_for_is_shown(void **state)
 	recordings_init(&r, 1000);
 	add_two_rooms(&r);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		json_t *all = recordings_json(&r, &cases[i].view);
-		char *text = json_dumps(all, JSON_COMPACT);
+		struct recordings_view view = cases[i].view;
+		json_t *all;
+		char *text;
+
+		if (!view.limit)
+			view.limit = SIZE_MAX;
+		all = recordings_json(&r, &view);
+		text = json_dumps(all, JSON_COMPACT);
 
 		assert_non_null(strstr(text, cases[i].has));
 		assert_null(strstr(text, cases[i].has_not));

@@ -94,7 +94,8 @@ static void take_block(struct listener *l, const char *block)
 	str_copy(text, sizeof(text), id);
 	text[strspn(text, "0123456789")] = '\0';
 	assert_int_equal(str_to_u64(text, &value), 0);
-	assert_true(value > l->last);
+	/* 0: the cursor of an inbox that is empty */
+	assert_true(value > l->last || (!value && !l->last));
 	l->last = value;
 	if (strstr(block, "\ndata: {\"dialect\":\"gme\""))
 		l->n++;

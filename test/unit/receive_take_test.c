@@ -72,7 +72,8 @@ static void without_a_key_only_untokened_live_is_taken(void **state)
 {
 	struct rig *g = *state;
 
-	g->config.n_keys = 0;
+	g->apps[0].n_keys = 0;
+	g->apps[0].unsigned_live = true;
 	rig_open(g);
 	assert_int_equal(call(g, "POST", live_target(APP, NULL, 0), NULL,
 			      live_body(305, "{\"Status\":0}")),
@@ -103,8 +104,9 @@ static void every_active_key_verifies(void **state)
 	const char *body;
 
 	for (size_t i = 0; i < 4; i++)
-		g->config.keys[i] = keys[i];
-	g->config.n_keys = 4;
+		g->apps[0].keys[i] =
+			(struct receive_key){keys[i], RECEIVE_ALL_DIALECTS};
+	g->apps[0].n_keys = 4;
 	rig_open(g);
 	for (unsigned i = 0; i < 4; i++) {
 		body = gme_body(APP, i, 1, 1);
@@ -208,8 +210,9 @@ static void of_several_tokens_the_right_one_at_the_wrong_time_says_so(
 {
 	struct rig *g = *state;
 
-	g->config.keys[1] = "another";
-	g->config.n_keys = 2;
+	g->apps[0].keys[1] =
+		(struct receive_key){"another", RECEIVE_ALL_DIALECTS};
+	g->apps[0].n_keys = 2;
 	rig_open(g);
 	count();
 	assert_refused(g,
@@ -273,20 +276,41 @@ static void what_is_malformed_is_400_and_says_what(void **state)
 		       400, bad, "query is too long");
 }
 
+/** Whoever reads the query behind us may take the other one. */
+static void what_stands_twice_in_the_url_is_400(void **state)
+{
+	static const char *const more[] = {"SdkAppid=7", "Sign=x",
+					   "RequestTime=1",
+					   "CallbackCommand=Follow"};
+	struct rig *g = *state;
+	char path[1024];
+
+	rig_open(g);
+	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+		snprintf(path, sizeof(path), "%s&%s",
+			 live_target(APP, KEY, now_s()), more[i]);
+		count();
+		assert_refused(g,
+			       call(g, "POST", path, NULL,
+				    live_body(305, "{\"Status\":0}")),
+			       400, COUNT_received_malformed, "twice");
+	}
+	assert_int_equal(n_stored(g), 0);
+}
+
 static void a_fixed_dialect_takes_no_other(void **state)
 {
 	struct rig *g = *state;
 	const char *body = gme_body(APP, 0, 1, 1);
 
-	g->config.any_dialect = false;
-	g->config.dialect = DIALECT_LIVE;
+	g->apps[0].dialects = 1 << DIALECT_LIVE;
 	rig_open(g);
 	count();
 	assert_refused(g, post_gme(g, body), 400, COUNT_received_malformed,
 		       "not the dialect");
 	rig_close(g);
 	aid_open(&g->a);
-	g->config.dialect = DIALECT_GME;
+	g->apps[0].dialects = 1 << DIALECT_GME;
 	rig_open(g);
 	assert_refused(g,
 		       call(g, "POST", live_target(APP, KEY, now_s()), NULL,
@@ -382,9 +406,31 @@ static void what_cannot_be_stored_is_503_and_told_when_it_comes_again(
 		       COUNT_received_store_failed, "cannot be stored");
 	set_fault(g, NULL);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 3)), 200);
-	assert_int_equal(g->n_told, 1);
+	UNTIL(g, g->n_told == 1);
 	assert_int_equal(g->n_duplicates, 0);
 	assert_int_equal(n_stored(g), 1);
+}
+
+/** The commit was made, and an error came after it. */
+static void what_is_stored_after_all_is_told_though_it_was_503(void **state)
+{
+	struct rig *g = *state;
+
+	rig_open(g);
+	set_fault(g, "store.committed=EIO");
+	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 1)), 503);
+	assert_int_equal(post_gme(g, gme_body(APP, 1, 1, 1)), 503);
+	set_fault(g, "store.commit=EIO");
+	assert_int_equal(post_gme(g, gme_body(APP, 2, 1, 1)), 503);
+	assert_int_equal(g->n_told, 0);
+	set_fault(g, NULL);
+	/* one that comes again asks for all of them */
+	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 2)), 200);
+	assert_int_equal(g->n_duplicates, 1);
+	UNTIL(g, g->n_told == 2);
+	assert_int_equal(post_gme(g, gme_body(APP, 2, 1, 2)), 200);
+	UNTIL(g, g->n_told == 3);
+	assert_int_equal(n_stored(g), 3);
 }
 
 static void a_receiver_that_closes_keeps_what_it_has_begun(void **state)
@@ -427,7 +473,7 @@ static void what_is_shown_is_for_this_machine_only(void **state)
 	assert_int_equal(call(g, "GET", "/metrics", NULL, ""), 200);
 	assert_non_null(strstr(g->answer, "\ntapeop_received_new_total "));
 	assert_int_equal(call(g, "GET", "/v1/recordings", NULL, ""), 200);
-	assert_string_equal(g->answer, "{\"recordings\":[]}");
+	assert_string_equal(g->answer, "{\"recordings\":[],\"total\":0}");
 	assert_int_equal(call(g, "GET", "/", NULL, ""), 200);
 	assert_memory_equal(g->answer, "<!doctype html>", 15);
 	for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
@@ -456,7 +502,7 @@ static void recordings_are_put_together_from_any_order_and_kept(void **state)
 		"\"state\":\"uploaded\",\"file\":\"a/0.mp3\"},"
 		"{\"user\":\"999\",\"mode\":\"single\",\"seq\":1,"
 		"\"state\":\"started\",\"file\":\"a/1.mp3\"}],\"files\":[],"
-		"\"failures\":[]}]}";
+		"\"failures\":[]}],\"total\":1}";
 	struct rig *g = *state;
 
 	rig_open(g);
@@ -506,6 +552,7 @@ int main(void)
 			of_several_tokens_the_right_one_at_the_wrong_time_says_so),
 		RIG_TEST(another_app_is_403),
 		RIG_TEST(what_is_malformed_is_400_and_says_what),
+		RIG_TEST(what_stands_twice_in_the_url_is_400),
 		RIG_TEST(a_fixed_dialect_takes_no_other),
 		RIG_TEST(too_large_is_413),
 		RIG_TEST(
@@ -513,6 +560,7 @@ int main(void)
 		RIG_TEST(of_the_same_at_the_same_time_one_is_new),
 		RIG_TEST(
 			what_cannot_be_stored_is_503_and_told_when_it_comes_again),
+		RIG_TEST(what_is_stored_after_all_is_told_though_it_was_503),
 		RIG_TEST(a_receiver_that_closes_keeps_what_it_has_begun),
 		RIG_TEST(what_is_shown_is_for_this_machine_only),
 		RIG_TEST(recordings_are_put_together_from_any_order_and_kept),

@@ -216,7 +216,7 @@ static void a_stop_from_before_the_begin_records_nothing(void **state)
 		.pcm = pcm,
 	};
 	const struct by nobody = {.ip = "127.0.0.1"};
-	struct session s = {.has_single = true};
+	struct session s = {.task = 1};
 	struct part p = {.session = &s,
 			 .from_pos = 10000,
 			 .end_pos = INT64_MAX,

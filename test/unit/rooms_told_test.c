@@ -602,10 +602,8 @@ static void what_is_left_is_known_after_restarts(void **state)
 
 /** Commits fail, or are made and answered as if they had failed, while it is
  *  told that an upload fails and that a file is left. */
-static void a_store_that_fails_meanwhile_leaves_no_hole_and_no_repeat(
-	void **state)
+static void fail_meanwhile(struct stage *st, const char *faults)
 {
-	struct stage *st = *state;
 	struct answer a;
 	uint64_t task;
 
@@ -619,8 +617,7 @@ static void a_store_that_fails_meanwhile_leaves_no_hole_and_no_repeat(
 	stop(st, task, &a);
 	UNTIL(st, a.calls);
 	end(st);
-	set_fault("upload.link=EACCES,store.commit=EIO:2-4,"
-		  "store.committed=EIO:1-3");
+	set_fault(faults);
 	begin(st);
 	UNTIL(st, events_in(st, task, EVENT_UPLOAD_STOPPED) == 1 &&
 			  events_in(st, task, EVENT_UPLOAD_FAILING) == 1);
@@ -629,6 +626,37 @@ static void a_store_that_fails_meanwhile_leaves_no_hole_and_no_repeat(
 	begin(st);
 	gone(st, task);
 	assert_true(check_truth(st, task).left);
+}
+
+static void a_store_that_fails_meanwhile_leaves_no_hole_and_no_repeat(
+	void **state)
+{
+	fail_meanwhile(*state, "upload.link=EACCES,store.commit=EIO:2-4,"
+			       "store.committed=EIO:1-3");
+}
+
+static void nor_does_a_lack_of_memory_for_timers(void **state)
+{
+	fail_meanwhile(*state, "upload.link=EACCES,store.commit=EIO:2-4,"
+			       "store.committed=EIO:1-3,rooms.timer=ENOMEM");
+}
+
+/** A confirmed upload is told, and its task ends, without any timer. */
+static void without_timers_a_task_ends_all_the_same(void **state)
+{
+	struct stage *st = *state;
+	struct answer a;
+	uint64_t task;
+
+	begin(st);
+	join(st, "room", "alice");
+	task = record(st, "room");
+	UNTIL(st, recording(st, task, NULL) == 1);
+	set_fault("store.commit=EIO:3-6,rooms.timer=ENOMEM");
+	stop(st, task, &a);
+	gone(st, task);
+	set_fault(NULL);
+	(void)check_truth(st, task);
 }
 
 static void an_upload_that_waits_its_turn_is_not_left(void **state)
@@ -888,6 +916,8 @@ int main(void)
 		STAGE_TEST(what_is_left_is_known_after_restarts),
 		STAGE_TEST(
 			a_store_that_fails_meanwhile_leaves_no_hole_and_no_repeat),
+		STAGE_TEST(nor_does_a_lack_of_memory_for_timers),
+		STAGE_TEST(without_timers_a_task_ends_all_the_same),
 		STAGE_TEST(an_upload_that_waits_its_turn_is_not_left),
 		STAGE_TEST(
 			a_folder_that_is_named_from_here_is_told_from_the_root),

@@ -494,6 +494,9 @@ static void make_older(struct aid *a)
 		   "DROP TABLE removal; DROP TABLE endpoint;"
 		   "ALTER TABLE task DROP COLUMN end_ip;"
 		   "ALTER TABLE task DROP COLUMN end_platform;"
+		   "ALTER TABLE task DROP COLUMN segment_ms;"
+		   "ALTER TABLE task DROP COLUMN expires_ms;"
+		   "ALTER TABLE task DROP COLUMN recorder;"
 		   "ALTER TABLE segment DROP COLUMN by_ip;"
 		   "ALTER TABLE segment DROP COLUMN by_platform;"
 		   "ALTER TABLE segment DROP COLUMN is_failing;"
@@ -517,6 +520,9 @@ static void check_older_task(struct aid *a)
 	assert_int_equal(rows.tasks[0].hold_empty_ms, 12 * 3600 * 1000);
 	assert_false(rows.tasks[0].is_auto);
 	assert_false(rows.tasks[0].is_paused);
+	assert_int_equal(rows.tasks[0].segment_ms, 0);
+	assert_int_equal(rows.tasks[0].expires_ms, 0);
+	assert_string_equal(rows.tasks[0].recorder, "");
 	store_rows_free(&rows);
 }
 

@@ -44,6 +44,9 @@ static void a_task_is_put_set_and_read(void **state)
 	t.sample_rate = 24000;
 	t.max_idle_ms = 30000;
 	t.hold_empty_ms = 60000;
+	t.segment_ms = 61000;
+	t.expires_ms = 62000;
+	str_copy(t.recorder, sizeof(t.recorder), "robot");
 	t.is_auto = true;
 	t.subscribe = (char[]){"{\"subscribe\":[\"alice\"]}"};
 	store_put_task(w, &t);
@@ -81,6 +84,9 @@ static void a_task_is_put_set_and_read(void **state)
 	assert_int_equal(rows.tasks[0].sample_rate, 24000);
 	assert_int_equal(rows.tasks[0].max_idle_ms, 30000);
 	assert_int_equal(rows.tasks[0].hold_empty_ms, 60000);
+	assert_int_equal(rows.tasks[0].segment_ms, 61000);
+	assert_int_equal(rows.tasks[0].expires_ms, 62000);
+	assert_string_equal(rows.tasks[0].recorder, "robot");
 	assert_true(rows.tasks[0].is_auto);
 	assert_true(rows.tasks[0].is_paused);
 	assert_int_equal(rows.tasks[0].next_seq, 0);

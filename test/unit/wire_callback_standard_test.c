@@ -184,6 +184,7 @@ static void standard_keys_are_checked_and_the_error_says_what_to_do(
 			callback_key_check(DIALECT_STANDARD, bad[i], &err),
 			EINVAL);
 		assert_string_equal(err.field, "key");
+		assert_false(str_starts_with(err.text, "key"));
 		assert_non_null(strstr(err.text, "openssl rand"));
 		assert_int_equal(callback_key_check(DIALECT_TRTC, bad[i], &err),
 				 0);
@@ -504,6 +505,52 @@ static void standard_names_what_is_wrong(void **state)
 	}
 }
 
+static void a_time_is_read_exactly_or_not_at_all(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t unix_ms; /* -1: it is none */
+	} times[] = {
+		{"1970-01-01T00:00:00.000Z", 0},
+		{"2024-02-29T23:59:59.999Z", 1709251199999},
+		{"2026-11-26T20:09:10.123Z", 1795723750123},
+		{"2016-12-31T23:59:60.500Z", 1483228800500},
+		{"2026-02-29T20:09:10.123Z", -1},
+		{"2026-02-31T20:09:10.123Z", -1},
+		{"2026-04-31T20:09:10.123Z", -1},
+		{"2026-00-26T20:09:10.123Z", -1},
+		{"2026-11-00T20:09:10.123Z", -1},
+		{"2026-11-26T24:09:10.123Z", -1},
+		{"2026-11-26T20:60:10.123Z", -1},
+		{"2026-11-26T20:09:61.123Z", -1},
+		{"1969-12-31T23:59:59.999Z", -1},
+		{"2026-11-26T-0:09:10.123Z", -1},
+		{"2026--1-26T20:09:10.123Z", -1},
+		{"2026-11-26T20:9:010.123Z", -1},
+		{"2026-11-26T20:09:10.123z", -1},
+		{"2026-11-26T20:09:10.123", -1},
+		{"2026-11-26T20:09:10.123ZZ", -1},
+		{"", -1},
+	};
+	char body[1024];
+	struct callback c;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		int want = times[i].unix_ms < 0 ? EBADMSG : 0;
+
+		str_copy(body, sizeof(body), started);
+		replace(body, sizeof(body), "2026-11-26T20:09:10.123Z",
+			times[i].text);
+		if (callback_parse(DIALECT_STANDARD, body, strlen(body), &c,
+				   &err) != want)
+			fail_msg("%s: not %d", times[i].text, want);
+		if (!want)
+			assert_int_equal(c.event.unix_ms, times[i].unix_ms);
+	}
+}
+
 static void standard_of_a_newer_server_is_read_without_a_kind(void **state)
 {
 	char body[1024];
@@ -574,6 +621,7 @@ int main(void)
 		cmocka_unit_test(
 			every_kind_of_standard_is_read_as_it_was_written),
 		cmocka_unit_test(standard_names_what_is_wrong),
+		cmocka_unit_test(a_time_is_read_exactly_or_not_at_all),
 		cmocka_unit_test(
 			standard_of_a_newer_server_is_read_without_a_kind),
 		cmocka_unit_test(it_survives_running_out_of_memory),
