@@ -40,6 +40,7 @@ static const char *bucket_advice(int err)
 		{EACCES, "look at the keys, the region, and what they may do"},
 		{ENXIO, "make it, or see to storage.s3.bucket and path_style"},
 		{ETIME, "set the clock (NTP)"},
+		{EPROTO, "see to storage.s3.endpoint, and to the system's CAs"},
 		{ECONNREFUSED, "nobody listens there: storage.s3.endpoint"},
 		{EHOSTUNREACH, "see to storage.s3.endpoint and path_style"},
 	};

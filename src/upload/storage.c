@@ -73,6 +73,7 @@ const char *upload_reason(int err)
 		{EHOSTUNREACH, "connection_lost"},
 		{ECONNRESET, "connection_lost"},
 		{EILSEQ, "checksum_mismatch"},
+		{EPROTO, "tls_failed"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {

@@ -91,6 +91,7 @@ struct upload_result {
 	 *  clock_skew         our clock is wrong in the eyes of the store
 	 *  store_busy         503, 429, SlowDown; too slow
 	 *  connection_lost    no connection, or it broke
+	 *  tls_failed         the store is not who it should be
 	 *  checksum_mismatch  what arrived is not what was sent
 	 *  storage_error      all else */
 	const char *reason;

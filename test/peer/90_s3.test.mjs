@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import path from 'node:path';
+import https from 'node:https';
 import {describe, test} from 'node:test';
 
 import {startEndpoint} from '../aid/endpoint.mjs';
 import {BUCKET, PREFIX, checkBucket, deadPort, s3Storage, startProxy, startStore, whyNoStore,
   whyNotPresigned} from '../aid/s3.mjs';
-import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {command, startServer, until} from '../aid/tapeop.mjs';
+import {oggPackets, sendPackets, tool} from '../aid/sound.mjs';
+import {command, startServer, tempDir, until} from '../aid/tapeop.mjs';
 
 const packets = oggPackets('assets/demo/alice.opus');
 const skip = whyNoStore() ?? false;
@@ -304,6 +304,27 @@ describe('s3', {concurrency: 3, skip}, () => {
     assert.deepEqual(proxy.unsigned, []);
     const answer = await fetch(`${server.url}/v1/segments/${s.segment_id}/audio`, {redirect: 'manual'});
     assert.equal(new URL(answer.headers.get('location')).hostname, `${BUCKET}.s3.localhost`);
+  });
+
+  test('a_store_whose_certificate_nobody_signed_gets_nothing', async (t) => {
+    const dir = tempDir(t);
+    await tool('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=localhost',
+      '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2', '-keyout', `${dir}/key.pem`,
+      '-out', `${dir}/cert.pem`]);
+    let asked = 0;
+    const store = https.createServer({key: fs.readFileSync(`${dir}/key.pem`),
+      cert: fs.readFileSync(`${dir}/cert.pem`)}, (req, res) => {
+      asked++;
+      res.end();
+    });
+    await new Promise((done) => store.listen(0, '127.0.0.1', done));
+    t.after(() => store.close());
+    const {server} = await stage(t, {s3: {endpoint: `https://127.0.0.1:${store.address().port}`}});
+    const task = await record(t, server);
+    await until('it failed', async () =>
+      (await server.segments(task))[0].reason === 'tls_failed');
+    assert.match((await server.segments(task))[0].reason_text, /certificate/);
+    assert.equal(asked, 0);
   });
 
   test('doctor_tries_the_bucket', async (t) => {
