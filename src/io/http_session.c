@@ -160,7 +160,8 @@ static int errno_of(CURLcode code)
 	}
 }
 
-static int perform(struct http_session *s, const char *url, struct err *e)
+static int perform(struct http_session *s, const struct http_url *url,
+		   struct err *e)
 {
 	char text[160];
 	CURLcode code = curl_easy_perform(s->easy);
@@ -177,7 +178,9 @@ static int perform(struct http_session *s, const char *url, struct err *e)
 			       "the answer is longer than %zu bytes",
 			       s->answer->max);
 	http_curl_error(s->easy, code, s->error, text, sizeof(text));
-	return err_set(e, errno_of(code), "url", "%.120s: %s", url, text);
+	/* The path is the caller's: it may be long, and tells nothing here. */
+	return err_set(e, errno_of(code), "url", "%s:%u: %s", url->host,
+		       (unsigned)url->port, text);
 }
 
 int http_session_send(struct http_session *s, const struct http_call *call,
@@ -205,7 +208,7 @@ int http_session_send(struct http_session *s, const struct http_call *call,
 	if (err)
 		err_set(e, err, "", "out of memory");
 	else
-		err = perform(s, call->url, e);
+		err = perform(s, &url, e);
 	if (!err) {
 		(void)curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &code);
 		*status = (int)code;

@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "rooms/private.h"
+#include "wire/quote.h"
 
 /** What is to be stored, and told, of a segment. */
 enum confirm_due {
@@ -249,7 +250,8 @@ static void on_failed(struct confirm *c, const struct upload_result *result)
 		 c->row.task, c->row.user, c->row.seq, result->attempt,
 		 result->reason, result->text);
 	str_copy(c->reason, sizeof(c->reason), result->reason);
-	str_copy(c->reason_text, sizeof(c->reason_text), result->text);
+	/* Cut at a whole character: it goes into JSON. */
+	quote_line(c->reason_text, sizeof(c->reason_text), result->text);
 	c->due |= is_told ? CONFIRM_REASON : CONFIRM_FAILING;
 	commit_due(c);
 }

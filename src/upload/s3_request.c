@@ -138,7 +138,7 @@ static int prepare(const struct upload_s3 *s3, const struct s3_call *call,
 	return err;
 }
 
-/** Who reads of an error wants to know what was asked. */
+/** What was asked stands behind the cause, for it may be long and get cut. */
 static void write_what(const struct upload_storage *s,
 		       const struct s3_call *call, char *out, size_t cap)
 {
@@ -176,7 +176,7 @@ int s3_send(struct upload_storage *s, const struct s3_call *call,
 	code = http_session_send(s->session, &http, call->file, &status, answer,
 				 &why);
 	if (code)
-		err_set(err, code, "storage", "%s: %.200s", what, why.text);
+		err_set(err, code, "storage", "%.200s (%s)", why.text, what);
 	else
 		code = s3_answer_error(s, call, status, answer, err);
 out:
@@ -284,13 +284,13 @@ int s3_answer_error(struct upload_storage *s, const struct s3_call *call,
 	write_what(s, call, what, sizeof(what));
 	if (skew_s)
 		return err_set(err, e, "storage",
-			       "%s: status %d: this clock is %" PRId64
-			       " s %s that of the store",
-			       what, status, skew_s < 0 ? -skew_s : skew_s,
-			       skew_s < 0 ? "behind" : "before");
-	return err_set(err, e, "storage", "%s: status %d%s%s%s%s", what, status,
+			       "status %d: this clock is %" PRId64
+			       " s %s that of the store (%s)",
+			       status, skew_s < 0 ? -skew_s : skew_s,
+			       skew_s < 0 ? "behind" : "before", what);
+	return err_set(err, e, "storage", "status %d%s%s%s%s (%s)", status,
 		       code[0] ? " " : "", code, message[0] ? ": " : "",
-		       message);
+		       message, what);
 }
 
 /* ---- checksums ------------------------------------------------------------- */

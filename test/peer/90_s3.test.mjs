@@ -143,7 +143,7 @@ describe('s3', {concurrency: 3, skip}, () => {
       await checkBucket(server, store, endpoint, task);
     }
     const {Message} = live.requests.find((r) => r.body.EventType === 308).body.EventInfo.Payload;
-    assert.match(Message, /status 403 AccessDenied: told & refused$/);
+    assert.match(Message, /^status 403 AccessDenied: told & refused \(PUT recordings\//);
     assert.deepEqual(proxy.unsigned, []);
   });
 
