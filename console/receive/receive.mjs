@@ -283,7 +283,7 @@ function eventItem({e}) {
 
 function refusedItem(f) {
   return el('li', {}, el('p', {class: 'line'}, time(f.time_ms),
-    el('span', {class: 'badge run'}, String(f.status)), el('span', {class: 'soft mono'},
+    el('span', {class: 'badge bad'}, String(f.status)), el('span', {class: 'soft mono'},
       name(f.address))), name(f.reason));
 }
 

@@ -250,10 +250,12 @@ static int refused(const struct client *c, int status, const json_t *answer,
 			       "%.80s answered %d: is this a tapeop server?",
 			       c->server, status);
 	if (status == 401 || status == 403)
-		return err_set(e, EACCES, "token",
-			       "%.60s: %.100s; give its admin token with "
-			       "--token",
-			       c->server, detail);
+		return err_set(e, EACCES, "token", "%.60s: %.100s; %s",
+			       c->server, detail,
+			       !c->bearer ? "give its admin token with --token"
+			       : c->token ? "give another --token"
+					  : "it is from the environment's "
+					    "TAPEOP_ADMIN_TOKEN");
 	return err_set(e, status == 404 ? ENOENT : EINVAL, field, "%s%s%s",
 		       named ? "" : field, named ? "" : ": ", detail);
 }

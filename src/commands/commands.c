@@ -119,12 +119,18 @@ int commands_run(int argc, char **argv)
 		print_help(stderr);
 		return EXIT_USAGE;
 	}
+	if (!strcmp(name, "help") && argc == 3) { /* of a command */
+		char *of[] = {argv[2], (char *)(uintptr_t) "--help", NULL};
+
+		c = find(argv[2]);
+		return c ? c->run(2, of) : unknown(argv[2]);
+	}
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") ||
 	    !strcmp(name, "help")) {
 		print_help(stdout);
 		return EXIT_DONE;
 	}
-	if (!strcmp(name, "--version"))
+	if (!strcmp(name, "--version") || !strcmp(name, "-V"))
 		name = "version";
 	c = find(name);
 	return c ? c->run(argc - 1, argv + 1) : unknown(name);

@@ -416,6 +416,12 @@ static int follow(struct listen *l)
 	if (l->connected)
 		l->again_ms = AGAIN_FIRST_MS;
 	l->connected = false;
+	if (err && status == 409 && l->cursor_file)
+		return client_fail(&l->client, EXIT_FAILED,
+				   "%s: its cursor %" PRIu64
+				   " is of another database; to begin anew "
+				   "(--from), move that file away",
+				   l->cursor_file, l->cursor);
 	if (err && (is_refusal(status) || is_final(err)))
 		return client_fail(&l->client, EXIT_FAILED, "%s", e.text);
 	client_fail(&l->client, 0, "%s; again in %.1f s",

@@ -256,6 +256,13 @@ static void explain_one(struct search *x, char *why, size_t cap)
 		snprintf(why, cap,
 			 "wrong: another key, or FILE is not the body that was "
 			 "signed, byte for byte");
+	else if (strstr(text, ": "))
+		snprintf(why, cap,
+			 "a header's name stands before it: give what is "
+			 "behind the \": \"");
+	else if (strpbrk(text, "-_"))
+		snprintf(why, cap,
+			 "this is base64url: '-' and '_' must be '+' and '/'");
 	else
 		snprintf(why, cap, "a %s, this has %zu characters",
 			 x->s->dialect == DIALECT_GME

@@ -15,6 +15,7 @@
 #include "commands/commands.h"
 #include "commands/posting.h"
 #include "io/io.h"
+#include "notify/notify.h"
 
 static const char help[] =
 	"usage: tapeop trigger EVENT --dialect D --to URL [options]\n"
@@ -202,7 +203,11 @@ static int trigger_one(const struct trigger *t, enum event_kind kind)
 	struct event e;
 	int err;
 
-	trigger_event(&t->story, kind, &file, &e);
+	if (kind == EVENT_TEST) /* just as a server's */
+		notify_write_test(t->posting.style.dialect, t->story.app,
+				  clock_unix_ms(), &e);
+	else
+		trigger_event(&t->story, kind, &file, &e);
 	if (t->print)
 		err = posting_print(&t->posting, &e);
 	else

@@ -90,12 +90,11 @@ static void fill_reason(struct event *e)
 		 "The storage refused the file (403 AccessDenied)."},
 		{EVENT_TASK_FAILED, "disk_full",
 		 "No space is left on the disk."},
-		{EVENT_INPUT_LOST, "",
-		 "Nothing has come from this input for 10 s."},
+		{EVENT_INPUT_LOST, "", "nothing has come for 10 s"},
 		{EVENT_NO_AUDIO, "",
-		 "Nothing was heard of this user for 60 s."},
+		 "nothing was ever heard: no packet has come"},
 		{EVENT_DISK_LOW, "",
-		 "The disk of data_dir has less than 5 % free."},
+		 "180 MiB are free; no task starts below 256 MiB"},
 	};
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
@@ -151,7 +150,7 @@ void trigger_event(const struct trigger_story *s, enum event_kind kind,
 	str_copy(e->room, sizeof(e->room), s->room);
 	str_copy(e->user, sizeof(e->user), of_user ? s->user : "tapeop");
 	fill_reason(e);
-	if (event_is_of_segment(kind) || kind == EVENT_TEST)
+	if (event_is_of_segment(kind))
 		fill_segment(s, e);
 	if (kind != EVENT_FILES_READY)
 		return;

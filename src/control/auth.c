@@ -40,8 +40,11 @@ bool auth_permits(struct call *c)
 		counter_add(COUNT_http_refused, 1);
 		c->extra = (struct http_field){"WWW-Authenticate", "Bearer"};
 		call_problem(c, 401, "Authorization",
-			     "needs the header `Authorization: Bearer "
-			     "<http.admin_token>`");
+			     http_header(c->request, "Authorization")
+				     ? "the Bearer token of Authorization "
+				       "is not http.admin_token"
+				     : "needs the header `Authorization: "
+				       "Bearer <http.admin_token>`");
 		return false;
 	}
 	why = http_why_not_local(c->request);

@@ -190,6 +190,10 @@ struct notify_test {
 };
 typedef void(notify_test_fn)(const struct notify_test *t, void *arg);
 
+/** The event that a test of an endpoint tells of; its id is drawn. */
+void notify_write_test(enum dialect d, uint32_t app, int64_t unix_ms,
+		       struct event *e);
+
 /**
  * Send an endpoint, also one that is switched off, a test event at once: one
  * attempt, beside the outbox.  Its id is one that no event of the outbox ever

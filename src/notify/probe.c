@@ -155,20 +155,20 @@ static void name_file(struct event *e)
 		 e->user, when, e->task);
 }
 
-static void fill_event(struct notify *n, const struct sender *s,
+void notify_write_test(enum dialect d, uint32_t app, int64_t unix_ms,
 		       struct event *e)
 {
 	*e = (struct event){
 		.id = draw_id(),
 		.kind = EVENT_TEST,
-		.unix_ms = notify_unix_ms(n),
-		.app = s->app,
+		.unix_ms = unix_ms,
+		.app = app,
 	};
 	str_copy(e->room, sizeof(e->room), test_name);
 	str_copy(e->user, sizeof(e->user), test_name);
 	str_copy(e->client_ip, sizeof(e->client_ip), "127.0.0.1");
 	str_copy(e->platform, sizeof(e->platform), "RESTAPI");
-	if (s->dialect == DIALECT_GME)
+	if (d == DIALECT_GME)
 		name_file(e);
 }
 
@@ -189,7 +189,7 @@ int notify_test_endpoint(struct notify *n, uint64_t id, notify_test_fn *done,
 	p = mem_zalloc(sizeof(*p));
 	if (!p)
 		return err_no_memory(e);
-	fill_event(n, s, &p->event);
+	notify_write_test(s->dialect, s->app, notify_unix_ms(n), &p->event);
 	p->notify = n;
 	p->done = done;
 	p->arg = arg;

@@ -148,7 +148,7 @@ test('a_token_opens_the_server_and_is_never_shown', async (t) => {
     await cli.fails(1, /--token/, name, ...more);
     const wrong = await command(t, [name, ...more, '--server', server.url,
       '--token', 'env:T'], {env: {T: 'not-that'}});
-    oneLine(wrong, name, 1, /admin token/);
+    oneLine(wrong, name, 1, /is not http\.admin_token; give another --token/);
     assert.ok(!wrong.text.includes('not-that'));
   }
   assert.equal((await ask(['--token', 'env:T'], {T: secret})).code, 0);

@@ -275,6 +275,12 @@ static void verify_finds_another_digest_and_what_is_no_signature(void **state)
 	assert_says("wrong: another key");
 	assert_int_equal(verify_gme(KEY, "hello"), EXIT_FAILED);
 	assert_says("28 characters of base64 or 40 hex digits, this has 5");
+	assert_int_equal(verify_gme(KEY, "Signature: EMTFXJmucWK6euDoP44qXaU="),
+			 EXIT_FAILED);
+	assert_says("a header's name stands before it");
+	assert_int_equal(verify_gme(KEY, "EMTFXJmucWK6euDoP44qXaUF5_-="),
+			 EXIT_FAILED);
+	assert_says("base64url");
 	assert_int_equal(verify_gme(KEY, sha256_of_abc), EXIT_FAILED);
 	assert_says("this is HMAC-SHA256, gme uses HMAC-SHA1");
 }
