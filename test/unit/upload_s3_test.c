@@ -491,6 +491,35 @@ static void what_has_piled_up_does_not_wait_when_the_store_is_well(void **state)
 	tear_down(&r);
 }
 
+static void an_item_may_have_a_place_of_its_own(void **state)
+{
+	struct upload_item item = {.segment = 8, .name = NAME, .len = LEN};
+	struct upload_place other, folder;
+	char dir[TEMPDIR_CAP + 8];
+	struct rig r;
+
+	(void)state;
+	set_up(&r);
+	other = r.config.place;
+	other.s3.bucket = "other";
+	other.s3.prefix = "";
+	snprintf(dir, sizeof(dir), "%s/local", r.dir);
+	folder = (struct upload_place){.kind = UPLOAD_LOCAL, .dir = dir};
+	item.sha256 = r.sha256;
+	item.place = &other;
+	assert_int_equal(upload_add(r.upload, &item), 0);
+	wait_stored(&r);
+	r.calls = 0;
+	item.place = &folder;
+	assert_int_equal(upload_add(r.upload, &item), 0);
+	wait_stored(&r);
+	upload(&r);
+	assert_int_equal(fake_find(r.fake, "/other/" NAME)->len, LEN);
+	assert_true(file_is_there(tempdir_path(dir, NAME)));
+	assert_int_equal(fake_count(r.fake, "PUT"), 2);
+	tear_down(&r);
+}
+
 static void progress_is_told(void **state)
 {
 	struct upload_item item = {
@@ -957,6 +986,7 @@ int main(void)
 		cmocka_unit_test(nobody_there_is_a_connection_lost),
 		cmocka_unit_test(
 			what_has_piled_up_does_not_wait_when_the_store_is_well),
+		cmocka_unit_test(an_item_may_have_a_place_of_its_own),
 		cmocka_unit_test(progress_is_told),
 		cmocka_unit_test(a_long_file_goes_in_parts),
 		cmocka_unit_test(it_goes_on_where_it_was),
