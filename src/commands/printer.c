@@ -120,7 +120,7 @@ void printer_line(struct printer *p, const char *line, size_t len)
 {
 	const size_t before = p->waiting.len;
 
-	if (p->err && !p->running)
+	if (!p->running && p->err)
 		return;
 	buf_append(&p->waiting, line, len);
 	buf_putc(&p->waiting, '\n');

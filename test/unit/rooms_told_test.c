@@ -652,10 +652,14 @@ static void without_timers_a_task_ends_all_the_same(void **state)
 	join(st, "room", "alice");
 	task = record(st, "room");
 	UNTIL(st, recording(st, task, NULL) == 1);
-	set_fault("store.commit=EIO:3-6,rooms.timer=ENOMEM");
+	end(st);
+	set_fault("store.commit=EIO:4-8,rooms.timer=ENOMEM");
+	begin(st);
 	stop(st, task, &a);
 	gone(st, task);
+	end(st);
 	set_fault(NULL);
+	begin(st);
 	(void)check_truth(st, task);
 }
 
