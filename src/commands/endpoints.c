@@ -226,6 +226,17 @@ static json_t *list_of(const char *text)
 	}
 }
 
+/** Is it digits, a point and digits? */
+static bool is_decimal(const char *text)
+{
+	static const char digits[] = "0123456789";
+	const size_t whole = strspn(text, digits);
+	const size_t part =
+		text[whole] == '.' ? strspn(text + whole + 1, digits) : 0;
+
+	return whole && part && !text[whole + 1 + part];
+}
+
 /** A value as the API wants it.  NULL: not UTF-8. */
 static json_t *value_of(const char *name, const char *text)
 {
@@ -239,6 +250,8 @@ static json_t *value_of(const char *name, const char *text)
 		return list_of(text);
 	if (!str_to_i64(text, INT64_MIN, INT64_MAX, &n))
 		return json_integer(n);
+	if (is_decimal(text))
+		return json_real(strtod(text, NULL));
 	return json_string(text);
 }
 

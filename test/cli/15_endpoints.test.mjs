@@ -351,6 +351,19 @@ test('the_command_makes_changes_and_shows_them', async (t) => {
   await server.stop();
 });
 
+test('the_command_takes_a_rate_of_less_than_one_a_second', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, server.url);
+  const made = await cli.json('endpoints', 'add', 'e', '--app', app, 'url=http://127.0.0.1:9/',
+    'allow_private=true', 'rate=0.5');
+  assert.equal(made.rate, 0.5);
+  for (const rate of ['1.5', '0.017', '2', '0'])
+    assert.equal((await cli.json('endpoints', 'set', 'e', `rate=${rate}`)).rate, Number(rate));
+  for (const rate of ['0.', '.5', '0.5.5', '0.5x', '0.0005'])
+    await cli.fails(1, /rate: .*a number from 0\.017 to 10000/, 'endpoints', 'set', 'e', `rate=${rate}`);
+  await server.stop();
+});
+
 test('a_standard_endpoint_needs_a_key_that_can_be_one', async (t) => {
   const server = await startServer(t);
   const make = (more) => server.api('POST', LIST, {name: 's', url: 'http://127.0.0.1:9/',
