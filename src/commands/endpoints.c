@@ -26,7 +26,8 @@ static const char help[] =
 	"  set      change these settings; SETTING= : its default (a key: "
 	"none)\n"
 	"  off, on  off: no events for it; what is pending waits\n"
-	"  test     send it a test event now, and show what it answers\n"
+	"  test     send it a test event now, and show what it answers; when\n"
+	"           it takes that, its breaker closes\n"
 	"  remove   what is pending for it expires\n"
 	"\n"
 	"  --app ID           of this app; needed where two apps have the "
@@ -135,6 +136,24 @@ static int list_all(const struct endpoints *es)
 	return EXIT_DONE;
 }
 
+/** One line of what the API gave of an endpoint. */
+static void show_value(const char *key, const json_t *value)
+{
+	const size_t len = strlen(key);
+	char at[CLIENT_WORD_MAX];
+	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+
+	if (json_is_integer(value) && len > 3 && !strcmp(key + len - 3, "_ms"))
+		client_say("  %-20.*s %s", (int)len - 3, key,
+			   client_time(json_integer_value(value), at));
+	else
+		client_say("  %-20s %s", key,
+			   json_is_string(value) ? json_string_value(value)
+			   : text		 ? text
+						 : "");
+	free(text); /* banned-ok: jansson's */
+}
+
 /** Print an endpoint that the API gave, setting by setting. */
 static int show(const struct endpoints *es, const json_t *e)
 {
@@ -151,17 +170,9 @@ static int show(const struct endpoints *es, const json_t *e)
 		   health(e));
 	json_object_foreach((json_t *)(uintptr_t)e, key, value)
 	{
-		char *text;
-
-		if (!strcmp(key, "name") || !strcmp(key, "app") ||
-		    !strcmp(key, "source") || json_is_null(value))
-			continue;
-		text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-		client_say("  %-20s %s", key,
-			   json_is_string(value) ? json_string_value(value)
-			   : text		 ? text
-						 : "");
-		free(text); /* banned-ok: jansson's */
+		if (strcmp(key, "name") != 0 && strcmp(key, "app") != 0 &&
+		    strcmp(key, "source") != 0 && !json_is_null(value))
+			show_value(key, value);
 	}
 	return EXIT_DONE;
 }
@@ -431,6 +442,22 @@ static void say_lines(const char *text)
 	}
 }
 
+/** It took the test; what it was before says what follows. */
+static void show_taken(const json_t *e)
+{
+	const char *name = client_text(e, "name");
+
+	client_say("endpoint %s took it", name);
+	if (json_is_true(json_object_get(e, "gone")))
+		client_say("it gets nothing since it answered 410, until "
+			   "`tapeop replay --endpoint %s`",
+			   name);
+	else if (strcmp(client_text(e, "breaker"), "closed") != 0)
+		client_say("its breaker was open and is closed now: what is "
+			   "due goes out (%" PRId64 " pending)",
+			   client_number(e, "pending"));
+}
+
 static void show_test(const json_t *e, const json_t *t)
 {
 	const json_t *request = json_object_get(t, "request");
@@ -451,7 +478,7 @@ static void show_test(const json_t *e, const json_t *t)
 		say_lines(client_text(t, "answer"));
 	}
 	if (json_is_true(json_object_get(t, "delivered")))
-		client_say("endpoint %s took it", client_text(e, "name"));
+		show_taken(e);
 	else
 		client_say("endpoint %s failed: %s", client_text(e, "name"),
 			   error);

@@ -210,22 +210,11 @@ void deliveries_show(struct call *c)
 
 /* ---- replay ----------------------------------------------------------------------- */
 
-/** Nothing was replayed: is there no such delivery, or is it not dead? */
-static void on_not_replayed(struct store_rows *rows, void *arg)
+/** It is neither dead nor expired. */
+static void not_replayable(struct call *c)
 {
-	struct call *c = arg;
-	bool known;
-
-	if (call_rows_are_bad(c, rows))
-		return;
-	known = rows->n > 0;
-	store_rows_free(rows);
-	if (known)
-		call_problem(c, 409, "delivery",
-			     "delivery %s is not dead or expired", c->parts[0]);
-	else
-		call_problem(c, 404, "delivery", "there is no delivery %s",
-			     c->parts[0]);
+	call_problem(c, 409, "delivery", "delivery %s is not dead or expired",
+		     c->parts[0]);
 }
 
 static void on_replayed(const struct store_result *r, void *arg)
@@ -238,9 +227,8 @@ static void on_replayed(const struct store_result *r, void *arg)
 		call_error(c, &e);
 		return;
 	}
-	if (c->filter.id && !r->changed) {
-		c->filter.limit = 1;
-		call_ask(c, on_not_replayed);
+	if (c->filter.id && !r->changed) { /* meanwhile */
+		not_replayable(c);
 		return;
 	}
 	call_reply(c, 200,
@@ -253,15 +241,39 @@ static void replay(struct call *c)
 		       on_replayed, c);
 }
 
+/** The one that is to be replayed: its endpoint is named by that, too. */
+static void on_found(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	struct delivery_row d = {0};
+	bool known;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	known = rows->n > 0;
+	if (known)
+		d = rows->deliveries[0];
+	store_rows_free(rows);
+	c->filter.limit = 0;
+	c->filter.endpoint = d.endpoint;
+	if (!known)
+		call_problem(c, 404, "delivery", "there is no delivery %s",
+			     c->parts[0]);
+	else if (d.state != DELIVERY_DEAD && d.state != DELIVERY_EXPIRED)
+		not_replayable(c);
+	else
+		replay(c);
+}
+
 void deliveries_replay_one(struct call *c)
 {
 	static const char *const none[] = {NULL};
 
-	c->filter = (struct store_filter){.what = READ_DELIVERIES, .state = -1};
-	if (!call_number(c, c->parts[0], "delivery", &c->filter.id) ||
-	    (c->body && !call_keys(c, none)))
-		return;
-	replay(c);
+	c->filter = (struct store_filter){
+		.what = READ_DELIVERIES, .state = -1, .limit = 1};
+	if (call_number(c, c->parts[0], "delivery", &c->filter.id) &&
+	    (!c->body || call_keys(c, none)))
+		call_ask(c, on_found);
 }
 
 /** Count page by page what a replay would touch; states one by one. */

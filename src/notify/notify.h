@@ -193,7 +193,8 @@ typedef void(notify_test_fn)(const struct notify_test *t, void *arg);
 /**
  * Send an endpoint, also one that is switched off, a test event at once: one
  * attempt, beside the outbox.  Its id is one that no event of the outbox ever
- * has: a number from 2^52.  `done` is called when it has ended, also inside
+ * has: a number from 2^52.  When the endpoint takes it, its breaker closes.
+ * `done` is called when it has ended, also inside
  * notify_free.
  * Returns 0, ENOENT, EBUSY (NOTIFY_TESTS_MAX are under way) or ENOMEM with
  * `e`.
