@@ -377,6 +377,8 @@ test('a_test_that_it_takes_closes_its_breaker', async (t) => {
   const {end, server, cli, where} = await restingEndpoint(t);
   assert.match(await cli('endpoints', 'show', 'e'),
     /\n {2}breaker +open\n {2}next_probe +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n/);
+  assert.match(await cli('status'), new RegExp(`\n +endpoint e of app ${app} rests after ` +
+    'failures, next probe \\d{4}-.*: .tapeop endpoints test e. tries it now\n'));
   end.answer = endpointAnswers(200);
   assert.match(await cli('endpoints', 'test', 'e'),
     /\nendpoint e took it\nits breaker was open and is closed now: .* \(\d+ pending\)\n$/);
@@ -416,6 +418,29 @@ test('a_replay_by_id_attempts_again_who_answered_410', async (t) => {
   await cli('replay', (await one()).delivery_id);
   await until('it is delivered', async () => (await one()).state === 'delivered');
   assert.match(await cli('endpoints'), /\ne .* ok /);
+  await server.stop();
+});
+
+test('a_replay_of_an_endpoint_alone_attempts_again_what_it_has', async (t) => {
+  const end = await startEndpoint(t, endpointAnswers(410));
+  const server = await startServer(t, {callbacks: ['e', 'other'].map((name) => (
+    {name, url: end.url, dialect: 'live', events: ['task_started']}))});
+  const cli = commandsAt(t, server.url);
+  assert.doesNotMatch(await cli('status'), /endpoint/);
+  await tell(server, 'room');
+  await until('both are gone', async () => (await server.metrics()).deliveries_dead === 2);
+  const status = await cli('status');
+  for (const name of ['e', 'other'])
+    assert.match(status, new RegExp(`\n +endpoint ${name} of app ${app} answered 410 and gets ` +
+      `nothing: .tapeop replay --endpoint ${name}. `));
+  end.answer = endpointAnswers(200);
+  assert.equal(await cli('replay', '--endpoint', 'e', '--dry-run'), '1 would be sent again\n');
+  assert.equal(await cli('replay', '--endpoint', 'e'), '1 pending again\n');
+  await server.drained();
+  const {deliveries} = await server.ask(200, 'GET', '/v1/deliveries');
+  assert.deepEqual(deliveries.map((d) => `${d.endpoint} ${d.state}`).sort(),
+    ['e delivered', 'other dead']);
+  assert.doesNotMatch(await cli('status'), /endpoint e /);
   await server.stop();
 });
 
