@@ -138,6 +138,22 @@ static void write_next(const json_t *d, char *out, size_t cap)
 			 at, client_text(d, "endpoint"));
 }
 
+/** Why it has expired: the log of its attempts does not say that. */
+static void show_reason(const json_t *d, const json_t *log)
+{
+	const json_t *last =
+		json_array_get(log, json_array_size(log) - 1); /* or NULL */
+	const char *error = client_text(d, "last_error");
+
+	if (strcmp(client_text(d, "state"), "expired") != 0)
+		return;
+	if (*error && strcmp(error, client_text(last, "error")) != 0)
+		client_say("  expired: %s", error);
+	else
+		puts("  expired: it was pending for as long as expire_after of "
+		     "its endpoint permits");
+}
+
 static void show_one(const json_t *d)
 {
 	static const char *const heads[] = {"  ATTEMPT", "AT", "TOOK",
@@ -155,7 +171,8 @@ static void show_one(const json_t *d)
 		   json_is_true(json_object_get(d, "late")) ? ", late" : "");
 	write_next(d, next, sizeof(next));
 	client_say("  event %s of %s%s", client_text(d, "event_id"),
-		   client_time(client_number(d, "created_ms"), at), next);
+		   client_time(client_number(d, "event_ms"), at), next);
+	show_reason(d, log);
 	for (i = 0; i < ARRAY_LEN(heads) && json_array_size(log); i++)
 		client_cell(&t, "%s", heads[i]);
 	json_array_foreach(log, i, a)

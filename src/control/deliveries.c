@@ -18,12 +18,12 @@ enum {
 static json_t *delivery_json(struct call *c, const struct delivery_row *d)
 {
 	return json_pack(
-		"{s:o, s:o, s:o, s:I, s:s, s:I, s:s, s:s, s:i, s:b, s:I, s:I, "
-		"s:I, s:i, s:s}",
+		"{s:o, s:o, s:o, s:I, s:s, s:I, s:I, s:s, s:s, s:i, s:b, s:I, "
+		"s:I, s:I, s:i, s:s}",
 		"delivery_id", call_id(d->id), "event_id", call_id(d->event),
 		"task_id", call_id(d->lane), "task_seq",
-		(json_int_t)d->task_seq, "kind", d->event_kind, "app",
-		(json_int_t)d->app, "endpoint",
+		(json_int_t)d->task_seq, "kind", d->event_kind, "event_ms",
+		(json_int_t)d->event_ms, "app", (json_int_t)d->app, "endpoint",
 		notify_endpoint_name(c->control->notify, d->endpoint), "state",
 		delivery_state_name(d->state), "attempts",
 		(int)d->attempts_ever, "late", d->late, "created_ms",
@@ -241,6 +241,23 @@ static void replay(struct call *c)
 		       on_replayed, c);
 }
 
+/** Has it been taken out, and is remembered?  What is replayed to it expires. */
+static bool is_removed(const struct call *c, uint64_t endpoint)
+{
+	struct notify_endpoint_info info;
+
+	return *notify_endpoint_name(c->control->notify, endpoint) &&
+	       !notify_endpoint_info(c->control->notify, endpoint, &info);
+}
+
+static void endpoint_is_removed(struct call *c, uint64_t endpoint)
+{
+	call_problem(c, 409, "endpoint",
+		     "the endpoint %s was removed: what is replayed to it "
+		     "expires at once; make it again first",
+		     notify_endpoint_name(c->control->notify, endpoint));
+}
+
 /** The one that is to be replayed: its endpoint is named by that, too. */
 static void on_found(struct store_rows *rows, void *arg)
 {
@@ -261,6 +278,8 @@ static void on_found(struct store_rows *rows, void *arg)
 			     c->parts[0]);
 	else if (d.state != DELIVERY_DEAD && d.state != DELIVERY_EXPIRED)
 		not_replayable(c);
+	else if (is_removed(c, d.endpoint))
+		endpoint_is_removed(c, d.endpoint);
 	else
 		replay(c);
 }

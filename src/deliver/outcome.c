@@ -250,9 +250,6 @@ static void fill_row(const struct deliver *d, const struct flight *f,
 		.attempts = rec->attempts + f->made,
 		.attempts_ever = rec->ever + f->made,
 		.late = f->late,
-		.created_ms =
-			engine_unix_ms(d) +
-			(rec->created_us - engine_now_us(d)) / CLOCK_US_PER_MS,
 		.due_ms = f->ended_ms,
 		.last_status = f->outcome.status,
 	};

@@ -177,6 +177,12 @@ test('what_waits_for_a_removed_endpoint_expires_and_is_listed_so', async (t) => 
   }
   assert.equal(m.deliveries_in,
     m.deliveries_delivered + m.deliveries_dead + m.deliveries_expired);
+  const [{delivery_id: one}] = deliveries;
+  assert.match(await cli('deliveries', one),
+    /: expired(, late)?\n {2}event \d+ of \S+ \S+\n {2}expired: the endpoint was removed\n/);
+  await cli.fails(1, /endpoint: the endpoint bad was removed: .* make it again first/,
+    'replay', one);
+  assert.equal((await server.metrics()).deliveries_expired, deliveries.length);
   // Where it would go there is nothing: it expires again.
   await server.ask(200, 'POST', '/v1/deliveries/replay', {state: 'expired'});
   await until('they are expired again', async () =>
