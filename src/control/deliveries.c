@@ -83,7 +83,8 @@ static void no_endpoint(struct call *c, const char *name)
 	buf_fini(&names);
 }
 
-/** An endpoint's name; with equal names in several apps, the first. */
+/** An endpoint's name; with equal names in several apps, the first.  One that
+ *  was removed counts where none has the name now. */
 static bool filter_endpoint(struct call *c, const char *name)
 {
 	struct notify_endpoint_info info;
@@ -97,8 +98,11 @@ static bool filter_endpoint(struct call *c, const char *name)
 			return true;
 		}
 	}
-	no_endpoint(c, name);
-	return false;
+	c->filter.endpoint = notify_removed_endpoint(c->control->notify,
+						     c->filter.app, name);
+	if (!c->filter.endpoint)
+		no_endpoint(c, name);
+	return c->filter.endpoint != 0;
 }
 
 static bool filter_order(struct call *c, const char *text)
@@ -372,7 +376,9 @@ void deliveries_replay(struct call *c)
 	c->filter = (struct store_filter){.what = READ_DELIVERIES, .state = -1};
 	if (!call_keys(c, keys) || !replay_fields(c))
 		return;
-	if (c->dry_run)
+	if (c->filter.endpoint && is_removed(c, c->filter.endpoint))
+		endpoint_is_removed(c, c->filter.endpoint);
+	else if (c->dry_run)
 		count_replay(c);
 	else
 		replay(c);

@@ -268,6 +268,12 @@ bool notify_endpoint_at(const struct notify *n, size_t i,
  *  known. */
 const char *notify_endpoint_name(const struct notify *n, uint64_t id);
 
+/** The id of an endpoint that was removed and is remembered, by its name; of
+ *  equal names in several apps (app 0: any) that of the smallest app.  0: there
+ *  is none. */
+uint64_t notify_removed_endpoint(const struct notify *n, uint32_t app,
+				 const char *name);
+
 /** Start no more attempts; how many are under way. */
 void notify_pause(struct notify *n);
 unsigned notify_in_flight(const struct notify *n);

@@ -177,6 +177,14 @@ test('what_waits_for_a_removed_endpoint_expires_and_is_listed_so', async (t) => 
   }
   assert.equal(m.deliveries_in,
     m.deliveries_delivered + m.deliveries_dead + m.deliveries_expired);
+  assert.deepEqual((await cli.json('deliveries', '--state', 'expired', '--endpoint', 'bad'))
+    .deliveries.reverse(), deliveries);
+  assert.equal((await cli.json('deliveries', '--endpoint', 'bad', '--app', app)).deliveries.length,
+    deliveries.length);
+  await cli.fails(1, /endpoint: there is none of the name bed; there are: good\n/, 'deliveries',
+    '--endpoint', 'bed');
+  for (const args of [[], ['--dry-run']])
+    await cli.fails(1, /the endpoint bad was removed/, 'replay', '--endpoint', 'bad', ...args);
   const [{delivery_id: one}] = deliveries;
   assert.match(await cli('deliveries', one),
     /: expired(, late)?\n {2}event \d+ of \S+ \S+\n {2}expired: the endpoint was removed\n/);
@@ -187,6 +195,8 @@ test('what_waits_for_a_removed_endpoint_expires_and_is_listed_so', async (t) => 
   await server.ask(200, 'POST', '/v1/deliveries/replay', {state: 'expired'});
   await until('they are expired again', async () =>
     (await server.metrics()).deliveries_expired === deliveries.length);
+  assert.equal((await cli.json('deliveries', '--endpoint', 'good')).deliveries.length,
+    deliveries.length);
   // The name made again is told what comes, and what is replayed to it.
   end.answer = endpointAnswers(200);
   const n = end.requests.length;
