@@ -136,6 +136,16 @@ static int list_all(const struct endpoints *es)
 	return EXIT_DONE;
 }
 
+/** What `key_of` means. */
+static const char *signer(const json_t *value)
+{
+	const char *of = json_is_string(value) ? json_string_value(value) : "";
+
+	if (!strcmp(of, "endpoint"))
+		return "its own key";
+	return !strcmp(of, "app") ? "the app's secret_key" : "nothing";
+}
+
 /** One line of what the API gave of an endpoint. */
 static void show_value(const char *key, const json_t *value)
 {
@@ -143,7 +153,10 @@ static void show_value(const char *key, const json_t *value)
 	char at[CLIENT_WORD_MAX];
 	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 
-	if (json_is_integer(value) && len > 3 && !strcmp(key + len - 3, "_ms"))
+	if (!strcmp(key, "key_of"))
+		client_say("  %-20s %s", "signed with", signer(value));
+	else if (json_is_integer(value) && len > 3 &&
+		 !strcmp(key + len - 3, "_ms"))
 		client_say("  %-20.*s %s", (int)len - 3, key,
 			   client_time(json_integer_value(value), at));
 	else

@@ -485,6 +485,13 @@ test('a_standard_endpoint_needs_a_key_that_can_be_one', async (t) => {
     {field: 'key', says: /whsec_/});
   const gme = await server.ask(201, 'POST', LIST, {name: 'g', url: 'http://127.0.0.1:9/'});
   assert.equal(gme.has_key, false); // the app's signs
+  assert.deepEqual([gme.key_of, json.key_of], ['app', 'endpoint']);
+  const cli = commandsAt(t, server.url, {CB_KEY: TOKEN});
+  const set = async (...args) =>
+    /\n {2}signed with +(.*)\n/.exec(await cli('endpoints', 'set', 'g', ...args))[1];
+  assert.equal(await set('enabled=true'), "the app's secret_key");
+  assert.equal(await set('key=env:CB_KEY'), 'its own key');
+  assert.equal(await set('key=', 'dialect=live'), 'nothing');
   isProblem(await server.api('PATCH', `/v1/endpoints/${gme.endpoint_id}`,
     {dialect: 'live', signature_encoding: 'hex'}), 400,
   {field: 'signature_encoding', says: /gme only/});
