@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
+#include "io/io.h"
 
 static const char help[] =
 	"usage: tapeop endpoints [--app ID]\n"
@@ -36,7 +37,8 @@ static const char help[] =
 	"key,\n"
 	"events (a,b,c), timeout, retry and so on.  A key is env:NAME, "
 	"file:PATH\n"
-	"(read here) or the text itself.\n"
+	"(read here) or the text itself.  A url on a private address needs\n"
+	"allow_private=true.\n"
 	"\n"
 	"Example: tapeop endpoints add backend --app 1400000000 \\\n"
 	"           url=https://example.com/recording key=env:CALLBACK_KEY\n"
@@ -335,6 +337,39 @@ static int put_settings(const struct endpoints *es, json_t *body)
 	return code;
 }
 
+/** The host of a URL, as an address.  False: it is a name, or none. */
+static bool read_address(const char *url, struct addr *out)
+{
+	const char *host = strstr(url, "://");
+	char text[ADDR_TEXT_MAX];
+	size_t len;
+
+	if (!host)
+		return false;
+	host += 3;
+	len = *host == '[' ? strcspn(++host, "]") : strcspn(host, ":/?#");
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, host, len);
+	text[len] = 0;
+	return !addr_parse(text, out);
+}
+
+/** Say at once what its first attempt would say. */
+static void warn_of_private(const struct endpoints *es, const json_t *e)
+{
+	char text[ADDR_TEXT_MAX];
+	struct addr a;
+
+	if (json_is_true(json_object_get(e, "allow_private")) ||
+	    !read_address(client_text(e, "url"), &a) || addr_is_global(&a))
+		return;
+	fprintf(stderr,
+		"tapeop %s: warning: %s is a private address: callbacks to it "
+		"are refused, unless allow_private=true\n",
+		es->client.command, addr_write_host(&a, text));
+}
+
 /** Ask, and show the endpoint that is answered.  Returns an exit code. */
 static int ask_and_show(const struct endpoints *es, const char *method,
 			const char *path, const json_t *body)
@@ -345,6 +380,7 @@ static int ask_and_show(const struct endpoints *es, const char *method,
 
 	if (client_call(&es->client, method, path, body, &e, &err))
 		return client_fail(&es->client, EXIT_FAILED, "%s", err.text);
+	warn_of_private(es, e);
 	code = show(es, e);
 	json_decref(e);
 	return code;

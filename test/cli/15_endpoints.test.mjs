@@ -9,7 +9,7 @@ import {test} from 'node:test';
 import {endpointAnswers, signGme, signLive, startEndpoint} from '../aid/endpoint.mjs';
 import {isProblem} from '../aid/http.mjs';
 import {commandsAt} from '../aid/lines.mjs';
-import {APP, KEY, startServer, until} from '../aid/tapeop.mjs';
+import {APP, KEY, command, startServer, until} from '../aid/tapeop.mjs';
 import {sql} from '../aid/truth.mjs';
 
 const app = String(APP);
@@ -305,7 +305,6 @@ test('a_test_that_fails_says_why_and_ends_with_1', async (t) => {
   const r = await server.ask(200, 'POST', `/v1/endpoints/${id[1]}/test`, {});
   assert.match(r.error, /refused/);
   assert.equal((await server.ask(200, 'GET', `/v1/endpoints/${id[0]}`)).failures_in_row, 0);
-  const {command} = await import('../aid/tapeop.mjs');
   const shown = await command(t, ['endpoints', 'test', 'nobody', '--server', server.url]);
   assert.equal(shown.code, 1);
   assert.match(shown.out, /\nendpoint nobody failed: .*refused/);
@@ -460,6 +459,24 @@ test('a_replay_of_an_endpoint_alone_attempts_again_what_it_has', async (t) => {
   await server.stop();
 });
 
+test('a_private_address_without_allow_private_is_warned_of_at_once', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, server.url);
+  const run = (...args) => command(t, ['endpoints', ...args, '--server', server.url]);
+  const warning = (address) => `tapeop endpoints: warning: ${address} is a private address: ` +
+    'callbacks to it are refused, unless allow_private=true\n';
+  const made = await run('add', 'e', '--app', app, 'url=http://127.0.0.1:9/a');
+  assert.deepEqual([made.code, made.text], [0, warning('127.0.0.1')]);
+  for (const [url, address] of [['http://10.1.2.3', '10.1.2.3'], ['http://[::1]:9/?x', '::1'],
+    ['http://192.168.0.1/path:80', '192.168.0.1']])
+    assert.equal((await run('set', 'e', `url=${url}`, '--json')).text, warning(address), url);
+  // These say nothing: `cli` sees to that.
+  for (const url of ['http://8.8.8.8/', 'http://[2606:4700::1]/', 'http://example.com/127.0.0.1'])
+    await cli('endpoints', 'set', 'e', `url=${url}`);
+  await cli('endpoints', 'set', 'e', 'url=http://127.0.0.1:9/', 'allow_private=true');
+  await server.stop();
+});
+
 test('the_command_takes_a_rate_of_less_than_one_a_second', async (t) => {
   const server = await startServer(t);
   const cli = commandsAt(t, server.url);
@@ -483,7 +500,8 @@ test('a_standard_endpoint_needs_a_key_that_can_be_one', async (t) => {
   assert.equal(json.has_key, true);
   isProblem(await server.api('PATCH', `/v1/endpoints/${json.endpoint_id}`, {key: null}), 400,
     {field: 'key', says: /whsec_/});
-  const gme = await server.ask(201, 'POST', LIST, {name: 'g', url: 'http://127.0.0.1:9/'});
+  const gme = await server.ask(201, 'POST', LIST, {name: 'g', url: 'http://127.0.0.1:9/',
+    allow_private: true});
   assert.equal(gme.has_key, false); // the app's signs
   assert.deepEqual([gme.key_of, json.key_of], ['app', 'endpoint']);
   const cli = commandsAt(t, server.url, {CB_KEY: TOKEN});
