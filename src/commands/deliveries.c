@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
@@ -23,6 +24,9 @@ static const char help[] =
 	"  --limit N          at most so many (50); with more to come, the\n"
 	"                     list says so\n" CLIENT_HELP "\n"
 	"Example: tapeop deliveries --state dead\n";
+
+/** What is due by so much is held up by something. */
+enum { OVERDUE_MS = 2000 };
 
 struct deliveries {
 	struct client client;
@@ -114,12 +118,48 @@ static int list_deliveries(struct deliveries *ds)
 	return EXIT_DONE;
 }
 
+/** When it is attempted next, or that something holds it up; "" when it is
+ *  not pending. */
+static void write_next(const json_t *d, char *out, size_t cap)
+{
+	const int64_t due_ms = client_number(d, "due_ms");
+	char at[CLIENT_WORD_MAX];
+
+	*out = 0;
+	if (strcmp(client_text(d, "state"), "pending") != 0)
+		return;
+	client_time(due_ms, at);
+	if (due_ms + OVERDUE_MS > clock_unix_ms())
+		snprintf(out, cap, ", next attempt %s", at);
+	else
+		snprintf(out, cap,
+			 ", due since %s: `tapeop endpoints show %.63s` says "
+			 "what holds it up",
+			 at, client_text(d, "endpoint"));
+}
+
+/** Why it has expired: the log of its attempts does not say that. */
+static void show_reason(const json_t *d, const json_t *log)
+{
+	const json_t *last =
+		json_array_get(log, json_array_size(log) - 1); /* or NULL */
+	const char *error = client_text(d, "last_error");
+
+	if (strcmp(client_text(d, "state"), "expired") != 0)
+		return;
+	if (*error && strcmp(error, client_text(last, "error")) != 0)
+		client_say("  expired: %s", error);
+	else
+		puts("  expired: it was pending for as long as expire_after of "
+		     "its endpoint permits");
+}
+
 static void show_one(const json_t *d)
 {
 	static const char *const heads[] = {"  ATTEMPT", "AT", "TOOK",
 					    "ANSWER"};
 	struct client_table t = {.n_columns = ARRAY_LEN(heads)};
-	char at[CLIENT_WORD_MAX];
+	char at[CLIENT_WORD_MAX], next[200];
 	const json_t *log = json_object_get(d, "attempts_log");
 	json_t *a;
 	size_t i;
@@ -129,12 +169,10 @@ static void show_one(const json_t *d)
 		   client_text(d, "task_id"), client_text(d, "endpoint"),
 		   client_text(d, "state"),
 		   json_is_true(json_object_get(d, "late")) ? ", late" : "");
-	printf("  event %s of %s", client_text(d, "event_id"),
-	       client_time(client_number(d, "created_ms"), at));
-	if (!strcmp(client_text(d, "state"), "pending"))
-		printf(", next attempt %s",
-		       client_time(client_number(d, "due_ms"), at));
-	putchar('\n');
+	write_next(d, next, sizeof(next));
+	client_say("  event %s of %s%s", client_text(d, "event_id"),
+		   client_time(client_number(d, "event_ms"), at), next);
+	show_reason(d, log);
 	for (i = 0; i < ARRAY_LEN(heads) && json_array_size(log); i++)
 		client_cell(&t, "%s", heads[i]);
 	json_array_foreach(log, i, a)

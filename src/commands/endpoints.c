@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
+#include "io/io.h"
 
 static const char help[] =
 	"usage: tapeop endpoints [--app ID]\n"
@@ -26,7 +27,8 @@ static const char help[] =
 	"  set      change these settings; SETTING= : its default (a key: "
 	"none)\n"
 	"  off, on  off: no events for it; what is pending waits\n"
-	"  test     send it a test event now, and show what it answers\n"
+	"  test     send it a test event now, and show what it answers; when\n"
+	"           it takes that, its breaker closes\n"
 	"  remove   what is pending for it expires\n"
 	"\n"
 	"  --app ID           of this app; needed where two apps have the "
@@ -35,7 +37,8 @@ static const char help[] =
 	"key,\n"
 	"events (a,b,c), timeout, retry and so on.  A key is env:NAME, "
 	"file:PATH\n"
-	"(read here) or the text itself.\n"
+	"(read here) or the text itself.  A url on a private address needs\n"
+	"allow_private=true.\n"
 	"\n"
 	"Example: tapeop endpoints add backend --app 1400000000 \\\n"
 	"           url=https://example.com/recording key=env:CALLBACK_KEY\n"
@@ -135,6 +138,37 @@ static int list_all(const struct endpoints *es)
 	return EXIT_DONE;
 }
 
+/** What `key_of` means. */
+static const char *signer(const json_t *value)
+{
+	const char *of = json_is_string(value) ? json_string_value(value) : "";
+
+	if (!strcmp(of, "endpoint"))
+		return "its own key";
+	return !strcmp(of, "app") ? "the app's secret_key" : "nothing";
+}
+
+/** One line of what the API gave of an endpoint. */
+static void show_value(const char *key, const json_t *value)
+{
+	const size_t len = strlen(key);
+	char at[CLIENT_WORD_MAX];
+	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+
+	if (!strcmp(key, "key_of"))
+		client_say("  %-20s %s", "signed with", signer(value));
+	else if (json_is_integer(value) && len > 3 &&
+		 !strcmp(key + len - 3, "_ms"))
+		client_say("  %-20.*s %s", (int)len - 3, key,
+			   client_time(json_integer_value(value), at));
+	else
+		client_say("  %-20s %s", key,
+			   json_is_string(value) ? json_string_value(value)
+			   : text		 ? text
+						 : "");
+	free(text); /* banned-ok: jansson's */
+}
+
 /** Print an endpoint that the API gave, setting by setting. */
 static int show(const struct endpoints *es, const json_t *e)
 {
@@ -151,17 +185,9 @@ static int show(const struct endpoints *es, const json_t *e)
 		   health(e));
 	json_object_foreach((json_t *)(uintptr_t)e, key, value)
 	{
-		char *text;
-
-		if (!strcmp(key, "name") || !strcmp(key, "app") ||
-		    !strcmp(key, "source") || json_is_null(value))
-			continue;
-		text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-		client_say("  %-20s %s", key,
-			   json_is_string(value) ? json_string_value(value)
-			   : text		 ? text
-						 : "");
-		free(text); /* banned-ok: jansson's */
+		if (strcmp(key, "name") != 0 && strcmp(key, "app") != 0 &&
+		    strcmp(key, "source") != 0 && !json_is_null(value))
+			show_value(key, value);
 	}
 	return EXIT_DONE;
 }
@@ -226,6 +252,17 @@ static json_t *list_of(const char *text)
 	}
 }
 
+/** Is it digits, a point and digits? */
+static bool is_decimal(const char *text)
+{
+	static const char digits[] = "0123456789";
+	const size_t whole = strspn(text, digits);
+	const size_t part =
+		text[whole] == '.' ? strspn(text + whole + 1, digits) : 0;
+
+	return whole && part && !text[whole + 1 + part];
+}
+
 /** A value as the API wants it.  NULL: not UTF-8. */
 static json_t *value_of(const char *name, const char *text)
 {
@@ -239,6 +276,8 @@ static json_t *value_of(const char *name, const char *text)
 		return list_of(text);
 	if (!str_to_i64(text, INT64_MIN, INT64_MAX, &n))
 		return json_integer(n);
+	if (is_decimal(text))
+		return json_real(strtod(text, NULL));
 	return json_string(text);
 }
 
@@ -298,6 +337,39 @@ static int put_settings(const struct endpoints *es, json_t *body)
 	return code;
 }
 
+/** The host of a URL, as an address.  False: it is a name, or none. */
+static bool read_address(const char *url, struct addr *out)
+{
+	const char *host = strstr(url, "://");
+	char text[ADDR_TEXT_MAX];
+	size_t len;
+
+	if (!host)
+		return false;
+	host += 3;
+	len = *host == '[' ? strcspn(++host, "]") : strcspn(host, ":/?#");
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, host, len);
+	text[len] = 0;
+	return !addr_parse(text, out);
+}
+
+/** Say at once what its first attempt would say. */
+static void warn_of_private(const struct endpoints *es, const json_t *e)
+{
+	char text[ADDR_TEXT_MAX];
+	struct addr a;
+
+	if (json_is_true(json_object_get(e, "allow_private")) ||
+	    !read_address(client_text(e, "url"), &a) || addr_is_global(&a))
+		return;
+	fprintf(stderr,
+		"tapeop %s: warning: %s is a private address: callbacks to it "
+		"are refused, unless allow_private=true\n",
+		es->client.command, addr_write_host(&a, text));
+}
+
 /** Ask, and show the endpoint that is answered.  Returns an exit code. */
 static int ask_and_show(const struct endpoints *es, const char *method,
 			const char *path, const json_t *body)
@@ -308,6 +380,7 @@ static int ask_and_show(const struct endpoints *es, const char *method,
 
 	if (client_call(&es->client, method, path, body, &e, &err))
 		return client_fail(&es->client, EXIT_FAILED, "%s", err.text);
+	warn_of_private(es, e);
 	code = show(es, e);
 	json_decref(e);
 	return code;
@@ -418,6 +491,22 @@ static void say_lines(const char *text)
 	}
 }
 
+/** It took the test; what it was before says what follows. */
+static void show_taken(const json_t *e)
+{
+	const char *name = client_text(e, "name");
+
+	client_say("endpoint %s took it", name);
+	if (json_is_true(json_object_get(e, "gone")))
+		client_say("it gets nothing since it answered 410, until "
+			   "`tapeop replay --endpoint %s`",
+			   name);
+	else if (strcmp(client_text(e, "breaker"), "closed") != 0)
+		client_say("its breaker was open and is closed now: what is "
+			   "due goes out (%" PRId64 " pending)",
+			   client_number(e, "pending"));
+}
+
 static void show_test(const json_t *e, const json_t *t)
 {
 	const json_t *request = json_object_get(t, "request");
@@ -438,7 +527,7 @@ static void show_test(const json_t *e, const json_t *t)
 		say_lines(client_text(t, "answer"));
 	}
 	if (json_is_true(json_object_get(t, "delivered")))
-		client_say("endpoint %s took it", client_text(e, "name"));
+		show_taken(e);
 	else
 		client_say("endpoint %s failed: %s", client_text(e, "name"),
 			   error);

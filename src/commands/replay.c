@@ -10,11 +10,14 @@
 static const char help[] =
 	"usage: tapeop replay ID [options]\n"
 	"       tapeop replay --state dead|expired|all [options]\n"
+	"       tapeop replay --endpoint NAME [options]\n"
 	"\n"
 	"Make dead or expired callbacks pending again, with a fresh budget of\n"
-	"retries.\n"
+	"retries.  An endpoint that is named by ID or NAME is attempted at\n"
+	"once: also one that answered 410, or whose breaker is open.\n"
 	"\n"
-	"  --state STATE      which: dead, expired, or all of both\n"
+	"  --state STATE      which: dead, expired, or all of both (unless "
+	"set)\n"
 	"  --endpoint NAME    only those to this endpoint\n"
 	"  --task TASK        only those of this task\n"
 	"  --app ID           only those of this app\n"
@@ -81,17 +84,18 @@ static int replay_many(struct replay *r)
 	int64_t app = 0;
 	int code;
 
-	if (!r->state)
+	if (!r->state && !r->endpoint && !r->task)
 		return client_usage(&r->client,
-				    "an ID, or --state, is required");
+				    "an ID, --state, --endpoint or --task is "
+				    "required");
 	if (r->app && str_to_i64(r->app, 1, UINT32_MAX, &app))
 		return client_usage(&r->client,
 				    "--app must be a number from 1 to "
 				    "4294967295, is %.40s",
 				    r->app);
-	body = json_pack("{s:s, s:b, s:s*, s:s*}", "state", r->state, "dry_run",
-			 (int)r->dry_run, "endpoint", r->endpoint, "task",
-			 r->task);
+	body = json_pack("{s:s*, s:b, s:s*, s:s*}", "state", r->state,
+			 "dry_run", (int)r->dry_run, "endpoint", r->endpoint,
+			 "task", r->task);
 	if (app && json_object_set_new(body, "app", json_integer(app))) {
 		json_decref(body);
 		body = NULL;
@@ -117,7 +121,7 @@ int command_replay(int argc, char **argv)
 			       ARRAY_LEN(options));
 
 	if (code < 0 && r.client.n_args > 1)
-		code = client_usage(&r.client, "one ID, or --state");
+		code = client_usage(&r.client, "one ID, or none");
 	else if (code < 0 && r.client.n_args)
 		code = replay_one(&r);
 	else if (code < 0)

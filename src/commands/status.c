@@ -30,6 +30,7 @@ struct overview {
 	json_t *rooms; /* the answer of /v1/rooms */
 	json_t *tasks; /* running */
 	bool more_tasks;
+	json_t *endpoints;  /* the answer of /v1/endpoints */
 	struct buf metrics; /* text */
 };
 
@@ -77,6 +78,9 @@ static int read_overview(struct client *c, struct overview *o, struct err *e)
 	if (!err)
 		err = client_list(c, "/v1/tasks?state=running&", "tasks",
 				  RUNNING_MAX, &o->tasks, &o->more_tasks, e);
+	if (!err)
+		err = client_call(c, "GET", "/v1/endpoints", NULL,
+				  &o->endpoints, e);
 	if (!err)
 		err = client_ask(c, "GET", "/metrics", NULL, &status,
 				 &o->metrics, e);
@@ -159,6 +163,34 @@ static void show_disk(const struct overview *o)
 	       client_size(metric(o, "file_queue_bytes"), waiting));
 }
 
+/** Endpoints that get nothing now, and what helps. */
+static void show_endpoints(const struct overview *o)
+{
+	char at[CLIENT_WORD_MAX];
+	json_t *e;
+	size_t i;
+
+	json_array_foreach(json_object_get(o->endpoints, "endpoints"), i, e)
+	{
+		const char *name = client_text(e, "name");
+
+		if (json_is_true(json_object_get(e, "gone")))
+			client_say("           endpoint %s of app %" PRId64
+				   " answered 410 and gets nothing: `tapeop "
+				   "replay --endpoint %s` tries it again",
+				   name, client_number(e, "app"), name);
+		else if (strcmp(client_text(e, "breaker"), "closed") != 0)
+			client_say(
+				"           endpoint %s of app %" PRId64
+				" rests after failures, next probe %s: "
+				"`tapeop endpoints test %s` tries it now",
+				name, client_number(e, "app"),
+				client_time(client_number(e, "next_probe_ms"),
+					    at),
+				name);
+	}
+}
+
 static void show_overview(const struct client *c, const struct overview *o)
 {
 	const json_t *rooms = json_object_get(o->rooms, "rooms");
@@ -187,9 +219,7 @@ static void show_overview(const struct client *c, const struct overview *o)
 	       metric(o, "deliveries_delivered_total"),
 	       metric(o, "deliveries_pending"), metric(o, "deliveries_dead"),
 	       metric(o, "deliveries_expired"));
-	if (metric(o, "breaker_open"))
-		printf("           %" PRId64 " endpoints rest after failures\n",
-		       metric(o, "breaker_open"));
+	show_endpoints(o);
 }
 
 static int print_overview(const struct overview *o)
@@ -237,6 +267,7 @@ static int show_server(struct client *c)
 		code = EXIT_FAILED;
 	json_decref(o.rooms);
 	json_decref(o.tasks);
+	json_decref(o.endpoints);
 	buf_fini(&o.metrics);
 	return code;
 }

@@ -343,6 +343,17 @@ static json_t *value_json(enum setting_id id, const struct value *v,
 	}
 }
 
+/** Whose key signs: gme takes the app's when it has none of its own. */
+static const char *key_of(const struct value *values,
+			  const struct notify_endpoint *ep)
+{
+	const char *key = values[SET_CB_KEY].text;
+
+	if (key && *key)
+		return "endpoint";
+	return ep->dialect == DIALECT_GME ? "app" : "none";
+}
+
 char *config_show_endpoint(const struct value *values,
 			   const struct notify_endpoint *ep)
 {
@@ -363,6 +374,10 @@ char *config_show_endpoint(const struct value *values,
 		err = json_object_set_new(
 			object, key,
 			value_json((enum setting_id)i, &values[i], ep));
+		if (!err && i == SET_CB_KEY)
+			err = json_object_set_new(
+				object, "key_of",
+				json_string(key_of(values, ep)));
 	}
 	if (!err && !json_text_write(object, &b))
 		text = buf_take(&b);

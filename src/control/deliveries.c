@@ -18,12 +18,12 @@ enum {
 static json_t *delivery_json(struct call *c, const struct delivery_row *d)
 {
 	return json_pack(
-		"{s:o, s:o, s:o, s:I, s:s, s:I, s:s, s:s, s:i, s:b, s:I, s:I, "
-		"s:I, s:i, s:s}",
+		"{s:o, s:o, s:o, s:I, s:s, s:I, s:I, s:s, s:s, s:i, s:b, s:I, "
+		"s:I, s:I, s:i, s:s}",
 		"delivery_id", call_id(d->id), "event_id", call_id(d->event),
 		"task_id", call_id(d->lane), "task_seq",
-		(json_int_t)d->task_seq, "kind", d->event_kind, "app",
-		(json_int_t)d->app, "endpoint",
+		(json_int_t)d->task_seq, "kind", d->event_kind, "event_ms",
+		(json_int_t)d->event_ms, "app", (json_int_t)d->app, "endpoint",
 		notify_endpoint_name(c->control->notify, d->endpoint), "state",
 		delivery_state_name(d->state), "attempts",
 		(int)d->attempts_ever, "late", d->late, "created_ms",
@@ -83,7 +83,8 @@ static void no_endpoint(struct call *c, const char *name)
 	buf_fini(&names);
 }
 
-/** An endpoint's name; with equal names in several apps, the first. */
+/** An endpoint's name; with equal names in several apps, the first.  One that
+ *  was removed counts where none has the name now. */
 static bool filter_endpoint(struct call *c, const char *name)
 {
 	struct notify_endpoint_info info;
@@ -97,8 +98,11 @@ static bool filter_endpoint(struct call *c, const char *name)
 			return true;
 		}
 	}
-	no_endpoint(c, name);
-	return false;
+	c->filter.endpoint = notify_removed_endpoint(c->control->notify,
+						     c->filter.app, name);
+	if (!c->filter.endpoint)
+		no_endpoint(c, name);
+	return c->filter.endpoint != 0;
 }
 
 static bool filter_order(struct call *c, const char *text)
@@ -210,22 +214,11 @@ void deliveries_show(struct call *c)
 
 /* ---- replay ----------------------------------------------------------------------- */
 
-/** Nothing was replayed: is there no such delivery, or is it not dead? */
-static void on_not_replayed(struct store_rows *rows, void *arg)
+/** It is neither dead nor expired. */
+static void not_replayable(struct call *c)
 {
-	struct call *c = arg;
-	bool known;
-
-	if (call_rows_are_bad(c, rows))
-		return;
-	known = rows->n > 0;
-	store_rows_free(rows);
-	if (known)
-		call_problem(c, 409, "delivery",
-			     "delivery %s is not dead or expired", c->parts[0]);
-	else
-		call_problem(c, 404, "delivery", "there is no delivery %s",
-			     c->parts[0]);
+	call_problem(c, 409, "delivery", "delivery %s is not dead or expired",
+		     c->parts[0]);
 }
 
 static void on_replayed(const struct store_result *r, void *arg)
@@ -238,9 +231,8 @@ static void on_replayed(const struct store_result *r, void *arg)
 		call_error(c, &e);
 		return;
 	}
-	if (c->filter.id && !r->changed) {
-		c->filter.limit = 1;
-		call_ask(c, on_not_replayed);
+	if (c->filter.id && !r->changed) { /* meanwhile */
+		not_replayable(c);
 		return;
 	}
 	call_reply(c, 200,
@@ -253,15 +245,58 @@ static void replay(struct call *c)
 		       on_replayed, c);
 }
 
+/** Has it been taken out, and is remembered?  What is replayed to it expires. */
+static bool is_removed(const struct call *c, uint64_t endpoint)
+{
+	struct notify_endpoint_info info;
+
+	return *notify_endpoint_name(c->control->notify, endpoint) &&
+	       !notify_endpoint_info(c->control->notify, endpoint, &info);
+}
+
+static void endpoint_is_removed(struct call *c, uint64_t endpoint)
+{
+	call_problem(c, 409, "endpoint",
+		     "the endpoint %s was removed: what is replayed to it "
+		     "expires at once; make it again first",
+		     notify_endpoint_name(c->control->notify, endpoint));
+}
+
+/** The one that is to be replayed: its endpoint is named by that, too. */
+static void on_found(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	struct delivery_row d = {0};
+	bool known;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	known = rows->n > 0;
+	if (known)
+		d = rows->deliveries[0];
+	store_rows_free(rows);
+	c->filter.limit = 0;
+	c->filter.endpoint = d.endpoint;
+	if (!known)
+		call_problem(c, 404, "delivery", "there is no delivery %s",
+			     c->parts[0]);
+	else if (d.state != DELIVERY_DEAD && d.state != DELIVERY_EXPIRED)
+		not_replayable(c);
+	else if (is_removed(c, d.endpoint))
+		endpoint_is_removed(c, d.endpoint);
+	else
+		replay(c);
+}
+
 void deliveries_replay_one(struct call *c)
 {
 	static const char *const none[] = {NULL};
 
-	c->filter = (struct store_filter){.what = READ_DELIVERIES, .state = -1};
-	if (!call_number(c, c->parts[0], "delivery", &c->filter.id) ||
-	    (c->body && !call_keys(c, none)))
-		return;
-	replay(c);
+	c->filter = (struct store_filter){
+		.what = READ_DELIVERIES, .state = -1, .limit = 1};
+	if (call_number(c, c->parts[0], "delivery", &c->filter.id) &&
+	    (!c->body || call_keys(c, none)))
+		call_ask(c, on_found);
 }
 
 /** Count page by page what a replay would touch; states one by one. */
@@ -341,7 +376,9 @@ void deliveries_replay(struct call *c)
 	c->filter = (struct store_filter){.what = READ_DELIVERIES, .state = -1};
 	if (!call_keys(c, keys) || !replay_fields(c))
 		return;
-	if (c->dry_run)
+	if (c->filter.endpoint && is_removed(c, c->filter.endpoint))
+		endpoint_is_removed(c, c->filter.endpoint);
+	else if (c->dry_run)
 		count_replay(c);
 	else
 		replay(c);

@@ -25,10 +25,12 @@ static int add_stats(struct call *c, const struct notify_endpoint_info *info,
 	deliver_endpoint_stats(notify_deliver(c->control->notify), info->id,
 			       &st);
 	stats = json_pack(
-		"{s:s, s:b, s:I, s:i, s:i, s:o, s:o, s:f, s:b, s:o}", "breaker",
-		breakers[st.breaker], "gone", st.gone, "pending",
-		(json_int_t)st.pending, "in_flight", (int)st.in_flight,
-		"failures_in_row", (int)st.failures_in_row, "failing_since_ms",
+		"{s:s, s:o, s:b, s:I, s:i, s:i, s:o, s:o, s:f, s:b, s:o}",
+		"breaker", breakers[st.breaker], "next_probe_ms",
+		st.next_probe_ms ? json_integer(st.next_probe_ms) : json_null(),
+		"gone", st.gone, "pending", (json_int_t)st.pending, "in_flight",
+		(int)st.in_flight, "failures_in_row", (int)st.failures_in_row,
+		"failing_since_ms",
 		st.failing_since_ms ? json_integer(st.failing_since_ms)
 				    : json_null(),
 		"oldest_pending_ms",

@@ -23,6 +23,15 @@ bool breaker_allows(struct breaker *b, int64_t now_us)
 	       (b->state == BREAKER_HALF_OPEN && !b->probing);
 }
 
+void breaker_allow(struct breaker *b)
+{
+	if (b->state != BREAKER_OPEN)
+		return;
+	b->state = BREAKER_HALF_OPEN;
+	b->probing = false;
+	b->open_us = BREAKER_OPEN_US / 2; /* doubled when that fails */
+}
+
 void breaker_on_start(struct breaker *b)
 {
 	assert(b->state != BREAKER_OPEN);

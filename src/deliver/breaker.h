@@ -6,6 +6,8 @@
  *     ^  ^       any success              |  ^    probe failed:      |
  *     |  +--------------------------------+  +---- open_us doubled --+
  *     +------------- probe succeeded --------------------------------+
+ *
+ * Somebody who knows better may end OPEN at any time: breaker_allow.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef DELIVER_BREAKER_H
@@ -33,6 +35,9 @@ enum breaker_result { BREAKER_OK, BREAKER_FAILED, BREAKER_NEITHER };
 
 /** May an attempt start?  Turns open into half open when its time is up. */
 bool breaker_allows(struct breaker *b, int64_t now_us);
+/** Open becomes half open now; when the probe fails, the first opening's
+ *  length counts again. */
+void breaker_allow(struct breaker *b);
 /** An attempt starts (breaker_allows said yes). */
 void breaker_on_start(struct breaker *b);
 /** An attempt has ended.  NEITHER: it says nothing about the endpoint. */

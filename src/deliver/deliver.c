@@ -203,11 +203,25 @@ void engine_come_back(struct deliver *d, uint64_t endpoint)
 {
 	struct endpoint *e = engine_find_endpoint(d, endpoint);
 
-	if (!e || !e->gone)
+	if (!e || (!e->gone && e->breaker.state != BREAKER_OPEN))
 		return;
 	e->gone = false;
+	breaker_allow(&e->breaker);
+	list_remove(&e->open);
 	log_info("app=%u endpoint=%s is attempted again", (unsigned)e->conf.app,
 		 e->conf.name);
+	engine_wake(d, e);
+	engine_run(d);
+}
+
+void deliver_is_well(struct deliver *d, uint64_t endpoint)
+{
+	struct endpoint *e = engine_find_endpoint(d, endpoint);
+
+	assert(loop_is_mine(d->loop));
+	if (!e || e->breaker.state == BREAKER_CLOSED)
+		return;
+	engine_tell_breaker(d, e, BREAKER_OK, "");
 	engine_wake(d, e);
 	engine_run(d);
 }
@@ -233,6 +247,10 @@ bool deliver_endpoint_stats(const struct deliver *d, uint64_t endpoint,
 		.in_flight = e->in_flight,
 		.failures_in_row = e->breaker.failures,
 		.pending = e->pending,
+		.next_probe_ms =
+			e->breaker.state == BREAKER_OPEN
+				? to_unix_ms(d, e->breaker.open_until_us)
+				: 0,
 		.failing_since_ms = e->failing_since_ms,
 		.oldest_created_ms =
 			e->pending ? to_unix_ms(d, e->oldest_us) : 0,

@@ -236,12 +236,17 @@ void deliver_done(struct deliver *d, struct deliver_attempt *a,
 /**
  * Make dead or expired deliveries pending again with a fresh budget, in
  * slices, so that no mass of them holds up other writes.  An endpoint that the
- * filter names and that answered `gone` is attempted again.
+ * filter names is attempted again at once, even if it answered `gone` or its
+ * breaker is open (half open then).
  * `done` gets the last slice's result; changed: how many in all, also when
  * that one failed.
  */
 void deliver_replay(struct deliver *d, const struct store_filter *f,
 		    store_done_fn *done, void *arg);
+
+/** An endpoint has taken something that was no delivery: its breaker closes.
+ *  What is `gone` stays so.  One that is not known is fine. */
+void deliver_is_well(struct deliver *d, uint64_t endpoint);
 
 /** Look in the store for pending deliveries that were not given to
  *  deliver_add. */
@@ -257,6 +262,7 @@ struct deliver_endpoint_stats {
 	uint32_t per_minute; /* the rate that counts, 0: no limit */
 	unsigned in_flight, failures_in_row;
 	uint64_t pending;
+	int64_t next_probe_ms;	   /* when its breaker is open, else 0 */
 	int64_t failing_since_ms;  /* 0: healthy */
 	int64_t oldest_created_ms; /* of its pending, 0: none */
 };

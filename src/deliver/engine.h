@@ -176,7 +176,8 @@ void engine_lane_on(struct deliver *d, uint32_t lane);
 void engine_rest(struct deliver *d, struct endpoint *e);
 /** An endpoint may have become able to run. */
 void engine_wake(struct deliver *d, struct endpoint *e);
-/** Attempt an endpoint again that has answered `gone`. */
+/** Attempt an endpoint again that has answered `gone`, or whose breaker is
+ *  open. */
 void engine_come_back(struct deliver *d, uint64_t endpoint);
 /** Start what can start, and arm the timer. */
 void engine_run(struct deliver *d);
@@ -186,6 +187,9 @@ void engine_free_flight(struct flight *f);
 /** The engine goes; so does the flight, now or when the store answers. */
 void engine_let_go(struct flight *f);
 struct flight *engine_new_flight(struct deliver *d, uint32_t r);
+/** How an attempt ended; `error` is for the log. */
+void engine_tell_breaker(struct deliver *d, struct endpoint *e,
+			 enum breaker_result result, const char *error);
 /** End a record without an attempt; false: out of memory.  `why` (static,
  *  NULL: too old) is its last_error from then. */
 MUST_CHECK bool engine_expire(struct deliver *d, uint32_t r, const char *why);

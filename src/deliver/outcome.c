@@ -93,10 +93,9 @@ static bool is_of_now(const struct flight *f)
 	return f->era == f->endpoint->era;
 }
 
-static void tell_breaker(struct deliver *d, struct flight *f,
-			 enum breaker_result result)
+void engine_tell_breaker(struct deliver *d, struct endpoint *e,
+			 enum breaker_result result, const char *error)
 {
-	struct endpoint *e = f->endpoint;
 	enum breaker_state before = e->breaker.state;
 
 	breaker_on_result(&e->breaker, result, engine_now_us(d));
@@ -108,7 +107,7 @@ static void tell_breaker(struct deliver *d, struct flight *f,
 		log_warn("app=%u endpoint=%s breaker opened after %u failures "
 			 "in a row: %s; next probe in %lld s",
 			 (unsigned)e->conf.app, e->conf.name,
-			 e->breaker.failures, f->outcome.error,
+			 e->breaker.failures, error,
 			 (long long)(e->breaker.open_us / CLOCK_US_PER_S));
 	} else if (before != BREAKER_CLOSED &&
 		   e->breaker.state == BREAKER_CLOSED) {
@@ -128,7 +127,7 @@ static void land(struct deliver *d, struct flight *f,
 	e->in_flight--;
 	d->n_flying--;
 	if (is_of_now(f))
-		tell_breaker(d, f, result);
+		engine_tell_breaker(d, e, result, f->outcome.error);
 	engine_wake(d, e);
 }
 
@@ -251,9 +250,6 @@ static void fill_row(const struct deliver *d, const struct flight *f,
 		.attempts = rec->attempts + f->made,
 		.attempts_ever = rec->ever + f->made,
 		.late = f->late,
-		.created_ms =
-			engine_unix_ms(d) +
-			(rec->created_us - engine_now_us(d)) / CLOCK_US_PER_MS,
 		.due_ms = f->ended_ms,
 		.last_status = f->outcome.status,
 	};
@@ -362,7 +358,7 @@ static void give_up(struct deliver *d, struct flight *f)
 	if (!e->gone)
 		log_warn("app=%u endpoint=%s answered 410 Gone: no more "
 			 "attempts until something is replayed to it by name "
-			 "or the server restarts; what is pending waits",
+			 "or id, or the server restarts; what is pending waits",
 			 (unsigned)e->conf.app, e->conf.name);
 	e->gone = true;
 }

@@ -399,6 +399,23 @@ const char *notify_endpoint_name(const struct notify *n, uint64_t id)
 	return s ? s->name : "";
 }
 
+uint64_t notify_removed_endpoint(const struct notify *n, uint32_t app,
+				 const char *name)
+{
+	const struct sender *found = NULL;
+
+	for (struct map_node *node = map_next(&n->by_id, NULL); node;
+	     node = map_next(&n->by_id, node)) {
+		const struct sender *s =
+			CONTAINER_OF(node, struct sender, node);
+
+		if (!notify_is_declared(s) && (!app || s->app == app) &&
+		    !strcmp(s->name, name) && (!found || s->app < found->app))
+			found = s;
+	}
+	return found ? found->id : 0;
+}
+
 /* ---- batches --------------------------------------------------------------- */
 
 struct notify_batch *notify_batch_new(void)

@@ -197,7 +197,8 @@ void notify_write_test(enum dialect d, uint32_t app, int64_t unix_ms,
 /**
  * Send an endpoint, also one that is switched off, a test event at once: one
  * attempt, beside the outbox.  Its id is one that no event of the outbox ever
- * has: a number from 2^52.  `done` is called when it has ended, also inside
+ * has: a number from 2^52.  When the endpoint takes it, its breaker closes.
+ * `done` is called when it has ended, also inside
  * notify_free.
  * Returns 0, ENOENT, EBUSY (NOTIFY_TESTS_MAX are under way) or ENOMEM with
  * `e`.
@@ -270,6 +271,12 @@ bool notify_endpoint_at(const struct notify *n, size_t i,
 /** Name of an endpoint id, also of one that was removed; "" when it is not
  *  known. */
 const char *notify_endpoint_name(const struct notify *n, uint64_t id);
+
+/** The id of an endpoint that was removed and is remembered, by its name; of
+ *  equal names in several apps (app 0: any) that of the smallest app.  0: there
+ *  is none. */
+uint64_t notify_removed_endpoint(const struct notify *n, uint32_t app,
+				 const char *name);
 
 /** Start no more attempts; how many are under way. */
 void notify_pause(struct notify *n);

@@ -113,6 +113,8 @@ void notify_probe_ended(struct probe *p, struct sender *s,
 	list_remove(&p->link);
 	log_info("app=%" PRIu32 " endpoint=%s test event: status=%d%s%s",
 		 s->app, s->name, o->status, o->error[0] ? " " : "", o->error);
+	if (o->verdict == VERDICT_OK)
+		deliver_is_well(p->notify->deliver, s->id);
 	tell(p, s, o);
 	free_probe(p);
 }

@@ -214,6 +214,7 @@ static void read_delivery(struct cursor *c, void *row)
 	NEXT_TEXT(c, d->last_error);
 	NEXT_TEXT(c, d->event_kind);
 	d->task_seq = next_id(c);
+	d->event_ms = next_int(c);
 }
 
 static void read_attempt(struct cursor *c, void *row)
@@ -262,7 +263,8 @@ static const struct kind {
 		 " attempts_ever, late, created_ms, due_ms, last_ms, done_ms,"
 		 " last_status, last_error,"
 		 " (SELECT kind FROM event WHERE event.id=delivery.event),"
-		 " (SELECT task_seq FROM event WHERE event.id=delivery.event)"
+		 " (SELECT task_seq FROM event WHERE event.id=delivery.event),"
+		 " (SELECT unix_ms FROM event WHERE event.id=delivery.event)"
 		 " FROM delivery",
 		 sizeof(struct delivery_row), read_delivery},
 	[READ_ATTEMPTS] = {"SELECT delivery, n, unix_ms, duration_us, status,"

@@ -199,6 +199,8 @@ struct delivery_row {
 	char last_error[128];
 	char event_kind[24]; /* read only: joined */
 	uint64_t task_seq;   /* read only: joined */
+	int64_t event_ms;    /* read only: joined; created_ms is renewed by a
+				replay, this is not */
 };
 
 /** An endpoint that was taken out: its deliveries up to this id expire. */

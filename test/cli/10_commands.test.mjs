@@ -80,7 +80,7 @@ test('bad_words_are_usage', async (t) => {
     ['tasks', '--limit', '0'], ['tasks', '--limit', '1000001'], ['tasks', 'x'],
     ['deliveries', 'x'], ['deliveries', '1', '2'], ['deliveries', '--limit', 'many'],
     ['replay'], ['replay', 'x'], ['replay', '1', '--dry-run'], ['replay', '1', '2'],
-    ['replay', '1', '--state', 'dead'], ['replay', '--endpoint', 'e'],
+    ['replay', '1', '--state', 'dead'], ['replay', '--dry-run'], ['replay', '--app', '1'],
     ['replay', '--state', 'dead', '--app', 'x'],
     ['erase'], ['erase', '64'], ['erase', '--task', 'x', '--yes'], ['erase', '--task', '64'],
     ['erase', '--app', '1', '--yes'], ['erase', '--user', 'a', '--yes'],

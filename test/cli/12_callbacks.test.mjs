@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 
 import {startEndpoint, endpointAnswers} from '../aid/endpoint.mjs';
 import {commandsAt} from '../aid/lines.mjs';
@@ -48,11 +49,21 @@ test('a_dead_callback_is_listed_shown_and_replayed', async (t) => {
   const asked = endpoint.requests.length; // a dry run sends nothing
   assert.equal(asked, 4);
   endpoint.answer = endpointAnswers(200);
+  await sleep(1100); // so that its text would show another second
   assert.match(await cli('replay', '--state', 'dead', '--endpoint', 'live', '--app',
     app, '--task', task), /^1 pending again\n$/);
   await server.drained();
   assert.match(await cli('deliveries', id), /: delivered\n[^]*\n +3 +[^\n]* 200\n$/);
   assert.equal(endpoint.requests.length, asked + 1);
+
+  // A replay renews when it expires; what it tells of was when it was.
+  const before = deliveries.find((d) => d.delivery_id === id);
+  const after = await cli.json('deliveries', id);
+  assert.ok(before.event_ms <= before.created_ms && before.created_ms < after.created_ms);
+  assert.equal(after.event_ms, before.event_ms);
+  const eventLine = (text) => text.split('\n')[1].split(',')[0];
+  assert.equal(eventLine(await cli('deliveries', id)), eventLine(shown));
+  assert.match(eventLine(shown), / of \d{4}-/);
 
   const other = deliveries.find((d) => d.endpoint === 'other').delivery_id;
   assert.deepEqual(await cli.json('replay', other), {replayed: 1});

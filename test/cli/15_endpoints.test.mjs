@@ -9,7 +9,7 @@ import {test} from 'node:test';
 import {endpointAnswers, signGme, signLive, startEndpoint} from '../aid/endpoint.mjs';
 import {isProblem} from '../aid/http.mjs';
 import {commandsAt} from '../aid/lines.mjs';
-import {APP, KEY, startServer, until} from '../aid/tapeop.mjs';
+import {APP, KEY, command, startServer, until} from '../aid/tapeop.mjs';
 import {sql} from '../aid/truth.mjs';
 
 const app = String(APP);
@@ -177,10 +177,26 @@ test('what_waits_for_a_removed_endpoint_expires_and_is_listed_so', async (t) => 
   }
   assert.equal(m.deliveries_in,
     m.deliveries_delivered + m.deliveries_dead + m.deliveries_expired);
+  assert.deepEqual((await cli.json('deliveries', '--state', 'expired', '--endpoint', 'bad'))
+    .deliveries.reverse(), deliveries);
+  assert.equal((await cli.json('deliveries', '--endpoint', 'bad', '--app', app)).deliveries.length,
+    deliveries.length);
+  await cli.fails(1, /endpoint: there is none of the name bed; there are: good\n/, 'deliveries',
+    '--endpoint', 'bed');
+  for (const args of [[], ['--dry-run']])
+    await cli.fails(1, /the endpoint bad was removed/, 'replay', '--endpoint', 'bad', ...args);
+  const [{delivery_id: one}] = deliveries;
+  assert.match(await cli('deliveries', one),
+    /: expired(, late)?\n {2}event \d+ of \S+ \S+\n {2}expired: the endpoint was removed\n/);
+  await cli.fails(1, /endpoint: the endpoint bad was removed: .* make it again first/,
+    'replay', one);
+  assert.equal((await server.metrics()).deliveries_expired, deliveries.length);
   // Where it would go there is nothing: it expires again.
   await server.ask(200, 'POST', '/v1/deliveries/replay', {state: 'expired'});
   await until('they are expired again', async () =>
     (await server.metrics()).deliveries_expired === deliveries.length);
+  assert.equal((await cli.json('deliveries', '--endpoint', 'good')).deliveries.length,
+    deliveries.length);
   // The name made again is told what comes, and what is replayed to it.
   end.answer = endpointAnswers(200);
   const n = end.requests.length;
@@ -289,7 +305,6 @@ test('a_test_that_fails_says_why_and_ends_with_1', async (t) => {
   const r = await server.ask(200, 'POST', `/v1/endpoints/${id[1]}/test`, {});
   assert.match(r.error, /refused/);
   assert.equal((await server.ask(200, 'GET', `/v1/endpoints/${id[0]}`)).failures_in_row, 0);
-  const {command} = await import('../aid/tapeop.mjs');
   const shown = await command(t, ['endpoints', 'test', 'nobody', '--server', server.url]);
   assert.equal(shown.code, 1);
   assert.match(shown.out, /\nendpoint nobody failed: .*refused/);
@@ -351,6 +366,130 @@ test('the_command_makes_changes_and_shows_them', async (t) => {
   await server.stop();
 });
 
+/** An endpoint with one dead letter, and then its breaker open. */
+async function restingEndpoint(t) {
+  const end = await startEndpoint(t, endpointAnswers(500));
+  const server = await startServer(t);
+  await server.ask(201, 'POST', LIST, {name: 'e', url: end.url, dialect: 'live',
+    allow_private: true, retry: '100ms', events: 'task_started'});
+  await tell(server, 'first');
+  const [{delivery_id: dead}] = await until('one is dead', async () => {
+    const {deliveries} = await server.ask(200, 'GET', '/v1/deliveries?state=dead');
+    return deliveries.length > 0 && deliveries;
+  });
+  for (let i = 0; i < 10; i++)
+    await tell(server, `r${i}`);
+  const {endpoints: [e]} = await until('its breaker opens', async () => {
+    const list = await server.ask(200, 'GET', LIST);
+    return list.endpoints[0].breaker === 'open' && list;
+  });
+  assert.ok(e.next_probe_ms <= Date.now() + 30000);
+  return {end, server, cli: commandsAt(t, server.url), where: `/v1/endpoints/${e.endpoint_id}`,
+    dead};
+}
+
+test('a_test_that_it_takes_closes_its_breaker', async (t) => {
+  const {end, server, cli, where} = await restingEndpoint(t);
+  assert.match(await cli('endpoints', 'show', 'e'),
+    /\n {2}breaker +open\n {2}next_probe +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n/);
+  assert.match(await cli('status'), new RegExp(`\n +endpoint e of app ${app} rests after ` +
+    'failures, next probe \\d{4}-.*: .tapeop endpoints test e. tries it now\n'));
+  end.answer = endpointAnswers(200);
+  assert.match(await cli('endpoints', 'test', 'e'),
+    /\nendpoint e took it\nits breaker was open and is closed now: .* \(\d+ pending\)\n$/);
+  const e = await server.ask(200, 'GET', where);
+  assert.deepEqual([e.breaker, e.next_probe_ms], ['closed', null]);
+  assert.match(server.proc.text, /endpoint=e breaker closed/);
+  assert.equal((await server.metrics()).breaker_open, 0);
+  assert.match(await cli('endpoints', 'test', 'e'), /\nendpoint e took it\n$/);
+  await server.stop();
+});
+
+test('a_replay_by_id_attempts_at_once_in_spite_of_the_breaker', async (t) => {
+  const {end, server, cli, dead} = await restingEndpoint(t);
+  await cli.fails(1, /there is no delivery 999/, 'replay', '999');
+  end.answer = endpointAnswers(200);
+  assert.equal(await cli('replay', dead), '1 pending again\n');
+  assert.match(server.proc.text, /endpoint=e is attempted again/);
+  await until('it is delivered', async () =>
+    (await server.ask(200, 'GET', `/v1/deliveries/${dead}`)).state === 'delivered');
+  await cli.fails(1, /is not dead or expired/, 'replay', dead);
+  await server.drained();
+  await server.stop();
+});
+
+test('a_replay_by_id_attempts_again_who_answered_410', async (t) => {
+  const end = await startEndpoint(t, endpointAnswers(410));
+  const server = await startServer(t, {callbacks: [
+    {name: 'e', url: end.url, dialect: 'live', events: ['task_started']}]});
+  const cli = commandsAt(t, server.url);
+  const one = async () => (await server.ask(200, 'GET', '/v1/deliveries')).deliveries[0];
+  await tell(server, 'room');
+  await until('it is dead', async () => (await one())?.state === 'dead');
+  end.answer = endpointAnswers(200);
+  assert.match(await cli('endpoints', 'test', 'e'),
+    /\nit gets nothing since it answered 410, until `tapeop replay --endpoint e`\n$/);
+  assert.match(await cli('endpoints'), /\ne .* gone \(410\) /);
+  await cli('replay', (await one()).delivery_id);
+  await until('it is delivered', async () => (await one()).state === 'delivered');
+  assert.match(await cli('endpoints'), /\ne .* ok /);
+  await server.stop();
+});
+
+test('a_replay_of_an_endpoint_alone_attempts_again_what_it_has', async (t) => {
+  const end = await startEndpoint(t, endpointAnswers(410));
+  const server = await startServer(t, {callbacks: ['e', 'other'].map((name) => (
+    {name, url: end.url, dialect: 'live', events: ['task_started']}))});
+  const cli = commandsAt(t, server.url);
+  assert.doesNotMatch(await cli('status'), /endpoint/);
+  await tell(server, 'room');
+  await until('both are gone', async () => (await server.metrics()).deliveries_dead === 2);
+  const status = await cli('status');
+  for (const name of ['e', 'other'])
+    assert.match(status, new RegExp(`\n +endpoint ${name} of app ${app} answered 410 and gets ` +
+      `nothing: .tapeop replay --endpoint ${name}. `));
+  end.answer = endpointAnswers(200);
+  assert.equal(await cli('replay', '--endpoint', 'e', '--dry-run'), '1 would be sent again\n');
+  assert.equal(await cli('replay', '--endpoint', 'e'), '1 pending again\n');
+  await server.drained();
+  const {deliveries} = await server.ask(200, 'GET', '/v1/deliveries');
+  assert.deepEqual(deliveries.map((d) => `${d.endpoint} ${d.state}`).sort(),
+    ['e delivered', 'other dead']);
+  assert.doesNotMatch(await cli('status'), /endpoint e /);
+  await server.stop();
+});
+
+test('a_private_address_without_allow_private_is_warned_of_at_once', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, server.url);
+  const run = (...args) => command(t, ['endpoints', ...args, '--server', server.url]);
+  const warning = (address) => `tapeop endpoints: warning: ${address} is a private address: ` +
+    'callbacks to it are refused, unless allow_private=true\n';
+  const made = await run('add', 'e', '--app', app, 'url=http://127.0.0.1:9/a');
+  assert.deepEqual([made.code, made.text], [0, warning('127.0.0.1')]);
+  for (const [url, address] of [['http://10.1.2.3', '10.1.2.3'], ['http://[::1]:9/?x', '::1'],
+    ['http://192.168.0.1/path:80', '192.168.0.1']])
+    assert.equal((await run('set', 'e', `url=${url}`, '--json')).text, warning(address), url);
+  // These say nothing: `cli` sees to that.
+  for (const url of ['http://8.8.8.8/', 'http://[2606:4700::1]/', 'http://example.com/127.0.0.1'])
+    await cli('endpoints', 'set', 'e', `url=${url}`);
+  await cli('endpoints', 'set', 'e', 'url=http://127.0.0.1:9/', 'allow_private=true');
+  await server.stop();
+});
+
+test('the_command_takes_a_rate_of_less_than_one_a_second', async (t) => {
+  const server = await startServer(t);
+  const cli = commandsAt(t, server.url);
+  const made = await cli.json('endpoints', 'add', 'e', '--app', app, 'url=http://127.0.0.1:9/',
+    'allow_private=true', 'rate=0.5');
+  assert.equal(made.rate, 0.5);
+  for (const rate of ['1.5', '0.017', '2', '0'])
+    assert.equal((await cli.json('endpoints', 'set', 'e', `rate=${rate}`)).rate, Number(rate));
+  for (const rate of ['0.', '.5', '0.5.5', '0.5x', '0.0005'])
+    await cli.fails(1, /rate: .*from 0\.017 to 10000/, 'endpoints', 'set', 'e', `rate=${rate}`);
+  await server.stop();
+});
+
 test('a_standard_endpoint_needs_a_key_that_can_be_one', async (t) => {
   const server = await startServer(t);
   const make = (more) => server.api('POST', LIST, {name: 's', url: 'http://127.0.0.1:9/',
@@ -361,8 +500,16 @@ test('a_standard_endpoint_needs_a_key_that_can_be_one', async (t) => {
   assert.equal(json.has_key, true);
   isProblem(await server.api('PATCH', `/v1/endpoints/${json.endpoint_id}`, {key: null}), 400,
     {field: 'key', says: /whsec_/});
-  const gme = await server.ask(201, 'POST', LIST, {name: 'g', url: 'http://127.0.0.1:9/'});
+  const gme = await server.ask(201, 'POST', LIST, {name: 'g', url: 'http://127.0.0.1:9/',
+    allow_private: true});
   assert.equal(gme.has_key, false); // the app's signs
+  assert.deepEqual([gme.key_of, json.key_of], ['app', 'endpoint']);
+  const cli = commandsAt(t, server.url, {CB_KEY: TOKEN});
+  const set = async (...args) =>
+    /\n {2}signed with +(.*)\n/.exec(await cli('endpoints', 'set', 'g', ...args))[1];
+  assert.equal(await set('enabled=true'), "the app's secret_key");
+  assert.equal(await set('key=env:CB_KEY'), 'its own key');
+  assert.equal(await set('key=', 'dialect=live'), 'nothing');
   isProblem(await server.api('PATCH', `/v1/endpoints/${gme.endpoint_id}`,
     {dialect: 'live', signature_encoding: 'hex'}), 400,
   {field: 'signature_encoding', says: /gme only/});

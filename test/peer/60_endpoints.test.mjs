@@ -340,6 +340,8 @@ describe('endpoints', {concurrency: true}, () => {
     const d = await delivery(server, 'e', 'expired');
     assert.ok(d.attempts >= 1 && d.attempts < 6, `${d.attempts} attempts`);
     assert.equal((await server.metrics()).deliveries_expired, 1);
+    const shown = await command(t, ['deliveries', d.delivery_id, '--server', server.url]);
+    assert.match(shown.out, /\n {2}expired: it was pending for as long as expire_after /);
     endpoint.answer = endpointAnswers(200);
     await server.ask(200, 'POST', '/v1/deliveries/replay', {state: 'expired'});
     await delivery(server, 'e', 'delivered');

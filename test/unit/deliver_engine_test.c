@@ -351,6 +351,77 @@ static void an_open_breaker_burns_no_attempts(void **state)
 	rig_fini(&g);
 }
 
+/** Eleven wait, the breaker opens, and one of each lane is due since. */
+static void open_breaker(struct rig *g)
+{
+	struct deliver_endpoint_stats s;
+
+	declare(g, 1, "1s,1s,1s", ORDER_TASK);
+	for (unsigned i = 1; i <= 11; i++)
+		add(g, 1, i);
+	for (int i = 0; i < 10; i++)
+		finish(g, VERDICT_FAILED);
+	while (g->n_open)
+		finish(g, VERDICT_FAILED);
+	pass(g, 5 * S);
+	assert_int_equal(g->n_open, 0);
+	assert_true(deliver_endpoint_stats(g->d, 1, &s));
+	assert_int_equal(s.breaker, BREAKER_OPEN);
+	assert_int_equal(s.next_probe_ms, unix_ms() + 25000);
+}
+
+static void who_is_well_is_attempted_before_the_next_probe(void **state)
+{
+	struct deliver_endpoint_stats s;
+	struct rig g;
+	int64_t open = counter_get(COUNT_breaker_open);
+
+	(void)state;
+	rig_init(&g);
+	open_breaker(&g);
+	deliver_is_well(g.d, 77); /* not known */
+	deliver_is_well(g.d, 1);
+	assert_true(deliver_endpoint_stats(g.d, 1, &s));
+	assert_int_equal(s.breaker, BREAKER_CLOSED);
+	assert_int_equal(s.next_probe_ms, 0);
+	assert_int_equal(g.n_open, 8);
+	assert_int_equal(counter_get(COUNT_breaker_open), open);
+	deliver_is_well(g.d, 1);
+	assert_int_equal(counter_get(COUNT_breaker_open), open);
+	rig_fini(&g);
+}
+
+static void a_replay_by_name_is_a_probe_at_once(void **state)
+{
+	const struct store_filter f = {.endpoint = 1, .state = -1};
+	struct deliver_endpoint_stats s;
+	struct rig g;
+	int64_t open = counter_get(COUNT_breaker_open);
+
+	(void)state;
+	rig_init(&g);
+	open_breaker(&g);
+	deliver_replay(g.d, &f, NULL, NULL); /* though none is dead */
+	fake_answer_all(&g.store);
+	assert_int_equal(g.n_open, 1);
+	assert_true(deliver_endpoint_stats(g.d, 1, &s));
+	assert_int_equal(s.breaker, BREAKER_HALF_OPEN);
+	deliver_replay(g.d, &f, NULL, NULL);
+	fake_answer_all(&g.store);
+	assert_int_equal(g.n_open, 1); /* one probe at a time */
+	assert_int_equal(counter_get(COUNT_breaker_open), open + 1);
+	finish(&g, VERDICT_FAILED);
+	assert_true(deliver_endpoint_stats(g.d, 1, &s));
+	assert_int_equal(s.next_probe_ms, unix_ms() + 30000); /* not longer */
+	deliver_replay(g.d, &f, NULL, NULL);
+	fake_answer_all(&g.store);
+	assert_int_equal(g.n_open, 1);
+	finish(&g, VERDICT_OK);
+	assert_int_equal(g.n_open, 8);
+	assert_int_equal(counter_get(COUNT_breaker_open), open);
+	rig_fini(&g);
+}
+
 /* ---- expiry ---- */
 
 static void what_is_too_old_expires_wherever_it_waits(void **state)
@@ -1165,6 +1236,9 @@ int main(void)
 			what_an_endpoint_was_is_not_held_against_what_it_is),
 		cmocka_unit_test(retry_after_is_waited_for),
 		cmocka_unit_test(an_open_breaker_burns_no_attempts),
+		cmocka_unit_test(
+			who_is_well_is_attempted_before_the_next_probe),
+		cmocka_unit_test(a_replay_by_name_is_a_probe_at_once),
 		cmocka_unit_test(what_is_too_old_expires_wherever_it_waits),
 		cmocka_unit_test(
 			a_full_store_does_not_make_a_success_happen_twice),

@@ -50,11 +50,15 @@ static void a_removed_endpoint_is_told_nothing_more(void **state)
 	assert_string_equal(info.name, "other");
 	assert_false(notify_endpoint_at(g->n, 1, &info));
 	assert_string_equal(notify_endpoint_name(g->n, row.endpoint), "old");
+	assert_true(notify_removed_endpoint(g->n, APP + 1, "old") == 0);
+	assert_true(notify_removed_endpoint(g->n, APP, "other") == 0);
 	/* A restart remembers it, by name. */
 	g->endpoints[0] = g->endpoints[1];
 	g->n_endpoints = 1;
 	rig_again(g);
 	assert_string_equal(notify_endpoint_name(g->n, row.endpoint), "old");
+	assert_true(notify_removed_endpoint(g->n, 0, "old") == row.endpoint);
+	assert_true(notify_removed_endpoint(g->n, APP, "old") == row.endpoint);
 	assert_balance(g, 6, 0, 0, 3);
 }
 
@@ -459,6 +463,7 @@ static void a_name_that_was_removed_long_ago_is_forgotten(void **state)
 	assert_string_equal(notify_endpoint_name(g->n, id), "old");
 	forget(g, id);
 	assert_string_equal(notify_endpoint_name(g->n, id), "");
+	assert_true(notify_removed_endpoint(g->n, 0, "old") == 0);
 	/* A test that is under way meanwhile ends. */
 	g->endpoints[0].handshake = true;
 	CONSENT(g, 0, {.status = 0});

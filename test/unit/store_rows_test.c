@@ -308,6 +308,7 @@ static void an_event_and_its_deliveries_come_together(void **state)
 	assert_int_equal(rows.deliveries[0].state, DELIVERY_PENDING);
 	assert_string_equal(rows.deliveries[0].event_kind, "started");
 	assert_int_equal(rows.deliveries[0].task_seq, 5);
+	assert_int_equal(rows.deliveries[0].event_ms, e.unix_ms);
 	store_rows_free(&rows);
 	rows = aid_read(a, FILTER(.what = READ_TASKS, .id = 64));
 	assert_int_equal(rows.tasks[0].next_seq, 6);
