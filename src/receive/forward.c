@@ -280,17 +280,25 @@ static int run_program(struct flight *fl, const struct receive_app *app,
 		       const json_t *facts, struct err *e)
 {
 	struct forward *f = fl->forward;
-	char *line = json_dumps(json_object_get(facts, "event"), JSON_COMPACT);
+	char *json = json_dumps(json_object_get(facts, "event"), JSON_COMPACT);
+	struct buf line;
 	int err;
 
-	if (!line)
+	if (!json)
 		return ENOMEM;
-	err = exec_start(f->loop, app->exec, line, strlen(line),
-			 EXEC_TIMEOUT_US, on_exec_end, fl, &fl->exec);
-	if (err)
-		err_set(e, err, "exec", "%s cannot be run: %s", app->exec,
-			strerror(err));
-	free(line); /* banned-ok: jansson's */
+	buf_init(&line, strlen(json) + 1);
+	buf_puts(&line, json);
+	buf_putc(&line, '\n'); /* `read` of a shell wants it */
+	free(json);	       /* banned-ok: jansson's */
+	err = buf_err(&line);
+	if (!err) {
+		err = exec_start(f->loop, app->exec, buf_str(&line), line.len,
+				 EXEC_TIMEOUT_US, on_exec_end, fl, &fl->exec);
+		if (err)
+			err_set(e, err, "exec", "%s cannot be run: %s",
+				app->exec, strerror(err));
+	}
+	buf_fini(&line);
 	return err;
 }
 

@@ -265,7 +265,7 @@ static const char *output(struct rig *g, const char *name)
 	return text;
 }
 
-static void a_program_gets_the_event_on_its_stdin(void **state)
+static void a_program_gets_the_event_on_its_stdin_as_one_line(void **state)
 {
 	struct rig *g = *state;
 	char want[2 * LINE_CAP + 16];
@@ -273,13 +273,16 @@ static void a_program_gets_the_event_on_its_stdin(void **state)
 	g->apps[0].exec = program(g, "a b;touch x",
 				  "#!/bin/sh\n"
 				  "cd \"$(dirname \"$0\")\"\n"
-				  "cat >>out\n"
-				  "echo \" $#\" >>out\n");
+				  "while read -r e; do\n"
+				  "  printf '%s\\n' \"$e\" >>out\n"
+				  "done\n"
+				  "echo \"$# $e\" >>out\n");
 	rig_open(g);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 1)), 200);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 2, 1)), 200);
 	UNTIL(g, !pending(g));
-	snprintf(want, sizeof(want), "%s 0\n%s 0\n", g->told[0], g->told[1]);
+	snprintf(want, sizeof(want), "%s\n0 \n%s\n0 \n", g->told[0],
+		 g->told[1]);
 	assert_string_equal(output(g, "out"), want);
 	/* The file's name was no command. */
 	assert_false(file_is_there("x"));
@@ -485,7 +488,7 @@ int main(void)
 			a_target_that_is_busy_is_waited_for_and_a_broken_one_is_not),
 		SINK_TEST(what_was_not_sent_on_is_sent_on_after_a_restart),
 		SINK_TEST(what_was_not_stored_is_not_sent_on),
-		RIG_TEST(a_program_gets_the_event_on_its_stdin),
+		RIG_TEST(a_program_gets_the_event_on_its_stdin_as_one_line),
 		RIG_TEST(a_program_that_fails_is_run_again),
 		RIG_TEST(a_program_that_is_not_there_loses_no_event),
 		RIG_TEST(
