@@ -6,6 +6,8 @@
  *     ^  ^       any success              |  ^    probe failed:      |
  *     |  +--------------------------------+  +---- open_us doubled --+
  *     +------------- probe succeeded --------------------------------+
+ *
+ * open_us begins with first_us and is at most most_us.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef DELIVER_BREAKER_H
@@ -22,6 +24,7 @@ enum { BREAKER_FAILURES = 10 };
 
 /** Zero is closed. */
 struct breaker {
+	int64_t first_us, most_us; /* fixed; 0: BREAKER_OPEN_US, _MAX_US */
 	enum breaker_state state;
 	unsigned failures;     /* in a row */
 	bool probing;	       /* half open: its one attempt is under way */

@@ -143,7 +143,8 @@ void engine_forgive(struct endpoint *e)
 	e->gone = false;
 	if (e->breaker.state != BREAKER_CLOSED)
 		counter_add(COUNT_breaker_open, -1);
-	e->breaker = (struct breaker){0};
+	e->breaker = (struct breaker){.first_us = e->conf.probe_us,
+				      .most_us = e->conf.probe_max_us};
 	list_remove(&e->open);
 }
 
@@ -217,6 +218,13 @@ static int64_t to_unix_ms(const struct deliver *d, int64_t us)
 	return engine_unix_ms(d) + (us - engine_now_us(d)) / CLOCK_US_PER_MS;
 }
 
+static int64_t probe_in_us(const struct deliver *d, const struct endpoint *e)
+{
+	int64_t in_us = e->breaker.open_until_us - engine_now_us(d);
+
+	return e->breaker.state == BREAKER_OPEN && in_us > 0 ? in_us : 0;
+}
+
 bool deliver_endpoint_stats(const struct deliver *d, uint64_t endpoint,
 			    struct deliver_endpoint_stats *out)
 {
@@ -233,6 +241,7 @@ bool deliver_endpoint_stats(const struct deliver *d, uint64_t endpoint,
 		.in_flight = e->in_flight,
 		.failures_in_row = e->breaker.failures,
 		.pending = e->pending,
+		.probe_in_us = probe_in_us(d, e),
 		.failing_since_ms = e->failing_since_ms,
 		.oldest_created_ms =
 			e->pending ? to_unix_ms(d, e->oldest_us) : 0,

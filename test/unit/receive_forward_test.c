@@ -239,6 +239,62 @@ static void what_was_not_stored_is_not_sent_on(void **state)
 	assert_non_null(strstr(sink.body[0], "\"SeqNo\":1"));
 }
 
+static char said[16384];
+
+static void keep(enum log_level level, const char *line, void *arg)
+{
+	size_t len = strlen(said);
+
+	(void)level;
+	(void)arg;
+	snprintf(said + len, sizeof(said) - len, "%s\n", line);
+}
+
+/** How often the log says it. */
+static unsigned n_said(const char *what)
+{
+	unsigned n = 0;
+
+	for (const char *p = said; (p = strstr(p, what)); p++)
+		n++;
+	return n;
+}
+
+/** An event of another task. */
+static const char *body_of_task(unsigned task)
+{
+	char *body = (char *)(uintptr_t)gme_body(APP, 0, 1, 1);
+	char *at = strstr(body, "446946705284000000");
+
+	assert_non_null(at);
+	at[15] = (char)('0' + task / 100 % 10);
+	at[16] = (char)('0' + task / 10 % 10);
+	at[17] = (char)('0' + task % 10);
+	return body;
+}
+
+static void a_target_that_is_down_is_probed_soon_and_the_log_says_when(
+	void **state)
+{
+	struct rig *g = *state;
+
+	http_server_close(sink.server); /* nobody listens */
+	sink.server = NULL;
+	said[0] = '\0';
+	log_set_sink(keep, NULL);
+	rig_open(g);
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(post_gme(g, body_of_task(i)), 200);
+	UNTIL(g, n_said("; next probe in 1 s\n"));
+	UNTIL(g, n_said("/in failed: ") >= 12);
+	log_set_sink(quiet, NULL);
+	assert_int_equal(n_said("; next attempt "), n_said("/in failed: "));
+	assert_int_equal(pending(g), 12);
+	/* the first failure of the first one: as its sender would */
+	assert_non_null(strstr(said, "; next attempt at once\n"));
+	assert_null(strstr(said, "token=t"));
+}
+
 /* ---- to a program ---- */
 
 /** An executable file in the rig's folder; its path in a static buffer. */
@@ -488,6 +544,8 @@ int main(void)
 			a_target_that_is_busy_is_waited_for_and_a_broken_one_is_not),
 		SINK_TEST(what_was_not_sent_on_is_sent_on_after_a_restart),
 		SINK_TEST(what_was_not_stored_is_not_sent_on),
+		SINK_TEST(
+			a_target_that_is_down_is_probed_soon_and_the_log_says_when),
 		RIG_TEST(a_program_gets_the_event_on_its_stdin_as_one_line),
 		RIG_TEST(a_program_that_fails_is_run_again),
 		RIG_TEST(a_program_that_is_not_there_loses_no_event),
