@@ -13,7 +13,7 @@ import {describe, test} from 'node:test';
 import {endpointAnswers, postGme, signGme, signLive, startEndpoint} from '../aid/endpoint.mjs';
 import {makeCertificate} from '../aid/hostile.mjs';
 import {listen} from '../aid/sse.mjs';
-import {background, command, tempDir, until} from '../aid/tapeop.mjs';
+import {APP, background, command, startReceiver, tempDir, until} from '../aid/tapeop.mjs';
 
 const ONE = 1400000000;
 const TWO = 1400000001;
@@ -324,5 +324,34 @@ describe('receive_apps', {concurrency: true}, () => {
     assert.equal(now, 'info reload: nothing has changed');
     assert.match(later, /^warn reload: max_per_address, tls changed: they take effect/);
     assert.equal(await name(), 'other');
+  });
+
+  test('sighup_reads_the_keys_of_options_again_and_never_ends_a_receiver', async (t) => {
+    const file = path.join(tempDir(t), 'key');
+    fs.writeFileSync(file, 'old\n');
+    const hup = async (r) => {
+      const from = r.proc.text.length;
+      r.proc.child.kill('SIGHUP');
+      await until('it says what came of it', () => {
+        assert.equal(r.proc.ended, null);
+        return /reload: .*\n/.test(r.proc.text.slice(from));
+      });
+      return /(\w+ reload: .*)\n/.exec(r.proc.text.slice(from))[1];
+    };
+    const r = await startReceiver(t, {args: ['--key', `file:${file}`]});
+    const all = async (seq) => [await postGme(r, gme(APP, seq)),
+      await postGme(r, gme(APP, seq + 1), 'old'), await postGme(r, gme(APP, seq + 2), 'new')];
+    assert.deepEqual(await all(0), [200, 200, 401]);
+    assert.equal(await hup(r), 'info reload: the keys of files are as before');
+    fs.writeFileSync(file, 'new\n');
+    assert.equal(await hup(r), 'info reload: the keys of files have changed');
+    assert.deepEqual(await all(10), [200, 401, 200]);
+    fs.rmSync(file);
+    assert.match(await hup(r), /^error reload: --key: .*; nothing was changed$/);
+    assert.deepEqual(await all(20), [200, 401, 200]);
+    const bare = await startReceiver(t);
+    assert.equal(await hup(bare), 'info reload: there is nothing to read again: no --key is ' +
+      'file:PATH, and there is no TLS');
+    assert.equal(await postGme(bare, gme(APP, 0)), 200);
   });
 });
