@@ -142,6 +142,18 @@ static bool refuse_unverified(struct refusal *no, enum dialect d, int err)
 	return refuse(no, err == ENOMEM ? 503 : 401, say_unverified(d, err));
 }
 
+static bool is_beside(enum dialect d)
+{
+	return d == DIALECT_LIVE || d == DIALECT_TRTC;
+}
+
+/** Where live and trtc name their app; NULL: nowhere. */
+static const char *app_beside(enum dialect d, const struct http_request *r)
+{
+	return d == DIALECT_LIVE ? http_query(r, "SdkAppid")
+				 : http_header(r, "SdkAppId");
+}
+
 /** live and trtc: the app stands beside the body, and is not signed: its keys
  *  are the ones that must verify it. */
 static bool check_beside(const struct apps *apps, enum dialect d,
@@ -149,8 +161,7 @@ static bool check_beside(const struct apps *apps, enum dialect d,
 			 const struct receive_app **out, struct refusal *no)
 {
 	const bool live = d == DIALECT_LIVE;
-	const char *text =
-		live ? http_query(r, "SdkAppid") : http_header(r, "SdkAppId");
+	const char *text = app_beside(d, r);
 	const char *missing = find_missing(d, r);
 	const struct receive_app *a;
 	int64_t id;
@@ -181,12 +192,8 @@ static bool check_beside(const struct apps *apps, enum dialect d,
 	return err ? refuse_unverified(no, d, err) : true;
 }
 
-/**
- * The place of the app that a body seems to name, 0 when it names none: whose
- * keys are tried first, and no more than that, for nothing has verified it.
- */
-static size_t guess_place(const struct apps *apps, enum dialect d,
-			  const struct http_request *r)
+/** The app that a body seems to name, 0: none. */
+static uint64_t find_id(enum dialect d, const struct http_request *r)
 {
 	const char *name = d == DIALECT_GME ? "\"BizID\":" : "\"app\":";
 	const char *p = memmem(r->body, r->body_len, name, strlen(name));
@@ -199,6 +206,34 @@ static size_t guess_place(const struct apps *apps, enum dialect d,
 		;
 	for (; p < end && *p >= '0' && *p <= '9' && id <= UINT32_MAX; p++)
 		id = id * 10 + (uint64_t)(*p - '0');
+	return id;
+}
+
+/** The app that a callback claims to be of, 0: none.  Nothing has verified
+ *  it. */
+static uint32_t claimed_app(enum dialect d, const struct http_request *r)
+{
+	const char *text;
+	uint64_t in_body;
+	int64_t id = 0;
+
+	if (is_beside(d)) {
+		text = app_beside(d, r);
+		if (!text || str_to_i64(text, 1, UINT32_MAX, &id))
+			return 0;
+		return (uint32_t)id;
+	}
+	in_body = find_id(d, r);
+	return in_body <= UINT32_MAX ? (uint32_t)in_body : 0;
+}
+
+/** The place of the claimed app, 0 when there is none: whose keys are tried
+ *  first, and no more than that. */
+static size_t guess_place(const struct apps *apps, enum dialect d,
+			  const struct http_request *r)
+{
+	const uint32_t id = claimed_app(d, r);
+
 	for (size_t i = 0; i < apps->n; i++) {
 		if (apps->list[i].id == id)
 			return i;
@@ -342,6 +377,7 @@ bool check_request(const struct apps *apps, const struct http_request *r,
 	enum dialect d;
 	int err;
 
+	*no = (struct refusal){.status = 0};
 	if (!is_plain(r, no))
 		return false;
 	if (!recognise(apps, r, &d))
@@ -350,7 +386,9 @@ bool check_request(const struct apps *apps, const struct http_request *r,
 			      "webhook-id (standard) header nor a "
 			      "CallbackCommand in the URL (live), or not the "
 			      "dialect that is taken here");
-	beside = d == DIALECT_LIVE || d == DIALECT_TRTC;
+	no->dialect = dialect_name(d);
+	no->app = claimed_app(d, r);
+	beside = is_beside(d);
 	if (!(beside ? check_beside : check_body)(apps, d, r, &app, no))
 		return false;
 	err = callback_parse(d, r->body, r->body_len, out, &e);
