@@ -90,18 +90,9 @@ static int verify_by(const struct receive_app *a, enum dialect d,
 	return err;
 }
 
-/** Why no key verified it. */
+/** Why no key verified it; there are some. */
 static const char *say_unverified(enum dialect d, int err)
 {
-	static const char *const no_key[] = {
-		[DIALECT_GME] = "there is no key to verify the Signature with: "
-				"--key",
-		[DIALECT_LIVE] = "there is no token to verify the Sign with",
-		[DIALECT_TRTC] = "there is no key to verify the Sign with: "
-				 "--key",
-		[DIALECT_STANDARD] = "there is no key to verify the signature "
-				     "with: --key",
-	};
 	static const char *const wrong_key[] = {
 		[DIALECT_GME] = "the Signature does not match the body with "
 				"any key",
@@ -115,8 +106,6 @@ static const char *say_unverified(enum dialect d, int err)
 
 	if (err == ENOMEM)
 		return "out of memory";
-	if (err == ENOKEY)
-		return no_key[d];
 	if (err == ETIME)
 		return d == DIALECT_LIVE
 			       ? "RequestTime is over 60 s away from now"
@@ -137,9 +126,20 @@ static bool refuse(struct refusal *no, int status, const char *why)
 	return false;
 }
 
-static bool refuse_unverified(struct refusal *no, enum dialect d, int err)
+/** n_apps   whose keys were tried */
+static bool refuse_unverified(struct refusal *no, enum dialect d, int err,
+			      size_t n_apps)
 {
-	return refuse(no, err == ENOMEM ? 503 : 401, say_unverified(d, err));
+	char why[REFUSAL_WHY_MAX];
+
+	if (err != ENOKEY)
+		return refuse(no, err == ENOMEM ? 503 : 401,
+			      say_unverified(d, err));
+	/* The sender reads it, too: no options or settings of ours. */
+	snprintf(why, sizeof(why), "%s for the dialect %s",
+		 n_apps == 1 ? "this app has no key" : "no app has a key",
+		 dialect_name(d));
+	return refuse(no, 401, why);
 }
 
 static bool is_beside(enum dialect d)
@@ -189,7 +189,7 @@ static bool check_beside(const struct apps *apps, enum dialect d,
 	err = verify_by(a, d, r);
 	if (err == ENOKEY && live && a->unsigned_live)
 		return true;
-	return err ? refuse_unverified(no, d, err) : true;
+	return err ? refuse_unverified(no, d, err, 1) : true;
 }
 
 /** The app that a body seems to name, 0: none. */
@@ -267,7 +267,7 @@ static bool check_body(const struct apps *apps, enum dialect d,
 		if (worst == ENOKEY || err == ETIME || err == ENOMEM)
 			worst = err;
 	}
-	return refuse_unverified(no, d, worst);
+	return refuse_unverified(no, d, worst, apps->n);
 }
 
 /** The app that the signed body names must have a key that signed it, too.
@@ -285,7 +285,7 @@ static bool check_named(const struct apps *apps, enum dialect d,
 	if (!err)
 		return true;
 	if (err == ENOMEM)
-		return refuse_unverified(no, d, err);
+		return refuse_unverified(no, d, err, 1);
 	return refuse(no, 403,
 		      d == DIALECT_GME ? "BizID is another app's"
 				       : "data.app is another app's");

@@ -273,13 +273,18 @@ static void a_key_verifies_its_dialects_only(void **state)
 
 	g->apps[0].keys[0].dialects = 1 << DIALECT_GME;
 	g->apps[0].keys[1] = (struct receive_key){"token", 1 << DIALECT_LIVE};
+	g->apps[1].n_keys = 0;
 	rig_open(g);
 	assert_int_equal(gme(g, APP, KEY, 0), 200);
 	assert_int_equal(live(g, APP, "token", 0), 200);
 	assert_int_equal(gme(g, APP, "token", 1), 401);
 	assert_int_equal(live(g, APP, KEY, 1), 401);
 	assert_int_equal(trtc(g, APP, KEY, 1), 401);
-	assert_non_null(strstr(g->refused_why, "there is no key"));
+	assert_string_equal(g->refused_why,
+			    "this app has no key for the dialect trtc");
+	assert_int_equal(standard_by(g, APP, WH_1, 1), 401);
+	assert_string_equal(g->refused_why,
+			    "no app has a key for the dialect standard");
 	assert_int_equal(g->n_told, 2);
 }
 
