@@ -45,7 +45,14 @@ static const char help[] =
 	"                    signed anew)\n"
 	"  --exec PROGRAM    run once an event, its JSON on stdin as one line "
 	"(no\n"
-	"                    shell); what it prints goes to stderr\n"
+	"                    shell); what it prints goes to stderr.  Status 0: "
+	"done;\n"
+	"                    any other: try again\n"
+	"                    (--forward and --exec try again at once, 6 times "
+	"after\n"
+	"                    10 s, 10 times after a minute at most, then after "
+	"5\n"
+	"                    minutes at most, until the event is 7 days old)\n"
 	"  --tls-cert FILE   HTTPS: the certificate and those between it and a "
 	"root\n"
 	"                    (PEM; read again on SIGHUP, as are the next two)\n"
@@ -176,6 +183,17 @@ static int set_forward(void *arg, const char *url)
 	return EXIT_DONE;
 }
 
+static int set_exec(void *arg, const char *program)
+{
+	struct options *o = arg;
+	struct err e;
+
+	if (receive_check_exec(program, &e))
+		return usage("--exec", e.text);
+	o->app.exec = program;
+	return EXIT_DONE;
+}
+
 static int set_max_per_address(void *arg, const char *text)
 {
 	struct options *o = arg;
@@ -232,7 +250,7 @@ static int read_options(struct options *o, int argc, char **argv)
 		{.name = "dialect", .take = set_dialect},
 		{.name = "data", .value = &o->data},
 		{.name = "forward", .take = set_forward},
-		{.name = "exec", .value = &o->app.exec},
+		{.name = "exec", .take = set_exec},
 		{.name = "tls-cert", .value = &o->tls.cert_file},
 		{.name = "tls-key", .value = &o->tls.key_file},
 		{.name = "tls-client-ca", .value = &o->tls.client_ca_file},

@@ -37,6 +37,7 @@ enum {
 	WAITING_MAX = 32,   /* endpoints that are named in the log */
 	NAME_MAX_LEN = 160, /* of a target in the log */
 	WHEN_MAX_LEN = 48,
+	ABOUT_MAX_LEN = 160,
 	LINES_MAX = 8,
 	LINES_CAP = 8192, /* of all header lines [bytes] */
 	URL_MAX = 8192
@@ -78,6 +79,7 @@ struct flight {
 	struct http_transfer *transfer;
 	struct exec *exec;
 	char target[NAME_MAX_LEN];
+	char about[ABOUT_MAX_LEN]; /* the event, for the log */
 	int64_t began_us;
 	int64_t wait_us; /* it has failed: until the next attempt; -1: none */
 };
@@ -161,8 +163,10 @@ static void end_flight(struct flight *fl, struct deliver_outcome *o)
 	deliver_done(f->deliver, fl->attempt, o);
 	if (o->verdict != VERDICT_OK) {
 		write_when(fl, endpoint, when);
-		log_warn("forward to %s failed: %s; %s", fl->target, o->error,
-			 when);
+		log_warn("%s%s failed: %s%s; %s",
+			 way_of(endpoint) == WAY_URL ? "forward to "
+						     : "exec of ",
+			 fl->target, o->error, fl->about, when);
 	}
 	mem_free(fl);
 }
@@ -373,9 +377,12 @@ static int start_flight(struct flight *fl, const json_t *facts, struct err *e)
 	const struct receive_app *app =
 		find_app(fl->forward, fl->attempt, facts);
 	const char *target = target_of(app, way);
+	const json_t *event = json_object_get(facts, "event");
 
+	snprintf(fl->about, sizeof(fl->about), " task=%.80s kind=%.40s",
+		 text_in(event, "task_id"), text_in(event, "kind"));
 	if (!target) {
-		str_copy(fl->target, sizeof(fl->target), way_name(way));
+		str_copy(fl->target, sizeof(fl->target), "nowhere");
 		return err_set(e, ENOENT, "", "its app has none now");
 	}
 	str_copy(fl->target, sizeof(fl->target), target);

@@ -166,7 +166,7 @@ describe('receive', {concurrency: true}, () => {
     const dir = tempDir(t);
     const got = path.join(dir, 'got');
     const program = path.join(dir, 'program');
-    fs.writeFileSync(program, `#!/bin/sh\ncat >>'${got}'\necho >>'${got}'\n`, {mode: 0o755});
+    fs.writeFileSync(program, `#!/bin/sh\ncat >>'${got}'\n`, {mode: 0o755});
     const receiver = await startReceiver(t, {args: ['--forward', app.url + '/in', '--exec', program]});
     const body = gme(1, 0);
     await postGme(receiver, body);
@@ -287,7 +287,7 @@ describe('receive', {concurrency: true}, () => {
     const dir = tempDir(t);
     const got = path.join(dir, 'got');
     const program = path.join(dir, 'a program; with $(odd) name');
-    fs.writeFileSync(program, `#!/bin/sh\ncat >>'${got}'\necho >>'${got}'\n` +
+    fs.writeFileSync(program, `#!/bin/sh\ncat >>'${got}'\n` +
       `[ "$(wc -l <'${got}')" -gt 1 ]\n`, {mode: 0o755});
     const receiver = await startReceiver(t, {args: ['--exec', program]});
     await postGme(receiver, gme(1, 0, {user: '$(touch /tmp/x); `id`'}));

@@ -276,6 +276,19 @@ describe('receive_apps', {concurrency: true}, () => {
     assert.match(metrics, new RegExp(`^tapeop_received_bad_signature_total ${flood}$`, 'm'));
   });
 
+  test('a_program_that_cannot_be_run_stops_the_start', async (t) => {
+    const dir = tempDir(t);
+    const plain = path.join(dir, 'plain');
+    fs.writeFileSync(plain, '#!/bin/sh\n', {mode: 0o644});
+    for (const [program, says] of [['/nonexist', 'is not there'], ['no-such-program', 'is not there, nor in PATH'],
+      [plain, 'is not a file that may be executed']]) {
+      const {code, text} = await command(t, ['receive', '--app', '1', '--listen', '127.0.0.1:0', '--data',
+        path.join(dir, 'inbox'), '--exec', program], {ms: 10_000});
+      assert.equal(code, 2, text);
+      assert.equal(text, `tapeop receive: --exec: ${program} ${says}; see tapeop receive --help\n`);
+    }
+  });
+
   test('options_that_would_fight_the_file_are_refused', async (t) => {
     const file = path.join(tempDir(t), 'r.yaml');
     write(file, {apps: [{id: ONE, keys: [{key: 'k'}]}]});

@@ -293,6 +293,9 @@ static void a_target_that_is_down_is_probed_soon_and_the_log_says_when(
 	/* the first failure of the first one: as its sender would */
 	assert_non_null(strstr(said, "; next attempt at once\n"));
 	assert_null(strstr(said, "token=t"));
+	assert_int_equal(n_said(" kind=started; next attempt "),
+			 n_said("forward to http://"));
+	assert_non_null(strstr(said, " task=446946705284000"));
 }
 
 /* ---- to a program ---- */
@@ -358,8 +361,16 @@ static void a_program_that_fails_is_run_again(void **state)
 				  "touch failed\n"
 				  "exit 3\n");
 	rig_open(g);
+	said[0] = '\0';
+	log_set_sink(keep, NULL);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 1)), 200);
 	UNTIL(g, !pending(g));
+	log_set_sink(quiet, NULL);
+	assert_int_equal(n_said("exec of "), 1);
+	assert_int_equal(n_said("/p failed: it ended with status 3 "
+				"task=446946705284000000 kind=started; "
+				"next attempt at once\n"),
+			 1);
 	assert_string_equal(output(g, "out"), "run\nrun\n");
 	rows = aid_read(&g->a, (struct store_filter){.what = READ_ATTEMPTS,
 						     .delivery = 1,
@@ -390,6 +401,26 @@ static void a_program_that_is_not_there_loses_no_event(void **state)
 			    "/nonexistent/program cannot be run: No such file "
 			    "or directory");
 	store_rows_free(&rows);
+}
+
+static void a_program_is_a_file_that_may_be_executed(void **state)
+{
+	struct rig *g = *state;
+	const char *path = program(g, "p", "#!/bin/sh\n");
+	struct err e = {0};
+
+	assert_int_equal(receive_check_exec(path, &e), 0);
+	assert_int_equal(receive_check_exec("sh", &e), 0);
+	assert_int_equal(receive_check_exec("no-such-program-anywhere", &e),
+			 ENOENT);
+	assert_string_equal(
+		e.text, "no-such-program-anywhere is not there, nor in PATH");
+	assert_int_equal(receive_check_exec("/nonexist", &e), ENOENT);
+	assert_string_equal(e.text, "/nonexist is not there");
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(receive_check_exec(path, &e), EACCES);
+	assert_non_null(strstr(e.text, "is not a file that may be executed"));
+	assert_int_equal(receive_check_exec(g->a.dir, &e), EACCES);
 }
 
 /* ---- exec alone ---- */
@@ -549,6 +580,7 @@ int main(void)
 		RIG_TEST(a_program_gets_the_event_on_its_stdin_as_one_line),
 		RIG_TEST(a_program_that_fails_is_run_again),
 		RIG_TEST(a_program_that_is_not_there_loses_no_event),
+		RIG_TEST(a_program_is_a_file_that_may_be_executed),
 		RIG_TEST(
 			a_program_that_takes_too_long_is_killed_with_its_children),
 		RIG_TEST(a_program_is_killed_when_the_receiver_stops),
