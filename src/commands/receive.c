@@ -104,6 +104,7 @@ struct running {
 	struct printer *printer;
 	struct receive *receive;
 	struct http_tls_config tls;
+	bool is_stopped; /* it has run, and was told to end */
 	/* of a file */
 	struct config_receive *config; /* what is true; NULL: there is none */
 	struct reread reread;
@@ -473,12 +474,14 @@ static void on_signal(int signo, void *arg)
 {
 	struct running *r = arg;
 
-	if (signo != SIGHUP)
+	if (signo != SIGHUP) {
+		log_info("stopping: %s", strsignal(signo));
 		loop_stop(r->loop);
-	else if (r->config)
+	} else if (r->config) {
 		reread_start(&r->reread, NULL, NULL);
-	else
+	} else {
 		reload_options(r);
+	}
 }
 
 /* ---- running -------------------------------------------------------------------- */
@@ -533,6 +536,7 @@ static int serve(struct running *r, const struct options *o,
 	r->reread.stopped = true;
 	receive_close(r->receive);
 	r->receive = NULL;
+	r->is_stopped = true;
 	return EXIT_DONE;
 }
 
@@ -589,6 +593,8 @@ static int run(struct options *o)
 	printer_free(r.printer);
 	workers_free(workers);
 	store_close(store);
+	if (r.is_stopped)
+		log_info("stopped");
 	signals_close(signals);
 	if (r.loop)
 		loop_turn(r.loop, 0);

@@ -362,4 +362,13 @@ describe('receive', {concurrency: true}, () => {
     assert.equal(await exit, 0);
     receiver.proc.child.stdout.resume();
   });
+
+  test('a_receiver_that_is_told_to_end_says_that_it_does_and_has', async (t) => {
+    for (const [signal, name] of [['SIGTERM', 'Terminated'], ['SIGINT', 'Interrupt']]) {
+      const receiver = await startReceiver(t);
+      receiver.proc.child.kill(signal);
+      assert.deepEqual(await receiver.proc.exit, {code: 0, signal: null});
+      assert.match(receiver.proc.text, new RegExp(` info stopping: ${name}\n\\S+ info stopped\n$`));
+    }
+  });
 });
