@@ -319,13 +319,10 @@ static void say_changes(const struct config_receive *was,
 	config_receive_write_later(was, next, &later);
 	if (buf_err(&now)) /* too many to name */
 		log_info("reload: many apps changed");
-	else
+	else if (now.len || !later.len)
 		log_info("reload: %s",
 			 now.len ? buf_str(&now) : "nothing has changed");
-	if (later.len)
-		log_warn("reload: %s changed: they take effect at the next "
-			 "start",
-			 buf_str(&later));
+	reread_say_later(buf_str(&later));
 	buf_fini(&now);
 	buf_fini(&later);
 }

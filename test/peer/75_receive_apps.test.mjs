@@ -330,12 +330,16 @@ describe('receive_apps', {concurrency: true}, () => {
     assert.deepEqual(await r.hup(), [`info reload: app ${TWO} new`]);
     assert.equal(await name(), 'other');
     // other files, and the limit, need a start
-    const [now, later] = await r.change((c) => {
+    assert.deepEqual(await r.change((c) => {
       delete c.tls;
       c.max_per_address = 21;
-    }, 2);
-    assert.equal(now, 'info reload: nothing has changed');
-    assert.match(later, /^warn reload: max_per_address, tls changed: they take effect/);
+    }), ['warn reload: max_per_address, tls changed: they take effect at the next start']);
+    assert.deepEqual(await r.change((c) => {
+      c.tls = {cert: self.cert, key: self.key};
+    }), ['warn reload: max_per_address changed: it takes effect at the next start']);
+    assert.deepEqual(await r.change((c) => {
+      c.max_per_address = 20;
+    }), ['info reload: nothing has changed']);
     assert.equal(await name(), 'other');
   });
 
