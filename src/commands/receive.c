@@ -39,7 +39,9 @@ static const char help[] =
 	"whpk_\n"
 	"  --listen ADDR     address and port (127.0.0.1:9000)\n"
 	"  --dialect D       auto, gme, live, trtc or standard (auto)\n"
-	"  --data DIR        where events are kept (./tapeop-inbox)\n"
+	"  --data DIR        where events are kept (./tapeop-inbox, made where "
+	"you\n"
+	"                    are)\n"
 	"  --forward URL     send each new event on, as it came (live and "
 	"standard:\n"
 	"                    signed anew)\n"
@@ -48,11 +50,6 @@ static const char help[] =
 	"                    shell); what it prints goes to stderr.  Status 0: "
 	"done;\n"
 	"                    any other: try again\n"
-	"                    (--forward and --exec try again at once, 6 times "
-	"after\n"
-	"                    10 s, 10 times after a minute at most, then after "
-	"5\n"
-	"                    minutes at most, until the event is 7 days old)\n"
 	"  --tls-cert FILE   HTTPS: the certificate and those between it and a "
 	"root\n"
 	"                    (PEM; read again on SIGHUP, as are the next two)\n"
@@ -75,7 +72,18 @@ static const char help[] =
 	"  -h, --help\n"
 	"\n"
 	"Open http://ADDR/ in a browser on this machine to watch; GET\n"
-	"/v1/recordings is the same as JSON.\n";
+	"/v1/recordings is the same as JSON.\n"
+	"\n"
+	"What --forward and --exec fail to hand on is tried again at once, 6 "
+	"times\n"
+	"after 10 s, 10 times after a minute at most, then after 5 minutes at "
+	"most,\n"
+	"until the event is 7 days old.  Each failure says when.\n"
+	"\n"
+	"Example: tapeop receive --app 1400000000 --key env:KEY --exec "
+	"./hook.sh\n"
+	"\n"
+	"Exit codes: 0 told to end (SIGTERM, SIGINT), 1 failed, 2 usage.\n";
 
 enum {
 	MAX_BODY = 1 << 20,
