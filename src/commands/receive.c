@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
@@ -30,20 +31,25 @@ static const char help[] =
 	"  --app ID          the app's id (BizID, SdkAppId)\n"
 	"  --key KEY         its key or token: env:NAME, file:PATH or the "
 	"text\n"
-	"                    itself; up to 8 times (all are accepted).  "
-	"Without\n"
-	"                    one only live callbacks without a Sign are "
-	"taken;\n"
-	"                    standard: whsec_ or whpk_\n"
+	"                    itself; up to 8 times (all are accepted); "
+	"files are\n"
+	"                    read again on SIGHUP.  Without one only live "
+	"callbacks\n"
+	"                    without a Sign are taken; standard: whsec_ or "
+	"whpk_\n"
 	"  --listen ADDR     address and port (127.0.0.1:9000)\n"
 	"  --dialect D       auto, gme, live, trtc or standard (auto)\n"
-	"  --data DIR        where events are kept (./tapeop-inbox)\n"
+	"  --data DIR        where events are kept (./tapeop-inbox, made where "
+	"you\n"
+	"                    are)\n"
 	"  --forward URL     send each new event on, as it came (live and "
 	"standard:\n"
 	"                    signed anew)\n"
-	"  --exec PROGRAM    run once an event, its JSON on stdin (no shell); "
-	"what\n"
-	"                    it prints goes to stderr\n"
+	"  --exec PROGRAM    run once an event, its JSON on stdin as one line "
+	"(no\n"
+	"                    shell); what it prints goes to stderr.  Status 0: "
+	"done;\n"
+	"                    any other: try again\n"
 	"  --tls-cert FILE   HTTPS: the certificate and those between it and a "
 	"root\n"
 	"                    (PEM; read again on SIGHUP, as are the next two)\n"
@@ -66,7 +72,18 @@ static const char help[] =
 	"  -h, --help\n"
 	"\n"
 	"Open http://ADDR/ in a browser on this machine to watch; GET\n"
-	"/v1/recordings is the same as JSON.\n";
+	"/v1/recordings is the same as JSON.\n"
+	"\n"
+	"What --forward and --exec fail to hand on is tried again at once, 6 "
+	"times\n"
+	"after 10 s, 10 times after a minute at most, then after 5 minutes at "
+	"most,\n"
+	"until the event is 7 days old.  Each failure says when.\n"
+	"\n"
+	"Example: tapeop receive --app 1400000000 --key env:KEY --exec "
+	"./hook.sh\n"
+	"\n"
+	"Exit codes: 0 told to end (SIGTERM, SIGINT), 1 failed, 2 usage.\n";
 
 enum {
 	MAX_BODY = 1 << 20,
@@ -81,6 +98,7 @@ struct options {
 	const char *data;
 	struct receive_app app; /* of the command line */
 	char *keys[RECEIVE_KEYS_MAX];
+	const char *specs[RECEIVE_KEYS_MAX]; /* where they came from */
 	struct http_tls_config tls;
 	unsigned max_per_address; /* 0: the usual */
 	bool json, check, sample;
@@ -94,9 +112,12 @@ struct running {
 	struct printer *printer;
 	struct receive *receive;
 	struct http_tls_config tls;
+	bool is_stopped; /* it has run, and was told to end */
 	/* of a file */
 	struct config_receive *config; /* what is true; NULL: there is none */
 	struct reread reread;
+	/* of the command line; NULL: there is a file */
+	struct options *options;
 };
 
 static int usage(const char *why, const char *value)
@@ -119,6 +140,7 @@ static int add_key(void *arg, const char *spec)
 		return EXIT_USAGE;
 	if (!**key)
 		return usage("--key must not be empty", NULL);
+	o->specs[o->app.n_keys] = spec;
 	o->app.keys[o->app.n_keys] =
 		(struct receive_key){*key, RECEIVE_ALL_DIALECTS};
 	o->app.n_keys++;
@@ -167,6 +189,17 @@ static int set_forward(void *arg, const char *url)
 	if (http_url_check(url, &e))
 		return usage("--forward", e.text);
 	o->app.forward = url;
+	return EXIT_DONE;
+}
+
+static int set_exec(void *arg, const char *program)
+{
+	struct options *o = arg;
+	struct err e;
+
+	if (receive_check_exec(program, &e))
+		return usage("--exec", e.text);
+	o->app.exec = program;
 	return EXIT_DONE;
 }
 
@@ -226,7 +259,7 @@ static int read_options(struct options *o, int argc, char **argv)
 		{.name = "dialect", .take = set_dialect},
 		{.name = "data", .value = &o->data},
 		{.name = "forward", .take = set_forward},
-		{.name = "exec", .value = &o->app.exec},
+		{.name = "exec", .take = set_exec},
 		{.name = "tls-cert", .value = &o->tls.cert_file},
 		{.name = "tls-key", .value = &o->tls.key_file},
 		{.name = "tls-client-ca", .value = &o->tls.client_ca_file},
@@ -270,7 +303,7 @@ static void on_event(const struct callback *c, const char *line, void *arg)
 	mem_free(text);
 }
 
-/* ---- reading the file again ------------------------------------------------------ */
+/* ---- reading a file of settings again ------------------------------------------- */
 
 enum { LINE_MAX_LEN = 800 }; /* of a reload */
 
@@ -294,13 +327,10 @@ static void say_changes(const struct config_receive *was,
 	config_receive_write_later(was, next, &later);
 	if (buf_err(&now)) /* too many to name */
 		log_info("reload: many apps changed");
-	else
+	else if (now.len || !later.len)
 		log_info("reload: %s",
 			 now.len ? buf_str(&now) : "nothing has changed");
-	if (later.len)
-		log_warn("reload: %s changed: they take effect at the next "
-			 "start",
-			 buf_str(&later));
+	reread_say_later(buf_str(&later));
 	buf_fini(&now);
 	buf_fini(&later);
 }
@@ -333,30 +363,130 @@ static void free_again(void *next)
 static const struct reread_kind reread_kind = {load_again, apply_again,
 					       free_again};
 
-/** TLS of the command line: the files are read again. */
-static void reload_tls(struct running *r)
+/* ---- reading again what options name -------------------------------------------- */
+
+static bool is_file(const char *spec)
 {
-	struct err e;
+	const char *name;
+
+	return secret_kind(spec, &name) == SECRET_FILE;
+}
+
+static size_t count_key_files(const struct options *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->app.n_keys; i++)
+		n += is_file(o->specs[i]);
+	return n;
+}
+
+static void free_keys(char *keys[RECEIVE_KEYS_MAX])
+{
+	for (size_t i = 0; i < RECEIVE_KEYS_MAX; i++)
+		mem_free_secret(keys[i]);
+}
+
+/** Those of files; the others stay NULL.  Free them with free_keys. */
+static int read_keys(const struct options *o, char *next[RECEIVE_KEYS_MAX],
+		     struct err *e)
+{
+	struct err why;
+	bool literal;
+
+	for (size_t i = 0; i < o->app.n_keys; i++) {
+		int err = is_file(o->specs[i])
+				  ? secret_read(o->specs[i], &next[i], &literal,
+						&why)
+				  : 0;
+
+		if (err)
+			return err_set(e, err, "", "--key: %s", why.text);
+	}
+	return 0;
+}
+
+/** All of it, or nothing.  *changed: are there other keys now? */
+static int apply_keys(struct running *r, char *next[RECEIVE_KEYS_MAX],
+		      bool *changed, struct err *e)
+{
+	struct options *o = r->options;
+	struct receive_app app = o->app;
+	int err = receive_reload_tls(r->receive, &r->tls, e);
+
+	if (err)
+		return err;
+	*changed = false;
+	for (size_t i = 0; i < app.n_keys; i++) {
+		if (!next[i])
+			continue;
+		*changed = *changed || strcmp(next[i], o->keys[i]) != 0;
+		app.keys[i].secret = next[i];
+	}
+	err = receive_set_apps(r->receive, &app, 1);
+	if (err)
+		return err_set(e, err, "", "%s", strerror(err));
+	o->app = app;
+	for (size_t i = 0; i < app.n_keys; i++) {
+		char *was = o->keys[i];
+
+		if (!next[i])
+			continue;
+		o->keys[i] = next[i];
+		next[i] = was;
+	}
+	return 0;
+}
+
+static void say_read(const struct running *r, bool changed)
+{
+	const char *keys = !count_key_files(r->options) ? ""
+			   : changed ? "the keys of files have changed"
+				     : "the keys of files are as before";
+	const char *cert = r->tls.cert_file;
+
+	log_info("reload: %s%s%s%s%s", keys, keys[0] && cert ? "; " : "",
+		 cert ? "new handshakes use " : "", cert ? cert : "",
+		 cert ? " as it is now" : "");
+}
+
+/** Everything that stands in files. */
+static void reload_options(struct running *r)
+{
+	char *next[RECEIVE_KEYS_MAX] = {NULL};
+	struct err e = {0};
+	bool changed;
+	int err;
 
 	if (!r->receive) /* it has closed */
 		return;
-	if (receive_reload_tls(r->receive, &r->tls, &e))
-		log_error("TLS stays as it was: %s", e.text);
+	if (!r->tls.cert_file && !count_key_files(r->options)) {
+		log_info("reload: there is nothing to read again: no --key is "
+			 "file:PATH, and there is no TLS");
+		return;
+	}
+	err = read_keys(r->options, next, &e);
+	if (!err)
+		err = apply_keys(r, next, &changed, &e);
+	if (err)
+		log_error("reload: %s; nothing was changed", e.text);
 	else
-		log_info("TLS: new handshakes use %s as it is now",
-			 r->tls.cert_file);
+		say_read(r, changed);
+	free_keys(next);
 }
 
 static void on_signal(int signo, void *arg)
 {
 	struct running *r = arg;
 
-	if (signo != SIGHUP)
+	if (signo != SIGHUP) {
+		log_info("stopping: %s", strsignal(signo));
 		loop_stop(r->loop);
-	else if (r->config)
+	} else if (r->config) {
 		reread_start(&r->reread, NULL, NULL);
-	else
-		reload_tls(r);
+	} else {
+		reload_options(r);
+	}
 }
 
 /* ---- running -------------------------------------------------------------------- */
@@ -411,6 +541,7 @@ static int serve(struct running *r, const struct options *o,
 	r->reread.stopped = true;
 	receive_close(r->receive);
 	r->receive = NULL;
+	r->is_stopped = true;
 	return EXIT_DONE;
 }
 
@@ -435,15 +566,13 @@ static int open_store(const struct options *o, struct store **out)
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
 
-static int run(const struct options *o)
+static int run(struct options *o)
 {
 	static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
-	/* Without files to read again SIGHUP ends it. */
-	const bool has_files = o->config || o->tls.cert_file;
-	const size_t n_signos = ARRAY_LEN(signos) - !has_files;
 	struct running r = {.json = o->json || !isatty(STDOUT_FILENO),
 			    .tls = o->tls,
-			    .config = o->config};
+			    .config = o->config,
+			    .options = o->config ? NULL : o};
 	struct signals *signals = NULL;
 	struct workers *workers = NULL;
 	struct store *store = NULL;
@@ -455,8 +584,8 @@ static int run(const struct options *o)
 	if (!err)
 		err = printer_new(r.loop, STDOUT_FILENO, &r.printer);
 	if (!err)
-		err = signals_open(r.loop, signos, n_signos, on_signal, &r,
-				   &signals);
+		err = signals_open(r.loop, signos, ARRAY_LEN(signos), on_signal,
+				   &r, &signals);
 	if (!err)
 		err = workers_new("work", WORKERS, &workers);
 	if (err)
@@ -469,6 +598,8 @@ static int run(const struct options *o)
 	printer_free(r.printer);
 	workers_free(workers);
 	store_close(store);
+	if (r.is_stopped)
+		log_info("stopped");
 	signals_close(signals);
 	if (r.loop)
 		loop_turn(r.loop, 0);
@@ -532,7 +663,6 @@ int command_receive(int argc, char **argv)
 	else if (code < 0)
 		code = o.path ? run_file(&o) : run_options(&o);
 	config_receive_free(o.config);
-	for (size_t i = 0; i < RECEIVE_KEYS_MAX; i++)
-		mem_free_secret(o.keys[i]);
+	free_keys(o.keys);
 	return code;
 }

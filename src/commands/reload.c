@@ -158,7 +158,9 @@ static int write_change(const struct config_change *c, void *arg)
 	return 0;
 }
 
-static void say_applied(const struct config *old, const struct config *next)
+/** later   what only the next start changes */
+static void say_applied(const struct config *old, const struct config *next,
+			const struct buf *later)
 {
 	struct line l = {.left_out = 0};
 
@@ -167,23 +169,25 @@ static void say_applied(const struct config *old, const struct config *next)
 	if (l.left_out)
 		log_info("reload: %s and %u more", buf_str(&l.text),
 			 l.left_out);
-	else
+	else if (l.text.len || !later->len)
 		log_info("reload: %s",
 			 l.text.len ? buf_str(&l.text) : "nothing has changed");
 	buf_fini(&l.text);
 }
 
-static void say_later(const struct config *running, const struct config *next)
+/** The first line is shown by either level. */
+static void say_changes(const struct config *old, const struct config *next)
 {
-	struct buf text;
+	const enum log_level was = old->log_level;
+	struct buf later;
 
-	buf_init(&text, LINE_MAX_LEN);
-	config_write_later(running, next, &text);
-	if (text.len)
-		log_warn("reload: %s changed: they take effect at the next "
-			 "start",
-			 buf_str(&text));
-	buf_fini(&text);
+	buf_init(&later, LINE_MAX_LEN);
+	config_write_later(old, next, &later);
+	log_set_level(was > next->log_level ? was : next->log_level);
+	say_applied(old, next, &later);
+	log_set_level(next->log_level);
+	reread_say_later(buf_str(&later));
+	buf_fini(&later);
 }
 
 void reload_warn_of(const struct notify_endpoint *e)
@@ -199,7 +203,6 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 {
 	struct making m = {.p = p};
 	struct attempt a = {.p = p, .next = next, .e = e};
-	const enum log_level was = p->config->log_level;
 	struct control_keys *keys = NULL;
 	int err = config_reserve(p->config, next, e);
 
@@ -213,11 +216,7 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 		control_keys_free(keys);
 		return err;
 	}
-	/* The line is shown by either level. */
-	log_set_level(was > next->log_level ? was : next->log_level);
-	say_applied(p->config, next);
-	log_set_level(next->log_level);
-	say_later(p->config, next);
+	say_changes(p->config, next);
 	(void)config_each_change(p->config, next, make_change, &m);
 	config_take(p->config, next);
 	control_take_keys(p->control, keys);

@@ -4,6 +4,7 @@
 #include "commands/reread.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 
@@ -37,6 +38,14 @@ static void on_loaded(struct job *job)
 		log_error("%s", why);
 	if (r->done)
 		r->done(r->err ? why : NULL, r->arg);
+}
+
+void reread_say_later(const char *names)
+{
+	if (names[0])
+		log_warn("reload: %s changed: %s at the next start", names,
+			 strchr(names, ',') ? "they take effect"
+					    : "it takes effect");
 }
 
 void reread_start(struct reread *r, reload_fn *done, void *arg)

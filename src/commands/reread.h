@@ -53,6 +53,10 @@ struct reread {
 	void *arg;
 };
 
+/** Warn of what has changed and only a start can change.  names   one, or
+ *  several with ", " between them; "": nothing */
+void reread_say_later(const char *names);
+
 /**
  * Read the file again.
  *

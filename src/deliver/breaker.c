@@ -40,6 +40,8 @@ void breaker_on_start(struct breaker *b)
 
 static void on_failure(struct breaker *b, int64_t now_us)
 {
+	const int64_t first_us = b->first_us ? b->first_us : BREAKER_OPEN_US;
+	const int64_t most_us = b->most_us ? b->most_us : BREAKER_OPEN_MAX_US;
 	int64_t open_us = 2 * b->open_us;
 
 	if (b->failures < UINT_MAX)
@@ -47,13 +49,10 @@ static void on_failure(struct breaker *b, int64_t now_us)
 	switch (b->state) {
 	case BREAKER_CLOSED:
 		if (b->failures >= BREAKER_FAILURES)
-			open_for(b, BREAKER_OPEN_US, now_us);
+			open_for(b, first_us, now_us);
 		return;
 	case BREAKER_HALF_OPEN:
-		open_for(b,
-			 open_us < BREAKER_OPEN_MAX_US ? open_us
-						       : BREAKER_OPEN_MAX_US,
-			 now_us);
+		open_for(b, open_us < most_us ? open_us : most_us, now_us);
 		return;
 	case BREAKER_OPEN: /* one that started before it opened */
 		return;
@@ -65,7 +64,8 @@ void breaker_on_result(struct breaker *b, enum breaker_result result,
 {
 	switch (result) {
 	case BREAKER_OK:
-		*b = (struct breaker){.state = BREAKER_CLOSED};
+		*b = (struct breaker){.first_us = b->first_us,
+				      .most_us = b->most_us};
 		return;
 	case BREAKER_FAILED:
 		on_failure(b, now_us);

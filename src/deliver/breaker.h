@@ -7,6 +7,7 @@
  *     |  +--------------------------------+  +---- open_us doubled --+
  *     +------------- probe succeeded --------------------------------+
  *
+ * open_us begins with first_us and is at most most_us.
  * Somebody who knows better may end OPEN at any time: breaker_allow.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -24,6 +25,7 @@ enum { BREAKER_FAILURES = 10 };
 
 /** Zero is closed. */
 struct breaker {
+	int64_t first_us, most_us; /* fixed; 0: BREAKER_OPEN_US, _MAX_US */
 	enum breaker_state state;
 	unsigned failures;     /* in a row */
 	bool probing;	       /* half open: its one attempt is under way */

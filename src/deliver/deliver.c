@@ -143,7 +143,8 @@ void engine_forgive(struct endpoint *e)
 	e->gone = false;
 	if (e->breaker.state != BREAKER_CLOSED)
 		counter_add(COUNT_breaker_open, -1);
-	e->breaker = (struct breaker){0};
+	e->breaker = (struct breaker){.first_us = e->conf.probe_us,
+				      .most_us = e->conf.probe_max_us};
 	list_remove(&e->open);
 }
 

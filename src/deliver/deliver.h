@@ -16,8 +16,8 @@
  *     retry profile; then the lane goes on and the head is retried beside
  *     it, marked late (ORDER_STRICT waits, ORDER_NONE never waits).
  *   - Breaker an endpoint: opens after 10 failures in a row (of any lanes),
- *     stays open 30 s (doubling to 5 min), then one probe; while open no
- *     attempts are burnt.
+ *     stays open 30 s (doubling to 5 min; an endpoint may say otherwise), then
+ *     one probe; while open no attempts are burnt.
  *   - A rate an endpoint (rate.h): one that has used up its tokens waits for
  *     the next, holds no slot meanwhile, and burns no attempts.
  *   - An outcome is committed before the next attempt of the lane starts,
@@ -96,6 +96,9 @@ struct deliver_endpoint {
 	unsigned max_in_flight; /* 1..64 */
 	uint32_t per_minute;	/* attempts that may start, 0: no limit */
 	bool is_off;		/* no attempts: what is pending waits */
+	/* How long the breaker stays open: first, and at most.  0: 30 s, 5
+	   min. */
+	int64_t probe_us, probe_max_us;
 };
 
 /** One attempt to make.  Valid until deliver_outcome. */

@@ -90,18 +90,9 @@ static int verify_by(const struct receive_app *a, enum dialect d,
 	return err;
 }
 
-/** Why no key verified it. */
+/** Why no key verified it; there are some. */
 static const char *say_unverified(enum dialect d, int err)
 {
-	static const char *const no_key[] = {
-		[DIALECT_GME] = "there is no key to verify the Signature with: "
-				"--key",
-		[DIALECT_LIVE] = "there is no token to verify the Sign with",
-		[DIALECT_TRTC] = "there is no key to verify the Sign with: "
-				 "--key",
-		[DIALECT_STANDARD] = "there is no key to verify the signature "
-				     "with: --key",
-	};
 	static const char *const wrong_key[] = {
 		[DIALECT_GME] = "the Signature does not match the body with "
 				"any key",
@@ -115,8 +106,6 @@ static const char *say_unverified(enum dialect d, int err)
 
 	if (err == ENOMEM)
 		return "out of memory";
-	if (err == ENOKEY)
-		return no_key[d];
 	if (err == ETIME)
 		return d == DIALECT_LIVE
 			       ? "RequestTime is over 60 s away from now"
@@ -137,9 +126,32 @@ static bool refuse(struct refusal *no, int status, const char *why)
 	return false;
 }
 
-static bool refuse_unverified(struct refusal *no, enum dialect d, int err)
+/** n_apps   whose keys were tried */
+static bool refuse_unverified(struct refusal *no, enum dialect d, int err,
+			      size_t n_apps)
 {
-	return refuse(no, err == ENOMEM ? 503 : 401, say_unverified(d, err));
+	char why[REFUSAL_WHY_MAX];
+
+	if (err != ENOKEY)
+		return refuse(no, err == ENOMEM ? 503 : 401,
+			      say_unverified(d, err));
+	/* The sender reads it, too: no options or settings of ours. */
+	snprintf(why, sizeof(why), "%s for the dialect %s",
+		 n_apps == 1 ? "this app has no key" : "no app has a key",
+		 dialect_name(d));
+	return refuse(no, 401, why);
+}
+
+static bool is_beside(enum dialect d)
+{
+	return d == DIALECT_LIVE || d == DIALECT_TRTC;
+}
+
+/** Where live and trtc name their app; NULL: nowhere. */
+static const char *app_beside(enum dialect d, const struct http_request *r)
+{
+	return d == DIALECT_LIVE ? http_query(r, "SdkAppid")
+				 : http_header(r, "SdkAppId");
 }
 
 /** live and trtc: the app stands beside the body, and is not signed: its keys
@@ -149,8 +161,7 @@ static bool check_beside(const struct apps *apps, enum dialect d,
 			 const struct receive_app **out, struct refusal *no)
 {
 	const bool live = d == DIALECT_LIVE;
-	const char *text =
-		live ? http_query(r, "SdkAppid") : http_header(r, "SdkAppId");
+	const char *text = app_beside(d, r);
 	const char *missing = find_missing(d, r);
 	const struct receive_app *a;
 	int64_t id;
@@ -178,15 +189,11 @@ static bool check_beside(const struct apps *apps, enum dialect d,
 	err = verify_by(a, d, r);
 	if (err == ENOKEY && live && a->unsigned_live)
 		return true;
-	return err ? refuse_unverified(no, d, err) : true;
+	return err ? refuse_unverified(no, d, err, 1) : true;
 }
 
-/**
- * The place of the app that a body seems to name, 0 when it names none: whose
- * keys are tried first, and no more than that, for nothing has verified it.
- */
-static size_t guess_place(const struct apps *apps, enum dialect d,
-			  const struct http_request *r)
+/** The app that a body seems to name, 0: none. */
+static uint64_t find_id(enum dialect d, const struct http_request *r)
 {
 	const char *name = d == DIALECT_GME ? "\"BizID\":" : "\"app\":";
 	const char *p = memmem(r->body, r->body_len, name, strlen(name));
@@ -199,6 +206,34 @@ static size_t guess_place(const struct apps *apps, enum dialect d,
 		;
 	for (; p < end && *p >= '0' && *p <= '9' && id <= UINT32_MAX; p++)
 		id = id * 10 + (uint64_t)(*p - '0');
+	return id;
+}
+
+/** The app that a callback claims to be of, 0: none.  Nothing has verified
+ *  it. */
+static uint32_t claimed_app(enum dialect d, const struct http_request *r)
+{
+	const char *text;
+	uint64_t in_body;
+	int64_t id = 0;
+
+	if (is_beside(d)) {
+		text = app_beside(d, r);
+		if (!text || str_to_i64(text, 1, UINT32_MAX, &id))
+			return 0;
+		return (uint32_t)id;
+	}
+	in_body = find_id(d, r);
+	return in_body <= UINT32_MAX ? (uint32_t)in_body : 0;
+}
+
+/** The place of the claimed app, 0 when there is none: whose keys are tried
+ *  first, and no more than that. */
+static size_t guess_place(const struct apps *apps, enum dialect d,
+			  const struct http_request *r)
+{
+	const uint32_t id = claimed_app(d, r);
+
 	for (size_t i = 0; i < apps->n; i++) {
 		if (apps->list[i].id == id)
 			return i;
@@ -232,7 +267,7 @@ static bool check_body(const struct apps *apps, enum dialect d,
 		if (worst == ENOKEY || err == ETIME || err == ENOMEM)
 			worst = err;
 	}
-	return refuse_unverified(no, d, worst);
+	return refuse_unverified(no, d, worst, apps->n);
 }
 
 /** The app that the signed body names must have a key that signed it, too.
@@ -250,7 +285,7 @@ static bool check_named(const struct apps *apps, enum dialect d,
 	if (!err)
 		return true;
 	if (err == ENOMEM)
-		return refuse_unverified(no, d, err);
+		return refuse_unverified(no, d, err, 1);
 	return refuse(no, 403,
 		      d == DIALECT_GME ? "BizID is another app's"
 				       : "data.app is another app's");
@@ -342,6 +377,7 @@ bool check_request(const struct apps *apps, const struct http_request *r,
 	enum dialect d;
 	int err;
 
+	*no = (struct refusal){.status = 0};
 	if (!is_plain(r, no))
 		return false;
 	if (!recognise(apps, r, &d))
@@ -350,7 +386,9 @@ bool check_request(const struct apps *apps, const struct http_request *r,
 			      "webhook-id (standard) header nor a "
 			      "CallbackCommand in the URL (live), or not the "
 			      "dialect that is taken here");
-	beside = d == DIALECT_LIVE || d == DIALECT_TRTC;
+	no->dialect = dialect_name(d);
+	no->app = claimed_app(d, r);
+	beside = is_beside(d);
 	if (!(beside ? check_beside : check_body)(apps, d, r, &app, no))
 		return false;
 	err = callback_parse(d, r->body, r->body_len, out, &e);

@@ -9,11 +9,14 @@
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -137,6 +140,55 @@ static int spawn(const char *program, int in, pid_t *pid)
 	posix_spawnattr_destroy(&attr);
 	mem_free(copy);
 	return err;
+}
+
+/** Returns 0, ENOENT or EACCES. */
+static int check_file(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return errno == EACCES ? EACCES : ENOENT;
+	return S_ISREG(st.st_mode) && !access(path, X_OK) ? 0 : EACCES;
+}
+
+/** As posix_spawnp looks for it. */
+static int check_in_path(const char *program)
+{
+	const char *dirs = getenv("PATH");
+	int worst = ENOENT;
+
+	for (const char *p = dirs ? dirs : "/bin:/usr/bin";; p++) {
+		const char *end = strchrnul(p, ':');
+		char path[PATH_MAX];
+		int n = snprintf(path, sizeof(path), "%.*s%s%s", (int)(end - p),
+				 p, end > p ? "/" : "", program);
+		int err = n > 0 && (size_t)n < sizeof(path) ? check_file(path)
+							    : ENOENT;
+
+		if (!err)
+			return 0;
+		if (err == EACCES)
+			worst = err;
+		p = end;
+		if (!*p)
+			return worst;
+	}
+}
+
+int receive_check_exec(const char *program, struct err *e)
+{
+	const bool is_path = strchr(program, '/') != NULL;
+	int err = is_path ? check_file(program) : check_in_path(program);
+
+	if (err == ENOENT)
+		return err_set(e, err, "", "%s is not there%s", program,
+			       is_path ? "" : ", nor in PATH");
+	if (err)
+		return err_set(e, err, "",
+			       "%s is not a file that may be executed",
+			       program);
+	return 0;
 }
 
 int exec_start(struct loop *loop, const char *program, const char *text,

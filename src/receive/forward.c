@@ -11,6 +11,9 @@
  *     is pending, too.
  *   - A way that an app has no more is switched off, not removed: what is
  *     pending waits until it is back, or is too old.
+ *   - Who runs a receiver runs the target, too, and looks on while it comes
+ *     back: it is probed each 10 s, and what failed before waits minutes, not
+ *     hours.
  *   - Data folders of old have endpoints 1 and 2, for one app.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -33,6 +36,8 @@ enum {
 	KEPT_CONNECTIONS = 64,
 	WAITING_MAX = 32,   /* endpoints that are named in the log */
 	NAME_MAX_LEN = 160, /* of a target in the log */
+	WHEN_MAX_LEN = 48,
+	ABOUT_MAX_LEN = 160,
 	LINES_MAX = 8,
 	LINES_CAP = 8192, /* of all header lines [bytes] */
 	URL_MAX = 8192
@@ -42,6 +47,13 @@ static const int64_t CALL_TIMEOUT_US = 30LL * 1000000;
 static const int64_t EXEC_TIMEOUT_US = 60LL * 1000000;
 static const int64_t EXPIRE_US = 7LL * 86400 * 1000000;
 static const int64_t DNS_TTL_US = 300LL * 1000000;
+static const int64_t PROBE_US = 1LL * 1000000;
+static const int64_t PROBE_MAX_US = 10LL * 1000000;
+
+/* As `tencent` in its first minute, which keeps the order; the last one is
+ * repeated. */
+static const char RETRY[] =
+	"0s,10s,10s,10s,10s,10s,10s,1m,1m,1m,1m,1m,1m,1m,1m,1m,5m";
 
 /** How an event is handed on; the last byte of the endpoint's id. */
 enum way { WAY_URL = 1, WAY_EXEC = 2 };
@@ -67,7 +79,9 @@ struct flight {
 	struct http_transfer *transfer;
 	struct exec *exec;
 	char target[NAME_MAX_LEN];
+	char about[ABOUT_MAX_LEN]; /* the event, for the log */
 	int64_t began_us;
+	int64_t wait_us; /* it has failed: until the next attempt; -1: none */
 };
 
 /* ---- where to ------------------------------------------------------------------ */
@@ -102,17 +116,61 @@ static const char *target_of(const struct receive_app *app, enum way way)
 
 /* ---- an attempt ---------------------------------------------------------------- */
 
+/** Inside of deliver_done. */
+static void on_judged(const struct deliver_attempt *a,
+		      const struct deliver_outcome *o,
+		      enum delivery_state state, int64_t wait_us, void *arg)
+{
+	struct flight *fl = a->owner;
+
+	(void)o;
+	(void)arg;
+	if (fl)
+		fl->wait_us = state == DELIVERY_PENDING ? wait_us : -1;
+}
+
+/** When an attempt that failed is made again, as a text. */
+static void write_when(const struct flight *fl, uint64_t endpoint,
+		       char text[WHEN_MAX_LEN])
+{
+	struct deliver_endpoint_stats s = {0};
+	int64_t wait_us = fl->wait_us;
+	int64_t probe_us;
+
+	if (wait_us < 0) {
+		str_copy(text, WHEN_MAX_LEN, "there is no other attempt");
+		return;
+	}
+	/* While the breaker is open no attempt begins. */
+	(void)deliver_endpoint_stats(fl->forward->deliver, endpoint, &s);
+	probe_us = (s.next_probe_ms - clock_unix_ms()) * CLOCK_US_PER_MS;
+	if (s.next_probe_ms && wait_us < probe_us)
+		wait_us = probe_us;
+	if (wait_us)
+		snprintf(text, WHEN_MAX_LEN, "next attempt in %" PRId64 " s",
+			 (wait_us + CLOCK_US_PER_S - 1) / CLOCK_US_PER_S);
+	else
+		str_copy(text, WHEN_MAX_LEN, "next attempt at once");
+}
+
 static void end_flight(struct flight *fl, struct deliver_outcome *o)
 {
 	struct forward *f = fl->forward;
-	struct deliver_attempt *a = fl->attempt;
+	const uint64_t endpoint = fl->attempt->endpoint;
+	char when[WHEN_MAX_LEN];
 
 	o->duration_us = loop_now_us(f->loop) - fl->began_us;
-	if (o->verdict != VERDICT_OK)
-		log_warn("forward to %s failed: %s", fl->target, o->error);
 	list_remove(&fl->link);
+	fl->attempt->owner = fl;
+	deliver_done(f->deliver, fl->attempt, o);
+	if (o->verdict != VERDICT_OK) {
+		write_when(fl, endpoint, when);
+		log_warn("%s%s failed: %s%s; %s",
+			 way_of(endpoint) == WAY_URL ? "forward to "
+						     : "exec of ",
+			 fl->target, o->error, fl->about, when);
+	}
 	mem_free(fl);
-	deliver_done(f->deliver, a, o);
 }
 
 static void on_answer(const struct http_result *r, void *arg)
@@ -280,17 +338,25 @@ static int run_program(struct flight *fl, const struct receive_app *app,
 		       const json_t *facts, struct err *e)
 {
 	struct forward *f = fl->forward;
-	char *line = json_dumps(json_object_get(facts, "event"), JSON_COMPACT);
+	char *json = json_dumps(json_object_get(facts, "event"), JSON_COMPACT);
+	struct buf line;
 	int err;
 
-	if (!line)
+	if (!json)
 		return ENOMEM;
-	err = exec_start(f->loop, app->exec, line, strlen(line),
-			 EXEC_TIMEOUT_US, on_exec_end, fl, &fl->exec);
-	if (err)
-		err_set(e, err, "exec", "%s cannot be run: %s", app->exec,
-			strerror(err));
-	free(line); /* banned-ok: jansson's */
+	buf_init(&line, strlen(json) + 1);
+	buf_puts(&line, json);
+	buf_putc(&line, '\n'); /* `read` of a shell wants it */
+	free(json);	       /* banned-ok: jansson's */
+	err = buf_err(&line);
+	if (!err) {
+		err = exec_start(f->loop, app->exec, buf_str(&line), line.len,
+				 EXEC_TIMEOUT_US, on_exec_end, fl, &fl->exec);
+		if (err)
+			err_set(e, err, "exec", "%s cannot be run: %s",
+				app->exec, strerror(err));
+	}
+	buf_fini(&line);
 	return err;
 }
 
@@ -313,9 +379,12 @@ static int start_flight(struct flight *fl, const json_t *facts, struct err *e)
 	const struct receive_app *app =
 		find_app(fl->forward, fl->attempt, facts);
 	const char *target = target_of(app, way);
+	const json_t *event = json_object_get(facts, "event");
 
+	snprintf(fl->about, sizeof(fl->about), " task=%.80s kind=%.40s",
+		 text_in(event, "task_id"), text_in(event, "kind"));
 	if (!target) {
-		str_copy(fl->target, sizeof(fl->target), way_name(way));
+		str_copy(fl->target, sizeof(fl->target), "nowhere");
 		return err_set(e, ENOENT, "", "its app has none now");
 	}
 	str_copy(fl->target, sizeof(fl->target), target);
@@ -365,10 +434,13 @@ static int declare(struct forward *f, uint64_t id, uint32_t app, bool is_on)
 		.expire_us = EXPIRE_US,
 		.max_in_flight = IN_FLIGHT,
 		.is_off = !is_on,
+		.probe_us = PROBE_US,
+		.probe_max_us = PROBE_MAX_US,
 	};
 	struct err e;
-	int err = deliver_retry_parse("tencent", &ep.retry, &e);
+	int err = deliver_retry_parse(RETRY, &ep.retry, &e);
 
+	ep.retry.on = true; /* until it expires */
 	str_copy(ep.name, sizeof(ep.name), way_name(way_of(id)));
 	return err ? err : deliver_set_endpoint(f->deliver, &ep);
 }
@@ -550,7 +622,8 @@ int forward_new(struct loop *loop, struct store *store, struct workers *workers,
 		.max_in_flight = ARRAY_LEN(ways) * IN_FLIGHT * RECEIVE_APPS_MAX,
 		.facts_cache_bytes = 16 << 20,
 	};
-	struct deliver_events events = {.attempt = attempt};
+	struct deliver_events events = {.attempt = attempt,
+					.judged = on_judged};
 	struct forward *f = mem_zalloc(sizeof(*f));
 	int err;
 

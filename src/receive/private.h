@@ -82,6 +82,17 @@ MUST_CHECK int resign_standard(const struct receive_app *app, const char *id,
 
 /* ---- refusals.c: what the log says of refused requests ------------------------ */
 
+enum { REFUSAL_WHY_MAX = 160 };
+
+/** Why a callback is refused, and whose it says it is: nothing has verified
+ *  that. */
+struct refusal {
+	int status;
+	char why[REFUSAL_WHY_MAX];
+	const char *dialect; /* its name; NULL: not known */
+	uint32_t app;	     /* 0: not known */
+};
+
 /** Some lines a second, then how many more there were. */
 struct refusals {
 	struct loop *loop;
@@ -95,7 +106,9 @@ enum { REFUSALS_A_SECOND = 10 };
 void refusals_init(struct refusals *s, struct loop *loop);
 /** Says what is left to say. */
 void refusals_fini(struct refusals *s);
-void refusals_say(struct refusals *s, int status, const char *why);
+/** from   NULL or without length: not known */
+void refusals_say(struct refusals *s, const struct refusal *no,
+		  const struct addr *from);
 
 /* ---- exec.c: a program once an event ------------------------------------------ */
 
@@ -113,14 +126,6 @@ MUST_CHECK int exec_start(struct loop *loop, const char *program,
 void exec_stop(struct exec *x);
 
 /* ---- check.c: is it genuine, and what does it say? ------------------------- */
-
-enum { CHECK_WHY_MAX = 160 };
-
-/** Why a callback is refused. */
-struct refusal {
-	int status;
-	char why[CHECK_WHY_MAX];
-};
 
 /**
  * Recognise, verify, parse.  out->event.app is an app that owns a key which

@@ -33,8 +33,9 @@ enum {
 
 /* ---- refusing --------------------------------------------------------------- */
 
-static void refuse(struct receive *rc, struct http_request *r, int status,
-		   const char *why)
+/** Count it, and tell who looks. */
+static void tell_refused(struct receive *rc, const struct refusal *no,
+			 const struct addr *from)
 {
 	static const struct {
 		int status;
@@ -48,30 +49,46 @@ static void refuse(struct receive *rc, struct http_request *r, int status,
 	enum counter counter = COUNT_received_malformed;
 
 	for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
-		if (counters[i].status == status)
+		if (counters[i].status == no->status)
 			counter = counters[i].counter;
 	}
 	counter_add(counter, 1);
-	refusals_say(&rc->refusals, status, why);
+	refusals_say(&rc->refusals, no, from);
 	if (rc->events.refused)
-		rc->events.refused(status, why, rc->arg);
-	streams_refused(rc->streams, status, why, &r->peer);
-	reply_problem(r, status, why);
+		rc->events.refused(no->status, no->why, rc->arg);
+	streams_refused(rc->streams, no->status, no->why, from);
+}
+
+static void refuse(struct receive *rc, struct http_request *r,
+		   const struct refusal *no)
+{
+	tell_refused(rc, no, &r->peer);
+	reply_problem(r, no->status, no->why);
+}
+
+/** One that is genuine.  c   NULL: not known yet */
+static void refuse_callback(struct receive *rc, struct http_request *r,
+			    int status, const char *why,
+			    const struct callback *c)
+{
+	struct refusal no = {.status = status};
+
+	str_copy(no.why, sizeof(no.why), why);
+	if (c) {
+		no.dialect = dialect_name(c->dialect);
+		no.app = c->event.app;
+	}
+	refuse(rc, r, &no);
 }
 
 static void on_refused(int status, const struct addr *peer, void *arg)
 {
-	struct receive *rc = arg;
-	const char *why =
-		status == 413 ? "the body is too large" : "not a whole request";
+	struct refusal no = {.status = status};
 
-	if (status == 413)
-		counter_add(COUNT_received_too_large, 1);
-	else
-		counter_add(COUNT_received_malformed, 1);
-	if (rc->events.refused)
-		rc->events.refused(status, why, rc->arg);
-	streams_refused(rc->streams, status, why, peer);
+	str_copy(no.why, sizeof(no.why),
+		 status == 413 ? "the body is too large"
+			       : "not a whole request");
+	tell_refused(arg, &no, peer);
 }
 
 /* ---- committing, answering ------------------------------------------------------- */
@@ -88,7 +105,8 @@ static void on_committed(const struct store_result *result, void *arg)
 	if (result->err)
 		log_error("callback not stored: %s", result->text);
 	if (t->request && result->err)
-		refuse(rc, t->request, 503, "it cannot be stored now");
+		refuse_callback(rc, t->request, 503, "it cannot be stored now",
+				&t->callback);
 	else if (t->request)
 		reply_text(t->request, 200, "application/json",
 			   callback_answer(t->callback.dialect));
@@ -143,22 +161,23 @@ static void take(struct receive *rc, struct http_request *r)
 	int err;
 
 	if (!t) {
-		refuse(rc, r, 503, "out of memory");
+		refuse_callback(rc, r, 503, "out of memory", NULL);
 		return;
 	}
 	t->receive = rc;
 	t->request = r;
 	list_append(&rc->takings, &t->link);
 	if (!check_request(&rc->apps, r, &t->callback, &no)) {
-		refuse(rc, r, no.status, no.why);
+		refuse(rc, r, &no);
 		taking_free(t);
 		return;
 	}
 	err = text_write(r, &t->callback, &t->texts);
 	if (err) {
-		refuse(rc, r, err == EMSGSIZE ? 400 : 503,
-		       err == EMSGSIZE ? "the URL's query is too long"
-				       : "out of memory");
+		refuse_callback(rc, r, err == EMSGSIZE ? 400 : 503,
+				err == EMSGSIZE ? "the URL's query is too long"
+						: "out of memory",
+				&t->callback);
 		taking_free(t);
 		return;
 	}

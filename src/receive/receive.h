@@ -103,6 +103,12 @@ void receive_close(struct receive *r);
 MUST_CHECK int receive_set_apps(struct receive *r,
 				const struct receive_app *apps, size_t n_apps);
 
+/**
+ * Is it a program that can be run?  Without a slash it is looked for in PATH.
+ * Returns 0, or ENOENT, EACCES with `e`.
+ */
+MUST_CHECK int receive_check_exec(const char *program, struct err *e);
+
 /** Wipe and free apps of which all texts were allocated one by one. */
 void receive_apps_free(struct receive_app *apps, size_t n_apps);
 

@@ -1,6 +1,9 @@
 /** receive/refusals.c -- what the log says of refused requests: some lines a
  *  second, then how many more there were. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "receive/private.h"
@@ -32,7 +35,21 @@ void refusals_fini(struct refusals *s)
 	end_second(s);
 }
 
-void refusals_say(struct refusals *s, int status, const char *why)
+static void write_line(const struct refusal *no, const struct addr *from)
+{
+	char text[ADDR_TEXT_MAX], app[24] = "";
+
+	if (no->app)
+		snprintf(app, sizeof(app), " app=%" PRIu32, no->app);
+	log_warn("callback refused: %d %s%s%s%s%s%s", no->status, no->why,
+		 from && from->len ? " from=" : "",
+		 from && from->len ? addr_write(from, text) : "",
+		 no->dialect ? " dialect=" : "", no->dialect ? no->dialect : "",
+		 app);
+}
+
+void refusals_say(struct refusals *s, const struct refusal *no,
+		  const struct addr *from)
 {
 	const int64_t now_us = loop_now_us(s->loop);
 
@@ -42,12 +59,12 @@ void refusals_say(struct refusals *s, int status, const char *why)
 		s->began_us = now_us;
 	if (s->said < REFUSALS_A_SECOND) {
 		s->said++;
-		log_warn("callback refused: %d %s", status, why);
+		write_line(no, from);
 		return;
 	}
 	/* Out of memory: the next one says it. */
 	if (!s->left_out++ &&
 	    timer_start(&s->timer, s->loop, s->began_us + CLOCK_US_PER_S,
 			on_second))
-		log_warn("callback refused: %d %s", status, why);
+		write_line(no, from);
 }

@@ -55,6 +55,14 @@ test('a_client_command_shows_an_example_and_its_common_options', async (t) => {
   }
 });
 
+test('the_receiver_shows_an_example_its_folder_its_retries_and_its_exit_codes', async (t) => {
+  const {out} = await command(t, ['receive', '-h']);
+  for (const says of [/^Example: tapeop receive --app /m, /\.\/tapeop-inbox, made /,
+    /^What --forward and --exec fail to hand on is tried again [^]* 7 days /m,
+    /^Exit codes: 0 .*, 1 failed, 2 usage\.$/m])
+    assert.match(out, says);
+});
+
 test('a_missing_server_is_said_in_one_line', async (t) => {
   for (const [name, more] of Object.entries(clients)) {
     const cli = commandsAt(t, 'http://127.0.0.1:1');

@@ -166,7 +166,7 @@ describe('receive', {concurrency: true}, () => {
     const dir = tempDir(t);
     const got = path.join(dir, 'got');
     const program = path.join(dir, 'program');
-    fs.writeFileSync(program, `#!/bin/sh\ncat >>'${got}'\necho >>'${got}'\n`, {mode: 0o755});
+    fs.writeFileSync(program, `#!/bin/sh\ncat >>'${got}'\n`, {mode: 0o755});
     const receiver = await startReceiver(t, {args: ['--forward', app.url + '/in', '--exec', program]});
     const body = gme(1, 0);
     await postGme(receiver, body);
@@ -287,7 +287,7 @@ describe('receive', {concurrency: true}, () => {
     const dir = tempDir(t);
     const got = path.join(dir, 'got');
     const program = path.join(dir, 'a program; with $(odd) name');
-    fs.writeFileSync(program, `#!/bin/sh\ncat >>'${got}'\necho >>'${got}'\n` +
+    fs.writeFileSync(program, `#!/bin/sh\ncat >>'${got}'\n` +
       `[ "$(wc -l <'${got}')" -gt 1 ]\n`, {mode: 0o755});
     const receiver = await startReceiver(t, {args: ['--exec', program]});
     await postGme(receiver, gme(1, 0, {user: '$(touch /tmp/x); `id`'}));
@@ -361,5 +361,14 @@ describe('receive', {concurrency: true}, () => {
     const exit = new Promise((done) => receiver.proc.child.once('exit', (code) => done(code)));
     assert.equal(await exit, 0);
     receiver.proc.child.stdout.resume();
+  });
+
+  test('a_receiver_that_is_told_to_end_says_that_it_does_and_has', async (t) => {
+    for (const [signal, name] of [['SIGTERM', 'Terminated'], ['SIGINT', 'Interrupt']]) {
+      const receiver = await startReceiver(t);
+      receiver.proc.child.kill(signal);
+      assert.deepEqual(await receiver.proc.exit, {code: 0, signal: null});
+      assert.match(receiver.proc.text, new RegExp(` info stopping: ${name}\n\\S+ info stopped\n$`));
+    }
   });
 });

@@ -385,7 +385,7 @@ describe('hostile', {concurrency: true}, () => {
     await until('it is answered', () => old.statuses().length === 1);
     assert.equal(await nameSeen(), 'self');
     fs.writeFileSync(self.key, other.keyPem); // half of it: a fault
-    await hangUp('TLS stays as it was');
+    await hangUp('nothing was changed');
     assert.match(receiver.proc.text, /self\.key: does not belong to certificate \S+self\.pem/);
     assert.equal(await nameSeen(), 'self');
     fs.writeFileSync(self.cert, other.pem);

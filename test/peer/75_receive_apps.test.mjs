@@ -13,7 +13,7 @@ import {describe, test} from 'node:test';
 import {endpointAnswers, postGme, signGme, signLive, startEndpoint} from '../aid/endpoint.mjs';
 import {makeCertificate} from '../aid/hostile.mjs';
 import {listen} from '../aid/sse.mjs';
-import {background, command, tempDir, until} from '../aid/tapeop.mjs';
+import {APP, background, command, startReceiver, tempDir, until} from '../aid/tapeop.mjs';
 
 const ONE = 1400000000;
 const TWO = 1400000001;
@@ -276,6 +276,19 @@ describe('receive_apps', {concurrency: true}, () => {
     assert.match(metrics, new RegExp(`^tapeop_received_bad_signature_total ${flood}$`, 'm'));
   });
 
+  test('a_program_that_cannot_be_run_stops_the_start', async (t) => {
+    const dir = tempDir(t);
+    const plain = path.join(dir, 'plain');
+    fs.writeFileSync(plain, '#!/bin/sh\n', {mode: 0o644});
+    for (const [program, says] of [['/nonexist', 'is not there'], ['no-such-program', 'is not there, nor in PATH'],
+      [plain, 'is not a file that may be executed']]) {
+      const {code, text} = await command(t, ['receive', '--app', '1', '--listen', '127.0.0.1:0', '--data',
+        path.join(dir, 'inbox'), '--exec', program], {ms: 10_000});
+      assert.equal(code, 2, text);
+      assert.equal(text, `tapeop receive: --exec: ${program} ${says}; see tapeop receive --help\n`);
+    }
+  });
+
   test('options_that_would_fight_the_file_are_refused', async (t) => {
     const file = path.join(tempDir(t), 'r.yaml');
     write(file, {apps: [{id: ONE, keys: [{key: 'k'}]}]});
@@ -317,12 +330,45 @@ describe('receive_apps', {concurrency: true}, () => {
     assert.deepEqual(await r.hup(), [`info reload: app ${TWO} new`]);
     assert.equal(await name(), 'other');
     // other files, and the limit, need a start
-    const [now, later] = await r.change((c) => {
+    assert.deepEqual(await r.change((c) => {
       delete c.tls;
       c.max_per_address = 21;
-    }, 2);
-    assert.equal(now, 'info reload: nothing has changed');
-    assert.match(later, /^warn reload: max_per_address, tls changed: they take effect/);
+    }), ['warn reload: max_per_address, tls changed: they take effect at the next start']);
+    assert.deepEqual(await r.change((c) => {
+      c.tls = {cert: self.cert, key: self.key};
+    }), ['warn reload: max_per_address changed: it takes effect at the next start']);
+    assert.deepEqual(await r.change((c) => {
+      c.max_per_address = 20;
+    }), ['info reload: nothing has changed']);
     assert.equal(await name(), 'other');
+  });
+
+  test('sighup_reads_the_keys_of_options_again_and_never_ends_a_receiver', async (t) => {
+    const file = path.join(tempDir(t), 'key');
+    fs.writeFileSync(file, 'old\n');
+    const hup = async (r) => {
+      const from = r.proc.text.length;
+      r.proc.child.kill('SIGHUP');
+      await until('it says what came of it', () => {
+        assert.equal(r.proc.ended, null);
+        return /reload: .*\n/.test(r.proc.text.slice(from));
+      });
+      return /(\w+ reload: .*)\n/.exec(r.proc.text.slice(from))[1];
+    };
+    const r = await startReceiver(t, {args: ['--key', `file:${file}`]});
+    const all = async (seq) => [await postGme(r, gme(APP, seq)),
+      await postGme(r, gme(APP, seq + 1), 'old'), await postGme(r, gme(APP, seq + 2), 'new')];
+    assert.deepEqual(await all(0), [200, 200, 401]);
+    assert.equal(await hup(r), 'info reload: the keys of files are as before');
+    fs.writeFileSync(file, 'new\n');
+    assert.equal(await hup(r), 'info reload: the keys of files have changed');
+    assert.deepEqual(await all(10), [200, 401, 200]);
+    fs.rmSync(file);
+    assert.match(await hup(r), /^error reload: --key: .*; nothing was changed$/);
+    assert.deepEqual(await all(20), [200, 401, 200]);
+    const bare = await startReceiver(t);
+    assert.equal(await hup(bare), 'info reload: there is nothing to read again: no --key is ' +
+      'file:PATH, and there is no TLS');
+    assert.equal(await postGme(bare, gme(APP, 0)), 200);
   });
 });

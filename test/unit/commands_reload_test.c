@@ -295,8 +295,7 @@ static void all_of_it_is_true_afterwards(void **state)
 	assert_int_equal(calls, 0);
 	assert_false(removed);
 	assert_int_equal(n_rereads, 2);
-	assert_string_equal(said, "info reload: nothing has changed\n"
-				  "warn reload: data_dir, media.rtp_ports, app "
+	assert_string_equal(said, "warn reload: data_dir, media.rtp_ports, app "
 				  "2 (gone) changed: they take effect at the "
 				  "next start\n");
 	config_free(running);

@@ -317,6 +317,36 @@ static void retry_after_is_waited_for(void **state)
 	rig_fini(&g);
 }
 
+static void an_endpoint_says_how_soon_it_is_probed(void **state)
+{
+	struct deliver_endpoint e = endpoint(1, "10s,10s,10s", ORDER_NONE);
+	struct deliver_endpoint_stats s;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g);
+	e.probe_us = 1 * S;
+	e.probe_max_us = 2 * S;
+	assert_int_equal(deliver_set_endpoint(g.d, &e), 0);
+	for (unsigned i = 1; i <= 30; i++)
+		add(&g, 1, i);
+	while (g.n_open)
+		finish(&g, VERDICT_FAILED);
+	for (int i = 0; i < 3; i++) {
+		const int64_t wait_us = i ? 2 * S : 1 * S;
+
+		assert_true(deliver_endpoint_stats(g.d, 1, &s));
+		assert_int_equal(s.breaker, BREAKER_OPEN);
+		assert_int_equal(s.next_probe_ms, unix_ms() + wait_us / 1000);
+		pass(&g, wait_us - 1);
+		assert_int_equal(g.n_open, 0);
+		pass(&g, 1);
+		assert_int_equal(g.n_open, 1);
+		finish(&g, VERDICT_FAILED);
+	}
+	rig_fini(&g);
+}
+
 static void an_open_breaker_burns_no_attempts(void **state)
 {
 	struct deliver_endpoint_stats s;
@@ -1235,6 +1265,7 @@ int main(void)
 		cmocka_unit_test(
 			what_an_endpoint_was_is_not_held_against_what_it_is),
 		cmocka_unit_test(retry_after_is_waited_for),
+		cmocka_unit_test(an_endpoint_says_how_soon_it_is_probed),
 		cmocka_unit_test(an_open_breaker_burns_no_attempts),
 		cmocka_unit_test(
 			who_is_well_is_attempted_before_the_next_probe),

@@ -234,6 +234,27 @@ static void one_probe_at_a_time_doubles_or_closes_it(void **state)
 	assert_int_equal(b.failures, 0);
 }
 
+static void an_endpoint_may_be_probed_sooner(void **state)
+{
+	static const int64_t open_s[] = {1, 2, 4, 8, 10, 10};
+	struct breaker b = {.first_us = S, .most_us = 10 * S};
+	int64_t now = 0;
+
+	(void)state;
+	for (int times = 0; times < 2; times++) { /* also after a success */
+		fail_times(&b, 10, now);
+		for (size_t i = 0; i < ARRAY_LEN(open_s); i++) {
+			assert_int_equal(b.open_until_us - now, open_s[i] * S);
+			now = b.open_until_us;
+			assert_true(breaker_allows(&b, now));
+			breaker_on_start(&b);
+			fail_times(&b, 1, now);
+		}
+		breaker_on_result(&b, BREAKER_OK, now);
+		assert_int_equal(b.state, BREAKER_CLOSED);
+	}
+}
+
 static void stragglers_do_not_keep_it_open(void **state)
 {
 	struct breaker b = {0};
@@ -262,6 +283,7 @@ int main(void)
 			a_clock_jump_never_makes_a_loaded_delivery_wait_longer),
 		cmocka_unit_test(the_breaker_opens_after_ten_failures_in_a_row),
 		cmocka_unit_test(one_probe_at_a_time_doubles_or_closes_it),
+		cmocka_unit_test(an_endpoint_may_be_probed_sooner),
 		cmocka_unit_test(stragglers_do_not_keep_it_open),
 	};
 

@@ -273,13 +273,18 @@ static void a_key_verifies_its_dialects_only(void **state)
 
 	g->apps[0].keys[0].dialects = 1 << DIALECT_GME;
 	g->apps[0].keys[1] = (struct receive_key){"token", 1 << DIALECT_LIVE};
+	g->apps[1].n_keys = 0;
 	rig_open(g);
 	assert_int_equal(gme(g, APP, KEY, 0), 200);
 	assert_int_equal(live(g, APP, "token", 0), 200);
 	assert_int_equal(gme(g, APP, "token", 1), 401);
 	assert_int_equal(live(g, APP, KEY, 1), 401);
 	assert_int_equal(trtc(g, APP, KEY, 1), 401);
-	assert_non_null(strstr(g->refused_why, "there is no key"));
+	assert_string_equal(g->refused_why,
+			    "this app has no key for the dialect trtc");
+	assert_int_equal(standard_by(g, APP, WH_1, 1), 401);
+	assert_string_equal(g->refused_why,
+			    "no app has a key for the dialect standard");
 	assert_int_equal(g->n_told, 2);
 }
 
@@ -602,7 +607,8 @@ static void a_flood_of_refusals_leaves_ten_lines_a_second(void **state)
 	keep_log();
 	refusals_init(&s, g->loop);
 	for (int i = 0; i < 1000; i++)
-		refusals_say(&s, 401, "wrong");
+		refusals_say(&s, &(struct refusal){401, "wrong", NULL, 0},
+			     NULL);
 	for (const char *p = log_lines; (p = strstr(p, "401 wrong")); p++)
 		lines++;
 	/* Unless the second went by meanwhile. */
@@ -612,9 +618,40 @@ static void a_flood_of_refusals_leaves_ten_lines_a_second(void **state)
 		assert_non_null(strstr(log_lines, "990 more were refused"));
 	/* The next second begins anew. */
 	keep_log();
-	refusals_say(&s, 403, "again");
+	refusals_say(&s, &(struct refusal){403, "again", NULL, 0}, NULL);
 	assert_non_null(strstr(log_lines, "403 again"));
 	refusals_fini(&s);
+	log_set_sink(quiet, NULL);
+}
+
+static void the_log_says_who_was_refused(void **state)
+{
+	static char big[2 * MAX_BODY];
+	struct rig *g = *state;
+	const char *body = gme_body(77, 0, 1, 1);
+
+	rig_open(g);
+	keep_log();
+	assert_int_equal(call(g, "POST", "/", "Signature: x", body), 401);
+	assert_non_null(strstr(log_lines, "with any key from=127.0.0.1:"));
+	assert_non_null(strstr(log_lines, " dialect=gme app=77\n"));
+	keep_log();
+	assert_int_equal(call(g, "POST", "/", "SdkAppId: 78\nSign: x", body),
+			 403);
+	assert_non_null(strstr(log_lines, " dialect=trtc app=78\n"));
+	keep_log();
+	assert_int_equal(call(g, "POST", "/", "SdkAppId: x\nSign: x", body),
+			 400);
+	assert_non_null(strstr(log_lines, " dialect=trtc\n"));
+	keep_log();
+	assert_int_equal(call(g, "POST", "/", NULL, body), 400);
+	assert_null(strstr(log_lines, "dialect="));
+	assert_non_null(strstr(log_lines, " from=127.0.0.1:"));
+	keep_log();
+	memset(big, ' ', sizeof(big) - 1);
+	assert_int_equal(call(g, "POST", "/", NULL, big), 413);
+	assert_non_null(strstr(log_lines, "callback refused: 413 the body is "
+					  "too large from=127.0.0.1:"));
 	log_set_sink(quiet, NULL);
 }
 
@@ -669,6 +706,7 @@ int main(void)
 		SINK_TEST(deliveries_of_an_older_data_folder_go_on),
 		SINK_TEST(live_is_forwarded_with_the_sign_of_the_moment),
 		TWO_TEST(a_flood_of_refusals_leaves_ten_lines_a_second),
+		TWO_TEST(the_log_says_who_was_refused),
 		TWO_TEST(a_change_without_memory_changes_nothing),
 	};
 

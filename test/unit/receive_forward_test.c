@@ -239,6 +239,65 @@ static void what_was_not_stored_is_not_sent_on(void **state)
 	assert_non_null(strstr(sink.body[0], "\"SeqNo\":1"));
 }
 
+static char said[16384];
+
+static void keep(enum log_level level, const char *line, void *arg)
+{
+	size_t len = strlen(said);
+
+	(void)level;
+	(void)arg;
+	snprintf(said + len, sizeof(said) - len, "%s\n", line);
+}
+
+/** How often the log says it. */
+static unsigned n_said(const char *what)
+{
+	unsigned n = 0;
+
+	for (const char *p = said; (p = strstr(p, what)); p++)
+		n++;
+	return n;
+}
+
+/** An event of another task. */
+static const char *body_of_task(unsigned task)
+{
+	char *body = (char *)(uintptr_t)gme_body(APP, 0, 1, 1);
+	char *at = strstr(body, "446946705284000000");
+
+	assert_non_null(at);
+	at[15] = (char)('0' + task / 100 % 10);
+	at[16] = (char)('0' + task / 10 % 10);
+	at[17] = (char)('0' + task % 10);
+	return body;
+}
+
+static void a_target_that_is_down_is_probed_soon_and_the_log_says_when(
+	void **state)
+{
+	struct rig *g = *state;
+
+	http_server_close(sink.server); /* nobody listens */
+	sink.server = NULL;
+	said[0] = '\0';
+	log_set_sink(keep, NULL);
+	rig_open(g);
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(post_gme(g, body_of_task(i)), 200);
+	UNTIL(g, n_said("; next probe in 1 s\n"));
+	UNTIL(g, n_said("/in failed: ") >= 12);
+	log_set_sink(quiet, NULL);
+	assert_int_equal(n_said("; next attempt "), n_said("/in failed: "));
+	assert_int_equal(pending(g), 12);
+	/* the first failure of the first one: as its sender would */
+	assert_non_null(strstr(said, "; next attempt at once\n"));
+	assert_null(strstr(said, "token=t"));
+	assert_int_equal(n_said(" kind=started; next attempt "),
+			 n_said("forward to http://"));
+	assert_non_null(strstr(said, " task=446946705284000"));
+}
+
 /* ---- to a program ---- */
 
 /** An executable file in the rig's folder; its path in a static buffer. */
@@ -265,7 +324,7 @@ static const char *output(struct rig *g, const char *name)
 	return text;
 }
 
-static void a_program_gets_the_event_on_its_stdin(void **state)
+static void a_program_gets_the_event_on_its_stdin_as_one_line(void **state)
 {
 	struct rig *g = *state;
 	char want[2 * LINE_CAP + 16];
@@ -273,13 +332,16 @@ static void a_program_gets_the_event_on_its_stdin(void **state)
 	g->apps[0].exec = program(g, "a b;touch x",
 				  "#!/bin/sh\n"
 				  "cd \"$(dirname \"$0\")\"\n"
-				  "cat >>out\n"
-				  "echo \" $#\" >>out\n");
+				  "while read -r e; do\n"
+				  "  printf '%s\\n' \"$e\" >>out\n"
+				  "done\n"
+				  "echo \"$# $e\" >>out\n");
 	rig_open(g);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 1)), 200);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 2, 1)), 200);
 	UNTIL(g, !pending(g));
-	snprintf(want, sizeof(want), "%s 0\n%s 0\n", g->told[0], g->told[1]);
+	snprintf(want, sizeof(want), "%s\n0 \n%s\n0 \n", g->told[0],
+		 g->told[1]);
 	assert_string_equal(output(g, "out"), want);
 	/* The file's name was no command. */
 	assert_false(file_is_there("x"));
@@ -299,8 +361,16 @@ static void a_program_that_fails_is_run_again(void **state)
 				  "touch failed\n"
 				  "exit 3\n");
 	rig_open(g);
+	said[0] = '\0';
+	log_set_sink(keep, NULL);
 	assert_int_equal(post_gme(g, gme_body(APP, 0, 1, 1)), 200);
 	UNTIL(g, !pending(g));
+	log_set_sink(quiet, NULL);
+	assert_int_equal(n_said("exec of "), 1);
+	assert_int_equal(n_said("/p failed: it ended with status 3 "
+				"task=446946705284000000 kind=started; "
+				"next attempt at once\n"),
+			 1);
 	assert_string_equal(output(g, "out"), "run\nrun\n");
 	rows = aid_read(&g->a, (struct store_filter){.what = READ_ATTEMPTS,
 						     .delivery = 1,
@@ -331,6 +401,26 @@ static void a_program_that_is_not_there_loses_no_event(void **state)
 			    "/nonexistent/program cannot be run: No such file "
 			    "or directory");
 	store_rows_free(&rows);
+}
+
+static void a_program_is_a_file_that_may_be_executed(void **state)
+{
+	struct rig *g = *state;
+	const char *path = program(g, "p", "#!/bin/sh\n");
+	struct err e = {0};
+
+	assert_int_equal(receive_check_exec(path, &e), 0);
+	assert_int_equal(receive_check_exec("sh", &e), 0);
+	assert_int_equal(receive_check_exec("no-such-program-anywhere", &e),
+			 ENOENT);
+	assert_string_equal(
+		e.text, "no-such-program-anywhere is not there, nor in PATH");
+	assert_int_equal(receive_check_exec("/nonexist", &e), ENOENT);
+	assert_string_equal(e.text, "/nonexist is not there");
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(receive_check_exec(path, &e), EACCES);
+	assert_non_null(strstr(e.text, "is not a file that may be executed"));
+	assert_int_equal(receive_check_exec(g->a.dir, &e), EACCES);
 }
 
 /* ---- exec alone ---- */
@@ -485,9 +575,12 @@ int main(void)
 			a_target_that_is_busy_is_waited_for_and_a_broken_one_is_not),
 		SINK_TEST(what_was_not_sent_on_is_sent_on_after_a_restart),
 		SINK_TEST(what_was_not_stored_is_not_sent_on),
-		RIG_TEST(a_program_gets_the_event_on_its_stdin),
+		SINK_TEST(
+			a_target_that_is_down_is_probed_soon_and_the_log_says_when),
+		RIG_TEST(a_program_gets_the_event_on_its_stdin_as_one_line),
 		RIG_TEST(a_program_that_fails_is_run_again),
 		RIG_TEST(a_program_that_is_not_there_loses_no_event),
+		RIG_TEST(a_program_is_a_file_that_may_be_executed),
 		RIG_TEST(
 			a_program_that_takes_too_long_is_killed_with_its_children),
 		RIG_TEST(a_program_is_killed_when_the_receiver_stops),
