@@ -257,9 +257,11 @@ test('a_server_that_is_not_ready_is_an_exit_code', async (t) => {
     response.writeHead(ready ? 503 : 200, {'Content-Type': 'application/json'});
     response.end(ready ? JSON.stringify({detail: 'disk low: 12 MiB free'})
       : seen.url.pathname === '/metrics'
-        ? '# HELP x\ntapeop_deliveries_dead 3\ntapeop_disk_free_bytes 12582912\n' +
-          'tapeop_breaker_open 1\n'
-        : JSON.stringify({rooms: [], tasks: [], next: null}));
+        ? '# HELP x\ntapeop_deliveries_dead 3\ntapeop_disk_free_bytes 12582912\n'
+        : JSON.stringify({rooms: [], tasks: [], next: null, endpoints: [
+          {name: 'well', app: 7, gone: false, breaker: 'closed', next_probe_ms: null},
+          {name: 'tired', app: 7, gone: false, breaker: 'open', next_probe_ms: 1795747142000},
+          {name: 'left', app: 8, gone: true, breaker: 'closed', next_probe_ms: null}]}));
   });
   const status = (...more) => command(t, ['status', '--server', sick.url, ...more]);
 
@@ -268,7 +270,9 @@ test('a_server_that_is_not_ready_is_an_exit_code', async (t) => {
   assert.match(text.out, /NOT READY: disk low: 12 MiB free\n/);
   assert.match(text.out, /disk +12\.6 MB free/);
   assert.match(text.out, / 3 dead/);
-  assert.match(text.out, /1 endpoints rest/);
+  assert.match(text.out, /endpoint tired of app 7 rests after failures, next probe \S+ \S+: `tapeop endpoints test tired`/);
+  assert.match(text.out, /endpoint left of app 8 answered 410 .*`tapeop replay --endpoint left`/);
+  assert.doesNotMatch(text.out, /well/);
   const json = await status('--json');
   assert.equal(json.code, 1);
   assert.deepEqual(JSON.parse(json.out).deliveries,
