@@ -88,6 +88,7 @@ static void no_endpoint(struct call *c, const char *name)
 static bool filter_endpoint(struct call *c, const char *name)
 {
 	struct notify_endpoint_info info;
+	uint64_t removed;
 
 	if (!name)
 		return true;
@@ -98,22 +99,27 @@ static bool filter_endpoint(struct call *c, const char *name)
 			return true;
 		}
 	}
-	c->filter.endpoint = notify_removed_endpoint(c->control->notify,
-						     c->filter.app, name);
-	if (!c->filter.endpoint)
+	removed = notify_removed_endpoint(c->control->notify, c->filter.app,
+					  name);
+	if (!removed) {
 		no_endpoint(c, name);
-	return c->filter.endpoint != 0;
+		return false;
+	}
+	c->filter.endpoint = removed;
+	return true;
 }
 
 static bool filter_order(struct call *c, const char *text)
 {
 	if (!text || !strcmp(text, "oldest"))
 		return true;
-	c->filter.newest_first = !strcmp(text, "newest");
-	if (!c->filter.newest_first)
+	if (strcmp(text, "newest") != 0) {
 		call_problem(c, 400, "order",
 			     "order: must be one of: oldest, newest");
-	return c->filter.newest_first;
+		return false;
+	}
+	c->filter.newest_first = true;
+	return true;
 }
 
 /* ---- looking -------------------------------------------------------------------- */
