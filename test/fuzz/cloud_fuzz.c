@@ -46,7 +46,8 @@ static void check_request(const struct cloud_request *q)
 	case CLOUD_CREATE_RECORDING:
 		assert(q->user && q->user_sig && q->storage.bucket);
 		assert(q->max_idle_s >= 5 && q->max_minutes >= 1);
-		/* fall through */
+		assert(q->room && q->mode >= 1 && q->mode <= 3);
+		break;
 	case CLOUD_START_RECORD:
 		assert(q->room && q->mode >= 1 && q->mode <= 3);
 		break;
