@@ -98,6 +98,8 @@ MUST_CHECK struct curl_slist *http_call_fields(const struct http_call *call);
  */
 MUST_CHECK int http_curl_setup(CURL *easy, const struct http_call *call,
 			       struct curl_slist *fields, char *error);
+/** The errno that says what went wrong; EIO: anything else. */
+int http_curl_errno(CURLcode code);
 /** One line about what went wrong. */
 void http_curl_error(CURL *easy, CURLcode code, const char *error, char *out,
 		     size_t cap);

@@ -188,6 +188,27 @@ static void os_error(CURL *easy, const char *else_text, char *out, size_t cap)
 	}
 }
 
+int http_curl_errno(CURLcode code)
+{
+	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+		return ECONNREFUSED;
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return EHOSTUNREACH;
+	case CURLE_OPERATION_TIMEDOUT:
+		return ETIMEDOUT;
+	case CURLE_OUT_OF_MEMORY:
+		return ENOMEM;
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_GOT_NOTHING:
+	case CURLE_PARTIAL_FILE:
+		return ECONNRESET;
+	default:
+		return EIO;
+	}
+}
+
 void http_curl_error(CURL *easy, CURLcode code, const char *error, char *out,
 		     size_t cap)
 {

@@ -37,22 +37,6 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 	return t->err || buf_err(t->answer) ? CURL_WRITEFUNC_ERROR : size * n;
 }
 
-static int errno_of(CURLcode code)
-{
-	switch (code) {
-	case CURLE_COULDNT_CONNECT:
-		return ECONNREFUSED;
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return EHOSTUNREACH;
-	case CURLE_OPERATION_TIMEDOUT:
-		return ETIMEDOUT;
-	case CURLE_OUT_OF_MEMORY:
-		return ENOMEM;
-	default:
-		return EIO;
-	}
-}
-
 /** libcurl calls this at least once a second.  Its own low-speed limit is of
  *  bytes a second, and a stream that only shows it is alive sends fewer. */
 static int on_progress(void *arg, curl_off_t to_come, curl_off_t came,
@@ -126,7 +110,7 @@ static int perform(struct target *t, const struct http_call *call,
 			       shown_len(call->url), call->url,
 			       (long long)(t->silence_us / CLOCK_US_PER_MS));
 	http_curl_error(t->easy, code, error, text, sizeof(text));
-	return err_set(e, errno_of(code), "url", "%.*s: %s",
+	return err_set(e, http_curl_errno(code), "url", "%.*s: %s",
 		       shown_len(call->url), call->url, text);
 }
 

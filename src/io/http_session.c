@@ -136,28 +136,13 @@ static int setup(struct http_session *s, const struct http_call *call,
 	return ok ? 0 : ENOMEM;
 }
 
+/** Who asks for this knows TLS apart. */
 static int errno_of(CURLcode code)
 {
-	switch (code) {
-	case CURLE_COULDNT_CONNECT:
-		return ECONNREFUSED;
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return EHOSTUNREACH;
-	case CURLE_OPERATION_TIMEDOUT:
-		return ETIMEDOUT;
-	case CURLE_OUT_OF_MEMORY:
-		return ENOMEM;
-	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
-	case CURLE_GOT_NOTHING:
-	case CURLE_PARTIAL_FILE:
-		return ECONNRESET;
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CONNECT_ERROR:
-		return EPROTO;
-	default:
-		return EIO;
-	}
+	return code == CURLE_PEER_FAILED_VERIFICATION ||
+			       code == CURLE_SSL_CONNECT_ERROR
+		       ? EPROTO
+		       : http_curl_errno(code);
 }
 
 static int perform(struct http_session *s, const struct http_url *url,
