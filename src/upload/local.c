@@ -37,7 +37,7 @@ struct paths {
 
 static int fail(struct err *err, int code, const char *what, const char *name)
 {
-	if (code == ENOENT && strcmp(what, "read") != 0)
+	if (code == ENOENT)
 		code = ENOTDIR; /* it is a folder that is not there */
 	return storage_fail(err, code, what, name);
 }
@@ -167,7 +167,7 @@ static int put(const struct paths *p, const struct upload_item *item,
 	if (code == EBADMSG)
 		return storage_damaged(err, item->name);
 	if (code)
-		return fail(err, code, "read", item->name);
+		return storage_fail(err, code, "read", item->name);
 	crash_point("upload.link.before");
 	code = make_link(p);
 	if (must_copy(code))

@@ -113,22 +113,12 @@ static int put_text(struct upload_storage *s, const struct upload_text *text,
 
 /* ---- removing ------------------------------------------------------------ */
 
-static int drop(const char *dir, const char *name, const char *end)
-{
-	char path[PATH_CAP];
-	int err = storage_path(path, dir, name, end);
-
-	if (!err && unlink(path) && errno != ENOENT && errno != ENOTDIR)
-		err = errno;
-	return err;
-}
-
 static int erase(struct upload_storage *s, const char *name, struct err *err)
 {
-	int code = drop(s->place->dir, name, "");
+	int code = storage_drop(s->place->dir, name, "");
 
 	if (!code)
-		code = drop(s->place->dir, name, ".tmp");
+		code = storage_drop(s->place->dir, name, ".tmp");
 	return code ? storage_fail(err, code, "cannot remove", name) : 0;
 }
 

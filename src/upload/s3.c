@@ -27,7 +27,6 @@
 
 #include "base/clock.h"
 #include "base/crash.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "wire/sig.h"
 #include "wire/xml.h"
@@ -91,16 +90,6 @@ static int confirm(struct upload_storage *s, const char *name, int64_t len,
 
 /* ---- sending --------------------------------------------------------------- */
 
-/** The store compares it with what arrives. */
-static void add_md5(struct s3_call *call, const struct file_digest *d,
-		    char base64[SIG_BASE64_CAP(16)])
-{
-	if (!d->has_md5)
-		return;
-	sig_base64(d->md5, sizeof(d->md5), base64);
-	s3_header(call, "content-md5", base64);
-}
-
 static int put_whole(struct upload_storage *s, const struct upload_item *item,
 		     int fd, const char *sha256, struct err *err)
 {
@@ -120,7 +109,7 @@ static int put_whole(struct upload_storage *s, const struct upload_item *item,
 	call.sha256 = sha256;
 	s3_header(&call, "content-type", s3_content_type(item->name));
 	s3_header(&call, "x-amz-meta-sha256", sha256);
-	add_md5(&call, &d, base64);
+	s3_header_md5(&call, &d, base64);
 	buf_init(&answer, S3_ANSWER_MAX);
 	crash_point("s3.put.before");
 	code = s3_send(s, &call, &answer, err);
@@ -319,7 +308,6 @@ static int list(struct upload_storage *s, const char *prefix, struct page *page,
 {
 	struct s3_call call = s3_call("GET", NULL);
 	char token[sizeof(page->next)];
-	struct xml x;
 	int code;
 
 	str_copy(token, sizeof(token), page->next);
@@ -330,9 +318,8 @@ static int list(struct upload_storage *s, const char *prefix, struct page *page,
 	code = s3_send(s, &call, &page->text, err);
 	if (code)
 		return not_of_spool(code, err);
-	x.at = buf_str(&page->text);
-	x.end = x.at + page->text.len;
-	xml_find(x, "NextContinuationToken", page->next, sizeof(page->next));
+	xml_find(s3_xml(&page->text), "NextContinuationToken", page->next,
+		 sizeof(page->next));
 	return 0;
 }
 
@@ -340,8 +327,7 @@ static int list(struct upload_storage *s, const char *prefix, struct page *page,
 static int drop_page(struct upload_storage *s, const struct page *page,
 		     const char *mark, const char *keep, struct err *err)
 {
-	const char *text = buf_str(&page->text);
-	struct xml x = {text, text + page->text.len};
+	struct xml x = s3_xml(&page->text);
 	const size_t prefix_len = strlen(s->place->s3.prefix);
 	char key[S3_KEY_MAX + 1];
 	int code = 0;

@@ -11,7 +11,9 @@
 #define UPLOAD_S3_H
 
 #include "upload/storage.h"
+#include "wire/sig.h"
 #include "wire/sigv4.h"
+#include "wire/xml.h"
 
 enum {
 	S3_PAIRS_MAX = 6,
@@ -58,6 +60,12 @@ MUST_CHECK int s3_answer_error(struct upload_storage *s,
 			       const struct s3_call *call, int status,
 			       const struct buf *answer, struct err *err);
 
+/** Have the store compare it with what arrives; `base64` is the call's. */
+void s3_header_md5(struct s3_call *c, const struct file_digest *d,
+		   char base64[SIG_BASE64_CAP(16)]);
+/** An answer, for wire/xml.h; it lives as long as that. */
+struct xml s3_xml(const struct buf *answer);
+
 /** "<md5 as hex>", or "" where there is none. */
 void s3_md5_hex(const struct file_digest *d, char out[33]);
 
@@ -96,6 +104,10 @@ MUST_CHECK int s3_abort_parts(struct upload_storage *s, const char *name,
 void s3_write_host(const struct upload_s3 *s3, struct buf *out);
 void s3_write_path(const struct upload_s3 *s3, const char *name,
 		   struct buf *out);
+/** The key pair that requests are signed with. */
+struct sigv4_key s3_key(const struct upload_s3 *s3);
+/** Printable ASCII without spaces? */
+bool s3_is_word(const char *text);
 /** "https://host" */
 void s3_write_origin(const struct upload_s3 *s3, struct buf *out);
 void s3_write_location(const struct upload_place *place, const char *name,

@@ -23,7 +23,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "upload/s3.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -181,20 +180,13 @@ static void forget(struct parts *p)
 
 static bool is_id(const char *id)
 {
-	size_t len = strlen(id);
-
-	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)id[i] <= ' ' || (unsigned char)id[i] > '~')
-			return false;
-	}
-	return len > 0;
+	return *id && s3_is_word(id);
 }
 
 static int begin(struct parts *p, struct err *err)
 {
 	struct s3_call call = s3_call("POST", p->item->name);
 	struct buf answer;
-	struct xml x;
 	int code;
 
 	s3_query(&call, "uploads", "");
@@ -203,9 +195,7 @@ static int begin(struct parts *p, struct err *err)
 	buf_init(&answer, S3_ANSWER_MAX);
 	code = s3_send(p->s, &call, &answer, err);
 	if (!code) {
-		x.at = buf_str(&answer);
-		x.end = x.at + answer.len;
-		xml_find(x, "UploadId", p->id, sizeof(p->id));
+		xml_find(s3_xml(&answer), "UploadId", p->id, sizeof(p->id));
 		if (!is_id(p->id))
 			code = err_set(err, EIO, "storage",
 				       "%.200s: the answer has no upload id",
@@ -239,10 +229,7 @@ static int send_part(struct parts *p, unsigned i, struct err *err)
 	s3_query(&call, "uploadId", p->id);
 	call.file = &file;
 	call.sha256 = d.sha256;
-	if (d.has_md5) {
-		sig_base64(d.md5, sizeof(d.md5), base64);
-		s3_header(&call, "content-md5", base64);
-	}
+	s3_header_md5(&call, &d, base64);
 	s3_md5_hex(&d, md5);
 	buf_init(&answer, S3_ANSWER_MAX);
 	code = s3_send(p->s, &call, &answer, err);

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -92,9 +91,7 @@ static int add_field(struct sending *x, const char *name, const char *value)
 static int sign(const struct upload_s3 *s3, const struct s3_call *call,
 		struct sending *x)
 {
-	const struct sigv4_key key = {.id = s3->access_key,
-				      .secret = s3->secret_key,
-				      .region = s3->region};
+	const struct sigv4_key key = s3_key(s3);
 	struct sigv4_request r = {.method = call->method,
 				  .query = call->query,
 				  .n_query = call->n_query,
@@ -261,8 +258,7 @@ static void clean(const struct upload_s3 *s3, char *text, size_t cap)
 int s3_answer_error(struct upload_storage *s, const struct s3_call *call,
 		    int status, const struct buf *answer, struct err *err)
 {
-	const char *body = buf_str(answer);
-	const struct xml x = {body, body + answer->len};
+	const struct xml x = s3_xml(answer);
 	const bool is_error = xml_is(x, "Error");
 	char code[CODE_CAP] = "", message[MESSAGE_CAP] = "", what[300];
 	int64_t skew_s = 0;
@@ -294,6 +290,22 @@ int s3_answer_error(struct upload_storage *s, const struct s3_call *call,
 }
 
 /* ---- checksums ------------------------------------------------------------- */
+
+void s3_header_md5(struct s3_call *c, const struct file_digest *d,
+		   char base64[SIG_BASE64_CAP(16)])
+{
+	if (!d->has_md5)
+		return;
+	sig_base64(d->md5, sizeof(d->md5), base64);
+	s3_header(c, "content-md5", base64);
+}
+
+struct xml s3_xml(const struct buf *answer)
+{
+	const char *text = buf_str(answer);
+
+	return (struct xml){text, text + answer->len};
+}
 
 void s3_md5_hex(const struct file_digest *d, char out[33])
 {

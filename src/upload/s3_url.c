@@ -74,13 +74,27 @@ void s3_write_location(const struct upload_place *place, const char *name,
 	buf_fini(&path);
 }
 
+struct sigv4_key s3_key(const struct upload_s3 *s3)
+{
+	return (struct sigv4_key){.id = s3->access_key,
+				  .secret = s3->secret_key,
+				  .region = s3->region};
+}
+
+bool s3_is_word(const char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text <= ' ' || (unsigned char)*text > '~')
+			return false;
+	}
+	return true;
+}
+
 int upload_presign(const struct upload_place *place, const char *name,
 		   int64_t expires_s, struct buf *out)
 {
 	const struct upload_s3 *s3 = &place->s3;
-	const struct sigv4_key key = {.id = s3->access_key,
-				      .secret = s3->secret_key,
-				      .region = s3->region};
+	const struct sigv4_key key = s3_key(s3);
 	struct sigv4_request r = {.method = "GET",
 				  .unix_s = clock_unix_ms() / 1000};
 	struct buf host, path;
@@ -95,7 +109,8 @@ int upload_presign(const struct upload_place *place, const char *name,
 	if (!err) {
 		r.host = buf_str(&host);
 		r.path = buf_str(&path);
-		s3_write_location(place, name, out);
+		s3_write_origin(s3, out); /* the location */
+		quote_percent_path(out, r.path);
 		buf_putc(out, '?');
 		err = sigv4_presign(&key, &r, expires_s, out);
 	}
@@ -159,20 +174,11 @@ static int check_prefix(const struct upload_s3 *s3, struct err *err)
 	return 0;
 }
 
-static bool is_key(const char *text)
-{
-	for (; *text; text++) {
-		if ((unsigned char)*text <= ' ' || (unsigned char)*text > '~')
-			return false;
-	}
-	return true;
-}
-
 static int check_keys(const struct upload_s3 *s3, struct err *err)
 {
 	if (!s3->access_key || !*s3->access_key)
 		return err_set(err, EINVAL, "access_key", "is required");
-	if (!is_key(s3->access_key) || strpbrk(s3->access_key, "/,"))
+	if (!s3_is_word(s3->access_key) || strpbrk(s3->access_key, "/,"))
 		return err_set(err, EINVAL, "access_key",
 			       "must be the name of a key pair: no spaces, / "
 			       "and ,");

@@ -85,7 +85,7 @@ const char *upload_reason(int err)
 
 /* ---- the spool's side ------------------------------------------------------ */
 
-static int drop(const char *dir, const char *name, const char *end)
+int storage_drop(const char *dir, const char *name, const char *end)
 {
 	char path[STORAGE_PATH_CAP];
 	int err = storage_path(path, dir, name, end);
@@ -100,10 +100,10 @@ int upload_drop_spool(const struct upload_config *config, const char *name)
 	char path[STORAGE_PATH_CAP];
 	size_t spool_len = strlen(config->spool_dir);
 	char *slash;
-	int err = drop(config->spool_dir, name, UPLOAD_STATE_SUFFIX);
+	int err = storage_drop(config->spool_dir, name, UPLOAD_STATE_SUFFIX);
 
 	if (!err)
-		err = drop(config->spool_dir, name, "");
+		err = storage_drop(config->spool_dir, name, "");
 	if (!err)
 		err = storage_path(path, config->spool_dir, name, "");
 	if (err)
@@ -177,7 +177,7 @@ int upload_erase(struct upload_storage *s, const char *name, struct err *err)
 	if (code)
 		return code;
 	for (size_t i = 0; !code && i < ARRAY_LEN(ends); i++)
-		code = drop(spool, name, ends[i]);
+		code = storage_drop(spool, name, ends[i]);
 	return code ? storage_fail(err, code, "cannot remove", name) : 0;
 }
 

@@ -54,6 +54,9 @@ const struct storage_ops *storage_ops(const struct upload_place *place);
 MUST_CHECK int storage_path(char *path, const char *dir, const char *name,
 			    const char *end);
 
+/** Remove "<dir>/<name><end>"; none is success.  Returns 0 or an errno. */
+MUST_CHECK int storage_drop(const char *dir, const char *name, const char *end);
+
 /** Make removals from a folder below `dir` durable; an empty one goes. */
 MUST_CHECK int storage_settle_folder(const char *dir, const char *folder);
 

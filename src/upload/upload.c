@@ -292,7 +292,8 @@ static void on_done(struct job *job)
 	}
 	if (it->err.code) {
 		wait_again(u, it);
-		must_arm(u);
+		if (it->due_us < u->timer.due_us)
+			must_arm(u);
 		result.text = it->err.text;
 		result.reason = upload_reason(it->err.code);
 		u->fn(&result, u->arg);
