@@ -23,15 +23,9 @@ void http_ignore_sigpipe(void)
 		(void)signal(SIGPIPE, SIG_IGN);
 }
 
-/* RFC 9110 section 5.6.2 */
-#define TOKEN                        \
-	"abcdefghijklmnopqrstuvwxyz" \
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZ" \
-	"0123456789!#$%&'*+-.^_`|~"
-
 static int field_check(const char *field, struct err *e)
 {
-	size_t name = strspn(field, TOKEN);
+	size_t name = strspn(field, HTTP_TOKEN);
 
 	if (name == 0 || field[name] != ':')
 		return err_set(e, EINVAL, "fields",
@@ -56,7 +50,7 @@ int http_call_check(const struct http_call *call, struct err *e)
 	int err = 0;
 
 	if (len == 0 || len > METHOD_MAX ||
-	    call->method[strspn(call->method, TOKEN)])
+	    call->method[strspn(call->method, HTTP_TOKEN)])
 		return err_set(e, EINVAL, "method", "not an HTTP method");
 	for (size_t i = 0; i < call->n_fields && !err; i++)
 		err = field_check(call->fields[i], e);

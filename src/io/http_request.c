@@ -10,13 +10,13 @@
 #include "io/http_server.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "io/inside.h"
 
 int http_decode_form(const char *in, size_t len, char *out, size_t cap,
 		     bool plus)
@@ -198,19 +198,11 @@ struct head {
 	bool odd; /* a name that is none */
 };
 
-/* RFC 9110 section 5.6.2.  "Content-Length : 2" is not a Content-Length to
+/* "Content-Length : 2" is not a Content-Length to
  * libmicrohttpd, but may be one to a proxy before us. */
 static bool is_token(const char *name)
 {
-	static const char others[] = "!#$%&'*+-.^_`|~";
-	size_t n = 0;
-
-	for (; name[n]; n++) {
-		if (!isalnum((unsigned char)name[n]) &&
-		    !strchr(others, name[n]))
-			return false;
-	}
-	return n > 0;
+	return *name && !name[strspn(name, HTTP_TOKEN)];
 }
 
 /* libmicrohttpd appends a folded line to the name before it. */

@@ -46,7 +46,6 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "io/inside.h"
 
 enum {

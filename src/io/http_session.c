@@ -191,7 +191,7 @@ int http_session_send(struct http_session *s, const struct http_call *call,
 	fields = http_call_fields(call);
 	err = fields ? setup(s, call, fields) : ENOMEM;
 	if (err)
-		err_set(e, err, "", "out of memory");
+		err_no_memory(e);
 	else
 		err = perform(s, &url, e);
 	if (!err) {

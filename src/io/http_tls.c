@@ -23,7 +23,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/http_server.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

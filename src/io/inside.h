@@ -5,6 +5,13 @@
 
 #include "io/io.h"
 
+/** What the names of methods and header fields are made of: RFC 9110 section
+ *  5.6.2. */
+#define HTTP_TOKEN                   \
+	"abcdefghijklmnopqrstuvwxyz" \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ" \
+	"0123456789!#$%&'*+-.^_`|~"
+
 /** Have a write to a closed socket fail instead of ending the process
  *  (sendfile and OpenSSL know no MSG_NOSIGNAL).  Repeatable. */
 void http_ignore_sigpipe(void);
