@@ -18,8 +18,9 @@
 #include "base/str.h"
 #include "wire/cloud.h"
 #include "wire/event.h"
+#include "wire/usersig.h"
 
-enum { PATH_MAX_LEN = 127, KEY_SHOWN = 60, USER_SIG_MAX = 6144 };
+enum { PATH_MAX_LEN = 127, KEY_SHOWN = 60 };
 
 enum shape {
 	NUMBER,	   /* int64_t, min..max */
@@ -184,7 +185,7 @@ static const struct field create_recording[] = {
 	SDK_APP_ID,
 	{"RoomId", NAME, REQUIRED, AT(room), 0, 0, BAD ".RoomId", NULL},
 	{"UserId", NAME, REQUIRED, AT(user), 0, 0, BAD ".UserId", NULL},
-	{"UserSig", TEXT, REQUIRED, AT(user_sig), 1, USER_SIG_MAX,
+	{"UserSig", TEXT, REQUIRED, AT(user_sig), 1, USERSIG_TEXT_MAX,
 	 BAD ".UserSig", NULL},
 	{"RecordParams", GROUP, REQUIRED, 0, 0, 0, BAD, record_params},
 	{"StorageParams", GROUP, REQUIRED, 0, 0, 0, BAD, storage_params},

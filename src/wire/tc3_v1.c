@@ -145,6 +145,7 @@ enum tc3_fault tc3_v1_verify(const struct tc3_v1_request *r,
 {
 	/* Some sign the host with its port, some without it. */
 	const size_t host_len[] = {strlen(r->host), tc3_host_len(r->host)};
+	const size_t n_hosts = host_len[0] == host_len[1] ? 1 : 2;
 	struct sorted sorted;
 	enum tc3_fault f = tc3_check_window(auth->timestamp_s, r->now_unix_s);
 
@@ -152,7 +153,7 @@ enum tc3_fault tc3_v1_verify(const struct tc3_v1_request *r,
 		f = TC3_SIGNATURE_WRONG;
 	if (!f)
 		f = sort(r, &sorted);
-	for (size_t i = 0; i < ARRAY_LEN(host_len) && !f; i++) {
+	for (size_t i = 0; i < n_hosts && !f; i++) {
 		uint8_t mac[SIG_SHA256_LEN];
 		int err = sign(r, &sorted, host_len[i], secret_key,
 			       auth->is_sha256, mac);

@@ -78,7 +78,7 @@ static enum usersig_fault judge(int z, const z_stream *s, struct err *err)
 	if (z == Z_STREAM_END && !s->avail_in)
 		return USERSIG_OK;
 	if (z == Z_MEM_ERROR) {
-		err_set(err, ENOMEM, "", "out of memory");
+		err_no_memory(err);
 		return USERSIG_NO_MEMORY;
 	}
 	if (z == Z_BUF_ERROR && !s->avail_out) {
@@ -192,7 +192,7 @@ static enum usersig_fault read_json(const uint8_t *json, size_t len,
 	if (!root)
 		bad = err->code;
 	else if (!fields)
-		bad = err_set(err, ENOMEM, "", "out of memory");
+		bad = err_no_memory(err);
 	else
 		bad = read_fields(fields, u, mac, err);
 	json_decref(fields);
@@ -259,7 +259,7 @@ static enum usersig_fault check_mac(const struct usersig_want *want,
 	uint8_t right[SIG_SHA256_LEN];
 
 	if (sign(u, want->key, right)) {
-		err_set(err, ENOMEM, "", "out of memory");
+		err_no_memory(err);
 		return USERSIG_NO_MEMORY;
 	}
 	if (!want->key[0] || !sig_is_equal(mac, right, sizeof(right))) {
