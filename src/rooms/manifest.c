@@ -120,7 +120,7 @@ static int put_text(struct storages *s, enum upload_kind kind,
 		return err;
 	names = mem_zalloc_n(f->map.n, sizeof(*names));
 	if (!names)
-		return err_set(e, ENOMEM, "", "out of memory");
+		return err_no_memory(e);
 	for (struct map_node *node = map_next(&f->map, NULL); node;
 	     node = map_next(&f->map, node))
 		names[n++] = CONTAINER_OF(node, struct folder, node)->name;

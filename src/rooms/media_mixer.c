@@ -75,10 +75,11 @@ static int64_t find_floor(const struct mixer *x, int64_t now_us)
 		/* as of when its port was read: before that nobody knows */
 		const int64_t taken_us = p->voice->taken_us;
 		const int64_t hold = sound_pos_of_us(taken_us - HOLD_US);
-		int64_t pos = input_floor(p->voice->input, taken_us);
+		int64_t pos;
 
 		if (!p->is_mixed)
 			continue;
+		pos = input_floor(p->voice->input, taken_us);
 		if (pos < p->from_pos) /* it adds nothing before */
 			pos = p->from_pos;
 		if (pos < hold)
