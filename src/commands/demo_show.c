@@ -9,10 +9,12 @@
 
 #include "base/clock.h"
 #include "commands/demo.h"
+#include "wire/json_text.h"
 
 enum {
 	TELL_US = 2 * CLOCK_US_PER_S, /* between lines about the voices */
 	TEXT_MAX = 1200,
+	JSON_MAX = 16 << 20,
 	NAME_COLUMNS = 5, /* of a voice */
 	BAR_MIN = 16,	  /* columns */
 	BAR_MAX = 60,
@@ -398,12 +400,14 @@ int show_json(const struct demo_result *r)
 			      (json_int_t)r->verified, "callbacks_rejected",
 			      (json_int_t)r->refused, "duplicates",
 			      (json_int_t)r->duplicates);
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	int err = text ? 0 : ENOMEM;
+	struct buf text;
+	int err;
 
-	if (text && (printf("%s\n", text) < 0 || fflush(stdout)))
+	buf_init(&text, JSON_MAX);
+	err = json_text_write(o, &text);
+	if (!err && (printf("%s\n", buf_str(&text)) < 0 || fflush(stdout)))
 		err = EIO;
-	free(text); /* banned-ok: jansson's */
+	buf_fini(&text);
 	json_decref(o);
 	return err;
 }

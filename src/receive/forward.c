@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -30,6 +29,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "receive/private.h"
+#include "wire/json_text.h"
 
 enum {
 	IN_FLIGHT = 8, /* of one endpoint */
@@ -40,7 +40,8 @@ enum {
 	ABOUT_MAX_LEN = 160,
 	LINES_MAX = 8,
 	LINES_CAP = 8192, /* of all header lines [bytes] */
-	URL_MAX = 8192
+	URL_MAX = 8192,
+	LINE_MAX_LEN = 32 << 20 /* more than the store takes */
 };
 
 static const int64_t CALL_TIMEOUT_US = 30LL * 1000000;
@@ -338,17 +339,14 @@ static int run_program(struct flight *fl, const struct receive_app *app,
 		       const json_t *facts, struct err *e)
 {
 	struct forward *f = fl->forward;
-	char *json = json_dumps(json_object_get(facts, "event"), JSON_COMPACT);
 	struct buf line;
 	int err;
 
-	if (!json)
-		return ENOMEM;
-	buf_init(&line, strlen(json) + 1);
-	buf_puts(&line, json);
+	buf_init(&line, LINE_MAX_LEN);
+	err = json_text_write(json_object_get(facts, "event"), &line);
 	buf_putc(&line, '\n'); /* `read` of a shell wants it */
-	free(json);	       /* banned-ok: jansson's */
-	err = buf_err(&line);
+	if (!err)
+		err = buf_err(&line);
 	if (!err) {
 		err = exec_start(f->loop, app->exec, buf_str(&line), line.len,
 				 EXEC_TIMEOUT_US, on_exec_end, fl, &fl->exec);

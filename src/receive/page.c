@@ -9,14 +9,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "receive/page.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assets.h"
 #include "base/str.h"
 #include "receive/private.h"
+#include "wire/json_text.h"
 
-enum { LIMIT = 1000, LIMIT_MAX = 10000, SEGMENTS_MAX = 1000000 };
+enum {
+	LIMIT = 1000,
+	LIMIT_MAX = 10000,
+	SEGMENTS_MAX = 1000000,
+	TEXT_MAX = 256 << 20
+};
 
 static const struct http_field page_fields[] = {
 	{"Content-Security-Policy",
@@ -111,19 +116,19 @@ void page_reply_recordings(struct http_request *r,
 {
 	struct recordings_view view = {.limit = LIMIT};
 	const char *why = read_view(r, &view);
+	struct buf text;
 	json_t *all;
-	char *text;
 
 	if (why) {
 		reply_problem(r, 400, why);
 		return;
 	}
 	all = recordings_json(recordings, &view);
-	text = all ? json_dumps(all, JSON_COMPACT) : NULL;
-	if (text)
-		reply_text(r, 200, "application/json", text);
+	buf_init(&text, TEXT_MAX);
+	if (!json_text_write(all, &text))
+		reply_text(r, 200, "application/json", buf_str(&text));
 	else
 		reply_problem(r, 503, "out of memory");
-	free(text); /* banned-ok: jansson's */
+	buf_fini(&text);
 	json_decref(all);
 }

@@ -7,13 +7,18 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "wire/json_text.h"
 
-enum { SEGMENT_KEY_MAX = FILE_NAME_MAX + 64, DIALECT_STEP = 8 };
+enum {
+	SEGMENT_KEY_MAX = FILE_NAME_MAX + 64,
+	FAILURE_NAME_MAX = 2 << 20, /* more than a body is long */
+	DIALECT_STEP = 8
+};
 
 static const uint64_t HASH_STEP = 0x9e3779b97f4a7c15U;
 
@@ -544,28 +549,19 @@ static int add_failure(struct recordings *r, struct seen_task *t,
 		       const json_t *event)
 {
 	const char *code = code_of(event);
-	json_t *failure = NULL;
-	char *text = NULL;
-	char *name = NULL;
-	int err = ENOMEM;
-	size_t len;
+	json_t *failure;
+	struct buf name;
+	int err;
 
 	if (!code)
 		return 0;
 	failure = new_failure(event, code);
-	if (failure)
-		text = json_dumps(failure, JSON_COMPACT | JSON_SORT_KEYS);
-	if (text) {
-		len = strlen(text) + 24;
-		name = mem_zalloc(len);
-	}
-	if (name) {
-		snprintf(name, len, "%020lld %s", (long long)time_of(event),
-			 text);
-		err = keep_failure(r, t, name, failure);
-	}
-	mem_free(name);
-	free(text); /* banned-ok: jansson's */
+	buf_init(&name, FAILURE_NAME_MAX);
+	buf_printf(&name, "%020lld ", (long long)time_of(event));
+	err = json_text_write_sorted(failure, &name);
+	if (!err)
+		err = keep_failure(r, t, buf_str(&name), failure);
+	buf_fini(&name);
 	json_decref(failure);
 	return err;
 }

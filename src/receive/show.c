@@ -3,13 +3,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/counters.h"
 #include "base/str.h"
 #include "receive/page.h"
 #include "receive/private.h"
+#include "wire/json_text.h"
+
+enum { PROBLEM_MAX = 4096 };
 
 static const char problem_type[] = "application/problem+json";
 
@@ -33,10 +35,12 @@ void reply_problem(struct http_request *r, int status, const char *why)
 {
 	json_t *body = json_pack("{s:s, s:i, s:s}", "type", "about:blank",
 				 "status", status, "detail", why);
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct buf text;
 
-	reply_text(r, status, problem_type, text ? text : "{}");
-	free(text); /* banned-ok: jansson's */
+	buf_init(&text, PROBLEM_MAX);
+	reply_text(r, status, problem_type,
+		   json_text_write(body, &text) ? "{}" : buf_str(&text));
+	buf_fini(&text);
 	json_decref(body);
 }
 

@@ -29,7 +29,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -40,6 +39,7 @@
 #include "base/str.h"
 #include "receive/page.h"
 #include "receive/private.h"
+#include "wire/json_text.h"
 
 enum {
 	PAGE = 100,
@@ -142,14 +142,16 @@ static void send_refusal(struct stream *st, const struct shown_refusal *f)
 		json_pack("{s:I, s:i, s:s, s:s, s:I}", "n", (json_int_t)f->n,
 			  "status", f->status, "reason", f->why, "address",
 			  f->peer, "time_ms", (json_int_t)f->unix_ms);
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	struct buf b;
 
 	buf_init(&b, BLOCK_MAX);
-	buf_printf(&b, "event: refused\ndata: %s\n\n", text ? text : "{}");
-	send_block(st, &b);
+	buf_puts(&b, "event: refused\ndata: ");
+	if (json_text_write(o, &b))
+		st->broken = true; /* out of memory */
+	buf_puts(&b, "\n\n");
+	if (!st->broken)
+		send_block(st, &b);
 	buf_fini(&b);
-	free(text); /* banned-ok: jansson's */
 	json_decref(o);
 }
 
@@ -262,15 +264,17 @@ static bool send_row(struct stream *st, const struct event_row *row)
 {
 	json_t *facts, *event;
 	json_error_t why;
-	char *line = NULL;
+	struct buf line;
 
 	if (http_stream_queued(st->out) > HIGH)
 		return false;
 	facts = json_loadb(row->facts, row->facts_len, 0, &why);
 	event = json_object_get(facts, "event");
+	buf_init(&line, BLOCK_MAX);
 	if (event && is_wanted(st, event)) {
-		line = json_dumps(event, JSON_COMPACT);
-		st->broken = !line; /* out of memory */
+		st->broken = json_text_write(event, &line) != 0;
+		if (!st->broken)
+			send_event(st, row->id, buf_str(&line));
 	} else if (!facts &&
 		   json_error_code(&why) == json_error_out_of_memory) {
 		st->broken = true;
@@ -279,9 +283,7 @@ static bool send_row(struct stream *st, const struct event_row *row)
 			  " in the store is no JSON: passed over",
 			  row->id);
 	}
-	if (line)
-		send_event(st, row->id, line);
-	free(line); /* banned-ok: jansson's */
+	buf_fini(&line);
 	json_decref(facts);
 	st->cursor = row->id;
 	return true;

@@ -29,6 +29,11 @@ int json_text_write(const json_t *value, struct buf *out)
 	return write_value(value, JSON_COMPACT, out);
 }
 
+int json_text_write_sorted(const json_t *value, struct buf *out)
+{
+	return write_value(value, JSON_COMPACT | JSON_SORT_KEYS, out);
+}
+
 int json_text_write_lines(const json_t *value, struct buf *out)
 {
 	return write_value(value, JSON_INDENT(2), out);

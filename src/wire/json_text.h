@@ -16,6 +16,9 @@
  */
 MUST_CHECK int json_text_write(const json_t *value, struct buf *out);
 
+/** The same with keys in order of their names. */
+MUST_CHECK int json_text_write_sorted(const json_t *value, struct buf *out);
+
 /** The same over several lines, for people. */
 MUST_CHECK int json_text_write_lines(const json_t *value, struct buf *out);
 
