@@ -161,19 +161,17 @@ static bool check_beside(const struct apps *apps, enum dialect d,
 			 const struct receive_app **out, struct refusal *no)
 {
 	const bool live = d == DIALECT_LIVE;
-	const char *text = app_beside(d, r);
 	const char *missing = find_missing(d, r);
 	const struct receive_app *a;
-	int64_t id;
 	int err;
 
-	if (!text || str_to_i64(text, 1, UINT32_MAX, &id))
+	if (!no->app)
 		return refuse(no, 400,
 			      live ? "SdkAppid is missing in the URL, or no "
 				     "number"
 				   : "the SdkAppId header is missing, or no "
 				     "number");
-	a = apps_find(apps, (uint32_t)id);
+	a = apps_find(apps, no->app);
 	if (!a)
 		return refuse(no, 403,
 			      live ? "SdkAppid in the URL is another app's"
@@ -227,20 +225,6 @@ static uint32_t claimed_app(enum dialect d, const struct http_request *r)
 	return in_body <= UINT32_MAX ? (uint32_t)in_body : 0;
 }
 
-/** The place of the claimed app, 0 when there is none: whose keys are tried
- *  first, and no more than that. */
-static size_t guess_place(const struct apps *apps, enum dialect d,
-			  const struct http_request *r)
-{
-	const uint32_t id = claimed_app(d, r);
-
-	for (size_t i = 0; i < apps->n; i++) {
-		if (apps->list[i].id == id)
-			return i;
-	}
-	return 0;
-}
-
 /** gme and standard: some key must have signed the body, before anything reads
  *  in it whose it is. */
 static bool check_body(const struct apps *apps, enum dialect d,
@@ -248,7 +232,9 @@ static bool check_body(const struct apps *apps, enum dialect d,
 		       const struct receive_app **out, struct refusal *no)
 {
 	const char *missing = find_missing(d, r);
-	const size_t first = guess_place(apps, d, r);
+	/* whose keys are tried first, and no more than that */
+	const struct receive_app *claimed = apps_find(apps, no->app);
+	const size_t first = claimed ? (size_t)(claimed - apps->list) : 0;
 	size_t hashed = 0;
 	int worst = ENOKEY;
 
