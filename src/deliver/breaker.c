@@ -5,6 +5,11 @@
 #include <assert.h>
 #include <limits.h>
 
+static int64_t first_us(const struct breaker *b)
+{
+	return b->first_us ? b->first_us : BREAKER_OPEN_US;
+}
+
 static void open_for(struct breaker *b, int64_t open_us, int64_t now_us)
 {
 	b->state = BREAKER_OPEN;
@@ -29,7 +34,7 @@ void breaker_allow(struct breaker *b)
 		return;
 	b->state = BREAKER_HALF_OPEN;
 	b->probing = false;
-	b->open_us = BREAKER_OPEN_US / 2; /* doubled when that fails */
+	b->open_us = first_us(b) / 2; /* doubled when that fails */
 }
 
 void breaker_on_start(struct breaker *b)
@@ -40,7 +45,6 @@ void breaker_on_start(struct breaker *b)
 
 static void on_failure(struct breaker *b, int64_t now_us)
 {
-	const int64_t first_us = b->first_us ? b->first_us : BREAKER_OPEN_US;
 	const int64_t most_us = b->most_us ? b->most_us : BREAKER_OPEN_MAX_US;
 	int64_t open_us = 2 * b->open_us;
 
@@ -49,7 +53,7 @@ static void on_failure(struct breaker *b, int64_t now_us)
 	switch (b->state) {
 	case BREAKER_CLOSED:
 		if (b->failures >= BREAKER_FAILURES)
-			open_for(b, first_us, now_us);
+			open_for(b, first_us(b), now_us);
 		return;
 	case BREAKER_HALF_OPEN:
 		open_for(b, open_us < most_us ? open_us : most_us, now_us);

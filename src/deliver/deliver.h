@@ -101,7 +101,7 @@ struct deliver_endpoint {
 	int64_t probe_us, probe_max_us;
 };
 
-/** One attempt to make.  Valid until deliver_outcome. */
+/** One attempt to make.  Valid until deliver_done or deliver_put_off. */
 struct deliver_attempt {
 	uint64_t delivery, event, endpoint, lane;
 	uint64_t task_seq;
@@ -144,7 +144,8 @@ struct deliver_config {
 };
 
 struct deliver_events {
-	/** Make an attempt; call deliver_done exactly once, then or later. */
+	/** Make an attempt; call deliver_done or deliver_put_off exactly once,
+	    then or later. */
 	void (*attempt)(struct deliver_attempt *a, void *arg);
 	/** A delivery has ended, and that is committed; for logs.  Not called
 	    for those that end with their endpoint's removal.  May be NULL. */

@@ -250,6 +250,11 @@ static void an_endpoint_may_be_probed_sooner(void **state)
 			breaker_on_start(&b);
 			fail_times(&b, 1, now);
 		}
+		breaker_allow(&b); /* somebody knows better, and is wrong */
+		assert_true(breaker_allows(&b, now));
+		breaker_on_start(&b);
+		fail_times(&b, 1, now);
+		assert_int_equal(b.open_until_us - now, open_s[0] * S);
 		breaker_on_result(&b, BREAKER_OK, now);
 		assert_int_equal(b.state, BREAKER_CLOSED);
 	}
