@@ -18,6 +18,7 @@
 #include "commands/commands.h"
 #include "io/io.h"
 #include "wire/json_text.h"
+#include "wire/quote.h"
 
 enum {
 	ANSWER_MAX = 64 << 20,
@@ -135,19 +136,6 @@ int client_limit(const struct client *c, const char *text, size_t usual,
 
 /* ---- calls ------------------------------------------------------------------ */
 
-void client_write_part(const char *text, struct buf *path)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "abcdefghijklmnopqrstuvwxyz0123456789-._~";
-
-	for (; *text; text++) {
-		if (strchr(plain, *text))
-			buf_putc(path, *text);
-		else
-			buf_printf(path, "%%%02X", (unsigned char)*text);
-	}
-}
-
 void client_write_query(const char *path, const struct client_filter *filters,
 			size_t n, struct buf *out)
 {
@@ -156,7 +144,7 @@ void client_write_query(const char *path, const struct client_filter *filters,
 		if (!filters[i].value)
 			continue;
 		buf_printf(out, "%s=", filters[i].name);
-		client_write_part(filters[i].value, out);
+		quote_percent(out, filters[i].value);
 		buf_putc(out, '&');
 	}
 }

@@ -120,9 +120,6 @@ int client_fail(const struct client *c, int code, const char *fmt, ...)
 int client_usage(const struct client *c, const char *fmt, ...)
 	PRINTF_LIKE(2, 3);
 
-/** Append `text` as one part of a path.  Source: RFC 3986 section 2.3. */
-void client_write_part(const char *text, struct buf *path);
-
 /**
  * One call, whatever it is answered.
  *

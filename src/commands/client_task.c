@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
+#include "wire/quote.h"
 
 enum { LIST_MAX = 64 * 1024, PATH_MAX_BYTES = 4096 };
 
@@ -173,7 +174,7 @@ int client_read_segments(const struct client *c, const json_t *task,
 	*list = NULL;
 	buf_init(&path, PATH_MAX_BYTES);
 	buf_puts(&path, "/v1/tasks/");
-	client_write_part(client_text(task, "task_id"), &path);
+	quote_percent(&path, client_text(task, "task_id"));
 	buf_puts(&path, "/segments?");
 	if (client_list(c, buf_str(&path), "segments", SIZE_MAX, list, &more,
 			&e))

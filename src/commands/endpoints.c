@@ -11,6 +11,10 @@
 #include "commands/client.h"
 #include "commands/commands.h"
 #include "io/io.h"
+#include "wire/json_text.h"
+#include "wire/quote.h"
+
+enum { VALUE_MAX = 65536 };
 
 static const char help[] =
 	"usage: tapeop endpoints [--app ID]\n"
@@ -66,7 +70,7 @@ static void list_path(const struct endpoints *es, struct buf *path)
 	buf_puts(path, "/v1/endpoints");
 	if (es->app) {
 		buf_puts(path, "?app=");
-		client_write_part(es->app, path);
+		quote_percent(path, es->app);
 	}
 }
 
@@ -153,8 +157,11 @@ static void show_value(const char *key, const json_t *value)
 {
 	const size_t len = strlen(key);
 	char at[CLIENT_WORD_MAX];
-	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+	struct buf text;
+	bool ok;
 
+	buf_init(&text, VALUE_MAX);
+	ok = !json_text_write(value, &text);
 	if (!strcmp(key, "key_of"))
 		client_say("  %-20s %s", "signed with", signer(value));
 	else if (json_is_integer(value) && len > 3 &&
@@ -164,9 +171,9 @@ static void show_value(const char *key, const json_t *value)
 	else
 		client_say("  %-20s %s", key,
 			   json_is_string(value) ? json_string_value(value)
-			   : text		 ? text
+			   : ok			 ? buf_str(&text)
 						 : "");
-	free(text); /* banned-ok: jansson's */
+	buf_fini(&text);
 }
 
 /** Print an endpoint that the API gave, setting by setting. */
@@ -340,19 +347,12 @@ static int put_settings(const struct endpoints *es, json_t *body)
 /** The host of a URL, as an address.  False: it is a name, or none. */
 static bool read_address(const char *url, struct addr *out)
 {
-	const char *host = strstr(url, "://");
-	char text[ADDR_TEXT_MAX];
-	size_t len;
+	char host[256];
+	uint16_t port;
+	struct err e;
 
-	if (!host)
-		return false;
-	host += 3;
-	len = *host == '[' ? strcspn(++host, "]") : strcspn(host, ":/?#");
-	if (len >= sizeof(text))
-		return false;
-	memcpy(text, host, len);
-	text[len] = 0;
-	return !addr_parse(text, out);
+	return !http_url_target(url, host, sizeof(host), &port, &e) &&
+	       !addr_parse(host, out);
 }
 
 /** Say at once what its first attempt would say. */
@@ -402,7 +402,7 @@ static int add(const struct endpoints *es, const char *name)
 		code = put_settings(es, body);
 	buf_init(&path, 4096);
 	buf_puts(&path, "/v1/apps/");
-	client_write_part(es->app, &path);
+	quote_percent(&path, es->app);
 	buf_puts(&path, "/endpoints");
 	if (!code)
 		code = ask_and_show(es, "POST", buf_str(&path), body);

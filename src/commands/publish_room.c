@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "wire/quote.h"
 
 enum { PATH_CAP = 4096 };
 
@@ -56,7 +57,7 @@ int publish_join(struct publish_room *r, struct addr *to, struct err *e)
 
 	buf_init(&path, PATH_CAP);
 	buf_printf(&path, "/v1/apps/%u/rooms/", (unsigned)r->app);
-	client_write_part(r->room, &path);
+	quote_percent(&path, r->room);
 	buf_puts(&path, "/inputs");
 	if (!wish || say_types(r, wish) || buf_err(&path))
 		err = err_set(e, ENOMEM, "", "out of memory");

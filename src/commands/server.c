@@ -227,11 +227,6 @@ void server_reload(struct server *s, const char *path, reload_fn *done,
 	reread_start(&s->reread, done, arg);
 }
 
-struct store *server_store(const struct server *s)
-{
-	return s->store;
-}
-
 /* ---- stopping -------------------------------------------------------------- */
 
 static void on_drain(struct timer *t, int64_t now_us)

@@ -38,7 +38,6 @@ MUST_CHECK int server_start(struct loop *loop, struct config *config,
 
 /** Address of HTTP listener `i`. */
 void server_addr(const struct server *s, size_t i, struct addr *out);
-struct store *server_store(const struct server *s);
 
 /** Read the file again and change what it changes (commands/reload.h). */
 void server_reload(struct server *s, const char *path, reload_fn *done,

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
+#include "wire/quote.h"
 
 static const char help[] =
 	"usage: tapeop start --app ID --room ROOM [options]\n"
@@ -156,9 +157,9 @@ static int start(struct start *s)
 		return client_usage(&s->client, "the lists must be UTF-8");
 	buf_init(&path, 4096);
 	buf_puts(&path, "/v1/apps/");
-	client_write_part(s->app, &path);
+	quote_percent(&path, s->app);
 	buf_puts(&path, "/rooms/");
-	client_write_part(s->room, &path);
+	quote_percent(&path, s->room);
 	buf_puts(&path, "/tasks");
 	if (buf_err(&path))
 		code = client_usage(&s->client, "--room is too long");

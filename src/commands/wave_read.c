@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "commands/commands.h"
 #include "commands/wave.h"
+#include "wire/quote.h"
 
 enum {
 	CELLS_MAX = 4 << 20, /* columns of all tracks: 100 MB */
@@ -84,7 +85,7 @@ static int read_file(struct reading *r, const struct wave *w,
 		return err_set(e, err, "", "out of memory");
 	buf_init(&path, PATH_MAX_BYTES);
 	buf_puts(&path, "/v1/segments/");
-	client_write_part(client_text(s->row, "segment_id"), &path);
+	quote_percent(&path, client_text(s->row, "segment_id"));
 	buf_puts(&path, "/audio");
 	if (buf_err(&path)) /* such an id is nobody's */
 		err = err_set(e, EINVAL, "", "its id is too long");

@@ -89,10 +89,9 @@ void cloud_delete_recording(struct call *c);
 
 /* cloud_storage.c */
 
-/** Would files of this app go where a task's StorageParams say?  false with an
+/** Would files go where a task's StorageParams say?  false with an
  *  error when they would not. */
-bool cloud_storage_is_ours(const struct control *control,
-			   const struct cloud_request *q,
+bool cloud_storage_is_ours(const struct cloud_request *q,
 			   struct cloud_error *e);
 
 /* cloud_keys.c */

@@ -156,7 +156,7 @@ void cloud_create_recording(struct call *c, const struct cloud_key *key)
 	struct cloud_error e;
 
 	if (!check_shape(q, &e) || !check_ticket(q, key, &e) ||
-	    !cloud_storage_is_ours(c->control, q, &e) || !check_name(c, &e)) {
+	    !cloud_storage_is_ours(q, &e) || !check_name(c, &e)) {
 		cloud_fail(c, &e);
 		return;
 	}

@@ -17,23 +17,13 @@ enum {
 /** The query as sent, for forwarding. */
 static int add_pair(const char *name, const char *value, void *arg)
 {
-	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				   "abcdefghijklmnopqrstuvwxyz0123456789-._~";
 	struct buf *b = arg;
-	const char *parts[] = {name, value};
 
 	if (b->len)
 		buf_putc(b, '&');
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		if (i)
-			buf_putc(b, '=');
-		for (const char *p = parts[i]; *p; p++) {
-			if (strchr(safe, *p))
-				buf_putc(b, *p);
-			else
-				buf_printf(b, "%%%02X", (uint8_t)*p);
-		}
-	}
+	quote_percent(b, name);
+	buf_putc(b, '=');
+	quote_percent(b, value);
 	return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "commands/commands.h"
 #include "commands/doctor.h"
+#include "wire/quote.h"
 
 static char out[8192], why[8192]; /* what was printed last */
 static FILE *new_out, *new_err;
@@ -250,7 +251,7 @@ static void ids_are_one_part_of_a_path(void **state)
 
 	(void)state;
 	buf_init(&b, 1024);
-	client_write_part("a b/../\xc3\xbc?#%&+~-_.", &b);
+	quote_percent(&b, "a b/../\xc3\xbc?#%&+~-_.");
 	assert_string_equal(buf_str(&b),
 			    "a%20b%2F..%2F%C3%BC%3F%23%25%26%2B~-_.");
 	buf_clear(&b);
