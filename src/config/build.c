@@ -497,6 +497,7 @@ static int build_storage(struct builder *b, struct mark *at, struct err *e)
 	if (!c->storage_dir || !s3->prefix || !s3->region)
 		return err_no_memory(e);
 	c->left_after_us = number(b, SET_STORAGE_LEFT_AFTER);
+	c->private_storage = number(b, SET_STORAGE_ALLOW_PRIVATE);
 	return check_s3(b, at, e);
 }
 

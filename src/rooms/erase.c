@@ -108,9 +108,9 @@ struct group {
 	struct storages *storages;
 	const struct segment_row *rows;
 	size_t n;
-	struct folders touched[UPLOAD_KIND_N];
-	struct folders left[UPLOAD_KIND_N]; /* that have the manifest */
-	char manifest[RECORD_NAME_CAP];	    /* its name */
+	struct folders touched[SLOT_N];
+	struct folders left[SLOT_N];	/* that have the manifest */
+	char manifest[RECORD_NAME_CAP]; /* its name */
 };
 
 /** The manifest without what is being erased.  A task without a row has no
@@ -148,7 +148,7 @@ static int drop_old_manifest(struct group *g, struct err *e)
 {
 	struct upload_storage *local;
 	char name[64];
-	int err = storages_get(g->storages, UPLOAD_LOCAL, &local, e);
+	int err = storages_get(g->storages, SLOT_LOCAL, &local, e);
 
 	snprintf(name, sizeof(name), "manifests/%" PRIu32 "_%" PRIu64 ".json",
 		 g->rows[0].app, g->rows[0].task);
@@ -160,9 +160,9 @@ static int drop_old_manifest(struct group *g, struct err *e)
 }
 
 /** Manifests that nobody needs go, as do empty folders. */
-static int drop_folders(struct group *g, enum upload_kind kind, struct err *e)
+static int drop_folders(struct group *g, enum slot slot, struct err *e)
 {
-	const struct map *touched = &g->touched[kind].map;
+	const struct map *touched = &g->touched[slot].map;
 	struct upload_storage *storage;
 	char mark[RECORD_NAME_CAP];
 	int err;
@@ -170,11 +170,11 @@ static int drop_folders(struct group *g, enum upload_kind kind, struct err *e)
 	if (!touched->n)
 		return 0;
 	record_manifest_mark(g->rows[0].task, mark, sizeof(mark));
-	err = storages_get(g->storages, kind, &storage, e);
+	err = storages_get(g->storages, slot, &storage, e);
 	for (struct map_node *n = map_next(touched, NULL); n && !err;
 	     n = map_next(touched, n)) {
 		const char *name = CONTAINER_OF(n, struct folder, node)->name;
-		bool is_left = folders_have(&g->left[kind], name);
+		bool is_left = folders_have(&g->left[slot], name);
 
 		err = upload_drop_folder(storage, name, mark,
 					 is_left ? g->manifest : NULL, e);
@@ -185,16 +185,16 @@ static int drop_folders(struct group *g, enum upload_kind kind, struct err *e)
 static int erase_file(struct group *g, const struct segment_row *row,
 		      struct err *e)
 {
-	const enum upload_kind kind = storages_kind(g->rooms, row);
+	const enum slot slot = storages_slot(g->rooms, row);
 	struct upload_storage *storage;
-	int err = storages_get(g->storages, kind, &storage, e);
+	int err = storages_get(g->storages, slot, &storage, e);
 
 	if (!err)
 		err = upload_erase(storage, row->file_name, e);
 	if (err)
 		return err;
 	crash_point("erase.file");
-	err = folders_add(&g->touched[kind], row->file_name);
+	err = folders_add(&g->touched[slot], row->file_name);
 	return err ? fail(e, err, "cannot erase", row->file_name) : 0;
 }
 
@@ -231,18 +231,19 @@ static int erase_stored(struct group *g, struct err *e)
 {
 	int err;
 
-	for (unsigned i = 0; i < UPLOAD_KIND_N; i++) {
+	storages_begin(g->storages, g->rows[0].storage);
+	for (unsigned i = 0; i < SLOT_N; i++) {
 		map_init(&g->touched[i].map);
 		map_init(&g->left[i].map);
 	}
 	err = erase_files(g, e);
 	if (!err)
 		err = put_manifest(g, e);
-	for (unsigned i = 0; i < UPLOAD_KIND_N && !err; i++)
-		err = drop_folders(g, (enum upload_kind)i, e);
+	for (unsigned i = 0; i < SLOT_N && !err; i++)
+		err = drop_folders(g, (enum slot)i, e);
 	if (!err)
 		err = drop_old_manifest(g, e);
-	for (unsigned i = 0; i < UPLOAD_KIND_N; i++) {
+	for (unsigned i = 0; i < SLOT_N; i++) {
 		folders_fini(&g->touched[i]);
 		folders_fini(&g->left[i]);
 	}

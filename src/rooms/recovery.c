@@ -266,6 +266,12 @@ static int recover_task(struct recovery *rc, struct task_row *row)
 	struct task *t;
 	int err;
 
+	if (row->storage && !storages_own(r, row->storage)) {
+		log_error("task=%" PRIu64 " waits: the database has lost the "
+			  "bucket of its files",
+			  row->id);
+		return each_segment(rc, row->id, keep_file, NULL);
+	}
 	if (!rooms_find_app(r, row->app)) {
 		log_warn("task=%" PRIu64 " waits: app %" PRIu32
 			 " is not configured",

@@ -288,18 +288,15 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 	};
 	int err;
 
-	r->places[UPLOAD_LOCAL] = (struct upload_place){.kind = UPLOAD_LOCAL,
-							.dir = r->storage_dir};
-	r->places[UPLOAD_S3] =
-		(struct upload_place){.kind = UPLOAD_S3, .s3 = c->s3};
 	r->upload_config = (struct upload_config){
 		.spool_dir = r->spool_dir,
-		.place = r->places[c->storage_kind],
 		.retry_first_us = UPLOAD_RETRY_FIRST_US,
 		.retry_max_us = UPLOAD_RETRY_MAX_US,
 		.stops = &r->storage_stops,
 	};
-	err = workers_new("rooms", WORKERS, &r->workers);
+	err = storages_start(r, c);
+	if (!err)
+		err = workers_new("rooms", WORKERS, &r->workers);
 	if (!err)
 		err = workers_new("texts", 1, &r->texts);
 	if (!err)
@@ -415,6 +412,7 @@ void rooms_free(struct rooms *r)
 	workers_free(r->workers);
 	workers_free(r->texts);
 	workers_free(r->erasers);
+	storages_end(r);
 	map_fini(&r->rooms);
 	map_fini(&r->members);
 	map_fini(&r->tasks);

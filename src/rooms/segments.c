@@ -413,6 +413,7 @@ static void fill_row(struct seg *seg)
 		.seq = tr->next_seq++,
 		.state = SEG_OPENING,
 		.start_ms = seg->start_ms,
+		.storage = t->row.storage,
 	};
 	str_copy(seg->row.room, sizeof(seg->row.room), t->row.room);
 	str_copy(seg->row.user, sizeof(seg->row.user), tr->user);

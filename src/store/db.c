@@ -44,9 +44,9 @@ static const char *const texts[STMT_N] = {
 		" reason_text, subscribe, created_ms, stopped_ms, finished_ms,"
 		" leave_code, client_ip, platform, format, sample_rate,"
 		" max_idle_ms, hold_empty_ms, is_auto, is_paused, segment_ms,"
-		" expires_ms, recorder)"
+		" expires_ms, recorder, storage)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"
-		" ?16,?17,?18,?19,?20,?21,?22,?23)",
+		" ?16,?17,?18,?19,?20,?21,?22,?23,?24)",
 	[STMT_SET_TASK] =
 		"UPDATE task SET state=?2, reason=?3, reason_text=?4,"
 		" leave_code=?5, stopped_ms=?6, finished_ms=?7,"
@@ -108,6 +108,11 @@ static const char *const texts[STMT_N] = {
 	[STMT_PRUNE_EVENTS] = "DELETE FROM event WHERE task=?1",
 	[STMT_PRUNE_SEGMENTS] = "DELETE FROM segment WHERE task=?1",
 	[STMT_PRUNE_TRACKS] = "DELETE FROM track WHERE task=?1",
+	[STMT_PRUNE_STORAGE] =
+		"DELETE FROM storage WHERE"
+		" id=(SELECT storage FROM task WHERE task.id=?1)"
+		" AND NOT EXISTS(SELECT 1 FROM task t WHERE t.storage<>0"
+		" AND t.storage=storage.id AND t.id<>?1)",
 	[STMT_PRUNE_TASK] = "DELETE FROM task WHERE id=?1",
 	[STMT_ERASE_COUNT] =
 		"SELECT state, count(*) FROM delivery"
@@ -133,6 +138,8 @@ static const char *const texts[STMT_N] = {
 			      " VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET"
 			      " settings=excluded.settings",
 	[STMT_DELETE_ENDPOINT] = "DELETE FROM endpoint WHERE id=?1",
+	[STMT_PUT_STORAGE] = "INSERT INTO storage(id, app, settings)"
+			     " VALUES(?1,?2,?3) ON CONFLICT DO NOTHING",
 };
 
 /* synchronous=FULL: a commit is on disk before it is answered.

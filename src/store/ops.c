@@ -44,6 +44,7 @@ static const struct rule {
 	[OP_PUT_ENDPOINT] = {"put endpoint", STMT_PUT_ENDPOINT, true, IDS_N},
 	[OP_DELETE_ENDPOINT] = {"delete endpoint", STMT_DELETE_ENDPOINT, false,
 				IDS_N},
+	[OP_PUT_STORAGE] = {"put storage", STMT_PUT_STORAGE, false, IDS_N},
 	[OP_DELETE_REMOVAL] = {"delete removal", STMT_DELETE_REMOVAL, false,
 			       IDS_N},
 };
@@ -278,7 +279,8 @@ static int prune_task(struct run *r, int64_t task)
 {
 	static const enum stmt steps[] = {
 		STMT_PRUNE_ATTEMPTS, STMT_PRUNE_DELIVERIES, STMT_PRUNE_EVENTS,
-		STMT_PRUNE_SEGMENTS, STMT_PRUNE_TRACKS,	    STMT_PRUNE_TASK,
+		STMT_PRUNE_SEGMENTS, STMT_PRUNE_TRACKS,	    STMT_PRUNE_STORAGE,
+		STMT_PRUNE_TASK,
 	};
 	int err = prune_totals(r, STMT_PRUNE_COUNT, task);
 

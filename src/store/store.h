@@ -103,8 +103,10 @@ struct task_row {
 	int64_t expires_ms;    /* from then on the API that has started it does
 				  not know it any more; 0: never */
 	char recorder[ID_MAX + 1]; /* its name in callbacks, "": ours */
-	bool is_auto;		   /* started by itself */
-	bool is_paused;		   /* silence, whatever is said */
+	uint64_t storage; /* its storage_row, 0: its files go where those of
+			     all do */
+	bool is_auto;	  /* started by itself */
+	bool is_paused;	  /* silence, whatever is said */
 	/* who has ended it, "": nobody */
 	char end_ip[48];
 	char end_platform[16];
@@ -140,9 +142,10 @@ struct segment_row {
 	/* who has begun it, or ended it once it is closed; "": nobody */
 	char by_ip[48];
 	char by_platform[16];
-	bool is_failing; /* it was told that it cannot be stored */
-	bool is_left;	 /* it was told that it waits on the server */
-	int stored_in;	 /* enum upload_kind, once it is uploaded */
+	bool is_failing;  /* it was told that it cannot be stored */
+	bool is_left;	  /* it was told that it waits on the server */
+	int stored_in;	  /* enum upload_kind, once it is uploaded */
+	uint64_t storage; /* of its task (derived) */
 };
 
 struct input_row {
@@ -219,6 +222,14 @@ struct endpoint_row {
 	const char *settings; /* JSON, with its secrets */
 };
 
+/** Where the files of some tasks go, by the wish of their callers.  It is
+ *  deleted with the last of those tasks. */
+struct storage_row {
+	uint64_t id;
+	uint32_t app;
+	const char *settings; /* JSON, with its secrets */
+};
+
 struct attempt_row {
 	uint64_t delivery;
 	unsigned n;
@@ -281,6 +292,8 @@ void store_delete_removal(struct store_write *w, uint64_t endpoint);
 void store_put_endpoint(struct store_write *w, const struct endpoint_row *e);
 /** No such row is fine. */
 void store_delete_endpoint(struct store_write *w, uint64_t id);
+/** Insert, unless it is there. */
+void store_put_storage(struct store_write *w, const struct storage_row *s);
 /** Make dead or expired deliveries pending again with a fresh budget, in
  *  their lane's order, due now and as old as now (an expired one would expire
  *  again at once); the result's `changed` counts them.  `limit` of the filter
@@ -431,6 +444,12 @@ MUST_CHECK int store_each_endpoint(struct store *s,
 				   int (*fn)(const struct endpoint_row *row,
 					     void *arg),
 				   void *arg);
+
+/** The same for all storage_rows. */
+MUST_CHECK int store_each_storage(struct store *s,
+				  int (*fn)(const struct storage_row *row,
+					    void *arg),
+				  void *arg);
 
 /** Running totals: in = delivered + pending + dead + expired.  From rows
  *  kept by the writes; cached, any thread. */

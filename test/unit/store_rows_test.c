@@ -684,6 +684,67 @@ static void finish(struct aid *a, uint64_t id, int64_t finished_ms)
 	put_deliveries(a, id, 3);
 }
 
+static int count_storage(const struct storage_row *row, void *arg)
+{
+	unsigned *seen = arg;
+
+	assert_int_equal(row->app, 7);
+	assert_string_equal(row->settings, "{\"secret_key\":\"hush\"}");
+	*seen |= 1U << row->id;
+	return 0;
+}
+
+/** A bit for each that is there. */
+static unsigned storages(struct aid *a)
+{
+	unsigned seen = 0;
+
+	assert_int_equal(store_each_storage(a->s, count_storage, &seen), 0);
+	return seen;
+}
+
+static void a_storage_goes_with_its_last_task(void **state)
+{
+	static const uint64_t of[] = {1, 1, 2, 0};
+	struct aid *a = *state;
+	struct store_write *w;
+	struct store_rows rows;
+
+	for (uint64_t i = 0; i < ARRAY_LEN(of); i++) {
+		const struct storage_row row = {of[i], 7,
+						"{\"secret_key\":\"hush\"}"};
+		struct task_row t = aid_task(i + 1);
+		struct segment_row s = aid_segment(a, i + 1, "alice", 0);
+
+		t.storage = of[i];
+		t.finished_ms = 100 * (int64_t)(i + 1);
+		w = aid_write();
+		store_put_task(w, &t);
+		store_put_segment(w, &s);
+		if (of[i])
+			store_put_storage(w, &row);
+		aid_commit(a, w, 0);
+	}
+	aid_again(a);
+	assert_int_equal(storages(a), 1U << 1 | 1U << 2);
+	rows = aid_read(a, FILTER(.what = READ_TASKS));
+	for (size_t i = 0; i < rows.n; i++)
+		assert_int_equal(rows.tasks[i].storage, of[i]);
+	store_rows_free(&rows);
+	rows = aid_read(a, FILTER(.what = READ_SEGMENTS));
+	for (size_t i = 0; i < rows.n; i++)
+		assert_int_equal(rows.segments[i].storage, of[i]);
+	store_rows_free(&rows);
+	for (int64_t ms = 101; ms <= 401; ms += 100) {
+		w = aid_write();
+		store_prune(w, ms, 1);
+		aid_commit(a, w, 0);
+		assert_int_equal(storages(a), ms < 201	 ? 1U << 1 | 1U << 2
+					      : ms < 301 ? 1U << 2
+							 : 0);
+	}
+}
+
 static void prune_deletes_what_is_finished_and_old(void **state)
 {
 	struct aid *a = *state;
@@ -907,6 +968,7 @@ int main(void)
 		TEST(replay_makes_dead_and_expired_pending),
 		TEST(warnings_of_who_is_erased_go_with_the_files),
 		TEST(pending_deliveries_are_walked_in_order),
+		TEST(a_storage_goes_with_its_last_task),
 		TEST(prune_deletes_what_is_finished_and_old),
 		TEST(ids_are_unique_after_reopening),
 		TEST(a_filter_that_does_not_apply_is_refused),
