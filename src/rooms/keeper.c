@@ -235,6 +235,7 @@ bool keeper_arm(struct rooms *r, struct timer *timer, int64_t delay_us,
 static void look_at_task(struct task *t, int64_t now_us)
 {
 	keep_task(t, now_us);
+	seg_look(t);
 	finish_tell_again(t);
 	finish_look(t);
 	warn_look_at_task(t);

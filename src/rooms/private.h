@@ -133,6 +133,7 @@ struct task {
 	char users[SUBSCRIBE_MAX][ID_MAX + 1];
 	struct link tracks;
 	unsigned segs;		  /* alive */
+	struct link trackless;	  /* struct seg: no memory for a track yet */
 	unsigned uploads;	  /* closed, not confirmed */
 	struct link confirms;	  /* finish.c: one each of these */
 	bool restored;		  /* of an earlier run */
@@ -347,6 +348,8 @@ void telling_settled(struct telling *tl, const struct task *t,
 
 /* segments.c */
 void seg_on_begun(struct seg *seg);
+/** Try again what no timer will. */
+void seg_look(struct task *t);
 void seg_on_ended(struct seg *seg);
 
 /* finish.c */

@@ -165,6 +165,7 @@ static int make_task(struct rooms *r, struct rooms_app *app,
 	t->recording = app->recording;
 	t->row = *row;
 	list_init(&t->tracks);
+	list_init(&t->trackless);
 	list_init(&t->confirms);
 	list_init(&t->calls);
 	list_init(&t->warnings);
