@@ -284,7 +284,7 @@ static int remove_events(struct run *r, sqlite3_stmt *stmt, int64_t *n)
 	return db_errno(r->db->handle, code);
 }
 
-/** ENOENT, unless the task is finished and nothing of it is pending. */
+/** EINPROGRESS, unless the task is finished and nothing of it is pending. */
 static int must_be_told(struct run *r, int64_t task)
 {
 	sqlite3_stmt *stmt = db_stmt(r->db, STMT_IS_TOLD);
@@ -293,7 +293,8 @@ static int must_be_told(struct run *r, int64_t task)
 	sqlite3_bind_int64(stmt, 1, task);
 	code = sqlite3_step(stmt);
 	sqlite3_reset(stmt);
-	return code == SQLITE_DONE ? ENOENT : db_errno(r->db->handle, code);
+	return code == SQLITE_DONE ? EINPROGRESS
+				   : db_errno(r->db->handle, code);
 }
 
 /** A statement of a task, and of how many rows at most. */
@@ -348,7 +349,7 @@ static int prune(struct run *r, const struct op *op)
 	int err = must_be_told(r, task);
 
 	if (err)
-		return err == ENOENT ? 0 : err;
+		return err == EINPROGRESS ? 0 : err;
 	err = prune_deliveries(r, task, limit, &n);
 	if (!err && n < limit)
 		err = remove_events(
@@ -446,6 +447,8 @@ static void say(struct run *r, const struct op *op, int err)
 		op->n && op->kind != OP_REPLAY ? (long long)op->values[0].i : 0;
 	const char *what = err == ENOENT   ? "no such row"
 			   : err == EEXIST ? "is there already"
+			   : err == EINPROGRESS
+				   ? "is not finished, or something is pending"
 			   : err == EINVAL ? "a value or filter does not apply"
 					   : sqlite3_errmsg(r->db->handle);
 

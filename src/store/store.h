@@ -305,8 +305,8 @@ void store_replay(struct store_write *w, const struct store_filter *f,
  * while it is not finished, or a delivery of it is pending.
  */
 void store_prune(struct store_write *w, uint64_t task, uint32_t limit);
-/** ENOENT, which undoes the write, unless the task is finished and none of its
- *  deliveries is pending. */
+/** EINPROGRESS, which undoes the write, unless the task is finished and none
+ *  of its deliveries is pending. */
 void store_must_be_told(struct store_write *w, uint64_t task);
 
 /**
@@ -324,7 +324,8 @@ void store_erase_segment(struct store_write *w, uint64_t id);
 void store_erase_tracks(struct store_write *w, uint64_t task);
 
 struct store_result {
-	int err;	   /* 0, EEXIST, ENOENT, ENOSPC, EIO, ENOMEM, ENOBUFS */
+	int err;	   /* 0, EEXIST, ENOENT, EINPROGRESS, ENOSPC, EIO,
+			      ENOMEM, ENOBUFS */
 	char text[160];	   /* "" or what failed */
 	uint64_t changed;  /* rows of store_replay, store_prune */
 	uint64_t last;	   /* the biggest id that store_replay changed */
