@@ -84,7 +84,9 @@ static bool is_same_app(const struct config_app *a, const struct config_app *b)
 	       x->mic_off_after_us == y->mic_off_after_us &&
 	       x->zone_minutes == y->zone_minutes &&
 	       x->input_lost_after_us == y->input_lost_after_us &&
-	       x->no_audio_after_us == y->no_audio_after_us;
+	       x->no_audio_after_us == y->no_audio_after_us &&
+	       x->keep_us == y->keep_us &&
+	       x->keep_history_us == y->keep_history_us;
 }
 
 /* ---- finding --------------------------------------------------------------- */

@@ -12,6 +12,7 @@
  *
  * All of it blocks, and runs on a thread of its own, a part a call: PART
  * segments, so that whoever asks is answered soon and a stop waits no longer.
+ * What was kept long enough (retention.c) goes the same way.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -35,6 +36,8 @@ struct erasure {
 	uint32_t app;
 	char room[ID_MAX + 1], user[ID_MAX + 1]; /* "": any */
 	char client_ip[48];
+	uint32_t part;	   /* segments at most */
+	bool must_be_told; /* nothing of the task may be pending */
 	rooms_erase_fn *done;
 	void *arg;
 	struct erase_result result; /* worker */
@@ -418,6 +421,8 @@ static int mark(struct erasure *x, struct store_rows *rows)
 		row->state = SEG_ERASING;
 		store_set_segment(w, row);
 	}
+	if (w && x->must_be_told)
+		store_must_be_told(w, x->task);
 	return commit(x->rooms, w, &x->result.err);
 }
 
@@ -436,7 +441,7 @@ static int erase(struct erasure *x)
 	int err;
 
 	f.user = text_or_null(x->user);
-	f.limit = PART;
+	f.limit = x->part;
 	err = store_read(x->rooms->store, &f, &rows);
 	if (err)
 		return err;
@@ -457,14 +462,31 @@ static int erase(struct erasure *x)
 	return err;
 }
 
-static void run(struct job *job)
+/** The same, with a text in every case.  Returns 0 or its errno. */
+static int erase_or_say(struct erasure *x)
 {
-	struct erasure *x = CONTAINER_OF(job, struct erasure, job);
 	struct err *e = &x->result.err;
 	int err = erase(x);
 
 	if (err && !e->code)
 		err_set(e, err, "", "erasing failed: %s", strerror(err));
+	return err;
+}
+
+static void run(struct job *job)
+{
+	(void)erase_or_say(CONTAINER_OF(job, struct erasure, job));
+}
+
+int erase_told(struct rooms *r, uint64_t task, uint32_t part,
+	       struct erase_result *out)
+{
+	struct erasure x = {
+		.rooms = r, .task = task, .part = part, .must_be_told = true};
+	int err = erase_or_say(&x);
+
+	*out = x.result;
+	return err;
 }
 
 /* ---- the control loop ------------------------------------------------------ */
@@ -534,6 +556,7 @@ void rooms_erase(struct rooms *r, const struct erase_wish *wish,
 	copy_text(x->room, sizeof(x->room), wish->room);
 	copy_text(x->user, sizeof(x->user), wish->user);
 	copy_text(x->client_ip, sizeof(x->client_ip), wish->client_ip);
+	x->part = PART;
 	x->done = done;
 	x->arg = arg;
 	x->job.run = run;

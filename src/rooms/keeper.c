@@ -259,6 +259,7 @@ static void on_round(struct timer *timer, int64_t now_us)
 		next = map_next(&r->tasks, n);
 		look_at_task(CONTAINER_OF(n, struct task, node), now_us);
 	}
+	retention_look(r, now_us);
 	if (timer_start(timer, r->loop, now_us + PERIOD_US, on_round))
 		log_error("rooms are not watched any more: out of memory");
 }

@@ -197,6 +197,7 @@ struct rooms {
 	struct workers *erasers; /* one: erasures come one after another */
 	unsigned erasures;	 /* under way */
 	struct workers *texts;	 /* one: manifests, which a store may keep */
+	struct retention *retention; /* retention.c */
 	_Atomic bool storage_stops;
 	bool stopping;
 	void (*stop_done)(void *arg);
@@ -452,6 +453,23 @@ MUST_CHECK int manifest_put(struct storages *s, const struct task_row *t,
  *  order.  Blocks; a worker or the start.  Returns 0 or an errno with `e`. */
 MUST_CHECK int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
 			    struct err *e);
+
+/**
+ * Erase files of a finished task of which nothing is pending, `part` of them at
+ * most, as rooms_erase does.  Blocks; the thread of erasures.  Returns 0,
+ * EINPROGRESS (something is pending: nothing was done), or an errno with
+ * out->err.
+ */
+MUST_CHECK int erase_told(struct rooms *r, uint64_t task, uint32_t part,
+			  struct erase_result *out);
+
+/* retention.c: what was kept long enough */
+MUST_CHECK int retention_new(struct rooms *r);
+void retention_free(struct rooms *r);
+/** The keeper's round: is there something to do? */
+void retention_look(struct rooms *r, int64_t now_us);
+/** The times to keep have changed. */
+void retention_look_anew(struct rooms *r);
 
 /* recovery.c */
 int recovery_run(struct rooms *r, struct err *e);

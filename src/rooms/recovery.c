@@ -317,23 +317,6 @@ static int recover_tasks(struct recovery *rc)
 	return err;
 }
 
-static int read_last_task(struct rooms *r)
-{
-	struct store_filter f = {.what = READ_TASKS,
-				 .state = -1,
-				 .newest_first = true,
-				 .limit = 1};
-	struct store_rows rows;
-	int err = store_read(r->store, &f, &rows);
-
-	if (err)
-		return err;
-	if (rows.n)
-		r->last_task_id = rows.tasks[0].id;
-	store_rows_free(&rows);
-	return 0;
-}
-
 /* ---- files and inputs ------------------------------------------------------------------ */
 
 /** Was it stored in a bucket?  It was confirmed before the row said so: at the
@@ -469,9 +452,8 @@ int recovery_run(struct rooms *r, struct err *e)
 	int err;
 
 	map_init(&rc.known);
-	err = read_last_task(r);
-	if (!err)
-		err = recover_tasks(&rc);
+	r->last_task_id = store_known_id(r->store, IDS_TASK);
+	err = recover_tasks(&rc);
 	if (!err)
 		err = finish_erasing(&rc);
 	if (!err)

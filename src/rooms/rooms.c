@@ -193,6 +193,7 @@ void rooms_set_app(struct rooms *r, const struct app_config *config)
 			      memory_order_relaxed);
 	if (is_new)
 		atomic_store_explicit(&r->n_apps, n + 1, memory_order_release);
+	retention_look_anew(r);
 }
 
 /** From the root on, for what is told of files; after it was made. */
@@ -330,7 +331,7 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 	map_init(&r->members);
 	map_init(&r->tasks);
 	r->apps = mem_zalloc_n(ROOMS_APPS_MAX, sizeof(*r->apps));
-	err = r->apps ? 0 : ENOMEM;
+	err = r->apps ? retention_new(r) : ENOMEM;
 	for (size_t i = 0; i < n_apps && !err; i++)
 		rooms_set_app(r, &apps[i]);
 	if (!err)
@@ -416,6 +417,7 @@ void rooms_free(struct rooms *r)
 	map_fini(&r->rooms);
 	map_fini(&r->members);
 	map_fini(&r->tasks);
+	retention_free(r);
 	mem_free(r->apps);
 	mem_free(r->ports_used);
 	mem_free(r);

@@ -52,6 +52,10 @@ struct recording_config {
 	int zone_minutes;	     /* file_time_zone */
 	int64_t input_lost_after_us; /* 10 s; 0: never */
 	int64_t no_audio_after_us;   /* 60 s; 0: never */
+	/* since a task has finished; 0: for ever */
+	int64_t keep_us;	 /* its files */
+	int64_t keep_history_us; /* its events and deliveries; itself, when no
+				    file is left */
 };
 
 /** apps[] */

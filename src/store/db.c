@@ -94,26 +94,32 @@ static const char *const texts[STMT_N] = {
 		"INSERT OR REPLACE INTO attempt VALUES(?1,?2,?3,?4,?5,?6)",
 	[STMT_TRIM_ATTEMPTS] =
 		"DELETE FROM attempt WHERE delivery=?1 AND n<=?2",
-	[STMT_PRUNABLE] =
-		"SELECT id FROM task WHERE finished_ms>0 AND finished_ms<?1"
-		" AND NOT EXISTS(SELECT 1 FROM delivery"
-		" WHERE lane=task.id AND state=0)"
-		" ORDER BY finished_ms LIMIT 1",
-	[STMT_PRUNE_COUNT] =
-		"SELECT state, count(*) FROM delivery WHERE lane=?1"
-		" GROUP BY state",
-	[STMT_PRUNE_ATTEMPTS] = "DELETE FROM attempt WHERE delivery IN"
-				" (SELECT id FROM delivery WHERE lane=?1)",
-	[STMT_PRUNE_DELIVERIES] = "DELETE FROM delivery WHERE lane=?1",
-	[STMT_PRUNE_EVENTS] = "DELETE FROM event WHERE task=?1",
-	[STMT_PRUNE_SEGMENTS] = "DELETE FROM segment WHERE task=?1",
-	[STMT_PRUNE_TRACKS] = "DELETE FROM track WHERE task=?1",
+	[STMT_IS_TOLD] = "SELECT 1 FROM task WHERE id=?1 AND finished_ms>0"
+			 " AND NOT EXISTS(SELECT 1 FROM delivery"
+			 " WHERE lane=?1 AND state=0)",
+	[STMT_PRUNE_ATTEMPTS] =
+		"DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery"
+		" WHERE lane=?1 ORDER BY id LIMIT ?2)",
+	[STMT_PRUNE_DELIVERIES] =
+		"DELETE FROM delivery WHERE id IN (SELECT id FROM delivery"
+		" WHERE lane=?1 ORDER BY id LIMIT ?2) RETURNING state",
+	[STMT_PRUNE_EVENTS] =
+		"DELETE FROM event WHERE id IN (SELECT id FROM event"
+		" WHERE task=?1 ORDER BY task_seq LIMIT ?2) RETURNING id",
+	[STMT_PRUNE_SEGMENTS] =
+		"DELETE FROM segment WHERE id IN (SELECT id FROM segment"
+		" WHERE task=?1 AND state=3 LIMIT ?2) AND NOT EXISTS("
+		"SELECT 1 FROM segment WHERE task=?1 AND state<>3)",
+	[STMT_PRUNE_TRACKS] = "DELETE FROM track WHERE task=?1 AND NOT EXISTS("
+			      "SELECT 1 FROM segment WHERE task=?1)",
 	[STMT_PRUNE_STORAGE] =
 		"DELETE FROM storage WHERE"
 		" id=(SELECT storage FROM task WHERE task.id=?1)"
 		" AND NOT EXISTS(SELECT 1 FROM task t WHERE t.storage<>0"
-		" AND t.storage=storage.id AND t.id<>?1)",
-	[STMT_PRUNE_TASK] = "DELETE FROM task WHERE id=?1",
+		" AND t.storage=storage.id AND t.id<>?1)"
+		" AND NOT EXISTS(SELECT 1 FROM segment WHERE task=?1)",
+	[STMT_PRUNE_TASK] = "DELETE FROM task WHERE id=?1 AND NOT EXISTS("
+			    "SELECT 1 FROM segment WHERE task=?1)",
 	[STMT_ERASE_COUNT] =
 		"SELECT state, count(*) FROM delivery"
 		" WHERE lane=?1 AND event IN " ERASED_EVENTS " GROUP BY state",
@@ -122,7 +128,8 @@ static const char *const texts[STMT_N] = {
 		" WHERE lane=?1 AND event IN " ERASED_EVENTS ")",
 	[STMT_ERASE_DELIVERIES] = "DELETE FROM delivery WHERE lane=?1 AND "
 				  "event IN " ERASED_EVENTS,
-	[STMT_ERASE_EVENTS] = "DELETE FROM event WHERE id IN " ERASED_EVENTS,
+	[STMT_ERASE_EVENTS] =
+		"DELETE FROM event WHERE id IN " ERASED_EVENTS " RETURNING id",
 	[STMT_ERASE_SEGMENT] = "DELETE FROM segment WHERE id=?1 AND state=4",
 	[STMT_ERASE_TRACKS] =
 		"DELETE FROM track WHERE task=?1 AND NOT EXISTS(SELECT 1"
@@ -304,6 +311,10 @@ static int load_ids(struct db *db, struct err *e)
 		[IDS_SEGMENT] = "SELECT max(coalesce((SELECT value FROM last_id"
 				" WHERE kind=2), 0),"
 				" coalesce((SELECT max(id) FROM segment), 0))",
+		[IDS_TASK] = "SELECT max(coalesce((SELECT value FROM last_id"
+			     " WHERE kind=4), 0),"
+			     " coalesce((SELECT max(id) FROM task), 0))",
+		[IDS_REMOVED] = "SELECT value FROM last_id WHERE kind=5",
 		[IDS_INPUT] = "SELECT max(coalesce((SELECT value FROM last_id"
 			      " WHERE kind=3), 0),"
 			      " coalesce((SELECT max(id) FROM input), 0))",

@@ -542,6 +542,73 @@ int store_each_pending(struct store *s,
 	return err;
 }
 
+static int walk_finished(sqlite3 *reader, sqlite3_stmt *stmt,
+			 struct finished_row *rows, size_t *n)
+{
+	int code;
+
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct cursor c = {.stmt = stmt};
+		struct finished_row *row = &rows[(*n)++];
+
+		row->id = next_id(&c);
+		row->app = (uint32_t)next_int(&c);
+		row->finished_ms = next_int(&c);
+		row->has_segments = next_int(&c) != 0;
+		row->has_events = next_int(&c) != 0;
+	}
+	return db_errno(reader, code);
+}
+
+int store_read_finished(struct store *s, const struct finished_row *after,
+			int64_t before_ms, struct finished_row *rows,
+			size_t cap, size_t *n)
+{
+	static const char sql[] =
+		"SELECT id, app, finished_ms,"
+		" EXISTS(SELECT 1 FROM segment WHERE task=t.id),"
+		" EXISTS(SELECT 1 FROM event WHERE task=t.id)"
+		" FROM task t WHERE finished_ms>=?2 AND finished_ms<?1"
+		" AND (finished_ms>?2 OR id>?3)"
+		" ORDER BY finished_ms, id LIMIT ?4";
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *reader = NULL;
+	int err = begin_walk(s, sql, &reader, &stmt);
+
+	*n = 0;
+	if (!err) {
+		sqlite3_bind_int64(stmt, 1, before_ms);
+		/* 0: is not finished */
+		sqlite3_bind_int64(stmt, 2,
+				   after->finished_ms ? after->finished_ms : 1);
+		sqlite3_bind_int64(stmt, 3, (int64_t)after->id);
+		sqlite3_bind_int64(stmt, 4, (int64_t)cap);
+		err = walk_finished(reader, stmt, rows, n);
+	}
+	end_walk(s, reader, stmt);
+	return err;
+}
+
+int store_is_told(struct store *s, uint64_t task, bool *is_told)
+{
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *reader = NULL;
+	int code = SQLITE_DONE;
+	int err = begin_walk(
+		s, "SELECT 1 FROM delivery WHERE lane=?1 AND state=0 LIMIT 1",
+		&reader, &stmt);
+
+	if (!err) {
+		sqlite3_bind_int64(stmt, 1, (int64_t)task);
+		code = sqlite3_step(stmt);
+		err = db_errno(reader, code);
+	}
+	end_walk(s, reader, stmt);
+	if (!err)
+		*is_told = code == SQLITE_DONE;
+	return err;
+}
+
 static int walk_removals(sqlite3 *reader, sqlite3_stmt *stmt,
 			 int (*fn)(const struct removal_row *row, void *arg),
 			 void *arg)

@@ -17,7 +17,8 @@
  *             with its secrets (the file is for our eyes only)
  *   storage   where callers want the files of their tasks; as endpoint
  *   totals    one row: deliveries by state, kept by the writes
- *   last_id   by kind (enum store_ids): the biggest id a row ever had
+ *   last_id   by kind (enum store_ids): the biggest id a row ever had, and of
+ *             the events that were removed
  *
  * A database is made as version 1 and then, like an older one that is opened,
  * brought up step by step: what is in `tables` and in the steps never
@@ -166,8 +167,9 @@ static const char *const steps[] = {
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };
 
-static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && SEG_ERASING == 4 &&
-		      DELIVERY_PENDING == 0 && DELIVERY_DELIVERED == 1,
+static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && SEG_LOST == 3 &&
+		      SEG_ERASING == 4 && DELIVERY_PENDING == 0 &&
+		      DELIVERY_DELIVERED == 1,
 	      "partial indices and db.c name these states");
 
 int schema_exec(sqlite3 *handle, const char *sql, struct err *e)

@@ -434,13 +434,13 @@ void store_replay(struct store_write *w, const struct store_filter *f,
 	op->filter = copy;
 }
 
-void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit)
+void store_prune(struct store_write *w, uint64_t task, uint32_t limit)
 {
 	struct op *op = op_add(w, OP_PRUNE, 2);
 
 	if (!op)
 		return;
-	add_int(op, before_ms);
+	add_id(op, task);
 	add_int(op, limit);
 }
 
@@ -450,6 +450,11 @@ static void add_by_id(struct store_write *w, enum op_kind kind, uint64_t id)
 
 	if (op)
 		add_id(op, id);
+}
+
+void store_must_be_told(struct store_write *w, uint64_t task)
+{
+	add_by_id(w, OP_MUST_BE_TOLD, task);
 }
 
 void store_put_removal(struct store_write *w, const struct removal_row *r)
