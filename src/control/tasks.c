@@ -106,14 +106,16 @@ json_t *task_info_json(const struct task_info *t)
 	return item;
 }
 
-/** One task's answers say where its files go; storage: as in task_row. */
+/** One task's answers say where its files go; storage and prefix: as in
+ *  task_row. */
 static json_t *with_storage(const struct call *c, uint64_t storage,
-			    json_t *item)
+			    const char *prefix, json_t *item)
 {
 	char url[EVENT_LOCATION_MAX];
 
 	if (storage)
-		rooms_storage_url(c->control->rooms, storage, url, sizeof(url));
+		rooms_storage_url(c->control->rooms, storage, prefix, url,
+				  sizeof(url));
 	json_object_set_new(item, "storage",
 			    json_string(storage ? url : c->control->storage));
 	return item;
@@ -171,7 +173,8 @@ static void on_started(const struct err *e, const struct task_info *t,
 		call_error(arg, e);
 	else
 		call_reply(arg, 201,
-			   with_storage(arg, t->storage, task_info_json(t)));
+			   with_storage(arg, t->storage, t->storage_prefix,
+					task_info_json(t)));
 }
 
 static void on_done(const struct err *e, const struct task_info *t, void *arg)
@@ -180,7 +183,8 @@ static void on_done(const struct err *e, const struct task_info *t, void *arg)
 		call_error(arg, e);
 	else
 		call_reply(arg, 200,
-			   with_storage(arg, t->storage, task_info_json(t)));
+			   with_storage(arg, t->storage, t->storage_prefix,
+					task_info_json(t)));
 }
 
 /** One of the rates that MP3 has a preset for. */
@@ -278,6 +282,7 @@ static void on_one_task(struct store_rows *rows, void *arg)
 		return;
 	}
 	item = with_storage(c, rows->tasks[0].storage,
+			    rows->tasks[0].storage_prefix,
 			    task_json(c, &rows->tasks[0]));
 	store_rows_free(rows);
 	call_reply(c, 200, item);

@@ -7,8 +7,8 @@
  *	4 events that are told, rows, empty tracks             commit
  *
  * So at no time is there a file that no row knows, or a row that is closed
- * without its file.  What is `erasing` is finished at the next start; doing any
- * of it twice is harmless.
+ * without its file.  What is `erasing` is finished behind the next start; doing
+ * any of it twice is harmless.
  *
  * All of it blocks, and runs on a thread of its own, a part a call: PART
  * segments, so that whoever asks is answered soon and a stop waits no longer.
@@ -181,6 +181,7 @@ static int drop_folders(struct group *g, enum slot slot, struct err *e)
 
 		err = upload_drop_folder(storage, name, mark,
 					 is_left ? g->manifest : NULL, e);
+		storages_told(g->storages, slot, err);
 	}
 	return err;
 }
@@ -194,6 +195,7 @@ static int erase_file(struct group *g, const struct segment_row *row,
 
 	if (!err)
 		err = upload_erase(storage, row->file_name, e);
+	storages_told(g->storages, slot, err);
 	if (err)
 		return err;
 	crash_point("erase.file");
@@ -234,7 +236,8 @@ static int erase_stored(struct group *g, struct err *e)
 {
 	int err;
 
-	storages_begin(g->storages, g->rows[0].storage);
+	storages_begin(g->storages, g->rows[0].storage,
+		       g->rows[0].storage_prefix);
 	for (unsigned i = 0; i < SLOT_N; i++) {
 		map_init(&g->touched[i].map);
 		map_init(&g->left[i].map);
@@ -562,4 +565,87 @@ void rooms_erase(struct rooms *r, const struct erase_wish *wish,
 	x->job.run = run;
 	r->erasures++;
 	workers_run(r->erasers, &x->job, r->loop, on_erased);
+}
+
+/* ---- what an earlier run has begun ------------------------------------------- */
+
+struct resumption {
+	struct rooms *rooms;
+	struct job job;
+};
+
+/** Rows of one task; what cannot be removed keeps its row, and its file its
+ *  place, until somebody asks for it again, or the next start. */
+static void resume_group(struct rooms *r, struct segment_row *rows, size_t n)
+{
+	struct err e = {0};
+
+	log_info("erase: finishing what was begun, task=%" PRIu64
+		 " segments=%zu",
+		 rows[0].task, n);
+	if (erase_marked(r, rows, n, &e) && !r->storage_stops)
+		log_error("erase: task=%" PRIu64 ": %s; ask for it again, or "
+			  "start again",
+			  rows[0].task, e.text);
+}
+
+static void resume_page(struct rooms *r, struct segment_row *rows, size_t n)
+{
+	size_t end;
+
+	if (n)
+		qsort(rows, n, sizeof(*rows), by_task);
+	for (size_t at = 0; at < n && !r->storage_stops; at = end) {
+		end = at + 1;
+		while (end < n && rows[end].task == rows[at].task)
+			end++;
+		resume_group(r, rows + at, end - at);
+	}
+}
+
+static void resume_run(struct job *job)
+{
+	struct rooms *r = CONTAINER_OF(job, struct resumption, job)->rooms;
+	struct store_filter f = {
+		.what = READ_SEGMENTS, .state = SEG_ERASING, .limit = PAGE};
+	struct store_rows rows;
+	bool more = true;
+
+	while (more && !r->storage_stops) {
+		int err = store_read(r->store, &f, &rows);
+
+		if (err) {
+			log_error("erase: what was begun cannot be read: %s",
+				  strerror(err));
+			return;
+		}
+		if (rows.n)
+			f.after = rows.segments[rows.n - 1].id;
+		more = rows.more;
+		resume_page(r, rows.segments, rows.n);
+		store_rows_free(&rows);
+	}
+}
+
+static void on_resumed(struct job *job)
+{
+	struct resumption *x = CONTAINER_OF(job, struct resumption, job);
+	struct rooms *r = x->rooms;
+
+	mem_free(x);
+	r->erasures--;
+	rooms_check_stopped(r);
+}
+
+int erase_resume(struct rooms *r)
+{
+	struct resumption *x = mem_zalloc(sizeof(*x));
+
+	if (!x)
+		return ENOMEM;
+	x->rooms = r;
+	x->job.run = resume_run;
+	r->erasures++;
+	workers_run(r->erasers, &x->job, r->loop, on_resumed);
+	return 0;
 }

@@ -174,13 +174,16 @@ struct rooms {
 	struct record_files *files;
 	struct upload *upload;
 	struct upload_config upload_config;
+	struct upload_config foreign_config; /* for callers' buckets */
 	/* storages.c */
 	enum upload_kind kind; /* where new files go */
 	struct upload_place local;
-	_Atomic(struct bucket *) buckets; /* newest first; only grows */
-	size_t n_buckets;		  /* of callers */
-	uint64_t last_bucket;
-	bool public_only;
+	_Atomic(struct bucket *) bucket;  /* of the settings; older ones behind
+					     it; NULL: there is none */
+	_Atomic(struct bucket *) buckets; /* of callers, newest first; only
+					     grows */
+	uint64_t last_bucket;		  /* control loop */
+	bool public_only;		  /* those of callers */
 	char spool_dir[512], storage_dir[512], quarantine_dir[512];
 	char data_dir[512];
 	int64_t disk_low_bytes, left_after_us;
@@ -371,52 +374,80 @@ void finish_look(struct task *t);
 /* storages.c */
 
 /** A bucket that files go to, or have gone to.  It is there until the end, and
- *  never changes. */
+ *  never changes, but for how it does. */
 struct bucket {
 	struct bucket *next;
-	uint64_t id; /* of its storage_row; 0: it is that of the settings, and
-			the first one counts */
+	uint64_t id; /* of its storage_row; 0: it is that of the settings */
 	uint32_t app;
-	struct upload_place *place;
+	struct upload_place *place; /* of a caller's: without a prefix */
+	/* any thread: storages_told */
+	_Atomic int64_t rest_until_us; /* nobody waits for it until then */
+	_Atomic int64_t rest_us;       /* the next rest, 0: it is well */
 };
+
+/** So long a caller's bucket may keep a thread that others need [us]. */
+enum { STORAGES_FOREIGN_STALL_US = 10 * 1000 * 1000 };
 
 /** Take the settings, and those of the store.  Returns 0 or an errno. */
 int storages_start(struct rooms *r, const struct rooms_config *c);
 void storages_end(struct rooms *r);
-/** Find a caller's bucket among those that are known, or make it.
- *  Returns 0, EBUSY (too many), or ENOMEM. */
+/** A caller's bucket, whatever the prefix; 0: it is not known.
+ *  Thread: the control loop. */
+uint64_t storages_find(const struct rooms *r, uint32_t app,
+		       const struct upload_s3 *s3);
+/** The same, and make it.  Returns 0, EBUSY (its app has too many), ENOMEM
+ *  with `e`.  Thread: the control loop. */
 MUST_CHECK int storages_take(struct rooms *r, uint32_t app,
 			     const struct upload_s3 *s3, uint64_t *id,
 			     struct err *e);
 /** Add the row of a task's bucket to the write that has the task's; of id 0
- *  there is none.  Returns 0 or ENOMEM. */
+ *  there is none.  Returns 0 or an errno: drop the write. */
 MUST_CHECK int storages_put(const struct rooms *r, uint64_t id,
 			    struct store_write *w);
-/** Where a segment's file is, or where it goes; NULL: in a bucket that the
- *  settings have no more.  Thread: any. */
-const struct upload_place *storages_place(const struct rooms *r,
-					  const struct segment_row *row);
-/** A task's bucket, NULL: it has none of its own. */
-const struct upload_place *storages_own(const struct rooms *r, uint64_t id);
+/**
+ * Where a segment's file is, or where it goes.
+ *
+ * out   its prefix is in the row, all else lives as long as the rooms
+ *
+ * Returns false: in a bucket that is not known (any more).  Thread: any.
+ */
+MUST_CHECK bool storages_place(const struct rooms *r,
+			       const struct segment_row *row,
+			       struct upload_place *out);
+/** Is a task's bucket known, or has it none of its own (0)?  Thread: any. */
+bool storages_know(const struct rooms *r, uint64_t id);
 
 /** Files of one task can be in three places: those of earlier settings stay
  *  where they are. */
 enum slot { SLOT_LOCAL, SLOT_BUCKET, SLOT_OWN, SLOT_N };
+/** Thread: any. */
 enum slot storages_slot(const struct rooms *r, const struct segment_row *row);
 
 /** Places that are open: for one thread at a time. */
 struct storages {
 	const struct rooms *rooms;
-	uint64_t own; /* which bucket SLOT_OWN is */
+	uint64_t own; /* which bucket SLOT_OWN is, with which prefix */
+	char prefix[STORAGE_PREFIX_MAX + 1];
+	struct upload_place places[SLOT_N];
 	struct upload_storage *open[SLOT_N];
 };
 void storages_init(struct storages *s, const struct rooms *r);
 void storages_fini(struct storages *s);
 /** From now on it is about a task with this bucket of its own (0: none). */
-void storages_begin(struct storages *s, uint64_t own);
-/** Open a place, unless it is.  Returns 0, or ENXIO, ENOMEM with `e`. */
+void storages_begin(struct storages *s, uint64_t own, const char *prefix);
+/**
+ * Open a place, unless it is.
+ *
+ * Returns 0, or with `e`
+ *   ENXIO    it is not known (any more)
+ *   EAGAIN   it has failed of late: nobody waits for it again so soon
+ *   ENOMEM
+ */
 MUST_CHECK int storages_get(struct storages *s, enum slot slot,
 			    struct upload_storage **out, struct err *e);
+/** How what was asked of it ended: 0 or an errno of upload.  One that hangs, or
+ *  is not there, is given a rest, which doubles. */
+void storages_told(struct storages *s, enum slot slot, int err);
 
 /* manifest.c */
 
@@ -470,6 +501,10 @@ void retention_free(struct rooms *r);
 void retention_look(struct rooms *r, int64_t now_us);
 /** The times to keep have changed. */
 void retention_look_anew(struct rooms *r);
+
+/** Finish what an earlier run has begun, behind the start.  Returns 0 or
+ *  ENOMEM. */
+MUST_CHECK int erase_resume(struct rooms *r);
 
 /* recovery.c */
 int recovery_run(struct rooms *r, struct err *e);

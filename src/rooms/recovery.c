@@ -266,7 +266,7 @@ static int recover_task(struct recovery *rc, struct task_row *row)
 	struct task *t;
 	int err;
 
-	if (row->storage && !storages_own(r, row->storage)) {
+	if (!storages_know(r, row->storage)) {
 		log_error("task=%" PRIu64 " waits: the database has lost the "
 			  "bucket of its files",
 			  row->id);
@@ -387,16 +387,13 @@ static bool is_known(const char *name, void *arg)
 	       is_stored(rc->rooms, name);
 }
 
-/**
- * Finish what was being erased.  What cannot be removed keeps its row, and its
- * file its place, until somebody asks for it again or the next start.
- */
-static int finish_erasing(struct recovery *rc)
+/** What was being erased goes on behind the start, for a bucket may keep that
+ *  waiting (erase_resume); until then its files have a row. */
+static int keep_erasing(struct recovery *rc)
 {
 	struct store_filter f = {
 		.what = READ_SEGMENTS, .state = SEG_ERASING, .limit = PAGE};
 	struct store_rows rows;
-	struct err e = {0};
 	bool more = true;
 	int err = 0;
 
@@ -407,15 +404,6 @@ static int finish_erasing(struct recovery *rc)
 		for (size_t i = 0; i < rows.n && !err; i++) {
 			f.after = rows.segments[i].id;
 			err = remember(rc, rows.segments[i].file_name);
-		}
-		if (!err && !e.code && rows.n) {
-			log_info(
-				"erase: finishing what was begun, segments=%zu",
-				rows.n);
-			if (erase_marked(rc->rooms, rows.segments, rows.n, &e))
-				log_error("erase: %s; ask for it again, or "
-					  "start again",
-					  e.text);
 		}
 		more = rows.more;
 		store_rows_free(&rows);
@@ -455,7 +443,7 @@ int recovery_run(struct rooms *r, struct err *e)
 	r->last_task_id = store_known_id(r->store, IDS_TASK);
 	err = recover_tasks(&rc);
 	if (!err)
-		err = finish_erasing(&rc);
+		err = keep_erasing(&rc);
 	if (!err)
 		err = record_quarantine(r->spool_dir, r->quarantine_dir,
 					is_known, &rc, &moved);

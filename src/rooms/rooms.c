@@ -310,6 +310,8 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 		.retry_max_us = UPLOAD_RETRY_MAX_US,
 		.stops = &r->storage_stops,
 	};
+	r->foreign_config = r->upload_config;
+	r->foreign_config.stall_us = STORAGES_FOREIGN_STALL_US;
 	err = storages_start(r, c);
 	if (!err)
 		err = workers_new("rooms", WORKERS, &r->workers);
@@ -359,6 +361,8 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 		err = start_media(r, &c->media);
 	if (!err)
 		err = recovery_run(r, e);
+	if (!err)
+		err = erase_resume(r);
 	if (!err) {
 		warn_start(r);
 		keeper_start(r);

@@ -215,7 +215,8 @@ struct task_wish {
 	int64_t expires_ms;		 /* as in task_row; 0: never */
 	const char *recorder;		 /* its name in callbacks; NULL: ours */
 	const struct upload_s3 *storage; /* its files go there; right as
-					    upload_s3_check says; copied.  NULL:
+					    upload_s3_check says, prefix at most
+					    STORAGE_PREFIX_MAX; copied.  NULL:
 					    where those of all do */
 	bool only_one;	   /* EEXIST if any task records the room */
 	bool may_be_empty; /* nobody need be in the room as yet */
@@ -240,6 +241,7 @@ struct task_info {
 	int64_t segment_ms, expires_ms; /* as in task_row */
 	bool is_auto, is_paused;
 	uint64_t storage; /* as in task_row */
+	const char *storage_prefix;
 };
 
 /** What may be changed while a task runs. */
@@ -333,12 +335,13 @@ void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
 
 /** Is it in a bucket?  Then it has no path, but a URL. */
 bool rooms_segment_is_remote(const struct segment_row *s);
-/** Write the URL of the folder or bucket that a task's files go to; storage: as
- *  in task_row.  "": it is not known any more. */
-void rooms_storage_url(const struct rooms *r, uint64_t storage, char *out,
-		       size_t cap);
+/** Write the URL of the folder or bucket that a task's files go to; storage and
+ *  prefix: as in task_row.  "": it is not known any more. */
+void rooms_storage_url(const struct rooms *r, uint64_t storage,
+		       const char *prefix, char *out, size_t cap);
 /** The keys of the bucket of the settings have changed, and nothing else of
- *  it: what waits is stored with the new ones.  Returns 0 or ENOMEM. */
+ *  it: what waits is stored with the new ones.  Returns 0 or ENOMEM.
+ *  Thread: the control loop. */
 MUST_CHECK int rooms_set_bucket(struct rooms *r, const struct upload_s3 *s3);
 /** Append the URL by which anybody can GET it for so long (upload_presign).
  *  Returns 0, ENXIO (in no bucket that is configured), or an errno of `out`. */

@@ -413,6 +413,8 @@ static void fill_row(struct seg *seg)
 		.start_ms = seg->start_ms,
 		.storage = t->row.storage,
 	};
+	str_copy(seg->row.storage_prefix, sizeof(seg->row.storage_prefix),
+		 t->row.storage_prefix);
 	str_copy(seg->row.room, sizeof(seg->row.room), t->row.room);
 	str_copy(seg->row.user, sizeof(seg->row.user), tr->user);
 	set_by(&seg->row, &seg->begun_by);

@@ -44,9 +44,9 @@ static const char *const texts[STMT_N] = {
 		" reason_text, subscribe, created_ms, stopped_ms, finished_ms,"
 		" leave_code, client_ip, platform, format, sample_rate,"
 		" max_idle_ms, hold_empty_ms, is_auto, is_paused, segment_ms,"
-		" expires_ms, recorder, storage)"
+		" expires_ms, recorder, storage, storage_prefix)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"
-		" ?16,?17,?18,?19,?20,?21,?22,?23,?24)",
+		" ?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)",
 	[STMT_SET_TASK] =
 		"UPDATE task SET state=?2, reason=?3, reason_text=?4,"
 		" leave_code=?5, stopped_ms=?6, finished_ms=?7,"

@@ -131,6 +131,7 @@ static void read_task(struct cursor *c, void *row)
 	t->expires_ms = next_int(c);
 	NEXT_TEXT(c, t->recorder);
 	t->storage = next_id(c);
+	NEXT_TEXT(c, t->storage_prefix);
 	t->next_seq = next_id(c);
 }
 
@@ -161,6 +162,7 @@ static void read_segment(struct cursor *c, void *row)
 	s->is_left = next_int(c) != 0;
 	s->stored_in = (int)next_int(c);
 	s->storage = next_id(c);
+	NEXT_TEXT(c, s->storage_prefix);
 }
 
 static void read_input(struct cursor *c, void *row)
@@ -242,6 +244,7 @@ static const struct kind {
 		 " client_ip, platform, format, sample_rate, max_idle_ms,"
 		 " hold_empty_ms, is_auto, is_paused, end_ip, end_platform,"
 		 " segment_ms, expires_ms, recorder, storage,"
+		 " storage_prefix,"
 		 " (SELECT coalesce(max(task_seq)+1, 0)"
 		 " FROM event WHERE event.task=task.id) FROM task",
 		 sizeof(struct task_row), read_task},
@@ -250,7 +253,9 @@ static const struct kind {
 			   " closed_ms, uploaded_ms, reason, reason_text,"
 			   " by_ip, by_platform, is_failing, is_left,"
 			   " stored_in, coalesce((SELECT storage FROM task"
-			   " WHERE task.id=segment.task), 0)"
+			   " WHERE task.id=segment.task), 0),"
+			   " (SELECT storage_prefix FROM task"
+			   " WHERE task.id=segment.task)"
 			   " FROM segment",
 			   sizeof(struct segment_row), read_segment},
 	[READ_INPUTS] = {"SELECT id, app, room, user, kind, port, source,"

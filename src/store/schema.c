@@ -162,6 +162,7 @@ static const char *const steps[] = {
 	" id INTEGER PRIMARY KEY, app INTEGER NOT NULL,"
 	" settings TEXT NOT NULL) STRICT;"
 	"ALTER TABLE task ADD COLUMN storage INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE task ADD COLUMN storage_prefix TEXT NOT NULL DEFAULT '';"
 	"CREATE INDEX task_storage ON task(storage) WHERE storage<>0;",
 };
 

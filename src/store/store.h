@@ -76,6 +76,8 @@ uint64_t store_known_id(const struct store *s, enum store_ids kind);
 
 /* ---- rows ------------------------------------------------------------- */
 
+enum { STORAGE_PREFIX_MAX = 512 }; /* bytes */
+
 enum task_state {
 	TASK_RUNNING,
 	TASK_STOPPING, /* wanted: stop; segments still closing */
@@ -113,8 +115,9 @@ struct task_row {
 	char recorder[ID_MAX + 1]; /* its name in callbacks, "": ours */
 	uint64_t storage; /* its storage_row, 0: its files go where those of
 			     all do */
-	bool is_auto;	  /* started by itself */
-	bool is_paused;	  /* silence, whatever is said */
+	char storage_prefix[STORAGE_PREFIX_MAX + 1]; /* there */
+	bool is_auto;				     /* started by itself */
+	bool is_paused; /* silence, whatever is said */
 	/* who has ended it, "": nobody */
 	char end_ip[48];
 	char end_platform[16];
@@ -153,7 +156,8 @@ struct segment_row {
 	bool is_failing;  /* it was told that it cannot be stored */
 	bool is_left;	  /* it was told that it waits on the server */
 	int stored_in;	  /* enum upload_kind, once it is uploaded */
-	uint64_t storage; /* of its task (derived) */
+	uint64_t storage; /* of its task (derived), as the prefix */
+	char storage_prefix[STORAGE_PREFIX_MAX + 1];
 };
 
 struct input_row {

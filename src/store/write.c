@@ -181,7 +181,7 @@ void write_release(struct store_write *w)
 
 void store_put_task(struct store_write *w, const struct task_row *t)
 {
-	struct op *op = op_add(w, OP_PUT_TASK, 24);
+	struct op *op = op_add(w, OP_PUT_TASK, 25);
 
 	if (!op)
 		return;
@@ -209,6 +209,7 @@ void store_put_task(struct store_write *w, const struct task_row *t)
 	add_int(op, t->expires_ms);
 	add_text(w, op, t->recorder);
 	add_id(op, t->storage);
+	add_text(w, op, t->storage_prefix);
 }
 
 void store_set_task(struct store_write *w, const struct task_row *t)

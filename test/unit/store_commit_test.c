@@ -504,6 +504,7 @@ static void make_older(struct aid *a)
 		   "ALTER TABLE segment DROP COLUMN stored_in;"
 		   "DROP TABLE storage; DROP INDEX task_storage;"
 		   "ALTER TABLE task DROP COLUMN storage;"
+		   "ALTER TABLE task DROP COLUMN storage_prefix;"
 		   "INSERT INTO task VALUES(64, 1, 'r', 0, 0, '', '', '', 3, 0,"
 		   " 0, 0, '', ''); PRAGMA user_version=1");
 }
