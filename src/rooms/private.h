@@ -485,22 +485,47 @@ MUST_CHECK int manifest_put(struct storages *s, const struct task_row *t,
 MUST_CHECK int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
 			    struct err *e);
 
+/** A storage; `own` names it when the slot is SLOT_OWN; SLOT_N: none. */
+struct erase_place {
+	enum slot slot;
+	uint64_t own;
+};
+
+/** How far erasing goes.  Behind until_us (clock_now_us; at least one file
+ *  goes) and once it was given up, the files that are left stay, with their
+ *  rows as they were. */
+struct erase_bounds {
+	uint32_t part; /* segments */
+	int64_t until_us;
+	const _Atomic bool *given_up;
+	/* is this storage not to be asked? */
+	bool (*is_passed)(const struct erase_place *place, const void *arg);
+	const void *arg;
+};
+
 /**
- * Erase files of a finished task of which nothing is pending, `part` of them at
- * most, as rooms_erase does.  Blocks; the thread of erasures.  Returns 0,
- * EINPROGRESS (something is pending: nothing was done), or an errno with
- * out->err.
+ * Erase files of a finished task of which nothing is pending, within bounds, as
+ * rooms_erase does.  Blocks; the thread of erasures.  Returns 0, EINPROGRESS
+ * (something is pending: nothing was done), EHOSTDOWN (a file is in a storage
+ * that is passed: nothing was done), or an errno with out->err, and at *at the
+ * storage that failed (none: the database did).
  */
-MUST_CHECK int erase_told(struct rooms *r, uint64_t task, uint32_t part,
-			  struct erase_result *out);
+MUST_CHECK int erase_told(struct rooms *r, uint64_t task,
+			  const struct erase_bounds *b,
+			  struct erase_result *out, struct erase_place *at);
 
 /* retention.c: what was kept long enough */
 MUST_CHECK int retention_new(struct rooms *r);
 void retention_free(struct rooms *r);
 /** The keeper's round: is there something to do? */
 void retention_look(struct rooms *r, int64_t now_us);
-/** The times to keep have changed. */
+/** Everything is there: the first look is in a while. */
+void retention_start(struct rooms *r);
+/** The times to keep have changed: a look under way goes by the new ones, and
+ *  another one follows soon. */
 void retention_look_anew(struct rooms *r);
+/** Say for how long those of an app are kept. */
+void retention_announce(const struct rooms_app *app);
 
 /** Finish what an earlier run has begun, behind the start.  Returns 0 or
  *  ENOMEM. */

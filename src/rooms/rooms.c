@@ -194,6 +194,7 @@ void rooms_set_app(struct rooms *r, const struct app_config *config)
 		atomic_load_explicit(&r->n_apps, memory_order_relaxed);
 	struct rooms_app *app = rooms_find_app(r, config->id);
 	const bool is_new = !app;
+	bool is_changed;
 
 	if (is_new) {
 		assert(n < ROOMS_APPS_MAX);
@@ -202,13 +203,19 @@ void rooms_set_app(struct rooms *r, const struct app_config *config)
 	}
 	str_copy(app->name, sizeof(app->name),
 		 config->name ? config->name : "");
+	is_changed = app->recording.keep_us != config->recording.keep_us ||
+		     app->recording.keep_history_us !=
+			     config->recording.keep_history_us;
 	app->recording = config->recording;
+	if (is_changed)
+		retention_announce(app);
 	atomic_store_explicit(&app->zone_minutes,
 			      config->recording.zone_minutes,
 			      memory_order_relaxed);
 	if (is_new)
 		atomic_store_explicit(&r->n_apps, n + 1, memory_order_release);
-	retention_look_anew(r);
+	else
+		retention_look_anew(r);
 }
 
 /** From the root on, for what is told of files; after it was made. */
@@ -365,6 +372,7 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 		err = erase_resume(r);
 	if (!err) {
 		warn_start(r);
+		retention_start(r);
 		keeper_start(r);
 	}
 	if (err && !e->code)

@@ -24,8 +24,7 @@
 	" OR (task=?1 AND kind IN ('started', 'completed', 'uploaded',"       \
 	" 'upload_failing')"                                                  \
 	" AND NOT EXISTS(SELECT 1 FROM segment WHERE task=?1 AND state<>4)))" \
-	" AND id NOT IN (SELECT event FROM delivery"                          \
-	" WHERE lane=?1 AND state=0))"
+	" AND id NOT IN (SELECT event" PENDING_OF_TASK "))"
 
 static const char *const texts[STMT_N] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -95,8 +94,7 @@ static const char *const texts[STMT_N] = {
 	[STMT_TRIM_ATTEMPTS] =
 		"DELETE FROM attempt WHERE delivery=?1 AND n<=?2",
 	[STMT_IS_TOLD] = "SELECT 1 FROM task WHERE id=?1 AND finished_ms>0"
-			 " AND NOT EXISTS(SELECT 1 FROM delivery"
-			 " WHERE lane=?1 AND state=0)",
+			 " AND NOT EXISTS(SELECT 1" PENDING_OF_TASK ")",
 	[STMT_PRUNE_ATTEMPTS] =
 		"DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery"
 		" WHERE lane=?1 ORDER BY id LIMIT ?2)",

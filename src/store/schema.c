@@ -25,7 +25,7 @@
  * changes, another step is added.
  *
  * A partial index is used only by a query that says its condition in the
- * same words: see filter.c.
+ * same words: see filter.c and PENDING_OF_TASK in inside.h.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/inside.h"
@@ -164,6 +164,8 @@ static const char *const steps[] = {
 	"ALTER TABLE task ADD COLUMN storage INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE task ADD COLUMN storage_prefix TEXT NOT NULL DEFAULT '';"
 	"CREATE INDEX task_storage ON task(storage) WHERE storage<>0;",
+	/* is a task still to be told of?  Not by all its deliveries */
+	"CREATE INDEX delivery_pending ON delivery(lane) WHERE state=0;",
 };
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };

@@ -61,7 +61,8 @@ enum store_ids {
 	IDS_SEGMENT,
 	IDS_INPUT,
 	IDS_TASK,    /* given by rooms/: only store_known_id */
-	IDS_REMOVED, /* only store_known_id: of events that are gone */
+	IDS_REMOVED, /* only store_known_id: of events that are gone, or will
+			be in a moment, should that commit not fail */
 	IDS_N
 };
 uint64_t store_next_id(struct store *s, enum store_ids kind);
@@ -458,6 +459,8 @@ struct finished_row {
 	uint32_t app;
 	int64_t finished_ms;
 	bool has_segments, has_events;
+	bool has_files;	  /* segments that are not lost */
+	uint64_t storage; /* as task_row's */
 };
 /**
  * Read finished tasks by finished_ms and id: those behind `after` (these two of

@@ -864,6 +864,9 @@ static const char *finished_before(struct aid *a, int64_t before_ms)
 			assert_int_equal(after.app, 1400000000);
 			assert_int_equal(after.has_events, after.id != 7);
 			assert_int_equal(after.has_segments, after.id != 7);
+			assert_int_equal(after.has_files,
+					 after.id != 5 && after.id != 7);
+			assert_int_equal(after.storage, after.id == 7 ? 9 : 0);
 			snprintf(text + strlen(text),
 				 sizeof(text) - strlen(text), "%u,",
 				 (unsigned)after.id);
@@ -884,6 +887,7 @@ static void finished_tasks_are_read_by_when_they_finished(void **state)
 	finish(a, 4, 100, SEG_ERASING);
 	finish(a, 5, 200, SEG_LOST);
 	bare.finished_ms = 100;
+	bare.storage = 9;
 	store_put_task(w, &bare);
 	aid_commit(a, w, 0);
 	assert_string_equal(finished_before(a, 201), "3,1,4,7,5,");
