@@ -101,6 +101,9 @@ bool call_choice(struct call *c, const char *key, const char *const *names,
 bool call_lists(struct call *c, struct subscription *out, bool *given);
 /** No other query parameters than these (NULL-ended), and each once. */
 bool call_query_keys(struct call *c, const char *const *keys);
+/** A number of the query in min..max; unchanged when absent. */
+bool call_query_integer(struct call *c, const char *key, int64_t min,
+			int64_t max, int64_t *value);
 /** limit 1..1000 and after of a list. */
 bool call_page(struct call *c, struct store_filter *f);
 

@@ -342,22 +342,43 @@ static bool query_state(struct call *c)
 	return true;
 }
 
+/** What a name begins with is one. */
+static bool query_name(struct call *c, const char *key, const char **name)
+{
+	*name = http_query(c->request, key);
+	return !*name || call_name(c, *name, key);
+}
+
+static bool query_times(struct call *c)
+{
+	struct store_filter *f = &c->filter;
+
+	if (!call_query_integer(c, "from_ms", 0, INT64_MAX, &f->from_ms) ||
+	    !call_query_integer(c, "to_ms", 0, INT64_MAX, &f->to_ms))
+		return false;
+	if (!f->to_ms || f->to_ms > f->from_ms)
+		return true;
+	call_problem(c, 400, "to_ms",
+		     "to_ms: must be over from_ms, or 0: no end");
+	return false;
+}
+
 void tasks_list(struct call *c)
 {
-	static const char *const keys[] = {"state", "app",   "room",
-					   "limit", "after", NULL};
+	static const char *const keys[] = {"state", "app",     "room",	"user",
+					   "text",  "from_ms", "to_ms", "limit",
+					   "after", NULL};
 	const char *app = http_query(c->request, "app");
-	const char *room = http_query(c->request, "room");
 
 	c->filter =
 		(struct store_filter){.what = READ_TASKS, .newest_first = true};
-	if (!call_query_keys(c, keys) || !query_state(c) ||
-	    !call_page(c, &c->filter) ||
-	    (app && !call_app(c, app, &c->filter.app)) ||
-	    (room && !call_name(c, room, "room")))
-		return;
-	c->filter.room = room;
-	call_ask(c, on_tasks);
+	if (call_query_keys(c, keys) && query_state(c) &&
+	    call_page(c, &c->filter) && query_times(c) &&
+	    (!app || call_app(c, app, &c->filter.app)) &&
+	    query_name(c, "room", &c->filter.room) &&
+	    query_name(c, "user", &c->filter.user) &&
+	    query_name(c, "text", &c->filter.text))
+		call_ask(c, on_tasks);
 }
 
 /** There are no segments: of a task that has none, or of none? */

@@ -181,6 +181,8 @@ const page = {
     '1.0', ' 1'].map((s) => [s, /from 1 to 1000$/])),
   after: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),
 };
+const queryTime = asSent(['-1', '9223372036854775808', 'x', '', '1.5', ' 1'].map((s) =>
+  [s, /whole number from 0 to 9223372036854775807$/]));
 const queryApp = [...parts.app, ['', 400, /from 1 to 4294967295/]];
 const states = (...names) => asSent(['foo', '', names[0].toUpperCase(), long(129)]
   .map((s) => [s, new RegExp(`one of: ${names.join(', ')}$`)]));
@@ -222,7 +224,10 @@ const routes = [
       ...lists}},
   {method: 'GET', path: '/v1/tasks', query: {
     state: states('running', 'stopping', 'stopped', 'failed'), app: queryApp,
-    room: [...parts.room, ['', 400, /1 to 128 bytes/]], ...page}},
+    room: [...parts.room, ['', 400, /1 to 128 bytes/]],
+    user: [...parts.room, ['', 400, /1 to 128 bytes/]],
+    text: [...parts.room, ['', 400, /1 to 128 bytes/]],
+    from_ms: queryTime, to_ms: queryTime, ...page}},
   {method: 'GET', path: '/v1/tasks/{task}'},
   {method: 'PATCH', path: '/v1/tasks/{task}', good: {},
     body: {...lists, paused: bool(), mode: choice('single', 'mixed', 'both')}},
@@ -512,6 +517,8 @@ test('bad_input_is_named_and_changes_nothing', async (t) => {
         {field: 'subscribe', says: /one is required/});
       for (const [from_ms, to_ms] of [[5, 5], [5, 4]]) {
         isProblem(await server.api('POST', '/v1/deliveries/replay', {from_ms, to_ms}),
+          400, {field: 'to_ms', says: /over from_ms/});
+        isProblem(await server.api('GET', `/v1/tasks?from_ms=${from_ms}&to_ms=${to_ms}`),
           400, {field: 'to_ms', says: /over from_ms/});
       }
     });
