@@ -156,6 +156,46 @@ void call_text(struct call *c, int status, const char *type,
 	send_answer(c, &a);
 }
 
+json_t *call_bytes(const uint8_t *bytes, size_t len)
+{
+	const char *text = len ? (const char *)bytes : "";
+	json_t *json = json_stringn(text, len);
+	struct buf plain;
+
+	if (json)
+		return json;
+	buf_init(&plain, len);
+	for (size_t i = 0; i < len; i++)
+		buf_putc(&plain, bytes[i] < 0x80 ? (char)bytes[i] : '?');
+	json = json_stringn(buf_str(&plain), plain.len);
+	buf_fini(&plain);
+	return json;
+}
+
+json_t *call_fields(const char *lines)
+{
+	json_t *object = json_object();
+
+	while (*lines) {
+		size_t len = strcspn(lines, "\n");
+		size_t name = strcspn(lines, ":");
+		const char *value = lines + name + 1;
+		char key[64];
+
+		value += strspn(value, " ");
+		snprintf(key, sizeof(key), "%.*s", (int)name, lines);
+		if (json_object_set_new(
+			    object, key,
+			    json_stringn(value,
+					 len - (size_t)(value - lines)))) {
+			json_decref(object);
+			return NULL;
+		}
+		lines += len + (lines[len] == '\n');
+	}
+	return object;
+}
+
 json_t *call_id(uint64_t id)
 {
 	return json_sprintf("%" PRIu64, id);

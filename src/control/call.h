@@ -45,6 +45,8 @@ struct call {
 	uint64_t id, count;
 	int64_t presign_s; /* of URLs in the answer; 0: none */
 	bool dry_run, count_is_cut;
+	struct delivery_row delivery;
+	int64_t sent_ms; /* of its last attempt, 0: there was none */
 	json_t *answer;
 	struct cloud *cloud; /* of the Cloud API; NULL: it is a native call */
 };
@@ -69,6 +71,10 @@ void call_ask(struct call *c, store_rows_fn *done);
 bool call_rows_are_bad(struct call *c, struct store_rows *rows);
 /** A 64-bit id as a JSON string. */
 json_t *call_id(uint64_t id);
+/** Any bytes as text: what is no UTF-8 becomes '?'.  NULL: out of memory. */
+json_t *call_bytes(const uint8_t *bytes, size_t len);
+/** "Name: value\n" lines as an object.  NULL: out of memory. */
+json_t *call_fields(const char *lines);
 
 /* fields.c: what came in.  All return false after they have answered. */
 
