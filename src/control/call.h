@@ -46,6 +46,7 @@ struct call {
 	int64_t presign_s; /* of URLs in the answer; 0: none */
 	bool dry_run, count_is_cut;
 	struct delivery_row delivery;
+	struct segment_row segment;
 	int64_t sent_ms; /* of its last attempt, 0: there was none */
 	json_t *answer;
 	struct cloud *cloud; /* of the Cloud API; NULL: it is a native call */
@@ -126,6 +127,7 @@ void tasks_change(struct call *c);
 void tasks_stop(struct call *c);
 void segments_list(struct call *c);
 void segments_audio(struct call *c);
+void segments_waveform(struct call *c);
 void recordings_erase(struct call *c);
 void deliveries_list(struct call *c);
 void deliveries_show(struct call *c);

@@ -49,6 +49,7 @@ static const struct route routes[] = {
 	{"DELETE", "/v1/tasks/{}", tasks_stop, 0},
 	{"GET", "/v1/tasks/{}/segments", segments_list, QUERY},
 	{"GET", "/v1/segments/{}/audio", segments_audio, 0},
+	{"GET", "/v1/segments/{}/waveform", segments_waveform, 0},
 	{"DELETE", "/v1/recordings", recordings_erase, QUERY},
 	{"GET", "/v1/apps/{}/endpoints", endpoints_list, 0},
 	{"POST", "/v1/apps/{}/endpoints", endpoints_make, BODY},

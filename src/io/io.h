@@ -207,6 +207,9 @@ void workers_run(struct workers *w, struct job *job, struct loop *loop,
 struct thread;
 MUST_CHECK int thread_start(const char *name, void (*fn)(void *arg), void *arg,
 			    struct thread **out);
+/** From now on this thread gets the processor only when nobody else wants it
+ *  much: it is as nice as it can be. */
+void thread_stand_back(void);
 /** Wait for its end and free it.  NULL is fine. */
 void thread_join(struct thread *t);
 

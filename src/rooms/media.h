@@ -227,6 +227,7 @@ struct seg {
 	struct mail begun, granted, ended;
 	struct record_file *file; /* in granted; NULL: there will be none */
 	uint64_t frames;	  /* in ended */
+	struct sound_peaks peaks; /* in ended; n 0: not known */
 
 	/* media thread */
 	struct segment *segment; /* NULL: handed over */

@@ -189,7 +189,11 @@ struct rooms {
 	uint64_t last_task_id;
 	struct workers *erasers; /* one: erasures come one after another */
 	unsigned erasures;	 /* under way */
-	struct workers *texts;	 /* one: manifests, which a store may keep */
+	struct workers *wavers;	 /* one: see waves.c */
+	struct link waves;	 /* struct wave, oldest first */
+	unsigned n_waves;
+	struct wave *wave;     /* the one under way */
+	struct workers *texts; /* one: manifests, which a store may keep */
 	_Atomic bool storage_stops;
 	bool stopping;
 	void (*stop_done)(void *arg);
@@ -414,6 +418,20 @@ MUST_CHECK int manifest_put(struct storages *s, const struct task_row *t,
  *  order.  Blocks; a worker or the start.  Returns 0 or an errno with `e`. */
 MUST_CHECK int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
 			    struct err *e);
+
+/* waves.c */
+enum { WAVE_TEXT_CAP = (SOUND_PEAKS_MAX + 2) / 3 * 4 + 1 };
+/** The row of a waveform; `text` must live as long. */
+void wave_row_make(uint64_t segment, const struct sound_peaks *p,
+		   char text[WAVE_TEXT_CAP], struct wave_row *out);
+/** Make the waveform of a closed file by and by.  drops: then remove its copy
+ *  in the spool.  Returns false: it is not made now, nothing is removed. */
+bool waves_add(struct rooms *r, const struct segment_row *row, bool drops);
+/** It is in storage: is its copy in the spool still needed?  Then that goes
+ *  when it is not any more. */
+bool waves_take_drop(struct rooms *r, uint64_t segment);
+/** Forget what waits; the one under way ends soon. */
+void waves_stop(struct rooms *r);
 
 /* recovery.c */
 int recovery_run(struct rooms *r, struct err *e);

@@ -305,6 +305,8 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 	if (!err)
 		err = workers_new("erase", 1, &r->erasers);
 	if (!err)
+		err = workers_new("waves", 1, &r->wavers);
+	if (!err)
 		err = record_files_new(&files, &r->files);
 	if (!err)
 		err = upload_new(r->loop, &r->upload_config, finish_on_uploaded,
@@ -332,6 +334,7 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 	map_init(&r->rooms);
 	map_init(&r->members);
 	map_init(&r->tasks);
+	list_init(&r->waves);
 	r->apps = mem_zalloc_n(ROOMS_APPS_MAX, sizeof(*r->apps));
 	err = r->apps ? 0 : ENOMEM;
 	for (size_t i = 0; i < n_apps && !err; i++)
@@ -372,7 +375,7 @@ static void on_stopped(struct timer *t, int64_t now_us)
 void rooms_check_stopped(struct rooms *r)
 {
 	if (!r->stopping || !r->stop_done || r->members.n || r->tasks.n ||
-	    warn_is_measuring(r) || r->erasures)
+	    warn_is_measuring(r) || r->erasures || r->wave)
 		return;
 	/* not inside the callback of whatever was freed last */
 	if (timer_start(&r->stop_timer, r->loop, loop_now_us(r->loop),
@@ -398,6 +401,7 @@ void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
 		task_check(t);
 	}
 	member_close_all(r);
+	waves_stop(r);
 	rooms_check_stopped(r);
 }
 
@@ -405,7 +409,8 @@ void rooms_free(struct rooms *r)
 {
 	if (!r)
 		return;
-	assert(!r->members.n && !r->tasks.n && !r->rooms.n && !r->erasures);
+	assert(!r->members.n && !r->tasks.n && !r->rooms.n && !r->erasures &&
+	       !r->n_waves);
 	timer_stop(&r->stop_timer);
 	timer_stop(&r->watch_timer);
 	for (unsigned i = 0; i < r->n_media; i++)
@@ -415,6 +420,7 @@ void rooms_free(struct rooms *r)
 	workers_free(r->workers);
 	workers_free(r->texts);
 	workers_free(r->erasers);
+	workers_free(r->wavers);
 	map_fini(&r->rooms);
 	map_fini(&r->members);
 	map_fini(&r->tasks);

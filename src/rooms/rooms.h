@@ -314,6 +314,14 @@ int rooms_each_task(const struct rooms *r,
 void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
 			char *out, size_t cap);
 
+/** A waveform is made, and stored; or `e` says why not (code 0: it is). */
+typedef void(rooms_wave_fn)(const struct err *e, const struct wave_row *wave,
+			    void *arg);
+/** Make the waveform of a closed segment whose file is on this machine, and
+ *  that has none in the store. */
+void rooms_wave(struct rooms *r, const struct segment_row *row,
+		rooms_wave_fn *done, void *arg);
+
 /** Is it in a bucket?  Then it has no path, but a URL. */
 bool rooms_segment_is_remote(const struct segment_row *s);
 /** Append the URL by which anybody can GET it for so long (upload_presign).

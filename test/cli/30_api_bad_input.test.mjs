@@ -236,6 +236,7 @@ const routes = [
     presign: asSent(['0', '-1', '604801', 'x', '', '1.5', ' 1'].map((s) =>
       [s, /seconds from 1 to 604800$/]))}},
   {method: 'GET', path: '/v1/segments/{segment}/audio'},
+  {method: 'GET', path: '/v1/segments/{segment}/waveform'},
   {method: 'DELETE', path: '/v1/recordings', query: {
     task: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),
     app: queryApp.filter(([, status]) => status === 400),
