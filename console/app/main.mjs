@@ -35,6 +35,8 @@ import {say} from '../shared/elements.mjs';
 
 const PAGES = [
   {name: 'rooms', label: 'Rooms', load: () => import('./pages/rooms.mjs')},
+  {name: 'recordings', label: 'Recordings', load: () => import('./pages/recordings.mjs')},
+  {name: 'deliveries', label: 'Deliveries', load: () => import('./pages/deliveries.mjs')},
 ];
 
 const TOAST_MS = 6000;
