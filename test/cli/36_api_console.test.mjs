@@ -212,3 +212,20 @@ test('a_file_that_is_in_a_bucket_has_its_waveform', {skip: whyNoStore() ?? false
         f.endsWith(`.${format}`)));
   }
 });
+
+test('a_crash_behind_the_upload_costs_no_waveform', {skip: whyNoStore() ?? false}, async (t) => {
+  const store = await startStore(t);
+  const server = await startServer(t, {file_storage: s3Storage(store.url),
+    env: {TAPEOP_CRASH_AT: 'segment.uploaded'}});
+  const {task, sending} = await speak(t, server, 'a', 'ogg');
+  await server.ask(200, 'DELETE', `/v1/tasks/${task}`);
+  await server.proc.exit;
+  sending.stop();
+  await server.start({TAPEOP_CRASH_AT: ''});
+  const [segment] = await server.finish(task);
+  assert.equal(segment.uploaded, true);
+  await until('its waveform', async () => (await server.api('GET',
+    `/v1/segments/${segment.segment_id}/waveform`)).status === 200);
+  await until('nothing is left in the spool', () => !fs.readdirSync(
+    path.join(server.data, 'spool'), {recursive: true}).some((f) => f.endsWith('.ogg')));
+});
