@@ -30,7 +30,7 @@ static void on_wave(const struct err *e, const struct wave_row *w, void *arg)
 	assert_true(told.calls < ASKERS);
 	told.err[told.calls] = e->code;
 	told.segment[told.calls] = w ? w->segment : 0;
-	if (!e->code)
+	if (!e->code && w)
 		told.bucket_frames = w->bucket_frames;
 	told.calls++;
 }
