@@ -87,13 +87,13 @@ static void xor32(uint8_t *p, uint32_t v)
 
 const char *srtp_profile_name(enum srtp_profile profile)
 {
-	return profile == SRTP_AEAD_AES_128_GCM ? "SRTP_AEAD_AES_128_GCM"
-						: "SRTP_AES128_CM_SHA1_80";
+	return profile == SRTP_GCM_128 ? "SRTP_AEAD_AES_128_GCM"
+				       : "SRTP_AES128_CM_SHA1_80";
 }
 
 size_t srtp_salt_len(enum srtp_profile profile)
 {
-	return profile == SRTP_AEAD_AES_128_GCM ? GCM_IV_LEN : SRTP_SALT_MAX;
+	return profile == SRTP_GCM_128 ? GCM_IV_LEN : SRTP_SALT_MAX;
 }
 
 /* ---- keys -------------------------------------------------------------------- */
@@ -191,7 +191,7 @@ int srtp_new_keyed(enum srtp_profile profile, enum srtp_direction direction,
 	if (!s)
 		return ENOMEM;
 	s->direction = direction;
-	s->is_gcm = profile == SRTP_AEAD_AES_128_GCM;
+	s->is_gcm = profile == SRTP_GCM_128;
 	if (!seal_init(&s->rtp, s->is_gcm, direction, rtp) ||
 	    !seal_init(&s->rtcp, s->is_gcm, direction, rtcp)) {
 		srtp_free(s);

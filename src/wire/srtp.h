@@ -32,10 +32,7 @@
 #include "base/attr.h"
 
 /** Numbered as in DTLS (IANA, DTLS-SRTP protection profiles). */
-enum srtp_profile {
-	SRTP_AES128_CM_SHA1_80 = 0x0001,
-	SRTP_AEAD_AES_128_GCM = 0x0007
-};
+enum srtp_profile { SRTP_CM_SHA1_80 = 0x0001, SRTP_GCM_128 = 0x0007 };
 
 enum {
 	SRTP_KEY_LEN = 16,

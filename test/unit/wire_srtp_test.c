@@ -17,8 +17,7 @@
 
 enum { ROOM = 2048 };
 
-static const enum srtp_profile profiles[] = {SRTP_AES128_CM_SHA1_80,
-					     SRTP_AEAD_AES_128_GCM};
+static const enum srtp_profile profiles[] = {SRTP_CM_SHA1_80, SRTP_GCM_128};
 
 /* Source: RFC 3711 appendix B.3. */
 static const uint8_t master_key[SRTP_KEY_LEN] = {
@@ -85,8 +84,8 @@ static void keys_are_derived_as_in_rfc_3711_b3(void **state)
 	struct srtp_keys rtp, rtcp;
 
 	(void)state;
-	assert_int_equal(srtp_derive(SRTP_AES128_CM_SHA1_80, master_key,
-				     master_salt, &rtp, &rtcp),
+	assert_int_equal(srtp_derive(SRTP_CM_SHA1_80, master_key, master_salt,
+				     &rtp, &rtcp),
 			 0);
 	assert_memory_equal(rtp.cipher, cipher, sizeof(cipher));
 	assert_memory_equal(rtp.salt, salt, sizeof(salt));
@@ -115,9 +114,8 @@ static void the_key_stream_is_that_of_rfc_3711_b2(void **state)
 
 	(void)state;
 	/* SSRC, number and payload are zero */
-	assert_int_equal(srtp_new_keyed(SRTP_AES128_CM_SHA1_80, SRTP_OUT, &keys,
-					&keys, &s),
-			 0);
+	assert_int_equal(
+		srtp_new_keyed(SRTP_CM_SHA1_80, SRTP_OUT, &keys, &keys, &s), 0);
 	assert_int_equal(srtp_protect(s, in, sizeof(in), out, &len), 0);
 	assert_int_equal(len, sizeof(in) + 10);
 	assert_memory_equal(out + 12, stream, sizeof(stream));
@@ -151,16 +149,16 @@ static void a_packet_is_sealed_as_in_rfc_7714_16(void **state)
 	size_t len;
 
 	(void)state;
-	assert_int_equal(srtp_new_keyed(SRTP_AEAD_AES_128_GCM, SRTP_OUT,
-					&rfc7714, &rfc7714, &s),
-			 0);
+	assert_int_equal(
+		srtp_new_keyed(SRTP_GCM_128, SRTP_OUT, &rfc7714, &rfc7714, &s),
+		0);
 	assert_int_equal(srtp_protect(s, plain, sizeof(plain), out, &len), 0);
 	assert_int_equal(len, sizeof(sealed));
 	assert_memory_equal(out, sealed, len);
 	srtp_free(s);
-	assert_int_equal(srtp_new_keyed(SRTP_AEAD_AES_128_GCM, SRTP_IN,
-					&rfc7714, &rfc7714, &s),
-			 0);
+	assert_int_equal(
+		srtp_new_keyed(SRTP_GCM_128, SRTP_IN, &rfc7714, &rfc7714, &s),
+		0);
 	assert_int_equal(open_copy(s, sealed, sizeof(sealed), out, &len), 0);
 	assert_int_equal(len, sizeof(plain));
 	assert_memory_equal(out, plain, len);
@@ -190,9 +188,9 @@ static void a_report_is_sealed_as_in_rfc_7714_17(void **state)
 	size_t len;
 
 	(void)state;
-	assert_int_equal(srtp_new_keyed(SRTP_AEAD_AES_128_GCM, SRTP_IN,
-					&rfc7714, &rfc7714, &s),
-			 0);
+	assert_int_equal(
+		srtp_new_keyed(SRTP_GCM_128, SRTP_IN, &rfc7714, &rfc7714, &s),
+		0);
 	assert_int_equal(open_report(s, sealed, sizeof(sealed), out, &len), 0);
 	assert_int_equal(len, sizeof(plain));
 	assert_memory_equal(out, plain, len);
@@ -261,10 +259,10 @@ static void open_theirs(enum srtp_profile profile, const uint8_t *first,
 static void what_libsrtp_has_sealed_is_opened(void **state)
 {
 	(void)state;
-	open_theirs(SRTP_AES128_CM_SHA1_80, cm_65534, cm_0, sizeof(cm_0),
-		    cm_report, sizeof(cm_report));
-	open_theirs(SRTP_AEAD_AES_128_GCM, gcm_65534, gcm_0, sizeof(gcm_0),
-		    gcm_report, sizeof(gcm_report));
+	open_theirs(SRTP_CM_SHA1_80, cm_65534, cm_0, sizeof(cm_0), cm_report,
+		    sizeof(cm_report));
+	open_theirs(SRTP_GCM_128, gcm_65534, gcm_0, sizeof(gcm_0), gcm_report,
+		    sizeof(gcm_report));
 }
 
 static void what_is_sealed_here_is_what_libsrtp_makes(void **state)
@@ -276,7 +274,7 @@ static void what_is_sealed_here_is_what_libsrtp_makes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(profiles); i++) {
-		const bool is_cm = profiles[i] == SRTP_AES128_CM_SHA1_80;
+		const bool is_cm = profiles[i] == SRTP_CM_SHA1_80;
 		struct srtp *s = made(profiles[i], SRTP_OUT);
 		size_t len;
 
@@ -406,7 +404,7 @@ static void every_truncation_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(profiles); i++) {
-		const bool is_cm = profiles[i] == SRTP_AES128_CM_SHA1_80;
+		const bool is_cm = profiles[i] == SRTP_CM_SHA1_80;
 		const uint8_t *packet = is_cm ? cm_65534 : gcm_65534;
 		const uint8_t *report = is_cm ? cm_report : gcm_report;
 		const size_t n = is_cm ? sizeof(cm_0) : sizeof(gcm_0);
@@ -522,7 +520,7 @@ static void one_of_the_cycle_before_is_opened_behind_the_seam(void **state)
 
 static void a_number_before_the_first_of_all_is_refused(void **state)
 {
-	struct pair p = pair_of(SRTP_AEAD_AES_128_GCM);
+	struct pair p = pair_of(SRTP_GCM_128);
 	uint8_t out[ROOM];
 	size_t len;
 
@@ -537,7 +535,7 @@ static void a_number_before_the_first_of_all_is_refused(void **state)
 static void keys_end(void **state)
 {
 	uint8_t report[8] = {0x80, 201, 0, 1, 0, 0, 0, 7}, out[ROOM];
-	struct pair p = pair_of(SRTP_AEAD_AES_128_GCM);
+	struct pair p = pair_of(SRTP_GCM_128);
 	uint8_t in[12] = {0x80, 111, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 7};
 	size_t len;
 
@@ -558,7 +556,7 @@ static void keys_end(void **state)
 
 static void sources_come_and_go_within_the_bound(void **state)
 {
-	struct pair p = pair_of(SRTP_AEAD_AES_128_GCM);
+	struct pair p = pair_of(SRTP_GCM_128);
 	struct pair first;
 	int64_t n;
 
@@ -600,14 +598,14 @@ static void sources_come_and_go_within_the_bound(void **state)
 static void a_report_that_is_not_encrypted_is_opened_too(void **state)
 {
 	/* E is 0: made by hand of the session keys, for AES-CM by HMAC alone */
-	struct srtp *s = made(SRTP_AES128_CM_SHA1_80, SRTP_IN);
+	struct srtp *s = made(SRTP_CM_SHA1_80, SRTP_IN);
 	struct srtp_keys rtp, rtcp;
 	uint8_t in[ROOM], mac[20], out[ROOM];
 	size_t len = sizeof(their_report);
 
 	(void)state;
-	assert_int_equal(srtp_derive(SRTP_AES128_CM_SHA1_80, master_key,
-				     master_salt, &rtp, &rtcp),
+	assert_int_equal(srtp_derive(SRTP_CM_SHA1_80, master_key, master_salt,
+				     &rtp, &rtcp),
 			 0);
 	memcpy(in, their_report, len);
 	memset(in + len, 0, 4);
@@ -687,8 +685,7 @@ static void make_and_free(void)
 {
 	struct srtp *s;
 
-	if (srtp_new(SRTP_AEAD_AES_128_GCM, SRTP_IN, master_key, master_salt,
-		     &s) == 0)
+	if (srtp_new(SRTP_GCM_128, SRTP_IN, master_key, master_salt, &s) == 0)
 		srtp_free(s);
 	srtp_free(NULL);
 }
@@ -702,12 +699,12 @@ static void without_memory_none_is_made(void **state)
 static void profiles_have_their_names(void **state)
 {
 	(void)state;
-	assert_string_equal(srtp_profile_name(SRTP_AEAD_AES_128_GCM),
+	assert_string_equal(srtp_profile_name(SRTP_GCM_128),
 			    "SRTP_AEAD_AES_128_GCM");
-	assert_string_equal(srtp_profile_name(SRTP_AES128_CM_SHA1_80),
+	assert_string_equal(srtp_profile_name(SRTP_CM_SHA1_80),
 			    "SRTP_AES128_CM_SHA1_80");
-	assert_int_equal(srtp_salt_len(SRTP_AEAD_AES_128_GCM), 12);
-	assert_int_equal(srtp_salt_len(SRTP_AES128_CM_SHA1_80), 14);
+	assert_int_equal(srtp_salt_len(SRTP_GCM_128), 12);
+	assert_int_equal(srtp_salt_len(SRTP_CM_SHA1_80), 14);
 }
 
 int main(void)
