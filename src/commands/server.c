@@ -150,6 +150,7 @@ static int start_control(struct server *s, struct err *e)
 		.previous_admin_token = s->config->previous_admin_token,
 		.max_body = MAX_BODY,
 		.storage = s->config->storage_dir,
+		.origins = s->config->allowed_origins,
 	};
 	struct control_keys *keys = NULL;
 	int err;

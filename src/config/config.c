@@ -94,6 +94,7 @@ void config_free(struct config *c)
 	mem_free(c->fixed);
 	mem_free_secret(c->admin_token);
 	mem_free_secret(c->previous_admin_token);
+	mem_free(c->allowed_origins);
 	mem_free(c->storage_dir);
 	config_free_text(c->s3.endpoint);
 	config_free_text(c->s3.region);

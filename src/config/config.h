@@ -60,6 +60,7 @@ struct config {
 	size_t n_listen;
 	char *admin_token;	    /* NULL: only loopback may ask */
 	char *previous_admin_token; /* taken as well, or NULL */
+	char *allowed_origins;	    /* with a space between two; NULL: none */
 	struct media_config media;
 	enum upload_kind storage_kind;
 	char *storage_dir;   /* storage.local.dir */

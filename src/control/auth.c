@@ -9,11 +9,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/counters.h"
 #include "control/call.h"
 #include "wire/sig.h"
 
-static bool has_token(const struct call *c)
+bool auth_has_token(const struct call *c)
 {
 	const char *field = http_header(c->request, "Authorization");
 	uint8_t hash[SIG_SHA256_LEN];
@@ -30,12 +31,30 @@ static bool has_token(const struct call *c)
 	return is_one;
 }
 
+enum usersig_fault auth_check_ticket(const char *key, const char *previous,
+				     uint32_t app, const char *user,
+				     const char *ticket, struct err *why)
+{
+	struct usersig_want want = {
+		.key = key,
+		.sdkappid = app,
+		.identifier = user,
+		.now_unix_s = clock_unix_ms() / 1000,
+	};
+	enum usersig_fault fault = usersig_verify(&want, ticket, NULL, why);
+
+	if (fault != USERSIG_WRONG_KEY || !previous)
+		return fault;
+	want.key = previous;
+	return usersig_verify(&want, ticket, NULL, why);
+}
+
 bool auth_permits(struct call *c)
 {
 	const char *why;
 
 	if (c->control->n_tokens) {
-		if (has_token(c))
+		if (auth_has_token(c))
 			return true;
 		counter_add(COUNT_http_refused, 1);
 		c->extra = (struct http_field){"WWW-Authenticate", "Bearer"};

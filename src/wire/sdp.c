@@ -579,12 +579,12 @@ static int find_audio(struct reader *r)
 	for (size_t i = 0; i < o->n_media; i++) {
 		const char *fault = why_not_audio(r, i);
 
-		if (!not ) {
+		if (!fault) {
 			o->audio = i;
 			return 0;
 		}
 		if (!why[0])
-			why = not ;
+			why = fault;
 	}
 	return err_set(r->e, ENOTSUP, "sdp", "%s%s",
 		       why[0] ? "the m=audio section: "
@@ -620,6 +620,31 @@ static int lacks(const struct reader *r, const char *what)
 		       what);
 }
 
+/** What was found for the audio section. */
+struct transport {
+	struct sdp_ice ice;
+	struct fingerprint print;
+	enum setup setup;
+	bool has_print, has_mux, has_other_hash;
+};
+
+static int check_transport(const struct reader *r, const struct transport *t)
+{
+	if (r->is_lite)
+		return err_set(r->e, ENOTSUP, "sdp",
+			       "a=ice-lite: the offerer must be a full ICE "
+			       "agent, as this server is a lite one");
+	if (!t->ice.ufrag[0])
+		return lacks(r, "a=ice-ufrag and a=ice-pwd");
+	if (!t->has_print)
+		return lacks(r, t->has_other_hash ? "a=fingerprint:sha-256, "
+						    "its hash is not taken"
+						  : "a=fingerprint:sha-256");
+	if (t->setup == SETUP_PASSIVE || t->setup == SETUP_NONE)
+		return lacks(r, "a=setup:actpass or a=setup:active");
+	return t->has_mux ? 0 : lacks(r, "a=rtcp-mux");
+}
+
 /** Its ICE and DTLS: its own, or its group's, or the session's. */
 static int find_transport(struct reader *r)
 {
@@ -627,37 +652,27 @@ static int find_transport(struct reader *r)
 	const struct section *own = &r->sections[o->audio];
 	const struct scope *in[] = {&own->scope, &find_tagged(r)->scope,
 				    &r->session};
-	const struct fingerprint *print = NULL;
-	enum setup setup = SETUP_NONE;
-	bool has_mux = false, has_other = false;
+	struct transport t = {0};
+	int err;
 
 	for (size_t i = 0; i < 3; i++) {
 		const struct scope *s = in[i];
 
-		if (!o->ice.ufrag[0] && s->ice.ufrag[0] && s->ice.pwd[0])
-			o->ice = s->ice;
-		if (!print && s->has_fingerprint)
-			print = &s->fingerprint;
-		if (setup == SETUP_NONE)
-			setup = s->setup;
-		has_mux |= s->has_mux;
-		has_other |= s->has_other_hash;
+		if (!t.ice.ufrag[0] && s->ice.ufrag[0] && s->ice.pwd[0])
+			t.ice = s->ice;
+		if (!t.has_print && s->has_fingerprint)
+			t.print = s->fingerprint;
+		t.has_print |= s->has_fingerprint;
+		if (t.setup == SETUP_NONE)
+			t.setup = s->setup;
+		t.has_mux |= s->has_mux;
+		t.has_other_hash |= s->has_other_hash;
 	}
-	if (r->is_lite)
-		return err_set(r->e, ENOTSUP, "sdp",
-			       "a=ice-lite: the offerer must be a full ICE "
-			       "agent, as this server is a lite one");
-	if (!o->ice.ufrag[0])
-		return lacks(r, "a=ice-ufrag and a=ice-pwd");
-	if (!print)
-		return lacks(r, has_other ? "a=fingerprint:sha-256, its hash "
-					    "is not taken"
-					  : "a=fingerprint:sha-256");
-	if (setup == SETUP_PASSIVE || setup == SETUP_NONE)
-		return lacks(r, "a=setup:actpass or a=setup:active");
-	if (!has_mux)
-		return lacks(r, "a=rtcp-mux");
-	o->fingerprint = *print;
+	err = check_transport(r, &t);
+	if (err)
+		return err;
+	o->ice = t.ice;
+	o->fingerprint = t.print;
 	o->has_rsize = own->has_rsize;
 	o->level_ext = own->level_ext;
 	o->mid_ext = own->mid_ext == own->level_ext ? 0 : own->mid_ext;
