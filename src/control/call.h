@@ -176,6 +176,7 @@ void console_show(struct call *c);
 void login_show(struct call *c);
 void login_begin(struct call *c);
 void login_end(struct call *c);
+void tickets_make(struct call *c);
 
 /* auth.c */
 
