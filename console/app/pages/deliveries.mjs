@@ -151,7 +151,7 @@ async function mountList(root, ctx) {
       {title: 'State', cell: (d) => el('span', {}, stateBadge(d.state),
         d.late ? el('span', {class: 'soft'}, ' late') : '')},
       {title: 'Attempts', class: 'number', cell: (d) => String(d.attempts)},
-      {title: 'Last answer', cell: (d) => `${d.last_status || ''} ${d.last_error}`.trim()},
+      {title: 'Last answer', cell: (d) => d.last_error || String(d.last_status || '')},
     ], rows)] : []));
   }
 
