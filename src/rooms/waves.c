@@ -287,13 +287,13 @@ bool waves_add(struct rooms *r, const struct segment_row *row, bool drops)
 	return true;
 }
 
-bool waves_take_drop(struct rooms *r, uint64_t segment)
+bool waves_take_drop(struct rooms *r, const struct segment_row *row)
 {
 	struct wave *w;
 
-	if (r->upload_config.place.kind == UPLOAD_LOCAL)
+	if (!rooms_segment_is_remote(row))
 		return false; /* it is read from there as well */
-	w = find(r, segment);
+	w = find(r, row->id);
 	if (w)
 		w->drops = true;
 	return w != NULL;

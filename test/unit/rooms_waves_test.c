@@ -167,7 +167,7 @@ static void a_copy_in_the_spool_goes_behind_its_waveform(void **state)
 	assert_int_equal(waves_of(st, row.id), 1);
 	/* where files stay on this machine nothing has to wait for it */
 	assert_true(waves_add(st->r, &row, false));
-	assert_false(waves_take_drop(st->r, row.id));
+	assert_false(waves_take_drop(st->r, &row));
 	UNTIL(st, !st->r->n_waves);
 }
 

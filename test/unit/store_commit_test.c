@@ -502,6 +502,8 @@ static void make_older(struct aid *a)
 		   "ALTER TABLE segment DROP COLUMN is_failing;"
 		   "ALTER TABLE segment DROP COLUMN is_left;"
 		   "ALTER TABLE segment DROP COLUMN stored_in;"
+		   "DROP TABLE storage; DROP INDEX task_storage;"
+		   "ALTER TABLE task DROP COLUMN storage;"
 		   "DROP TRIGGER segment_wave; DROP TABLE wave;"
 		   "ALTER TABLE attempt DROP COLUMN answer;"
 		   "DROP INDEX segment_user_task; DROP INDEX task_created;"
@@ -527,6 +529,7 @@ static void check_older_task(struct aid *a)
 	assert_int_equal(rows.tasks[0].segment_ms, 0);
 	assert_int_equal(rows.tasks[0].expires_ms, 0);
 	assert_string_equal(rows.tasks[0].recorder, "");
+	assert_int_equal(rows.tasks[0].storage, 0);
 	store_rows_free(&rows);
 }
 
