@@ -143,10 +143,14 @@ static void on_uploaded_committed(struct confirm *c)
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " user=%s seg=%" PRIu32
 		 " uploaded",
 		 c->row.app, c->row.room, c->row.task, c->row.user, c->row.seq);
-	c->drop.run = drop_run;
-	c->drop.key = c->row.id;
 	list_remove(&c->in_task);
-	workers_run(c->rooms->workers, &c->drop, c->rooms->loop, NULL);
+	if (waves_take_drop(c->rooms, &c->row)) {
+		mem_free(c);
+	} else {
+		c->drop.run = drop_run;
+		c->drop.key = c->row.id;
+		workers_run(c->rooms->workers, &c->drop, c->rooms->loop, NULL);
+	}
 	t->uploads--;
 	task_check(t);
 }

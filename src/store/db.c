@@ -68,6 +68,10 @@ static const char *const texts[STMT_N] = {
 		" is_failing=?13, stored_in=?14 WHERE id=?1",
 	[STMT_LEAVE_SEGMENT] = "UPDATE segment SET is_left=1 WHERE id=?1",
 	[STMT_DELETE_SEGMENT] = "DELETE FROM segment WHERE id=?1 AND state=0",
+	/* not of one that is gone, or on its way out, meanwhile */
+	[STMT_PUT_WAVE] = "INSERT OR REPLACE INTO wave SELECT ?1, ?2, ?3"
+			  " WHERE EXISTS(SELECT 1 FROM segment"
+			  " WHERE id=?1 AND state=2)",
 	[STMT_PUT_INPUT] = "INSERT INTO input(id, app, room, user, kind, port,"
 			   " source, created_ms, opus_pt, red_pt,"
 			   " audio_level_ext, mic_disabled)"
@@ -90,7 +94,7 @@ static const char *const texts[STMT_N] = {
 		" last_status=iif(?7, ?9, last_status),"
 		" last_error=iif(?7 OR ?10<>'', ?10, last_error) WHERE id=?1",
 	[STMT_PUT_ATTEMPT] =
-		"INSERT OR REPLACE INTO attempt VALUES(?1,?2,?3,?4,?5,?6)",
+		"INSERT OR REPLACE INTO attempt VALUES(?1,?2,?3,?4,?5,?6,?7)",
 	[STMT_TRIM_ATTEMPTS] =
 		"DELETE FROM attempt WHERE delivery=?1 AND n<=?2",
 	[STMT_IS_TOLD] = "SELECT 1 FROM task WHERE id=?1 AND finished_ms>0"

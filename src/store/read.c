@@ -231,6 +231,16 @@ static void read_attempt(struct cursor *c, void *row)
 	a->duration_us = next_int(c);
 	a->status = (int)next_int(c);
 	NEXT_TEXT(c, a->error);
+	NEXT_TEXT(c, a->answer);
+}
+
+static void read_wave(struct cursor *c, void *row)
+{
+	struct wave_row *v = row;
+
+	v->segment = next_id(c);
+	v->bucket_frames = (uint32_t)next_int(c);
+	v->peaks = next_copy(c, NULL);
 }
 
 static const struct kind {
@@ -276,8 +286,10 @@ static const struct kind {
 		 " FROM delivery",
 		 sizeof(struct delivery_row), read_delivery},
 	[READ_ATTEMPTS] = {"SELECT delivery, n, unix_ms, duration_us, status,"
-			   " error FROM attempt",
+			   " error, answer FROM attempt",
 			   sizeof(struct attempt_row), read_attempt},
+	[READ_WAVES] = {"SELECT segment, bucket_frames, peaks FROM wave",
+			sizeof(struct wave_row), read_wave},
 };
 
 /* ---- pages ------------------------------------------------------------------ */
@@ -302,6 +314,9 @@ static void set_rows(struct store_rows *rows, enum store_what what, void *p)
 		break;
 	case READ_ATTEMPTS:
 		rows->attempts = p;
+		break;
+	case READ_WAVES:
+		rows->waves = p;
 		break;
 	}
 }
@@ -417,12 +432,15 @@ void store_rows_free(struct store_rows *rows)
 		mem_free((void *)(uintptr_t)rows->events[i].once);
 		mem_free((void *)(uintptr_t)rows->events[i].facts);
 	}
+	for (size_t i = 0; rows->waves && i < rows->n; i++)
+		mem_free(rows->waves[i].peaks);
 	mem_free(rows->tasks);
 	mem_free(rows->segments);
 	mem_free(rows->inputs);
 	mem_free(rows->events);
 	mem_free(rows->deliveries);
 	mem_free(rows->attempts);
+	mem_free(rows->waves);
 	memset(rows, 0, sizeof(*rows));
 }
 

@@ -161,6 +161,14 @@ struct segment_row {
 	char storage_prefix[STORAGE_PREFIX_MAX + 1];
 };
 
+/** The waveform of a closed segment. */
+struct wave_row {
+	uint64_t segment;
+	uint32_t bucket_frames; /* 48 kHz frames that a peak stands for */
+	char *peaks;		/* base64 of a byte a bucket: 0..255 of full
+				   scale; owned by the row set */
+};
+
 struct input_row {
 	uint64_t id;
 	uint32_t app;
@@ -243,12 +251,15 @@ struct storage_row {
 	const char *settings; /* JSON, with its secrets */
 };
 
+enum { ATTEMPT_ANSWER_MAX = 1024 /* bytes */ };
+
 struct attempt_row {
 	uint64_t delivery;
 	unsigned n;
 	int64_t unix_ms, duration_us;
 	int status;
 	char error[128];
+	char answer[ATTEMPT_ANSWER_MAX + 1]; /* how the body begins */
 };
 
 /* ---- writing ------------------------------------------------------------ */
@@ -278,6 +289,8 @@ void store_set_segment(struct store_write *w, const struct segment_row *s);
 void store_leave_segment(struct store_write *w, uint64_t id);
 /** An `opening` row without a file; its SeqNo stays used. */
 void store_delete_segment(struct store_write *w, uint64_t id);
+/** Insert or replace; a segment that is not closed gets none. */
+void store_put_wave(struct store_write *w, const struct wave_row *v);
 void store_put_input(struct store_write *w, const struct input_row *i);
 /** mic_disabled. */
 void store_set_input(struct store_write *w, const struct input_row *i);
@@ -378,7 +391,8 @@ enum store_what {
 	READ_INPUTS,
 	READ_EVENTS,
 	READ_DELIVERIES,
-	READ_ATTEMPTS
+	READ_ATTEMPTS,
+	READ_WAVES /* id: the segment's */
 };
 
 /** Which rows; 0, NULL and -1 mean: any.  Strings are copied. */
@@ -389,8 +403,11 @@ struct store_filter {
 	uint64_t endpoint; /* deliveries */
 	uint64_t delivery; /* attempts */
 	uint32_t app;
-	const char *room, *user; /* of events: room only */
-	const char *file_name;	 /* segments */
+	const char *room, *user; /* of events: room only; tasks: that have a
+				    file of the user */
+	const char *text; /* tasks: how their room's id, or that of a user who
+			     has a file, begins; or the task's id */
+	const char *file_name; /* segments */
 	uint32_t kinds;	   /* events: a bit for each enum event_kind; 0: any */
 	int state;	   /* task, segment or delivery state, -1: any */
 	bool unfinished;   /* tasks: finished_ms is 0 */
@@ -414,6 +431,7 @@ struct store_rows {
 	struct event_row *events; /* facts and once are owned by the rows */
 	struct delivery_row *deliveries;
 	struct attempt_row *attempts;
+	struct wave_row *waves;
 };
 void store_rows_free(struct store_rows *rows);
 

@@ -579,6 +579,10 @@ static void make_older(struct aid *a)
 		   "DROP TABLE storage; DROP INDEX task_storage;"
 		   "ALTER TABLE task DROP COLUMN storage;"
 		   "ALTER TABLE task DROP COLUMN storage_prefix;"
+		   "DROP TRIGGER segment_wave; DROP TABLE wave;"
+		   "ALTER TABLE attempt DROP COLUMN answer;"
+		   "DROP INDEX segment_user_task; DROP INDEX task_created;"
+		   "CREATE INDEX segment_user ON segment(user);"
 		   "INSERT INTO task VALUES(64, 1, 'r', 0, 0, '', '', '', 3, 0,"
 		   " 0, 0, '', ''); PRAGMA user_version=1");
 }
