@@ -332,6 +332,9 @@ static int build_app(struct builder *b, struct mark *at, struct err *e)
 		return err_set(e, EINVAL, "id",
 			       "is taken by apps[%zu]: must be unique", i);
 	}
+	app->shown = config_show_app(b->values, app);
+	if (!app->shown)
+		return err_no_memory(e);
 	app->app.name = take(b, SET_APP_NAME);
 	if (b->values[SET_APP_PREVIOUS_SECRET_KEY].given &&
 	    !b->values[SET_APP_SECRET_KEY].given) {

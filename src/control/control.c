@@ -50,6 +50,17 @@ static const struct route routes[] = {
 	{"GET", "/v1/tasks/{}/segments", segments_list, QUERY},
 	{"GET", "/v1/segments/{}/audio", segments_audio, 0},
 	{"DELETE", "/v1/recordings", recordings_erase, QUERY},
+	{"GET", "/v1/apps", apps_list, 0},
+	{"POST", "/v1/apps", apps_make, BODY},
+	{"GET", "/v1/apps/{}", apps_show, 0},
+	{"PATCH", "/v1/apps/{}", apps_change, BODY},
+	{"DELETE", "/v1/apps/{}", apps_remove, 0},
+	{"POST", "/v1/apps/{}/keys", app_keys_rotate, BODY},
+	{"POST", "/v1/apps/{}/keys/reveal", app_keys_reveal, BODY},
+	{"DELETE", "/v1/apps/{}/keys/previous", app_keys_end, 0},
+	{"POST", "/v1/apps/{}/api_keys", api_keys_make_one, BODY},
+	{"PATCH", "/v1/apps/{}/api_keys/{}", api_keys_change, BODY},
+	{"DELETE", "/v1/apps/{}/api_keys/{}", api_keys_revoke, 0},
 	{"GET", "/v1/apps/{}/endpoints", endpoints_list, 0},
 	{"POST", "/v1/apps/{}/endpoints", endpoints_make, BODY},
 	{"GET", "/v1/endpoints", endpoints_list_all, QUERY},
@@ -254,6 +265,7 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->rooms = rooms;
 	c->notify = notify;
 	c->store = store;
+	c->apps = config->apps;
 	c->storage = absolute(config->storage);
 	c->limits = mem_zalloc(sizeof(*c->limits));
 	err = c->storage && c->limits && !control_keys_new(NULL, 0, &c->keys)
@@ -313,6 +325,11 @@ void control_take_keys(struct control *c, struct control_keys *keys)
 {
 	control_keys_free(c->keys);
 	c->keys = keys;
+}
+
+void control_forget_app(struct control *c, uint32_t app)
+{
+	cloud_limit_forget(c->limits, app);
 }
 
 void control_close(struct control *c)

@@ -15,6 +15,7 @@
  *   removal   an endpoint that was taken out
  *   endpoint  an endpoint that was made at run time; its settings are JSON,
  *             with its secrets (the file is for our eyes only)
+ *   app       an app that was made at run time; as `endpoint`
  *   totals    one row: deliveries by state, kept by the writes
  *   last_id   by kind (enum store_ids): the biggest id a row ever had
  *
@@ -155,6 +156,10 @@ static const char *const steps[] = {
 	"ALTER TABLE task ADD COLUMN recorder TEXT NOT NULL DEFAULT '';",
 	/* where it was uploaded to (enum upload_kind): 0 local, 1 s3 */
 	"ALTER TABLE segment ADD COLUMN stored_in INTEGER NOT NULL DEFAULT 0;",
+	/* apps that were made at run time */
+	"CREATE TABLE app("
+	" id INTEGER PRIMARY KEY, settings TEXT NOT NULL,"
+	" previous_until_ms INTEGER NOT NULL) STRICT;",
 };
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };

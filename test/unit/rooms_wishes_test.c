@@ -243,6 +243,46 @@ static void a_task_is_told_under_the_name_of_its_recorder(void **state)
 	check_empty(st);
 }
 
+/* ---- an app goes ---------------------------------------------------------------- */
+
+static void an_app_goes_when_its_rooms_and_tasks_are_over(void **state)
+{
+	struct stage *st = *state;
+	const struct app_config other = {.id = 4711,
+					 .recording = st->app.recording};
+	struct answer who, a;
+	uint64_t task;
+	struct err e = {0};
+
+	begin(st);
+	assert_int_equal(rooms_drop_app(st->r, 12345, &e), 0);
+	who = join(st, "room", "alice");
+	task = record(st, "room");
+	assert_int_equal(rooms_drop_app(st->r, APP, &e), EBUSY);
+	assert_non_null(strstr(e.text, "the room room is in use"));
+	leave(st, who.id, &a);
+	UNTIL(st, a.calls);
+	stop(st, task, &a);
+	UNTIL(st, a.calls);
+	/* it is still stored, or told of */
+	UNTIL(st, rooms_drop_app(st->r, APP, &e) != EBUSY);
+	assert_false(is_there(st, task));
+	assert_false(rooms_has_app(st->r, APP));
+	add(st, "room", "alice", &a);
+	UNTIL(st, a.calls);
+	assert_int_equal(a.err, ENOENT);
+	/* its place is free, and it may come again */
+	rooms_set_app(st->r, &other);
+	assert_true(rooms_has_app(st->r, 4711));
+	assert_int_equal(st->r->n_apps, 1);
+	rooms_set_app(st->r, &st->app);
+	assert_int_equal(st->r->n_apps, 2);
+	join(st, "room", "alice");
+	finish(st, record(st, "room"));
+	check_truth(st, task);
+	check_empty(st);
+}
+
 /* ---- another mode --------------------------------------------------------------- */
 
 static void another_mode_ends_and_begins_files_and_outlives_a_restart(
@@ -320,6 +360,7 @@ int main(void)
 		STAGE_TEST(
 			a_task_has_its_own_length_of_files_also_after_a_restart),
 		STAGE_TEST(a_task_is_told_under_the_name_of_its_recorder),
+		STAGE_TEST(an_app_goes_when_its_rooms_and_tasks_are_over),
 		STAGE_TEST(
 			another_mode_ends_and_begins_files_and_outlives_a_restart),
 		STAGE_TEST(
