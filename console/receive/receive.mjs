@@ -2,6 +2,8 @@
 // it goes into the page as text, never as markup.
 // SPDX-License-Identifier: Apache-2.0
 
+import {badge, copies, count, el, length, name, place, say, size, time, words} from '../shared/elements.mjs';
+
 const STEP = 50; // recordings, or events, that "Show more" adds
 const SEGMENTS = 12; // of a recording, until all are asked for
 const MAX_WHOLE = 1000; // of a recording at most
@@ -26,64 +28,6 @@ const state = {
   search: '',
   ready: false, // recordings were fetched once
 };
-
-// ---- making elements -------------------------------------------------------------
-
-/** An element; strings among `children` become text. */
-function el(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes))
-    if (value !== undefined && value !== false && value !== null)
-      node.setAttribute(key, value === true ? '' : String(value));
-  node.append(...children.filter((c) => c !== null && c !== undefined && c !== ''));
-  return node;
-}
-
-/** A name from outside: text that cannot turn the text around it. */
-const name = (text, cls) => el('bdi', {class: cls}, String(text));
-
-const clock = new Intl.DateTimeFormat(undefined, {timeStyle: 'medium'});
-const day = new Intl.DateTimeFormat(undefined, {dateStyle: 'medium', timeStyle: 'medium'});
-
-function time(ms) {
-  if (!Number.isFinite(ms) || Math.abs(ms) > 8e15)
-    return '';
-  const at = new Date(ms);
-  const today = at.toDateString() === new Date().toDateString();
-  return el('time', {datetime: at.toISOString(), title: day.format(at)},
-    (today ? clock : day).format(at));
-}
-
-function length(ms) {
-  const s = Math.round(ms / 1000);
-  const two = (n) => String(n).padStart(2, '0');
-  return s < 3600 ? `${Math.floor(s / 60)}:${two(s % 60)}` :
-    `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
-}
-
-function size(bytes) {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let i = 0;
-  for (; bytes >= 1000 && i < units.length - 1; i++)
-    bytes /= 1000;
-  return `${bytes >= 100 || i === 0 ? Math.round(bytes) : bytes.toFixed(1)} ${units[i]}`;
-}
-
-const words = (text) => String(text).replaceAll('_', ' ');
-const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
-
-const COLOURS = {
-  recording: 'run live', started: 'run live', failed: 'run', upload_failing: 'run',
-  task_failed: 'run', input_lost: 'wait', no_audio: 'wait', disk_low: 'wait',
-  stopped: 'wait', completed: 'wait', uploaded: 'good', files_ready: 'good',
-  upload_stopped: 'good',
-};
-
-function badge(text, still) {
-  const colour = COLOURS[text] ?? '';
-  return el('span', {class: `badge ${still ? colour.replace(' live', '') : colour}`},
-    words(text));
-}
 
 // ---- recordings ------------------------------------------------------------------------
 
@@ -192,27 +136,6 @@ function drawRooms(which) {
   place(at, [...after.values()].map((c) => c.node));
   $(`more-${which}`).hidden = total <= limit;
   $(`more-${which}`).textContent = `Show more of ${total}`;
-}
-
-/** Make `nodes` the children, in this order; those that stay are not touched,
- *  and who had the focus keeps it. */
-function place(parent, nodes) {
-  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
-  const key = focused?.dataset.key;
-  const keep = new Set(nodes);
-  for (const child of [...parent.children])
-    if (!keep.has(child))
-      child.remove();
-  let at = parent.firstChild;
-  for (const node of nodes) {
-    if (node === at)
-      at = at.nextSibling;
-    else
-      parent.insertBefore(node, at);
-  }
-  if (focused && document.activeElement !== focused)
-    (focused.isConnected ? focused :
-      [...parent.querySelectorAll('[data-key]')].find((n) => n.dataset.key === key))?.focus();
 }
 
 const fetching = {busy: false, wanted: false, last: -Infinity, timer: 0};
@@ -342,13 +265,6 @@ function drawSoon() {
 
 const connection = {source: null, open: false, since: 0};
 
-function say(which, text) {
-  if ($('state').dataset.state === which)
-    return;
-  $('state').dataset.state = which;
-  $('state').textContent = text;
-}
-
 function onEvent(message) {
   const id = Number(message.lastEventId);
   if (id <= state.lastId) // the inbox is another one
@@ -438,12 +354,7 @@ const url = `${location.origin}/`;
 $('url').textContent = url;
 $('trigger').textContent =
   `tapeop trigger story --dialect gme --key env:TAPEOP_SECRET_KEY --to ${url}`;
-for (const button of document.querySelectorAll('[data-copy]'))
-  button.addEventListener('click', async () => {
-    await navigator.clipboard.writeText($(button.dataset.copy).textContent);
-    button.textContent = 'Copied';
-    setTimeout(() => (button.textContent = 'Copy'), 1500);
-  });
+copies(document);
 
 connect();
 fetchSoon();

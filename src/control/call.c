@@ -58,6 +58,8 @@ static const char *title_of(int status)
 		return "Gone";
 	case 415:
 		return "Unsupported Media Type";
+	case 429:
+		return "Too Many Requests";
 	case 501:
 		return "Not Implemented";
 	case 503:

@@ -13,6 +13,8 @@
 
 #include "control/control.h"
 #include "control/follow.h"
+#include "control/live.h"
+#include "control/session.h"
 
 enum { CALL_PARTS_MAX = 3, CALL_PART_MAX = ID_MAX + 1 };
 
@@ -23,8 +25,10 @@ struct control {
 	struct store *store;
 	struct http_server *server;
 	struct follow *follow;
+	struct live *live;
 	uint8_t token_hash[2][32]; /* SHA-256 of the admin tokens */
 	unsigned n_tokens;	   /* 0: whoever is local may ask */
+	struct sessions sessions;  /* of browsers */
 	struct control_keys *keys; /* of the Cloud API */
 	struct control_apps apps;
 	struct cloud_limits *limits;
@@ -67,6 +71,9 @@ void call_setting_error(struct call *c, const struct err *e);
 void call_text(struct call *c, int status, const char *type,
 	       const struct buf *text);
 void call_free(struct call *c);
+/** Who was let in may not be any more: end all streams.  Their clients come
+ *  back, with what is good then. */
+void call_streams_stop(struct control *c);
 /** Read c->filter's page; `done` gets the call as its argument. */
 void call_ask(struct call *c, store_rows_fn *done);
 /** First thing in `done`: true when the client has gone or the read failed;
@@ -74,6 +81,14 @@ void call_ask(struct call *c, store_rows_fn *done);
 bool call_rows_are_bad(struct call *c, struct store_rows *rows);
 /** A 64-bit id as a JSON string. */
 json_t *call_id(uint64_t id);
+
+/* inputs.c, tasks.c: what is there, as JSON (NULL: out of memory) */
+
+/** A room as in GET /v1/rooms, with so many of its inputs. */
+json_t *room_info_json(const struct rooms *rooms, const struct room_info *room,
+		       size_t max_inputs);
+/** A task as it is in memory. */
+json_t *task_info_json(const struct task_info *t);
 
 /* fields.c: what came in.  All return false after they have answered. */
 
@@ -146,14 +161,26 @@ void endpoints_change(struct call *c);
 void endpoints_remove(struct call *c);
 void endpoints_test(struct call *c);
 void events_follow(struct call *c);
+void live_follow(struct call *c);
 void metrics_show(struct call *c);
 void health_show(struct call *c);
 void ready_show(struct call *c);
 void root_show(struct call *c);
+void console_show(struct call *c);
+void login_show(struct call *c);
+void login_begin(struct call *c);
+void login_end(struct call *c);
 
 /* auth.c */
 
 /** May this client ask?  Answers 401 or 403 itself when not. */
 bool auth_permits(struct call *c);
+/** There is a token: does the request have it, or the cookie of a login? */
+bool auth_is_known(struct call *c);
+/** Is this an admin token? */
+bool auth_is_token(const struct control *control, const char *token);
+/** Is it a page of ours that asks, or no page?  must_say: no page will not
+ *  do. */
+bool auth_is_own_page(const struct http_request *r, bool must_say);
 
 #endif

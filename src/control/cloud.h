@@ -114,7 +114,8 @@ struct cloud_limits {
 		uint32_t app; /* 0: free */
 		int64_t due_us[CLOUD_ACTION_N];
 	} apps[ROOMS_APPS_MAX];
-	int64_t peer_due_us[CLOUD_PEERS]; /* by a hash of the address */
+	/* by a hash of the address */
+	int64_t peer_due_us[CLOUD_PEERS], login_due_us[CLOUD_PEERS];
 };
 
 /** Take one of the calls that an app has in a second; false: none is left. */
@@ -127,5 +128,9 @@ bool cloud_limit_peer_is_over(const struct cloud_limits *l, const char *ip,
 			      int64_t now_us);
 void cloud_limit_peer_failed(struct cloud_limits *l, const char *ip,
 			     int64_t now_us);
+/** The same for wrong admin tokens at the console: 10 at once, then one in 3 s. */
+bool limit_login_is_over(const struct cloud_limits *l, const char *ip,
+			 int64_t now_us);
+void limit_login_failed(struct cloud_limits *l, const char *ip, int64_t now_us);
 
 #endif

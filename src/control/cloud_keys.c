@@ -16,7 +16,9 @@ enum {
 	CALL_US = 1000 * 1000 / CLOUD_CALLS_S,
 	/* Failures of an address: so many at once, then 20 a second. */
 	FAILURE_US = 50 * 1000,
-	FAILURES = 200
+	FAILURES = 200,
+	LOGIN_US = 3 * 1000 * 1000, /* a wrong token */
+	LOGINS = 10
 };
 
 /* ---- keys ----------------------------------------------------------------- */
@@ -167,4 +169,15 @@ void cloud_limit_peer_failed(struct cloud_limits *l, const char *ip,
 			     int64_t now_us)
 {
 	take(&l->peer_due_us[slot_of(ip)], now_us, FAILURE_US);
+}
+
+bool limit_login_is_over(const struct cloud_limits *l, const char *ip,
+			 int64_t now_us)
+{
+	return is_over(l->login_due_us[slot_of(ip)], now_us, LOGIN_US, LOGINS);
+}
+
+void limit_login_failed(struct cloud_limits *l, const char *ip, int64_t now_us)
+{
+	take(&l->login_due_us[slot_of(ip)], now_us, LOGIN_US);
 }

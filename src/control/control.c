@@ -26,7 +26,8 @@ enum route_flags {
 
 struct route {
 	const char *method;
-	const char *path; /* "{}" stands for a part */
+	const char *path; /* "{}" stands for a part, a "*" at the end for all
+			     that follows */
 	void (*handle)(struct call *c);
 	unsigned flags;
 };
@@ -34,6 +35,10 @@ struct route {
 static const struct route routes[] = {
 	{"GET", "/", root_show, OPEN},
 	{"POST", "/", cloud_serve, OPEN | RAW},
+	{"GET", "/console/*", console_show, OPEN},
+	{"GET", "/v1/login", login_show, OPEN},
+	{"POST", "/v1/login", login_begin, OPEN | BODY},
+	{"DELETE", "/v1/login", login_end, OPEN},
 	{"GET", "/healthz", health_show, OPEN},
 	{"GET", "/readyz", ready_show, OPEN},
 	{"GET", "/metrics", metrics_show, 0},
@@ -69,6 +74,7 @@ static const struct route routes[] = {
 	{"DELETE", "/v1/endpoints/{}", endpoints_remove, 0},
 	{"POST", "/v1/endpoints/{}/test", endpoints_test, BODY},
 	{"GET", "/v1/events", events_follow, QUERY},
+	{"GET", "/v1/live", live_follow, QUERY},
 	{"GET", "/v1/deliveries", deliveries_list, QUERY},
 	{"GET", "/v1/deliveries/{}", deliveries_show, 0},
 	{"POST", "/v1/deliveries/replay", deliveries_replay, BODY},
@@ -94,6 +100,8 @@ static bool match_path(const char *pattern, const char *path, struct call *c)
 				part[0] = 0;
 			pattern += 2;
 			path += len;
+		} else if (*pattern == '*') {
+			return true;
 		} else if (*pattern++ != *path++) {
 			return false;
 		}
@@ -234,9 +242,16 @@ static char *absolute(const char *folder)
 	return mem_strdup(realpath(folder, path) ? path : folder);
 }
 
+void call_streams_stop(struct control *c)
+{
+	follow_stop(c->follow);
+	live_stop(c->live);
+}
+
 static void free_parts(struct control *c)
 {
 	follow_free(c->follow);
+	live_free(c->live);
 	control_keys_free(c->keys);
 	mem_free(c->limits);
 	mem_free(c->storage);
@@ -274,6 +289,8 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 							   .notify = notify},
 				   &c->follow)
 		      : ENOMEM;
+	if (!err)
+		err = live_new(loop, rooms, &c->live);
 	if (!err)
 		err = control_set_tokens(c, config->admin_token,
 					 config->previous_admin_token);
@@ -315,9 +332,8 @@ int control_set_tokens(struct control *c, const char *token,
 	memset(c->token_hash, 0, sizeof(c->token_hash));
 	memcpy(c->token_hash, hash, n * sizeof(hash[0]));
 	c->n_tokens = n;
-	/* A stream has no end of its own: its client comes back with its
-	 * cursor, and with a token that is still good. */
-	follow_stop(c->follow);
+	sessions_clear(&c->sessions);
+	call_streams_stop(c);
 	return 0;
 }
 
@@ -336,7 +352,7 @@ void control_close(struct control *c)
 {
 	if (!c)
 		return;
-	follow_stop(c->follow);
+	call_streams_stop(c);
 	http_server_close(c->server);
 	free_parts(c);
 }

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/mem.h"
-#include "control/cloud.h"
+#include "control/call.h"
 
 enum { TEXT_MAX = 256 * 1024 };
 
@@ -86,24 +86,4 @@ void ready_show(struct call *c)
 		call_reply(c, 200, json_pack("{s:s}", "status", "ready"));
 	else
 		call_problem(c, 503, "", "%s", why);
-}
-
-void root_show(struct call *c)
-{
-	struct buf b;
-
-	if (cloud_is_meant(c->request)) {
-		cloud_serve(c);
-		return;
-	}
-	buf_init(&b, TEXT_MAX);
-	buf_puts(&b, "tapeop is running.\n\n"
-		     "  GET /v1/rooms        who is in, what is recorded\n"
-		     "  GET /v1/tasks        recordings\n"
-		     "  GET /v1/deliveries   callbacks\n"
-		     "  GET /metrics         Prometheus text\n"
-		     "  GET /readyz          ready to record?\n\n"
-		     "On the command line: tapeop --help\n");
-	call_text(c, 200, "text/plain; charset=utf-8", &b);
-	buf_fini(&b);
 }

@@ -15,7 +15,7 @@ static json_t *input_json(const struct input_info *in)
 {
 	return json_pack(
 		"{s:o, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s?, s:I, s:I, "
-		"s:I, s:o, s:o, s:o}",
+		"s:I, s:o, s:o, s:o, s:o, s:o}",
 		"input_id", call_id(in->id), "user", in->user, "kind", in->kind,
 		"address", in->address, "port", (int)in->port, "mic",
 		in->mic_disabled ? "disabled"
@@ -26,7 +26,10 @@ static json_t *input_json(const struct input_info *in)
 		(json_int_t)in->packets, "lost", (json_int_t)in->lost,
 		"created_ms", (json_int_t)in->created_ms, "opus_pt",
 		said(in->opus_pt), "red_pt", said(in->red_pt),
-		"audio_level_ext", said(in->audio_level_ext));
+		"audio_level_ext", said(in->audio_level_ext), "level_dbfs",
+		in->level_dbfs <= 0 ? json_integer(in->level_dbfs)
+				    : json_null(),
+		"jitter_ms", json_integer(in->jitter_us / 1000));
 }
 
 static void on_added(const struct err *e, const struct input_info *in,
@@ -153,9 +156,39 @@ void inputs_remove(struct call *c)
 
 /* ---- rooms ------------------------------------------------------------------- */
 
+struct input_walk {
+	json_t *list;
+	size_t left;
+};
+
 static int add_input(const struct input_info *in, void *arg)
 {
-	return json_array_append_new(arg, input_json(in)) ? ENOMEM : 0;
+	struct input_walk *w = arg;
+
+	if (!w->left)
+		return 0;
+	w->left--;
+	return json_array_append_new(w->list, input_json(in)) ? ENOMEM : 0;
+}
+
+json_t *room_info_json(const struct rooms *rooms, const struct room_info *room,
+		       size_t max_inputs)
+{
+	struct input_walk w = {json_array(), max_inputs};
+	json_t *tasks = json_array();
+	json_t *item;
+	int err = rooms_each_input(rooms, room->app, room->room, add_input, &w);
+
+	for (size_t i = 0; i < room->n_tasks; i++)
+		json_array_append_new(tasks, call_id(room->tasks[i]));
+	item = json_pack("{s:I, s:s, s:o, s:o, s:o?}", "app",
+			 (json_int_t)room->app, "room", room->room, "inputs",
+			 w.list, "task_ids", tasks, "task_id",
+			 room->n_tasks ? call_id(room->tasks[0]) : json_null());
+	if (!err)
+		return item;
+	json_decref(item);
+	return NULL;
 }
 
 struct room_walk {
@@ -166,21 +199,9 @@ struct room_walk {
 static int add_room(const struct room_info *room, void *arg)
 {
 	struct room_walk *w = arg;
-	json_t *inputs = json_array();
-	json_t *tasks = json_array();
-	json_t *item;
-	int err = rooms_each_input(w->rooms, room->app, room->room, add_input,
-				   inputs);
+	json_t *item = room_info_json(w->rooms, room, SIZE_MAX);
 
-	for (size_t i = 0; i < room->n_tasks; i++)
-		json_array_append_new(tasks, call_id(room->tasks[i]));
-	item = json_pack("{s:I, s:s, s:o, s:o, s:o?}", "app",
-			 (json_int_t)room->app, "room", room->room, "inputs",
-			 inputs, "task_ids", tasks, "task_id",
-			 room->n_tasks ? call_id(room->tasks[0]) : json_null());
-	if (err || json_array_append_new(w->list, item))
-		return ENOMEM;
-	return 0;
+	return json_array_append_new(w->list, item) ? ENOMEM : 0;
 }
 
 void rooms_list(struct call *c)

@@ -70,7 +70,7 @@ static json_t *task_json(struct call *c, const struct task_row *t)
 	return item;
 }
 
-static json_t *info_json(const struct task_info *t)
+json_t *task_info_json(const struct task_info *t)
 {
 	const struct task_row row = {
 		.id = t->id,
@@ -164,7 +164,7 @@ static void on_started(const struct err *e, const struct task_info *t,
 	if (e->code)
 		call_error(arg, e);
 	else
-		call_reply(arg, 201, with_storage(arg, info_json(t)));
+		call_reply(arg, 201, with_storage(arg, task_info_json(t)));
 }
 
 static void on_done(const struct err *e, const struct task_info *t, void *arg)
@@ -172,7 +172,7 @@ static void on_done(const struct err *e, const struct task_info *t, void *arg)
 	if (e->code)
 		call_error(arg, e);
 	else
-		call_reply(arg, 200, with_storage(arg, info_json(t)));
+		call_reply(arg, 200, with_storage(arg, task_info_json(t)));
 }
 
 /** One of the rates that MP3 has a preset for. */

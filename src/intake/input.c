@@ -200,4 +200,5 @@ void input_stats(const struct input *in, struct input_stats *out)
 {
 	*out = in->stats;
 	out->mic_on = in->timeline.on;
+	out->jitter_us = reception_jitter_us(&in->reception);
 }

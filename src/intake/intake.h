@@ -90,10 +90,11 @@ struct input_stats {
 	uint64_t sr_ntp; /* wall time: seconds since 1900, 32 bits fraction */
 	uint32_t sr_ts;	 /* the same moment as RTP time, of sr_ssrc */
 	uint32_t sr_ssrc;
-	int64_t sr_us;	/* when it came, 0: none did */
-	int level_dbfs; /* of the last packet, 0 to LEVEL_QUIET, or
+	int64_t sr_us;	    /* when it came, 0: none did */
+	int level_dbfs;	    /* of the last packet, 0 to LEVEL_QUIET, or
 				   LEVEL_NONE */
-	int drift_ppm;	/* it is played longer (over 0) or shorter by, now */
+	uint32_t jitter_us; /* of arrivals (RFC 3550) */
+	int drift_ppm; /* it is played longer (over 0) or shorter by, now */
 	bool mic_on;
 	struct addr sender; /* len 0: none latched yet */
 };

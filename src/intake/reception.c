@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "intake/reception.h"
 
+#include "sound/sound.h"
+
 enum {
 	LOST_MAX = 0x7fffff, /* 24 bits with sign */
 	JITTER_MAX = 1 << 27 /* far above any; sixteen of it fit */
@@ -42,6 +44,13 @@ static uint32_t delay_of(int64_t us)
 
 	return s > UINT16_MAX ? UINT32_MAX
 			      : (uint32_t)(s * 65536 + rest * 65536 / 1000000);
+}
+
+uint32_t reception_jitter_us(const struct reception *r)
+{
+	uint64_t us = (uint64_t)(r->jitter >> 4) * 1000 / SOUND_FRAMES_PER_MS;
+
+	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
 void reception_report(struct reception *r, const struct stream *s,

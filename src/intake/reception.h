@@ -35,6 +35,9 @@ void reception_packet(struct reception *r, int64_t arrival, int64_t ts);
 /** An SR of this sender has come. */
 void reception_sr(struct reception *r, uint64_t ntp, int64_t now_us);
 
+/** How much the time varies that packets need. */
+uint32_t reception_jitter_us(const struct reception *r);
+
 /** Report, and begin the next interval. */
 void reception_report(struct reception *r, const struct stream *s,
 		      int64_t now_us, struct rtcp_report *out);

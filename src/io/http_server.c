@@ -354,6 +354,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	in->conn = c;
 	in->mhd = mhd;
 	in->pub.peer = c->guest.peer;
+	in->pub.is_tls = c->server->tls != NULL;
 	c->in = in;
 	set_phase(c, HTTP_RECEIVING);
 	return in;

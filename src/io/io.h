@@ -388,7 +388,8 @@ struct http_request {
 	const uint8_t *body;   /* body_len bytes and a NUL */
 	size_t body_len;
 	struct addr peer;
-	void *user; /* the handler's */
+	bool is_tls; /* it came over TLS */
+	void *user;  /* the handler's */
 };
 
 /** Header by name (any case), or NULL. */

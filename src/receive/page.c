@@ -42,7 +42,11 @@ static const struct page_file {
 	 "text/css; charset=utf-8"},
 	{"/receive.mjs", "console/receive/receive.mjs",
 	 "text/javascript; charset=utf-8"},
-	{"/receive.svg", "console/receive/receive.svg", "image/svg+xml"},
+	{"/shared/look.css", "console/shared/look.css",
+	 "text/css; charset=utf-8"},
+	{"/shared/elements.mjs", "console/shared/elements.mjs",
+	 "text/javascript; charset=utf-8"},
+	{"/shared/icon.svg", "console/shared/icon.svg", "image/svg+xml"},
 };
 
 bool page_reply_file(struct http_request *r)

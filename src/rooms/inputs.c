@@ -91,6 +91,10 @@ static void info_of(const struct member *m, struct input_info *out)
 			atomic_load_explicit(&v->packets, memory_order_relaxed),
 		.lost = atomic_load_explicit(&v->lost, memory_order_relaxed),
 		.created_ms = m->row.created_ms,
+		.level_dbfs = atomic_load_explicit(&v->level_dbfs,
+						   memory_order_relaxed),
+		.jitter_us = atomic_load_explicit(&v->jitter_us,
+						  memory_order_relaxed),
 		.warning = warn_of(m),
 		.opus_pt = m->row.opus_pt,
 		.red_pt = m->row.red_pt,
@@ -363,6 +367,8 @@ static struct voice *make_voice(struct member *m, const struct addr *source)
 	if (source)
 		by_set_user(&v->joined, source);
 	v->silence_mode = !rec->mic_off_splits;
+	v->level_dbfs = 1; /* nothing is known */
+	v->peak = -1;
 	v->media = m->room->media;
 	v->answered = on_voice_answered;
 	v->owner = m;

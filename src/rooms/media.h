@@ -124,6 +124,8 @@ struct voice {
 
 	/* any thread, relaxed */
 	_Atomic uint64_t packets, lost;
+	_Atomic uint32_t jitter_us;
+	_Atomic int level_dbfs; /* as in struct input_info */
 	_Atomic bool mic_on;
 	_Atomic bool has_left;	   /* RTCP BYE, and no packet since */
 	_Atomic int64_t packet_us; /* monotonic, of the last one, 0: none */
@@ -140,6 +142,7 @@ struct voice {
 	struct rtp_port *port;
 	int64_t taken_us; /* its port was read */
 	int64_t heard_pos;
+	int peak; /* of PCM since the last look, 0..32768; -1: there was none */
 	const struct by
 		*mic_by; /* the API switches its mic, NULL: it does not */
 	uint64_t byes, packets_then; /* of the stats published last */

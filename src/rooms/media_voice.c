@@ -1,6 +1,7 @@
 /** rooms/media_voice.c -- an input on its media loop. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <math.h>
 
 #include "base/clock.h"
 #include "rooms/media_inside.h"
@@ -9,24 +10,44 @@ enum { LOUD = 33 }; /* of 32768, -60 dBFS: less is nobody heard */
 
 /* ---- chunks ------------------------------------------------------------ */
 
-static bool is_heard(const struct sound_chunk *c)
+/** The greatest of every eighth sample. */
+static int peak_of(const struct sound_chunk *c)
 {
-	if (c->kind != CHUNK_SOUND)
-		return false;
-	if (!c->pcm)
-		return c->packet_len > 3; /* DTX has 1 or 2 bytes */
+	int peak = 0;
+
 	for (uint32_t i = 0; i < c->frames; i += 8) {
-		if (c->pcm[i] > LOUD || c->pcm[i] < -LOUD)
-			return true;
+		int x = c->pcm[i] < 0 ? -c->pcm[i] : c->pcm[i];
+
+		if (x > peak)
+			peak = x;
 	}
-	return false;
+	return peak;
+}
+
+static bool is_heard(struct voice *v, const struct sound_chunk *c)
+{
+	int peak;
+
+	if (c->kind != CHUNK_SOUND) {
+		if (v->peak < 0)
+			v->peak = 0;
+		return false;
+	}
+	if (!c->pcm) {
+		v->peak = -1;
+		return c->packet_len > 3; /* DTX has 1 or 2 bytes */
+	}
+	peak = peak_of(c);
+	if (peak > v->peak)
+		v->peak = peak;
+	return peak > LOUD;
 }
 
 static void on_chunk(const struct sound_chunk *c, void *arg)
 {
 	struct voice *v = arg;
 
-	if (is_heard(c))
+	if (is_heard(v, c))
 		v->heard_pos = c->pos;
 	LIST_EACH(&v->parts, l, after)
 	{
@@ -92,6 +113,19 @@ static void publish_bye(struct voice *v, const struct input_stats *st)
 	v->packets_then = st->packets;
 }
 
+/** What was heard since the last look; else what the packets say. */
+static int level_of(struct voice *v, const struct input_stats *st)
+{
+	int peak = v->peak;
+
+	v->peak = -1;
+	if (!st->mic_on || peak == 0)
+		return LEVEL_QUIET;
+	if (peak > 0)
+		return (int)lround(20 * log10(peak / 32768.0));
+	return st->level_dbfs;
+}
+
 static void publish_stats(struct voice *v)
 {
 	struct input_stats st;
@@ -100,6 +134,10 @@ static void publish_stats(struct voice *v)
 	publish_bye(v, &st);
 	atomic_store_explicit(&v->packets, st.packets, memory_order_relaxed);
 	atomic_store_explicit(&v->lost, st.lost, memory_order_relaxed);
+	atomic_store_explicit(&v->jitter_us, st.jitter_us,
+			      memory_order_relaxed);
+	atomic_store_explicit(&v->level_dbfs, level_of(v, &st),
+			      memory_order_relaxed);
 	atomic_store_explicit(&v->packet_us, st.last_packet_us,
 			      memory_order_relaxed);
 	if (v->heard_pos)

@@ -59,6 +59,21 @@ struct room *rooms_find_room(const struct rooms *r, uint32_t app,
 	return n ? CONTAINER_OF(n, struct room, node) : NULL;
 }
 
+int rooms_each_app(const struct rooms *r,
+		   int (*fn)(uint32_t id, const char *name, void *arg),
+		   void *arg)
+{
+	unsigned n = atomic_load_explicit(&r->n_apps, memory_order_acquire);
+
+	for (unsigned i = 0; i < n; i++) {
+		int err = fn(r->apps[i].id, r->apps[i].name, arg);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 struct room *rooms_get_room(struct rooms *r, struct rooms_app *app,
 			    const char *id)
 {

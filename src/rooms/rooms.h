@@ -132,6 +132,10 @@ MUST_CHECK int rooms_drop_app(struct rooms *r, uint32_t app, struct err *e);
 
 /** Is this app known? */
 bool rooms_has_app(const struct rooms *r, uint32_t app);
+/** Call fn for every app; stops on non-zero. */
+int rooms_each_app(const struct rooms *r,
+		   int (*fn)(uint32_t id, const char *name, void *arg),
+		   void *arg);
 
 /* ---- inputs ----------------------------------------------------------- */
 
@@ -161,6 +165,9 @@ struct input_info {
 	char sender[ADDR_TEXT_MAX]; /* "" until latched */
 	uint64_t packets, lost;
 	int64_t created_ms;
+	int level_dbfs;	    /* now, -127 .. 0; 1: not known (it sends no
+			       levels, and nobody has it decoded) */
+	uint32_t jitter_us; /* as RFC 3550 has it */
 	int opus_pt, red_pt, audio_level_ext; /* as wished */
 };
 

@@ -241,6 +241,12 @@ const room = `/v1/apps/{app}/rooms/{room}`;
 const routes = [
   {method: 'GET', path: '/', open: true},
   {method: 'POST', path: '/', open: true}, // 35_cloud_api.test.mjs
+  {method: 'GET', path: '/console/*', open: true},
+  {method: 'GET', path: '/v1/login', open: true},
+  {method: 'POST', path: '/v1/login', open: true, good: {token: 'x'},
+    body: {token: [...notText, nul, '""', JSON.stringify(long(4097))]
+      .map((json) => [json, /must be http.admin_token, 1 to 4096 bytes/])}},
+  {method: 'DELETE', path: '/v1/login', open: true},
   {method: 'GET', path: '/healthz', open: true},
   {method: 'GET', path: '/readyz', open: true},
   {method: 'GET', path: '/metrics'},
@@ -311,6 +317,8 @@ const routes = [
     room: [...parts.room, ['', 400, /1 to 128 bytes/]],
     kinds: asSent(['', 'foo', 'STARTED', 'started,', ',started', long(129)]
       .map((s) => [s, /is no kind of event/]))}},
+  {method: 'GET', path: '/v1/live', endless: true, query: {
+    search: [[long(129), 400, /text of 1 to 128 bytes/], ['', 400, /1 to 128/]]}},
   {method: 'GET', path: '/v1/deliveries', query: {
     state: states('pending', 'delivered', 'dead', 'expired'),
     endpoint: asSent(['nobody', '', '../../etc', long(129)]

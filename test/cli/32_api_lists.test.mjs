@@ -270,8 +270,8 @@ test('health_and_readiness_are_told', async (t) => {
   assert.deepEqual(await server.ask(200, 'GET', '/readyz'), {status: 'ready'});
   assert.deepEqual(await server.ask(200, 'GET', '/healthz?probe=1'), {status: 'ok'});
   const root = await server.api('GET', '/');
-  assert.equal(root.type, 'text/plain; charset=utf-8');
-  assert.match(root.text, /tapeop is running/);
+  assert.equal(root.type, 'text/html; charset=utf-8');
+  assert.match(root.text, /tapeop is running/); // for who has no JavaScript
   await server.stop();
 });
 

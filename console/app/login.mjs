@@ -1,0 +1,59 @@
+// Who uses the console: the admin token, told once, becomes a cookie that no
+// script can read.
+// SPDX-License-Identifier: Apache-2.0
+import {api, login} from './api.mjs';
+
+const $ = (id) => document.getElementById(id);
+let waiting = null; // {promise, done} while the dialog is open
+
+/** Open the dialog; resolves when the login is good.  All who ask wait for
+ *  the same one. */
+function ask() {
+  if (waiting)
+    return waiting.promise;
+  waiting = {};
+  waiting.promise = new Promise((done) => (waiting.done = done));
+  $('login-fault').textContent = '';
+  $('login').showModal();
+  $('token').focus();
+  return waiting.promise;
+}
+
+async function submit(event) {
+  event.preventDefault();
+  const {ask: kept} = login;
+  login.ask = null; // a wrong token is 401, too
+  try {
+    await api.post('/v1/login', {token: $('token').value});
+    $('token').value = '';
+    $('login').close();
+    $('logout').hidden = false;
+    waiting?.done();
+    waiting = null;
+  } catch (e) {
+    $('login-fault').textContent = e.status === 401 ? 'This is not the admin token.' : e.message;
+    $('token').select();
+  } finally {
+    login.ask = kept;
+  }
+}
+
+/** Begin: `onLogout` is called when this browser has logged out. */
+export async function begin(onLogout) {
+  login.ask = ask;
+  $('login-form').addEventListener('submit', submit);
+  $('login').addEventListener('cancel', (e) => e.preventDefault());
+  $('logout').addEventListener('click', async () => {
+    await api.del('/v1/login').catch(() => {});
+    $('logout').hidden = true;
+    onLogout();
+  });
+}
+
+/** Is somebody logged in?  Asks for a login where one is needed. */
+export async function check() {
+  const session = await api.get('/v1/login');
+  if (session.needs_token && !session.logged_in)
+    await ask();
+  $('logout').hidden = !session.needs_token;
+}
