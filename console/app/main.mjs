@@ -35,6 +35,7 @@ import {say} from '../shared/elements.mjs';
 
 const PAGES = [
   {name: 'rooms', label: 'Rooms', load: () => import('./pages/rooms.mjs')},
+  {name: 'app', label: 'App', load: () => import('./pages/app.mjs')},
 ];
 
 const TOAST_MS = 6000;
