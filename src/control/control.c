@@ -290,7 +290,9 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 				   &c->follow)
 		      : ENOMEM;
 	if (!err)
-		err = live_new(loop, rooms, &c->live);
+		err = live_new(
+			&(struct live_config){.loop = loop, .rooms = rooms},
+			&c->live);
 	if (!err)
 		err = control_set_tokens(c, config->admin_token,
 					 config->previous_admin_token);

@@ -25,8 +25,7 @@ enum {
 };
 
 struct live {
-	struct loop *loop;
-	struct rooms *rooms;
+	struct live_config config;
 	struct link clients;
 	unsigned n;
 	struct timer timer;
@@ -63,7 +62,7 @@ static bool is_found(const struct walk *w, const struct room_info *room,
 		     char *search)
 {
 	return !search[0] || strcasestr(room->room, search) ||
-	       rooms_each_input(w->live->rooms, room->app, room->room,
+	       rooms_each_input(w->live->config.rooms, room->app, room->room,
 				find_user, search);
 }
 
@@ -97,12 +96,12 @@ static int add_room(const struct room_info *room, void *arg)
 	n = room->inputs < w->inputs_left ? room->inputs : w->inputs_left;
 	w->rooms_left--;
 	w->inputs_left -= n;
-	item = room_info_json(w->live->rooms, room, n);
+	item = room_info_json(w->live->config.rooms, room, n);
 	if (item &&
 	    !json_object_set_new(item, "n_inputs",
 				 json_integer((json_int_t)room->inputs)) &&
 	    !json_object_set_new(item, "tasks",
-				 tasks_json(w->live->rooms, room)))
+				 tasks_json(w->live->config.rooms, room)))
 		return json_array_append_new(w->rooms, item) ? ENOMEM : 0;
 	json_decref(item);
 	return ENOMEM;
@@ -128,11 +127,11 @@ static int write_state(struct live *l, unsigned parts)
 	};
 	json_t *apps = json_array(), *state;
 	char why[160] = "";
-	int err = rooms_each(l->rooms, add_room, &w);
+	int err = rooms_each(l->config.rooms, add_room, &w);
 
 	if (!err)
-		err = rooms_each_app(l->rooms, add_app, apps);
-	if (rooms_is_ready(l->rooms, why, sizeof(why)))
+		err = rooms_each_app(l->config.rooms, add_app, apps);
+	if (rooms_is_ready(l->config.rooms, why, sizeof(why)))
 		why[0] = 0;
 	state = json_pack("{s:o, s:i, s:o, s:s}", "rooms", w.rooms, "total",
 			  (int)w.total, "apps", apps, "not_ready", why);
@@ -211,7 +210,7 @@ static bool is_taking(struct client *c, int64_t now_us)
 {
 	if (!http_stream_queued(c->http))
 		return true;
-	if (c->sent_us && now_us - c->sent_us > STALL_US)
+	if (c->sent_us && now_us - c->sent_us > c->live->config.stall_us)
 		end(c);
 	return false;
 }
@@ -238,20 +237,23 @@ static void on_tick(struct timer *t, int64_t now_us)
 	struct live *l = CONTAINER_OF(t, struct live, timer);
 
 	show(l, now_us);
-	if (l->n && timer_start(t, l->loop, now_us + TICK_US, on_tick))
+	if (l->n && timer_start(t, l->config.loop, now_us + TICK_US, on_tick))
 		live_stop(l); /* no memory: they come back */
 }
 
 /* ---- all of them ------------------------------------------------------------------ */
 
-int live_new(struct loop *loop, struct rooms *rooms, struct live **out)
+int live_new(const struct live_config *config, struct live **out)
 {
 	struct live *l = mem_zalloc(sizeof(*l));
 
 	if (!l)
 		return ENOMEM;
-	l->loop = loop;
-	l->rooms = rooms;
+	l->config = *config;
+	if (!l->config.max)
+		l->config.max = LIVE_MAX;
+	if (!l->config.stall_us)
+		l->config.stall_us = STALL_US;
 	list_init(&l->clients);
 	buf_init(&l->state, STATE_MAX);
 	*out = l;
@@ -277,7 +279,7 @@ void live_free(struct live *l)
 
 bool live_has_room(const struct live *l)
 {
-	return l->n < LIVE_MAX;
+	return l->n < l->config.max;
 }
 
 void live_begin(struct live *l, struct http_request *r, const char *search)
@@ -303,7 +305,8 @@ void live_begin(struct live *l, struct http_request *r, const char *search)
 	if (!http_stream_send(c->http, hello, sizeof(hello) - 1))
 		return; /* `gone` is about to be called */
 	if (!timer_is_armed(&l->timer) &&
-	    timer_start(&l->timer, l->loop, loop_now_us(l->loop), on_tick))
+	    timer_start(&l->timer, l->config.loop, loop_now_us(l->config.loop),
+			on_tick))
 		end(c);
 }
 

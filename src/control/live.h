@@ -26,11 +26,17 @@ enum {
 	LIVE_SEARCH_MAX = 128 /* bytes */
 };
 
+struct live_config {
+	struct loop *loop;
+	struct rooms *rooms;
+	unsigned max;	  /* clients at a time; 0: LIVE_MAX */
+	int64_t stall_us; /* 0: 30 s */
+};
+
 struct live;
 
-/** Returns 0 or ENOMEM. */
-MUST_CHECK int live_new(struct loop *loop, struct rooms *rooms,
-			struct live **out);
+/** Nobody looks yet.  Returns 0 or ENOMEM. */
+MUST_CHECK int live_new(const struct live_config *config, struct live **out);
 /** End all streams in good order: their clients come back. */
 void live_stop(struct live *l);
 /** All streams have ended (live_stop, http_server_close).  NULL is fine. */

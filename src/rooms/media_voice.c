@@ -123,7 +123,7 @@ static int level_of(struct voice *v, const struct input_stats *st)
 		return LEVEL_QUIET;
 	if (peak > 0)
 		return (int)lround(20 * log10(peak / 32768.0));
-	return st->level_dbfs;
+	return st->packets == v->packets_then ? LEVEL_QUIET : st->level_dbfs;
 }
 
 static void publish_stats(struct voice *v)
@@ -131,12 +131,12 @@ static void publish_stats(struct voice *v)
 	struct input_stats st;
 
 	input_stats(v->input, &st);
+	atomic_store_explicit(&v->level_dbfs, level_of(v, &st),
+			      memory_order_relaxed);
 	publish_bye(v, &st);
 	atomic_store_explicit(&v->packets, st.packets, memory_order_relaxed);
 	atomic_store_explicit(&v->lost, st.lost, memory_order_relaxed);
 	atomic_store_explicit(&v->jitter_us, st.jitter_us,
-			      memory_order_relaxed);
-	atomic_store_explicit(&v->level_dbfs, level_of(v, &st),
 			      memory_order_relaxed);
 	atomic_store_explicit(&v->packet_us, st.last_packet_us,
 			      memory_order_relaxed);

@@ -20,19 +20,19 @@ function* blocksOf(text) {
  * Listen to /v1/events of a receiver (or server): answers 200, or throws.
  *
  * query      "?after=.."; last: the Last-Event-ID header; token: of an admin;
- *            path: another one
+ *            headers: more; path: another one
  *
  * .events    {id, data (parsed)} of each without a name
- * .refused   of each `refused`
+ * .refused   of each `refused`; .states: of each `state`
  * .lastId    the newest id, also of blocks without data
  * .ended     resolves when the connection is gone
  */
-export function listen(t, {url}, {query = '', last, token, path = '/v1/events'} = {}) {
-  const stream = {events: [], refused: [], lastId: undefined, comments: 0};
+export function listen(t, {url}, {query = '', last, token, headers, path = '/v1/events'} = {}) {
+  const stream = {events: [], refused: [], states: [], lastId: undefined, comments: 0};
   return new Promise((done, fail) => {
     const request = http.get(`${url}${path}${query}`, {agent: false,
       headers: {...(last !== undefined && {'Last-Event-ID': last}),
-        ...(token && {Authorization: `Bearer ${token}`})}}, (answer) => {
+        ...(token && {Authorization: `Bearer ${token}`}), ...headers}}, (answer) => {
       if (answer.statusCode !== 200) {
         request.destroy();
         fail(new Error(`answered ${answer.statusCode}`));
@@ -54,6 +54,8 @@ export function listen(t, {url}, {query = '', last, token, path = '/v1/events'} 
           const one = {id, data: JSON.parse(data)};
           if (event === 'refused')
             stream.refused.push(one);
+          else if (event === 'state')
+            stream.states.push(one.data);
           else if (stream.onEvent)
             stream.onEvent(one);
           else

@@ -1,0 +1,409 @@
+/** test/unit/control_live_test.c -- the state of the rooms as it is sent. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/live.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/counters.h"
+#include "base/mem.h"
+#include "wire/sse.h"
+
+#include "rooms_aid.h"
+
+enum { CLIENTS = 3 };
+
+/** Somebody who looks. */
+struct looker {
+	int fd; /* -1: away */
+	bool in_body;
+	struct buf head;
+	struct sse_reader reader;
+	json_t *state; /* the newest, or NULL */
+	unsigned n;    /* that came */
+};
+
+static struct {
+	struct stage *st;
+	struct http_server *server;
+	struct addr addr;
+	struct live *live;
+	struct live_config config;
+	struct looker lookers[CLIENTS];
+} f;
+
+static void on_ask(struct http_request *r, void *arg)
+{
+	const char *search = http_query(r, "search");
+
+	(void)arg;
+	live_begin(f.live, r, search ? search : "");
+}
+
+static void open_server(struct stage *st)
+{
+	struct http_server_config http = {.n_listen = 1,
+					  .max_body = 1000,
+					  .max_connections = 100,
+					  .header_us = 60 * CLOCK_US_PER_S,
+					  .heartbeat_us = 60 * CLOCK_US_PER_S};
+
+	f.st = st;
+	for (int i = 0; i < CLIENTS; i++)
+		f.lookers[i].fd = -1;
+	assert_int_equal(addr_parse("127.0.0.1:0", &http.listen[0]), 0);
+	f.config.loop = st->loop;
+	f.config.rooms = st->r;
+	assert_int_equal(live_new(&f.config, &f.live), 0);
+	assert_int_equal(
+		http_server_open(st->loop, &http, on_ask, NULL, &f.server), 0);
+	http_server_addr(f.server, 0, &f.addr);
+}
+
+static int on_block(const struct sse_block *b, void *arg)
+{
+	struct looker *c = arg;
+
+	assert_string_equal(b->name, "state");
+	json_decref(c->state);
+	c->state = json_loadb(b->data, b->len, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(c->state);
+	c->n++;
+	return 0;
+}
+
+static void dial(struct looker *c, const char *query, int rcvbuf)
+{
+	char text[400];
+	int len = snprintf(text, sizeof(text),
+			   "GET /%s HTTP/1.0\r\nHost: x\r\n\r\n", query);
+
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_true(c->fd >= 0);
+	if (rcvbuf)
+		assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF,
+					    &rcvbuf, sizeof(rcvbuf)),
+				 0);
+	if (connect(c->fd, &f.addr.sa, f.addr.len))
+		assert_int_equal(errno, EINPROGRESS);
+	while (send(c->fd, text, (size_t)len, MSG_NOSIGNAL) != len)
+		turn(f.st);
+	c->in_body = false;
+	c->n = 0;
+	buf_init(&c->head, 1 << 20);
+	sse_init(&c->reader, 1 << 20);
+}
+
+static void hang_up(struct looker *c)
+{
+	if (c->fd < 0)
+		return;
+	close(c->fd);
+	c->fd = -1;
+	buf_fini(&c->head);
+	sse_fini(&c->reader);
+	json_decref(c->state);
+	c->state = NULL;
+}
+
+static void take(struct looker *c, const char *bytes, size_t len)
+{
+	const char *end;
+
+	if (c->in_body) {
+		assert_int_equal(sse_read(&c->reader, bytes, len, on_block, c),
+				 0);
+		return;
+	}
+	buf_append(&c->head, bytes, len);
+	end = strstr(buf_str(&c->head), "\r\n\r\n");
+	if (!end)
+		return;
+	c->in_body = true;
+	end += 4;
+	take(c, end, strlen(end));
+}
+
+/** Read what has come; a client whose connection was ended is away. */
+static void look(struct looker *c)
+{
+	char bytes[65536];
+
+	while (c->fd >= 0) {
+		ssize_t len = recv(c->fd, bytes, sizeof(bytes) - 1, 0);
+
+		if (len < 0 && errno == EAGAIN)
+			return;
+		if (len <= 0) {
+			hang_up(c);
+			return;
+		}
+		bytes[len] = 0;
+		take(c, bytes, (size_t)len);
+	}
+}
+
+#define LOOK_UNTIL(c, condition) UNTIL(f.st, (look(c), (condition)))
+
+/* ---- what a state says --------------------------------------------------------- */
+
+static json_t *room_of(const struct looker *c, const char *room)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(c->state, "rooms"), i, item)
+	{
+		if (!strcmp(json_string_value(json_object_get(item, "room")),
+			    room))
+			return item;
+	}
+	return NULL;
+}
+
+static json_t *input_of(const struct looker *c, const char *room,
+			const char *user)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(room_of(c, room), "inputs"), i, item)
+	{
+		if (!strcmp(json_string_value(json_object_get(item, "user")),
+			    user))
+			return item;
+	}
+	return NULL;
+}
+
+static json_int_t number(const json_t *of, const char *key)
+{
+	return json_integer_value(json_object_get(of, key));
+}
+
+/** The level of a user, 1: it is not known. */
+static json_int_t level_of(const struct looker *c, const char *room,
+			   const char *user)
+{
+	json_t *level = json_object_get(input_of(c, room, user), "level_dbfs");
+
+	return json_is_integer(level) ? json_integer_value(level) : 1;
+}
+
+static void close_server(void)
+{
+	for (int i = 0; i < CLIENTS; i++)
+		hang_up(&f.lookers[i]);
+	live_stop(f.live);
+	http_server_close(f.server);
+	live_free(f.live);
+}
+
+/* ---- tests ------------------------------------------------------------------------ */
+
+static void who_is_in_and_speaks_is_shown_as_it_changes(void **state)
+{
+	struct stage *st = *state;
+	struct looker *c = &f.lookers[0];
+	struct answer a;
+	uint64_t task;
+
+	begin(st);
+	open_server(st);
+	dial(c, "", 0);
+	LOOK_UNTIL(c, c->state);
+	assert_int_equal(number(c->state, "total"), 0);
+	assert_int_equal(json_array_size(json_object_get(c->state, "apps")), 1);
+	assert_string_equal(
+		json_string_value(json_object_get(c->state, "not_ready")), "");
+	assert_true(number(c->state, "now_ms") > INT64_C(1600000000000));
+
+	a = join(st, "lobby", "alice");
+	LOOK_UNTIL(c, input_of(c, "lobby", "alice"));
+	assert_int_equal(number(input_of(c, "lobby", "alice"), "lost"), 0);
+	/* nobody has it decoded, and it sends no levels */
+	LOOK_UNTIL(c, number(input_of(c, "lobby", "alice"), "packets") > 0 &&
+			      level_of(c, "lobby", "alice") == 1);
+	task = record(st, "lobby");
+	LOOK_UNTIL(c, json_array_size(json_object_get(room_of(c, "lobby"),
+						      "tasks")) == 1);
+	/* a tone of some -10 dBFS */
+	LOOK_UNTIL(c, level_of(c, "lobby", "alice") <= 0 &&
+			      level_of(c, "lobby", "alice") > -30);
+	/* and silence when it is not sent any more */
+	st->paused = true;
+	LOOK_UNTIL(c, level_of(c, "lobby", "alice") == -127);
+	st->paused = false;
+	finish(st, task);
+	LOOK_UNTIL(c, json_array_size(json_object_get(room_of(c, "lobby"),
+						      "tasks")) == 0);
+	leave(st, a.id, &a);
+	LOOK_UNTIL(c, number(c->state, "total") == 0);
+	assert_int_equal(counter_get(COUNT_live_streams), 1);
+	hang_up(c);
+	UNTIL(st, counter_get(COUNT_live_streams) == 0);
+	close_server();
+}
+
+static void a_search_lets_rooms_and_users_through(void **state)
+{
+	struct stage *st = *state;
+	struct looker *room = &f.lookers[0];
+	struct looker *user = &f.lookers[1];
+	struct looker *none = &f.lookers[2];
+
+	begin(st);
+	open_server(st);
+	join(st, "lobby", "alice");
+	join(st, "lobby", "bob");
+	join(st, "other", "carl");
+	dial(room, "?search=LOBB", 0);
+	dial(user, "?search=arl", 0);
+	dial(none, "?search=zzz", 0);
+	LOOK_UNTIL(room, room->state);
+	LOOK_UNTIL(user, user->state);
+	LOOK_UNTIL(none, none->state);
+	assert_int_equal(number(room->state, "total"), 1);
+	assert_non_null(input_of(room, "lobby", "bob"));
+	assert_int_equal(number(user->state, "total"), 1);
+	assert_non_null(input_of(user, "other", "carl"));
+	assert_int_equal(number(none->state, "total"), 0);
+	close_server();
+}
+
+/** So many people with long names; those in rooms of their own come first. */
+static void crowd(struct stage *st, int n, int rooms)
+{
+	char user[ID_MAX + 1], room[ID_MAX + 1];
+
+	memset(user, 'u', sizeof(user));
+	memset(room, 'r', sizeof(room));
+	for (int i = 0; i < n; i++) {
+		struct answer a;
+
+		snprintf(user + ID_MAX - 3, 4, "%03d", i);
+		snprintf(room + ID_MAX - 3, 4, "%03d", i < rooms ? i : 0);
+		add(st, room, user, &a);
+		UNTIL(st, a.calls);
+		assert_int_equal(a.err, 0);
+	}
+}
+
+static void a_state_has_no_more_than_it_may(void **state)
+{
+	struct stage *st = *state;
+	struct looker *c = &f.lookers[0];
+	size_t n = 0, i;
+	json_t *item, *rooms;
+	json_int_t people = 0;
+
+	st->config.media.rtp_port_last += 600;
+	begin(st);
+	open_server(st);
+	crowd(st, LIVE_INPUTS + 80, LIVE_ROOMS + 20);
+	dial(c, "", 0);
+	LOOK_UNTIL(c, c->state);
+	rooms = json_object_get(c->state, "rooms");
+	assert_int_equal(number(c->state, "total"), LIVE_ROOMS + 20);
+	assert_int_equal(json_array_size(rooms), LIVE_ROOMS);
+	json_array_foreach(rooms, i, item)
+	{
+		n += json_array_size(json_object_get(item, "inputs"));
+		people += number(item, "n_inputs");
+		assert_true(number(item, "n_inputs") >= 1);
+	}
+	assert_true(n > LIVE_INPUTS / 4 && n <= LIVE_INPUTS);
+	/* how many there are is told even where they are not all shown */
+	assert_true((json_int_t)n <= people);
+	close_server();
+}
+
+static void who_takes_nothing_is_ended_and_others_are_not(void **state)
+{
+	struct stage *st = *state;
+	struct looker *slow = &f.lookers[0];
+	struct looker *good = &f.lookers[1];
+
+	st->config.media.rtp_port_last += 600;
+	begin(st);
+	f.config.stall_us = CLOCK_US_PER_S;
+	open_server(st);
+	crowd(st, 400, 1);
+	join(st, "lobby", "alice"); /* whose packets make each state new */
+	dial(slow, "", 2048);
+	dial(good, "", 0);
+	UNTIL(st, (look(good), good->state));
+	UNTIL(st, (look(good), counter_get(COUNT_live_streams) == 1));
+	good->n = 0;
+	LOOK_UNTIL(good, good->n > 2);
+	close_server();
+}
+
+static void as_many_look_as_may_and_time_alone_is_no_news(void **state)
+{
+	struct stage *st = *state;
+	struct looker *a = &f.lookers[0];
+	struct looker *b = &f.lookers[1];
+	unsigned n;
+
+	begin(st);
+	f.config.max = 2;
+	open_server(st);
+	assert_true(live_has_room(f.live));
+	dial(a, "", 0);
+	dial(b, "", 0);
+	LOOK_UNTIL(a, a->state);
+	LOOK_UNTIL(b, b->state);
+	assert_false(live_has_room(f.live));
+	/* nothing happens: one state in 5 s */
+	n = a->n;
+	LOOK_UNTIL(a, a->n == n + 1);
+	assert_true(number(a->state, "now_ms") > 0);
+	hang_up(a);
+	UNTIL(st, live_has_room(f.live));
+	close_server();
+}
+
+static void looking_survives_every_failed_allocation(void **state)
+{
+	struct stage *st = *state;
+	struct looker *c = &f.lookers[0];
+
+	begin(st);
+	st->paused = true;
+	open_server(st);
+	join(st, "lobby", "alice");
+	turn_for(st, 100 * CLOCK_US_PER_MS);
+	for (int64_t n = 0; n < 80; n++) {
+		dial(c, "", 0);
+		mem_fail_after(n);
+		for (int i = 0; i < 20; i++)
+			loop_turn(st->loop, 1000);
+		mem_fail_after(-1);
+		hang_up(c);
+		UNTIL(st, !counter_get(COUNT_live_streams));
+	}
+	dial(c, "", 0);
+	LOOK_UNTIL(c, input_of(c, "lobby", "alice"));
+	close_server();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STAGE_TEST(who_is_in_and_speaks_is_shown_as_it_changes),
+		STAGE_TEST(a_search_lets_rooms_and_users_through),
+		STAGE_TEST(a_state_has_no_more_than_it_may),
+		STAGE_TEST(who_takes_nothing_is_ended_and_others_are_not),
+		STAGE_TEST(as_many_look_as_may_and_time_alone_is_no_news),
+		STAGE_TEST(looking_survives_every_failed_allocation),
+	};
+
+	return RUN_STAGES(tests);
+}
