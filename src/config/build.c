@@ -345,6 +345,7 @@ static int build_app(struct builder *b, struct mark *at, struct err *e)
 	app->secret_key = take(b, SET_APP_SECRET_KEY);
 	app->previous_secret_key = take(b, SET_APP_PREVIOUS_SECRET_KEY);
 	r->auto_mode = (enum auto_mode)number(b, SET_REC_AUTO);
+	r->is_not_on_request = !number(b, SET_REC_ON_REQUEST);
 	r->format = (enum record_format)number(b, SET_REC_FORMAT);
 	r->sample_rate = rates[number(b, SET_REC_SAMPLE_RATE)];
 	r->max_idle_us = number(b, SET_REC_MAX_IDLE);

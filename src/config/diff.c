@@ -76,6 +76,7 @@ static bool is_same_app(const struct config_app *a, const struct config_app *b)
 	       is_same_text(a->secret_key, b->secret_key) &&
 	       is_same_text(a->previous_secret_key, b->previous_secret_key) &&
 	       are_same_api_keys(a, b) && x->auto_mode == y->auto_mode &&
+	       x->is_not_on_request == y->is_not_on_request &&
 	       x->format == y->format && x->sample_rate == y->sample_rate &&
 	       x->max_idle_us == y->max_idle_us &&
 	       x->hold_empty_us == y->hold_empty_us &&

@@ -129,6 +129,8 @@ static int status_of(int err)
 	case ERANGE:
 	case EBADMSG:
 		return 400;
+	case EPERM:
+		return 403;
 	case ENOENT:
 		return 404;
 	case EEXIST:

@@ -66,7 +66,8 @@ int rooms_each_app(const struct rooms *r,
 	unsigned n = atomic_load_explicit(&r->n_apps, memory_order_acquire);
 
 	for (unsigned i = 0; i < n; i++) {
-		int err = fn(r->apps[i].id, r->apps[i].name, arg);
+		const uint32_t id = r->apps[i].id;
+		int err = id ? fn(id, r->apps[i].name, arg) : 0;
 
 		if (err)
 			return err;

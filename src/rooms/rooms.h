@@ -42,6 +42,7 @@ enum auto_mode { AUTO_OFF, AUTO_SINGLE, AUTO_MIXED, AUTO_BOTH };
 /** apps[].recording */
 struct recording_config {
 	enum auto_mode auto_mode; /* record every room by itself */
+	bool is_not_on_request;	  /* nobody else may start a task */
 	enum record_format format;
 	uint32_t sample_rate;	     /* of MP3: 48000, 24000, 16000 */
 	int64_t max_idle_us;	     /* 0: never */

@@ -157,6 +157,15 @@ test('app_page', {skip: noBrowser}, async (t) => {
     await page.getByRole('radio', {name: /^Rooms that are asked for/}).check();
     await page.click('text=Save how it is recorded');
     await until('only who asks', async () => (await recording()).auto === 'off');
+    assert.equal((await recording()).on_request, true);
+    await page.getByRole('radio', {name: /^Off/}).check();
+    await page.click('text=Save how it is recorded');
+    await until('nobody', async () => !(await recording()).on_request);
+    const refused = await server.api('POST', `/v1/apps/${ID}/rooms/r/tasks`, {mode: 'mixed'});
+    assert.deepEqual([refused.status, refused.json.field], [403, 'app']);
+    await page.reload();
+    await page.waitForSelector('.app .card');
+    assert.equal(await page.getByRole('radio', {name: /^Off/}).isChecked(), true);
     // what the page has no word of its own for would be there as well
     assert.deepEqual((await page.locator('[data-field^="recording."]').evaluateAll((all) =>
       all.map((e) => e.dataset.field.slice(10)))).sort(), Object.keys(await recording()).sort());

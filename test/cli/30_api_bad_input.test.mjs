@@ -140,6 +140,7 @@ const recording = [
     [json, /must be a JSON object/, 'recording']),
   ...Object.entries({
     auto: noNull(choice('off', 'single', 'mixed', 'both')),
+    on_request: noNull(bool()),
     format: noNull(choice('mp3', 'ogg')),
     sample_rate: ['44100', '0', '-1', '"44100"', '1.5', 'true', '[]', '{}'].map((json) =>
       [json, /one of: 48000, 24000, 16000$/]),

@@ -131,6 +131,12 @@ describe('apps made at run time', {concurrency: true}, () => {
     await server.ask(200, 'DELETE', `${WHERE}/keys/previous`);
     await assert.rejects(create('old', '4'), (e) => /UserSig/.test(`${e.code} ${e.message}`));
 
+    // an app that is not recorded on request
+    await server.ask(200, 'PATCH', WHERE, {recording: {on_request: false}});
+    await assert.rejects(api.StartRecord({BizId: ID, RoomId: '100', RecordMode: 1}),
+      (e) => e.code === 'UnsupportedOperation.ServiceNotOpened' && /on_request/.test(e.message));
+    await assert.rejects(create('new', '5'), (e) => e.code === 'UnsupportedOperation');
+
     await server.ask(200, 'DELETE', `${WHERE}/api_keys/${pair.secret_id}`);
     await assert.rejects(api.DescribeTaskInfo({BizId: ID, RoomId: '100'}),
       (e) => e.code === 'AuthFailure.SecretIdNotFound');

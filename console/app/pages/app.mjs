@@ -158,34 +158,46 @@ function recordingInput(key, value, disabled) {
     (typeof value === 'number' ? Number(input.value) : input.value)];
 }
 
-/** Every room, or who asks: the scope, and what an `auto` of "off" means. */
+/** Every room, who asks, or nobody: what `auto` and `on_request` say together. */
 function scopeInputs(app, disabled) {
-  const {auto} = app.recording;
+  const {auto, on_request: onRequest} = app.recording;
+  const now = auto !== 'off' ? 'every' : onRequest ? 'api' : 'off';
   const group = newId('scope');
   const radio = (value, text, hint) => {
     const input = el('input', {type: 'radio', name: group, value, disabled,
-      checked: (auto === 'off') === (value === 'api'), 'data-key': `scope-${value}`});
+      checked: value === now, 'data-key': `scope-${value}`});
     return el('label', {class: 'choice'}, input, el('span', {}, text,
       el('span', {class: 'soft'}, ` ${hint}`)));
   };
   const mode = select([['single', 'a file a speaker (single)'], ['mixed', 'one file for all (mixed)'],
     ['both', 'both']], auto === 'off' ? 'both' : auto, {disabled, 'data-field': 'recording.auto'});
+  const asked = el('input', {type: 'checkbox', disabled, checked: onRequest,
+    'data-field': 'recording.on_request'});
+  const every = el('div', {}, field('What every room is recorded as', mode),
+    el('label', {class: 'choice'}, asked, 'Others may be started on request as well'));
   const box = el('fieldset', {class: 'choices'}, el('legend', {}, 'Recording scope'),
-    radio('every', 'Every room', 'by itself, from the first who comes to the last who goes'),
+    radio('off', 'Off', 'nothing is recorded, whoever asks'),
     radio('api', 'Rooms that are asked for', 'by the API, the Cloud API or this console'),
-    field('What every room is recorded as', mode));
-  const every = () => box.querySelector('input[value=every]').checked;
-  const show = () => (mode.closest('label').hidden = !every());
-  box.addEventListener('change', show);
+    radio('every', 'Every room', 'by itself, from the first who comes to the last who goes'),
+    every);
+  const scope = () => box.querySelector('input[type=radio]:checked').value;
+  const show = () => (every.hidden = scope() !== 'every');
+  box.addEventListener('change', (event) => {
+    if (event.target.value === 'every' && event.target.type === 'radio')
+      asked.checked = true;
+    show();
+  });
   show();
-  return [box, () => (every() ? mode.value : 'off')];
+  return [box, () => (scope() === 'every' ? {auto: mode.value, on_request: asked.checked} :
+    {auto: 'off', on_request: scope() === 'api'})];
 }
 
 function recording(app, page) {
   const disabled = !isKept(app);
-  const [scope, auto] = scopeInputs(app, disabled);
+  const [scope, chosen] = scopeInputs(app, disabled);
   const readers = new Map();
-  const fields = Object.entries(app.recording).filter(([key]) => key !== 'auto')
+  const fields = Object.entries(app.recording)
+    .filter(([key]) => key !== 'auto' && key !== 'on_request')
     .map(([key, value]) => {
       const [label, read] = recordingInput(key, value, disabled);
       readers.set(key, () => read(label.querySelector('input, select')));
@@ -197,9 +209,8 @@ function recording(app, page) {
     return card('Recording', ...inputs);
   return card('Recording', form({what: 'Recording', text: 'Save how it is recorded',
     key: 'save-recording'}, inputs, async () => {
-    const changes = {};
-    if (auto() !== app.recording.auto)
-      changes.auto = auto();
+    const changes = Object.fromEntries(Object.entries(chosen())
+      .filter(([key, value]) => value !== app.recording[key]));
     for (const [key, read] of readers)
       if (read() !== app.recording[key])
         changes[key] = read();
