@@ -13,7 +13,7 @@ const AGAIN_MS = [500, 1000, 2000, 4000, 8000];
 /** An EventSource that is opened anew when it was refused or went silent. */
 class Stream {
   /** `where`: path and query, or a function of that; `check`: resolves when
-   *  the server lets us in; `told(which)`: connecting, live or lost. */
+   *  the server lets us in; `told(which, why)`: connecting, live or lost. */
   constructor({where, kinds, take, check, told = () => {}, silence_ms = Infinity}) {
     Object.assign(this, {where, kinds, take, check, told, silence_ms});
     this.source = null;
@@ -25,7 +25,7 @@ class Stream {
   open() {
     if (this.source || this.timer)
       return;
-    this.told(this.failures ? 'lost' : 'connecting');
+    this.told(this.failures ? 'lost' : 'connecting', this.why);
     const source = new EventSource(typeof this.where === 'function' ? this.where() : this.where);
     this.source = source;
     this.last = performance.now();
@@ -40,14 +40,14 @@ class Stream {
         this.take(e);
       });
     source.onerror = () => {
-      this.told('lost');
+      this.told('lost', this.why);
       if (source.readyState === EventSource.CLOSED) // refused, not just away
         this.again();
     };
     if (this.silence_ms < Infinity)
       this.watch = setInterval(() => {
         if (performance.now() - this.last > this.silence_ms) {
-          this.told('lost');
+          this.told('lost', this.why);
           this.again();
         }
       }, 1000);
@@ -60,8 +60,9 @@ class Stream {
     this.timer = setTimeout(async () => {
       try {
         await this.check();
-      } catch {
-        // it is away: opening fails, too, and says so
+        this.why = undefined;
+      } catch (e) { // opening fails, too
+        this.why = e.message;
       }
       this.timer = 0;
       if (this.wanted)

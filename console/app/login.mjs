@@ -3,6 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import {api, login} from './api.mjs';
 
+/** No login helps. */
+export class Refused extends Error {}
+
 const $ = (id) => document.getElementById(id);
 let waiting = null; // {promise, done} while the dialog is open
 
@@ -50,10 +53,14 @@ export async function begin(onLogout) {
   });
 }
 
-/** Is somebody logged in?  Asks for a login where one is needed. */
+/** Are we let in?  Asks for a login where one is needed; throws, with the
+ *  reason, where none would do. */
 export async function check() {
   const session = await api.get('/v1/login');
-  if (session.needs_token && !session.logged_in)
-    await ask();
   $('logout').hidden = !session.needs_token;
+  if (session.logged_in)
+    return;
+  if (!session.needs_token)
+    throw new Refused(`${session.why}; a server for others needs http.admin_token`);
+  await ask();
 }

@@ -49,7 +49,8 @@ function toast(text, kind = 'good') {
 
 const live = new Live({
   check: login.check,
-  told: (which) => say(which, which === 'lost' ? 'the server does not answer, trying again' : which),
+  told: (which, why) => say(which, which === 'lost' ?
+    why ?? 'the server does not answer, trying again' : which),
 });
 
 // ---- which page -------------------------------------------------------------------

@@ -8,16 +8,19 @@ let ids = 0;
 /** An id that no other element has. */
 export const newId = (what = 'id') => `${what}-${++ids}`;
 
-/** A button that does `fn`, and cannot be pressed again until that is done.
+/** A button that does `fn`; pressed again before that is done, it does nothing.
+ *  (It is not `disabled` meanwhile: that would take the focus away.)
  *  attributes: class 'main' (the one to press), 'danger', aria-label .. */
 export function button(text, fn, attributes = {}) {
   const b = el('button', {type: 'button', ...attributes}, text);
   b.addEventListener('click', async () => {
-    b.disabled = true;
+    if (b.ariaBusy === 'true')
+      return;
+    b.ariaBusy = 'true';
     try {
       await fn(b);
     } finally {
-      b.disabled = false;
+      b.ariaBusy = null;
     }
   });
   return b;

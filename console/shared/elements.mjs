@@ -83,7 +83,7 @@ export function place(parent, nodes) {
 /** What the head of the page says of its connection: connecting, live, lost. */
 export function say(which, text) {
   const at = document.getElementById('state');
-  if (at.dataset.state === which)
+  if (at.dataset.state === which && at.textContent === text)
     return;
   at.dataset.state = which;
   at.textContent = text;

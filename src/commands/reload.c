@@ -210,7 +210,10 @@ int reload_apply(const struct reload_parts *p, struct config *next,
 		err = api_keys_make(next, p->config, &keys, e);
 	if (err)
 		return err;
-	err = config_each_change(p->config, next, try_change, &a);
+	/* what is in the files; names of files need a start */
+	err = control_reload_tls(p->control, &p->config->tls, e);
+	if (!err)
+		err = config_each_change(p->config, next, try_change, &a);
 	if (err) {
 		(void)config_each_change(p->config, next, undo_change, &a);
 		control_keys_free(keys);

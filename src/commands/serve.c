@@ -162,7 +162,9 @@ static void log_listening(const struct serve *s, const struct config *config)
 
 	for (size_t i = 0; i < config->n_listen; i++) {
 		server_addr(s->server, i, &a);
-		log_info("listening on http://%s", addr_write(&a, text));
+		log_info("listening on http%s://%s",
+			 config->tls.cert_file ? "s" : "",
+			 addr_write(&a, text));
 	}
 }
 

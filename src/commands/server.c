@@ -151,6 +151,7 @@ static int start_control(struct server *s, struct err *e)
 		.n_listen = s->config->n_listen,
 		.admin_token = s->config->admin_token,
 		.previous_admin_token = s->config->previous_admin_token,
+		.tls = s->config->tls,
 		.max_body = MAX_BODY,
 		.storage = s->config->storage_dir,
 	};

@@ -364,6 +364,23 @@ static int build_app(struct builder *b, struct mark *at, struct err *e)
 
 /* ---- the rest ----------------------------------------------------------- */
 
+static int build_http_tls(struct builder *b, struct mark *at, struct err *e)
+{
+	struct http_tls_config *tls = &b->config->tls;
+
+	*at = place(b, b->values[SET_HTTP_TLS_CERT].given ? SET_HTTP_TLS_CERT
+							  : SET_HTTP_TLS_KEY);
+	tls->cert_file = take(b, SET_HTTP_TLS_CERT);
+	tls->key_file = take(b, SET_HTTP_TLS_KEY);
+	if (!tls->cert_file != !tls->key_file)
+		return err_set(e, EINVAL,
+			       tls->cert_file ? "http.tls_key"
+					      : "http.tls_cert",
+			       "is missing: tls_cert and tls_key belong "
+			       "together");
+	return 0;
+}
+
 /** Without a token only loopback may ask. */
 static int build_http(struct builder *b, struct mark *at, struct err *e)
 {
@@ -391,7 +408,7 @@ static int build_http(struct builder *b, struct mark *at, struct err *e)
 			       "is what admin_token was: set that, too");
 	c->admin_token = take(b, SET_HTTP_ADMIN_TOKEN);
 	c->previous_admin_token = take(b, SET_HTTP_PREVIOUS_TOKEN);
-	return 0;
+	return build_http_tls(b, at, e);
 }
 
 static int build_media(struct builder *b, struct mark *at, struct err *e)

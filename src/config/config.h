@@ -64,6 +64,7 @@ struct config {
 	size_t n_listen;
 	char *admin_token;	    /* NULL: only loopback may ask */
 	char *previous_admin_token; /* taken as well, or NULL */
+	struct http_tls_config tls; /* texts owned */
 	struct media_config media;
 	enum upload_kind storage_kind;
 	char *storage_dir;   /* storage.local.dir */

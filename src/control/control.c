@@ -263,12 +263,15 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 		 struct control **out, struct err *e)
 {
 	size_t failed = 0;
+	struct err why_not_tls = {0};
 	struct http_server_config http = {
 		.n_listen = config->n_listen,
 		.max_body = config->max_body,
 		.max_connections = MAX_CONNECTIONS,
 		.header_us = HEADER_US,
 		.failed = &failed,
+		.tls = config->tls,
+		.why_not_tls = &why_not_tls,
 	};
 	struct control *c = mem_zalloc(sizeof(*c));
 	char text[ADDR_TEXT_MAX];
@@ -300,6 +303,11 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	       config->n_listen * sizeof(http.listen[0]));
 	if (!err)
 		err = http_server_open(loop, &http, on_request, c, &c->server);
+	if (err && why_not_tls.code) {
+		*e = why_not_tls;
+		free_parts(c);
+		return err;
+	}
 	if (err) {
 		err_set(e, err, "http.listen", "cannot listen on %s: %s",
 			addr_write(&config->listen[failed], text),
@@ -337,6 +345,12 @@ int control_set_tokens(struct control *c, const char *token,
 	sessions_clear(&c->sessions);
 	call_streams_stop(c);
 	return 0;
+}
+
+int control_reload_tls(struct control *c, const struct http_tls_config *tls,
+		       struct err *e)
+{
+	return tls->cert_file ? http_server_reload_tls(c->server, tls, e) : 0;
 }
 
 void control_take_keys(struct control *c, struct control_keys *keys)

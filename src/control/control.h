@@ -98,13 +98,15 @@ struct control_config {
 	size_t n_listen;
 	const char *admin_token;	  /* NULL: loopback rule */
 	const char *previous_admin_token; /* taken as well; NULL: none */
+	struct http_tls_config tls;	  /* no cert_file: plain HTTP */
 	size_t max_body;		  /* 1 MiB */
 	const char *storage; /* where finished files go, for people */
 };
 
 struct control;
 
-/** Listen.  Returns 0, EADDRINUSE, EACCES, ENOMEM with `e`.
+/** Listen.  Returns 0, EADDRINUSE, EACCES, ENOMEM, or as
+ *  http_server_reload_tls, with `e`.
  *  Thread: the control loop's. */
 MUST_CHECK int control_open(struct loop *loop, struct rooms *rooms,
 			    struct notify *notify, struct store *store,
@@ -119,6 +121,11 @@ void control_close(struct control *c);
  */
 MUST_CHECK int control_set_tokens(struct control *c, const char *token,
 				  const char *previous);
+/** Read the files of TLS again (none: fine), for handshakes that begin from
+ *  now on.  Returns as http_server_reload_tls. */
+MUST_CHECK int control_reload_tls(struct control *c,
+				  const struct http_tls_config *tls,
+				  struct err *e);
 /** From now on these may call the Cloud API; takes them over.  Without any it
  *  answers that there is none. */
 void control_take_keys(struct control *c, struct control_keys *keys);

@@ -159,7 +159,7 @@ export async function startServer(t, options = {}) {
   }));
   server.start = async (more = {}) => {
     server.proc = run(t, ['serve', '-c', server.config], {...env, ...more});
-    server.url = 'http://' + (await waitListening(server.proc, 'serve'));
+    server.url = `http${http.tls_cert ? 's' : ''}://${await waitListening(server.proc, 'serve')}`;
     return server;
   };
   /** Start where the process may die before it listens. */

@@ -100,6 +100,20 @@ int control_set_tokens(struct control *c, const char *token,
 	return 0;
 }
 
+static unsigned tls_reads;
+
+int control_reload_tls(struct control *c, const struct http_tls_config *tls,
+		       struct err *e)
+{
+	(void)c;
+	assert_false(removed);
+	assert_string_equal(tls->cert_file, "cert.pem"); /* the running one */
+	if (fails())
+		return err_set(e, EINVAL, "tls", "certificate cert.pem: no");
+	tls_reads++;
+	return 0;
+}
+
 struct control_keys {
 	char text[256];
 };
@@ -175,7 +189,8 @@ static void keep(enum log_level level, const char *line, void *arg)
 /* ---- before and after ------------------------------------------------------- */
 
 static const char before[] =
-	"http: {admin_token: token-1}\n"
+	"http: {admin_token: token-1, tls_cert: cert.pem, tls_key: "
+	"key.pem}\n"
 	"apps:\n"
 	"  - id: 1\n"
 	"    secret_key: secret-1\n"
@@ -188,7 +203,8 @@ static const char before[] =
 static const char after[] =
 	"log_level: warn\n"
 	"data_dir: /elsewhere\n"
-	"http: {admin_token: token-2, previous_admin_token: token-1}\n"
+	"http: {admin_token: token-2, previous_admin_token: token-1, tls_cert: "
+	"other.pem, tls_key: key.pem}\n"
 	"media: {rtp_ports: 2000-2010}\n"
 	"apps:\n"
 	"  - id: 1\n"
@@ -278,8 +294,8 @@ static void all_of_it_is_true_afterwards(void **state)
 		"a new, app 1 endpoint a changed, app 1 endpoint c changed, "
 		"http.admin_token, app 3 new, app 1 changed, app 1 endpoint b "
 		"removed\n"
-		"warn reload: data_dir, media.rtp_ports, app 2 (gone) changed: "
-		"they take effect at the next start\n"
+		"warn reload: data_dir, http.tls_cert, media.rtp_ports, app 2 "
+		"(gone) changed: they take effect at the next start\n"
 		"warn app=1 endpoint=d has no key: its callbacks carry no "
 		"Sign, and anybody can forge them\n");
 
@@ -292,12 +308,13 @@ static void all_of_it_is_true_afterwards(void **state)
 	next = load(strstr(after, "data_dir"));
 	assert_int_equal(reload_apply(&p, next, &e), 0);
 	config_free(next);
-	assert_int_equal(calls, 0);
+	assert_int_equal(calls, 1); /* the certificate may be another */
+	assert_int_equal(tls_reads, 2);
 	assert_false(removed);
 	assert_int_equal(n_rereads, 2);
-	assert_string_equal(said, "warn reload: data_dir, media.rtp_ports, app "
-				  "2 (gone) changed: they take effect at the "
-				  "next start\n");
+	assert_string_equal(said, "warn reload: data_dir, http.tls_cert, "
+				  "media.rtp_ports, app 2 (gone) changed: they "
+				  "take effect at the next start\n");
 	config_free(running);
 }
 
@@ -337,8 +354,8 @@ static void when_one_step_fails_nothing_has_changed(void **state)
 		config_free(next);
 		config_free(running);
 	}
-	/* the keys of the Cloud API, 4 endpoints, the tokens */
-	assert_int_equal(failures, 6);
+	/* the keys of the Cloud API, TLS, 4 endpoints, the tokens */
+	assert_int_equal(failures, 7);
 }
 
 static void a_key_of_an_app_that_is_gone_is_not_another_apps(void **state)

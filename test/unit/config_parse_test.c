@@ -253,6 +253,9 @@ static const struct bad {
 	{CB "        extended: 1\n",
 	 "7:19: apps[0].callbacks[0].extended: ", "true or false", NULL},
 	/* rotation */
+	{"http: {tls_cert: a}\n", "1:18: http.tls_key: ", "is missing", NULL},
+	{"http: {tls_key: a}\n",
+	 "1:17: http.tls_cert: ", "tls_cert and tls_key belong together", NULL},
 	{"http: {previous_admin_token: a}\n",
 	 "1:30: http.previous_admin_token: ", "set that, too", NULL},
 	{"http: {admin_token: a, previous_admin_token: "
