@@ -57,9 +57,9 @@ void doctor_check_bucket(struct doctor *d)
 	const struct config *c = d->config;
 	const struct upload_config config = {
 		.spool_dir = c->data_dir,
-		.place = {.kind = UPLOAD_S3, .s3 = c->s3},
 		.stall_us = LOOK_BUCKET_US,
 	};
+	const struct upload_place place = {.kind = UPLOAD_S3, .s3 = c->s3};
 	struct upload_storage *s = NULL;
 	char url[EVENT_LOCATION_MAX];
 	struct err e = {0};
@@ -67,8 +67,8 @@ void doctor_check_bucket(struct doctor *d)
 
 	if (c->storage_kind != UPLOAD_S3)
 		return;
-	upload_location(&config.place, "", url, sizeof(url));
-	err = upload_open(&config, &s);
+	upload_location(&place, "", url, sizeof(url));
+	err = upload_open(&config, &place, &s);
 	if (err)
 		err_set(&e, err, "", "%s", strerror(err));
 	else

@@ -325,6 +325,12 @@ static int on_block(const struct sse_block *block, void *arg)
 			    block->data);
 		return 0;
 	}
+	if (!strcmp(block->name, "gone")) {
+		client_fail(&l->client, 0,
+			    "events are missing, which were removed: %s",
+			    block->data);
+		return 0;
+	}
 	if (l->has_cursor && id <= l->cursor)
 		return 0;
 	l->again_ms = AGAIN_FIRST_MS;

@@ -56,6 +56,11 @@ static int try_change(const struct config_change *c, void *arg)
 	case CONFIG_ENDPOINT_CHANGED:
 		err = set_endpoint(a->p, c->endpoint, a->e);
 		break;
+	case CONFIG_BUCKET_KEYS:
+		err = rooms_set_bucket(a->p->rooms, &a->next->s3);
+		if (err)
+			err_set(a->e, err, "", "%s", strerror(err));
+		break;
 	case CONFIG_ADMIN_TOKEN:
 		err = control_set_tokens(a->p->control, a->next->admin_token,
 					 a->next->previous_admin_token);
@@ -69,7 +74,14 @@ static int try_change(const struct config_change *c, void *arg)
 	return err;
 }
 
-/** The tokens are tried last, so only endpoints are taken back. */
+static void undo_bucket(const struct attempt *a)
+{
+	if (rooms_set_bucket(a->p->rooms, &a->p->config->s3))
+		log_error("reload: the keys of storage.s3 are as in the new "
+			  "file: out of memory; reload again");
+}
+
+/** The tokens are tried last, so they are never taken back. */
 static int undo_change(const struct config_change *c, void *arg)
 {
 	struct attempt *a = arg;
@@ -78,10 +90,14 @@ static int undo_change(const struct config_change *c, void *arg)
 	struct err e;
 
 	if (c->what != CONFIG_ENDPOINT_NEW &&
-	    c->what != CONFIG_ENDPOINT_CHANGED)
+	    c->what != CONFIG_ENDPOINT_CHANGED && c->what != CONFIG_BUCKET_KEYS)
 		return 0;
 	if (!a->n--)
 		return ECANCELED;
+	if (c->what == CONFIG_BUCKET_KEYS) {
+		undo_bucket(a);
+		return 0;
+	}
 	was = config_find_endpoint(a->p->config, ep->app, ep->name);
 	if (!was)
 		remove_endpoint(a->p, ep);
@@ -136,6 +152,7 @@ static int write_change(const struct config_change *c, void *arg)
 {
 	static const char *const whats[CONFIG_WHAT_N] = {
 		[CONFIG_LOG_LEVEL] = "log_level",
+		[CONFIG_BUCKET_KEYS] = "storage.s3 keys",
 		[CONFIG_ADMIN_TOKEN] = "http.admin_token",
 		[CONFIG_ENDPOINT_NEW] = " new",
 		[CONFIG_ENDPOINT_CHANGED] = " changed",

@@ -163,6 +163,23 @@ static void show_disk(const struct overview *o)
 	       client_size(metric(o, "file_queue_bytes"), waiting));
 }
 
+/** What went by itself, and whether something would not. */
+static void show_retention(const struct overview *o)
+{
+	char bytes[CLIENT_WORD_MAX];
+	const int64_t files = metric(o, "retention_segments_total");
+	const int64_t rows = metric(o, "retention_rows_total");
+	const int64_t failed = metric(o, "retention_failed_total");
+
+	if (files || rows || failed)
+		printf("retention  %" PRId64 " files (%s) and %" PRId64
+		       " rows went since the start; %" PRId64 " times it failed"
+		       "%s\n",
+		       files,
+		       client_size(metric(o, "retention_bytes_total"), bytes),
+		       rows, failed, failed ? ": the log says why" : "");
+}
+
 /** Endpoints that get nothing now, and what helps. */
 static void show_endpoints(const struct overview *o)
 {
@@ -214,6 +231,7 @@ static void show_overview(const struct client *c, const struct overview *o)
 		       "worked on late\n",
 		       metric(o, "work_late_total"));
 	show_disk(o);
+	show_retention(o);
 	printf("callbacks  %" PRId64 " delivered, %" PRId64 " pending, %" PRId64
 	       " dead, %" PRId64 " expired (tapeop deliveries)\n",
 	       metric(o, "deliveries_delivered_total"),
@@ -226,7 +244,7 @@ static int print_overview(const struct overview *o)
 {
 	json_t *all = json_pack(
 		"{s:b, s:s, s:O, s:O, s:b, s:I, s:{s:I, s:I, s:I, s:I}, "
-		"s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
+		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}}",
 		"ready", (int)o->ready, "why", o->why, "rooms",
 		json_object_get(o->rooms, "rooms"), "tasks", o->tasks,
 		"more_tasks", (int)o->more_tasks, "disk_free_bytes",
@@ -243,7 +261,11 @@ static int print_overview(const struct overview *o)
 		"bytes_per_second",
 		(json_int_t)metric(o, "upload_bytes_per_second"), "done",
 		(json_int_t)metric(o, "uploads_done_total"), "failed",
-		(json_int_t)metric(o, "uploads_failed_total"));
+		(json_int_t)metric(o, "uploads_failed_total"), "retention",
+		"files", (json_int_t)metric(o, "retention_segments_total"),
+		"bytes", (json_int_t)metric(o, "retention_bytes_total"), "rows",
+		(json_int_t)metric(o, "retention_rows_total"), "failed",
+		(json_int_t)metric(o, "retention_failed_total"));
 	int code = client_print(all);
 
 	json_decref(all);

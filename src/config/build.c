@@ -356,6 +356,8 @@ static int build_app(struct builder *b, struct mark *at, struct err *e)
 	r->zone_minutes = (int)number(b, SET_REC_ZONE);
 	r->input_lost_after_us = number(b, SET_REC_INPUT_LOST_AFTER);
 	r->no_audio_after_us = number(b, SET_REC_NO_AUDIO_AFTER);
+	r->keep_us = number(b, SET_REC_KEEP);
+	r->keep_history_us = number(b, SET_REC_KEEP_HISTORY);
 	err = give_keys(b, app, at, e);
 	if (!err)
 		c->n_apps++;
@@ -518,6 +520,7 @@ static int build_storage(struct builder *b, struct mark *at, struct err *e)
 	if (!c->storage_dir || !s3->prefix || !s3->region)
 		return err_no_memory(e);
 	c->left_after_us = number(b, SET_STORAGE_LEFT_AFTER);
+	c->private_storage = number(b, SET_STORAGE_ALLOW_PRIVATE);
 	return check_s3(b, at, e);
 }
 

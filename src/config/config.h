@@ -67,8 +67,9 @@ struct config {
 	struct http_tls_config tls; /* texts owned */
 	struct media_config media;
 	enum upload_kind storage_kind;
-	char *storage_dir;   /* storage.local.dir */
-	struct upload_s3 s3; /* texts owned; endpoint "": not set */
+	char *storage_dir;    /* storage.local.dir */
+	struct upload_s3 s3;  /* texts owned; endpoint "": not set */
+	bool private_storage; /* storage.allow_private */
 	int64_t left_after_us;
 	struct config_app *apps;
 	size_t n_apps;
@@ -139,6 +140,7 @@ enum config_what {
 	CONFIG_LOG_LEVEL,
 	CONFIG_ENDPOINT_NEW,
 	CONFIG_ENDPOINT_CHANGED,
+	CONFIG_BUCKET_KEYS, /* of storage.s3 */
 	CONFIG_ADMIN_TOKEN, /* or the one before it */
 	CONFIG_APP_NEW,
 	CONFIG_APP_CHANGED,   /* name, keys of all kinds, recording */

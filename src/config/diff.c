@@ -85,7 +85,9 @@ static bool is_same_app(const struct config_app *a, const struct config_app *b)
 	       x->mic_off_after_us == y->mic_off_after_us &&
 	       x->zone_minutes == y->zone_minutes &&
 	       x->input_lost_after_us == y->input_lost_after_us &&
-	       x->no_audio_after_us == y->no_audio_after_us;
+	       x->no_audio_after_us == y->no_audio_after_us &&
+	       x->keep_us == y->keep_us &&
+	       x->keep_history_us == y->keep_history_us;
 }
 
 /* ---- finding --------------------------------------------------------------- */
@@ -193,6 +195,25 @@ static bool is_same_access(const struct config *a, const struct config *b)
 	       is_same_text(a->previous_admin_token, b->previous_admin_token);
 }
 
+/** Other keys are of another bucket, if that is one. */
+static bool is_same_bucket(const struct config *a, const struct config *b)
+{
+	const struct upload_s3 *x = &a->s3;
+	const struct upload_s3 *y = &b->s3;
+
+	return is_same_text(x->endpoint, y->endpoint) &&
+	       is_same_text(x->region, y->region) &&
+	       is_same_text(x->bucket, y->bucket) &&
+	       is_same_text(x->prefix, y->prefix) &&
+	       x->path_style == y->path_style;
+}
+
+static bool are_same_bucket_keys(const struct config *a, const struct config *b)
+{
+	return is_same_text(a->s3.access_key, b->s3.access_key) &&
+	       is_same_text(a->s3.secret_key, b->s3.secret_key);
+}
+
 int config_each_change(const struct config *old, const struct config *next,
 		       int (*fn)(const struct config_change *c, void *arg),
 		       void *arg)
@@ -204,6 +225,9 @@ int config_each_change(const struct config *old, const struct config *next,
 
 		if (old->log_level != next->log_level)
 			stop = meet(&w, CONFIG_LOG_LEVEL, NULL, NULL);
+		if (!stop && is_same_bucket(old, next) &&
+		    !are_same_bucket_keys(old, next))
+			stop = meet(&w, CONFIG_BUCKET_KEYS, NULL, NULL);
 		if (!stop && !is_same_access(old, next) &&
 		    !keeps_token(old, next))
 			stop = meet(&w, CONFIG_ADMIN_TOKEN, NULL, NULL);
@@ -236,6 +260,9 @@ void config_write_later(const struct config *running, const struct config *next,
 	}
 	if (keeps_token(running, next))
 		write_name("http.admin_token", out);
+	if (!is_same_bucket(running, next) &&
+	    !are_same_bucket_keys(running, next))
+		write_name("the keys of storage.s3", out);
 	for (size_t i = 0; i < running->n_apps; i++) {
 		const uint32_t id = running->apps[i].app.id;
 
@@ -288,6 +315,10 @@ void config_take(struct config *running, struct config *next)
 	SWAP(log_level);
 	SWAP(apps);
 	SWAP(n_apps);
+	if (is_same_bucket(running, next)) {
+		SWAP(s3.access_key);
+		SWAP(s3.secret_key);
+	}
 	if (!keep) {
 		SWAP(admin_token);
 		SWAP(previous_admin_token);

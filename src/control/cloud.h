@@ -5,7 +5,7 @@
  *	cloud_keys.c     key pairs, and how often they may call
  *	cloud_gme.c      the actions of gme
  *	cloud_trtc.c     the actions of trtc
- *	cloud_storage.c  whether a task's StorageParams can be granted
+ *	cloud_storage.c  a task's StorageParams as a bucket
  *
  * What is asked is read by wire/cloud.h, and done by the same functions of
  * rooms and store as in the native API.
@@ -89,10 +89,23 @@ void cloud_delete_recording(struct call *c);
 
 /* cloud_storage.c */
 
-/** Would files go where a task's StorageParams say?  false with an
- *  error when they would not. */
-bool cloud_storage_is_ours(const struct cloud_request *q,
-			   struct cloud_error *e);
+/** A bucket, and the texts that are made for it. */
+struct cloud_place {
+	struct upload_s3 s3;
+	char endpoint[2100];
+	char prefix[CLOUD_USERS_MAX * 66];
+};
+
+/**
+ * Find where the files of a task go.
+ *
+ * p     what *out points at, and what that points at, with the request's texts
+ * out   NULL: the server's own storage
+ *
+ * Returns false with an error: it is no bucket that can be used.
+ */
+bool cloud_storage_find(const struct cloud_request *q, struct cloud_place *p,
+			const struct upload_s3 **out, struct cloud_error *e);
 
 /* cloud_keys.c */
 

@@ -156,10 +156,12 @@ void cloud_create_recording(struct call *c, const struct cloud_key *key)
 		.client_ip = c->client_ip,
 		.platform = "RESTAPI",
 	};
+	struct cloud_place place;
 	struct cloud_error e;
 
 	if (!check_shape(q, &e) || !check_ticket(q, key, &e) ||
-	    !cloud_storage_is_ours(q, &e) || !check_name(c, &e)) {
+	    !cloud_storage_find(q, &place, &wish.storage, &e) ||
+	    !check_name(c, &e)) {
 		cloud_fail(c, &e);
 		return;
 	}

@@ -39,6 +39,7 @@ struct stream {
 	struct store_filter filter; /* `after`: up to here all was sent */
 	char room[ID_MAX + 1];
 	uint64_t told;	/* the last id that the client was given */
+	uint64_t gone;	/* it knows that some up to here are missing */
 	uint64_t until; /* of the page under way */
 	uint64_t taken; /* by the client, when it was last looked at */
 	bool reading, draining;
@@ -166,6 +167,29 @@ static bool tell_cursor(struct stream *s)
 	return ok;
 }
 
+/** Say so when events behind its cursor may have been removed, and so are not
+ *  sent.  Returns false when the stream has ended. */
+static bool tell_gone(struct stream *s)
+{
+	uint64_t gone = store_known_id(s->follow->config.store, IDS_REMOVED);
+	struct buf b;
+	bool ok;
+
+	if (gone <= s->filter.after || gone <= s->gone)
+		return true;
+	buf_init(&b, 512);
+	buf_printf(&b,
+		   "event: gone\ndata: {\"after\":\"%" PRIu64
+		   "\",\"up_to\":\"%" PRIu64
+		   "\",\"message\":\"events between these two were removed by "
+		   "retention or erasing: those that are left follow\"}\n\n",
+		   s->filter.after, gone);
+	s->gone = gone;
+	ok = http_stream_send(s->http, b.data, b.len);
+	buf_fini(&b);
+	return ok;
+}
+
 /* ---- reading ---------------------------------------------------------------- */
 
 static void on_rest(struct timer *t, int64_t now_us)
@@ -234,6 +258,9 @@ static void drain(struct stream *s)
 /** Send a page; false when the stream has ended. */
 static bool send_rows(struct stream *s, const struct store_rows *rows)
 {
+	/* Behind the reading: what the page does not have went before. */
+	if (!tell_gone(s))
+		return false;
 	for (size_t i = 0; i < rows->n; i++) {
 		if (!send_row(s, &rows->events[i]))
 			return false;
@@ -398,6 +425,8 @@ void follow_begin(struct follow *f, struct http_request *r,
 		s->filter.room = s->room;
 	}
 	s->told = filter->after;
+	if (!filter->after) /* all that is left is what it wants */
+		s->gone = store_known_id(f->config.store, IDS_REMOVED);
 	s->http = http_reply_stream(r, on_gone, s);
 	if (!s->http) {
 		mem_free(s);

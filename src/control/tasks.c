@@ -106,10 +106,16 @@ json_t *task_info_json(const struct task_info *t)
 	return item;
 }
 
-/** One task's answers say where its files go. */
-static json_t *with_storage(const struct call *c, json_t *item)
+/** One task's answers say where its files go; storage: as in task_row. */
+static json_t *with_storage(const struct call *c, uint64_t storage,
+			    json_t *item)
 {
-	json_object_set_new(item, "storage", json_string(c->control->storage));
+	char url[EVENT_LOCATION_MAX];
+
+	if (storage)
+		rooms_storage_url(c->control->rooms, storage, url, sizeof(url));
+	json_object_set_new(item, "storage",
+			    json_string(storage ? url : c->control->storage));
 	return item;
 }
 
@@ -164,7 +170,8 @@ static void on_started(const struct err *e, const struct task_info *t,
 	if (e->code)
 		call_error(arg, e);
 	else
-		call_reply(arg, 201, with_storage(arg, task_info_json(t)));
+		call_reply(arg, 201,
+			   with_storage(arg, t->storage, task_info_json(t)));
 }
 
 static void on_done(const struct err *e, const struct task_info *t, void *arg)
@@ -172,7 +179,8 @@ static void on_done(const struct err *e, const struct task_info *t, void *arg)
 	if (e->code)
 		call_error(arg, e);
 	else
-		call_reply(arg, 200, with_storage(arg, task_info_json(t)));
+		call_reply(arg, 200,
+			   with_storage(arg, t->storage, task_info_json(t)));
 }
 
 /** One of the rates that MP3 has a preset for. */
@@ -269,9 +277,10 @@ static void on_one_task(struct store_rows *rows, void *arg)
 			     c->parts[0]);
 		return;
 	}
-	item = task_json(c, &rows->tasks[0]);
+	item = with_storage(c, rows->tasks[0].storage,
+			    task_json(c, &rows->tasks[0]));
 	store_rows_free(rows);
-	call_reply(c, 200, with_storage(c, item));
+	call_reply(c, 200, item);
 }
 
 static void ask_task(struct call *c, uint64_t id, store_rows_fn *done)

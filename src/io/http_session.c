@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,14 +21,16 @@ struct http_session {
 	/* fixed after new */
 	const _Atomic bool *stops; /* or NULL */
 	void (*sent)(int64_t bytes);
+	bool is_public;
 	CURL *easy;
 
 	/* of the call under way */
 	const struct http_file *file;
 	struct buf *answer;
-	int64_t at;	 /* of the file's part that was handed over */
-	int64_t counted; /* bytes told to `sent` */
-	int err;	 /* of reading the file */
+	int64_t at;	     /* of the file's part that was handed over */
+	int64_t counted;     /* bytes told to `sent` */
+	int err;	     /* of reading the file */
+	struct addr refused; /* len 0: none; the last that was not global */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -72,6 +75,24 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
 		return CURL_SEEKFUNC_CANTSEEK;
 	s->at = offset;
 	return CURL_SEEKFUNC_OK;
+}
+
+/** Whatever a name has become meanwhile, this is where it would go. */
+static curl_socket_t on_socket(void *arg, curlsocktype purpose,
+			       struct curl_sockaddr *at)
+{
+	struct http_session *s = arg;
+	struct addr a = {.len = at->addrlen};
+
+	(void)purpose;
+	if (at->addrlen > sizeof(a.any))
+		return CURL_SOCKET_BAD;
+	memcpy(&a.any, &at->addr, at->addrlen);
+	if (!addr_is_global(&a)) {
+		s->refused = a;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
 }
 
 static bool is_stopping(const struct http_session *s)
@@ -133,6 +154,11 @@ static int setup(struct http_session *s, const struct http_call *call,
 	ok &= !curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer);
 	ok &= !curl_easy_setopt(easy, CURLOPT_WRITEDATA, s);
 	ok &= !curl_easy_setopt(easy, CURLOPT_USERAGENT, "tapeop");
+	if (s->is_public) {
+		ok &= !curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION,
+					on_socket);
+		ok &= !curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, s);
+	}
 	return ok ? 0 : ENOMEM;
 }
 
@@ -158,6 +184,11 @@ static int perform(struct http_session *s, const struct http_url *url,
 	if (s->err)
 		return err_set(e, s->err, "file", "the file cannot be read: %s",
 			       strerrordesc_np(s->err));
+	if (s->refused.len)
+		return err_set(e, EADDRNOTAVAIL, "url",
+			       "%s: the address %s is not a global one: %s",
+			       url->host, addr_write_host(&s->refused, text),
+			       addr_special(&s->refused));
 	if (buf_err(s->answer))
 		return err_set(e, buf_err(s->answer), "answer",
 			       "the answer is longer than %zu bytes",
@@ -188,6 +219,7 @@ int http_session_send(struct http_session *s, const struct http_call *call,
 	s->answer = answer;
 	s->at = s->counted = 0;
 	s->err = 0;
+	s->refused.len = 0;
 	fields = http_call_fields(call);
 	err = fields ? setup(s, call, fields) : ENOMEM;
 	if (err)
@@ -226,7 +258,7 @@ int64_t http_session_date(struct http_session *s)
 /* ---- public --------------------------------------------------------------- */
 
 int http_session_new(const _Atomic bool *stops, void (*sent)(int64_t bytes),
-		     struct http_session **out)
+		     bool is_public, struct http_session **out)
 {
 	struct http_session *s = mem_zalloc(sizeof(*s));
 
@@ -239,6 +271,7 @@ int http_session_new(const _Atomic bool *stops, void (*sent)(int64_t bytes),
 	http_ignore_sigpipe();
 	s->stops = stops;
 	s->sent = sent;
+	s->is_public = is_public;
 	s->easy = curl_easy_init();
 	if (!s->easy) {
 		http_session_free(s);

@@ -683,16 +683,16 @@ struct http_file {
 };
 
 /**
- * Make one.  Redirects are never followed, certificates are checked, and
- * private addresses are permitted: the caller knows where it calls.
+ * Make one.  Redirects are never followed, and certificates are checked.
  *
- * stops   a call ends soon after it has become true (ECANCELED); NULL: never
- * sent    told of bytes of bodies as they go; NULL: nobody is
+ * stops      a call ends soon after it has become true (ECANCELED); NULL: never
+ * sent       told of bytes of bodies as they go; NULL: nobody is
+ * is_public  connects to global addresses only (addr_is_global)
  *
  * Returns 0 or ENOMEM.
  */
 MUST_CHECK int http_session_new(const _Atomic bool *stops,
-				void (*sent)(int64_t bytes),
+				void (*sent)(int64_t bytes), bool is_public,
 				struct http_session **out);
 /** NULL is fine. */
 void http_session_free(struct http_session *s);
@@ -709,6 +709,7 @@ void http_session_free(struct http_session *s);
  *   ECANCELED      `stops` has become true
  *   ETIMEDOUT      nothing moved, or no connection in time
  *   ECONNREFUSED, EHOSTUNREACH   nobody is there
+ *   EADDRNOTAVAIL  its addresses are not global, and must be
  *   ECONNRESET     the connection was lost
  *   EPROTO         TLS: not who it should be
  *   EBADMSG        the file is shorter than `file` says

@@ -12,6 +12,7 @@
  *
  * All of it blocks, and runs on a thread of its own, a part a call: PART
  * segments, so that whoever asks is answered soon and a stop waits no longer.
+ * What was kept long enough (retention.c) goes the same way.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -35,6 +36,8 @@ struct erasure {
 	uint32_t app;
 	char room[ID_MAX + 1], user[ID_MAX + 1]; /* "": any */
 	char client_ip[48];
+	uint32_t part;	   /* segments at most */
+	bool must_be_told; /* nothing of the task may be pending */
 	rooms_erase_fn *done;
 	void *arg;
 	struct erase_result result; /* worker */
@@ -108,9 +111,9 @@ struct group {
 	struct storages *storages;
 	const struct segment_row *rows;
 	size_t n;
-	struct folders touched[UPLOAD_KIND_N];
-	struct folders left[UPLOAD_KIND_N]; /* that have the manifest */
-	char manifest[RECORD_NAME_CAP];	    /* its name */
+	struct folders touched[SLOT_N];
+	struct folders left[SLOT_N];	/* that have the manifest */
+	char manifest[RECORD_NAME_CAP]; /* its name */
 };
 
 /** The manifest without what is being erased.  A task without a row has no
@@ -148,7 +151,7 @@ static int drop_old_manifest(struct group *g, struct err *e)
 {
 	struct upload_storage *local;
 	char name[64];
-	int err = storages_get(g->storages, UPLOAD_LOCAL, &local, e);
+	int err = storages_get(g->storages, SLOT_LOCAL, &local, e);
 
 	snprintf(name, sizeof(name), "manifests/%" PRIu32 "_%" PRIu64 ".json",
 		 g->rows[0].app, g->rows[0].task);
@@ -160,9 +163,9 @@ static int drop_old_manifest(struct group *g, struct err *e)
 }
 
 /** Manifests that nobody needs go, as do empty folders. */
-static int drop_folders(struct group *g, enum upload_kind kind, struct err *e)
+static int drop_folders(struct group *g, enum slot slot, struct err *e)
 {
-	const struct map *touched = &g->touched[kind].map;
+	const struct map *touched = &g->touched[slot].map;
 	struct upload_storage *storage;
 	char mark[RECORD_NAME_CAP];
 	int err;
@@ -170,11 +173,11 @@ static int drop_folders(struct group *g, enum upload_kind kind, struct err *e)
 	if (!touched->n)
 		return 0;
 	record_manifest_mark(g->rows[0].task, mark, sizeof(mark));
-	err = storages_get(g->storages, kind, &storage, e);
+	err = storages_get(g->storages, slot, &storage, e);
 	for (struct map_node *n = map_next(touched, NULL); n && !err;
 	     n = map_next(touched, n)) {
 		const char *name = CONTAINER_OF(n, struct folder, node)->name;
-		bool is_left = folders_have(&g->left[kind], name);
+		bool is_left = folders_have(&g->left[slot], name);
 
 		err = upload_drop_folder(storage, name, mark,
 					 is_left ? g->manifest : NULL, e);
@@ -185,16 +188,16 @@ static int drop_folders(struct group *g, enum upload_kind kind, struct err *e)
 static int erase_file(struct group *g, const struct segment_row *row,
 		      struct err *e)
 {
-	const enum upload_kind kind = storages_kind(g->rooms, row);
+	const enum slot slot = storages_slot(g->rooms, row);
 	struct upload_storage *storage;
-	int err = storages_get(g->storages, kind, &storage, e);
+	int err = storages_get(g->storages, slot, &storage, e);
 
 	if (!err)
 		err = upload_erase(storage, row->file_name, e);
 	if (err)
 		return err;
 	crash_point("erase.file");
-	err = folders_add(&g->touched[kind], row->file_name);
+	err = folders_add(&g->touched[slot], row->file_name);
 	return err ? fail(e, err, "cannot erase", row->file_name) : 0;
 }
 
@@ -231,18 +234,19 @@ static int erase_stored(struct group *g, struct err *e)
 {
 	int err;
 
-	for (unsigned i = 0; i < UPLOAD_KIND_N; i++) {
+	storages_begin(g->storages, g->rows[0].storage);
+	for (unsigned i = 0; i < SLOT_N; i++) {
 		map_init(&g->touched[i].map);
 		map_init(&g->left[i].map);
 	}
 	err = erase_files(g, e);
 	if (!err)
 		err = put_manifest(g, e);
-	for (unsigned i = 0; i < UPLOAD_KIND_N && !err; i++)
-		err = drop_folders(g, (enum upload_kind)i, e);
+	for (unsigned i = 0; i < SLOT_N && !err; i++)
+		err = drop_folders(g, (enum slot)i, e);
 	if (!err)
 		err = drop_old_manifest(g, e);
-	for (unsigned i = 0; i < UPLOAD_KIND_N; i++) {
+	for (unsigned i = 0; i < SLOT_N; i++) {
 		folders_fini(&g->touched[i]);
 		folders_fini(&g->left[i]);
 	}
@@ -417,6 +421,8 @@ static int mark(struct erasure *x, struct store_rows *rows)
 		row->state = SEG_ERASING;
 		store_set_segment(w, row);
 	}
+	if (w && x->must_be_told)
+		store_must_be_told(w, x->task);
 	return commit(x->rooms, w, &x->result.err);
 }
 
@@ -435,7 +441,7 @@ static int erase(struct erasure *x)
 	int err;
 
 	f.user = text_or_null(x->user);
-	f.limit = PART;
+	f.limit = x->part;
 	err = store_read(x->rooms->store, &f, &rows);
 	if (err)
 		return err;
@@ -456,14 +462,31 @@ static int erase(struct erasure *x)
 	return err;
 }
 
-static void run(struct job *job)
+/** The same, with a text in every case.  Returns 0 or its errno. */
+static int erase_or_say(struct erasure *x)
 {
-	struct erasure *x = CONTAINER_OF(job, struct erasure, job);
 	struct err *e = &x->result.err;
 	int err = erase(x);
 
 	if (err && !e->code)
 		err_set(e, err, "", "erasing failed: %s", strerror(err));
+	return err;
+}
+
+static void run(struct job *job)
+{
+	(void)erase_or_say(CONTAINER_OF(job, struct erasure, job));
+}
+
+int erase_told(struct rooms *r, uint64_t task, uint32_t part,
+	       struct erase_result *out)
+{
+	struct erasure x = {
+		.rooms = r, .task = task, .part = part, .must_be_told = true};
+	int err = erase_or_say(&x);
+
+	*out = x.result;
+	return err;
 }
 
 /* ---- the control loop ------------------------------------------------------ */
@@ -533,6 +556,7 @@ void rooms_erase(struct rooms *r, const struct erase_wish *wish,
 	copy_text(x->room, sizeof(x->room), wish->room);
 	copy_text(x->user, sizeof(x->user), wish->user);
 	copy_text(x->client_ip, sizeof(x->client_ip), wish->client_ip);
+	x->part = PART;
 	x->done = done;
 	x->arg = arg;
 	x->job.run = run;

@@ -12,6 +12,7 @@
  *	waited is told when it is there, as above
  */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,10 +62,12 @@ int finish_upload(struct task *t, const struct segment_row *row)
 		.len = row->size,
 		.sha256 = row->sha256,
 		.since_ms = row->closed_ms,
+		.place = storages_place(t->rooms, row),
 	};
 	struct confirm *c = mem_zalloc(sizeof(*c));
 	int err;
 
+	assert(item.place); /* of a task that is in memory, it is known */
 	if (!c)
 		return ENOMEM;
 	c->task = t;
@@ -222,8 +225,8 @@ static void commit_due(struct confirm *c)
 	str_copy(c->row.reason_text, sizeof(c->row.reason_text),
 		 c->reason_text);
 	if (c->sent & CONFIRM_UPLOADED) {
+		c->row.stored_in = (int)storages_place(r, &c->row)->kind;
 		c->row.uploaded_ms = clock_unix_ms();
-		c->row.stored_in = (int)r->upload_config.place.kind;
 		c->row.reason[0] = c->row.reason_text[0] = 0;
 	}
 	w = store_write_new();
@@ -483,15 +486,15 @@ static void commit_finish(struct wrap *w)
 static void manifest_run(struct job *job)
 {
 	struct wrap *w = CONTAINER_OF(job, struct wrap, job);
-	struct folders folders[UPLOAD_KIND_N];
+	struct folders folders[SLOT_N];
 	struct storages storages;
 
 	storages_init(&storages, w->task->rooms);
-	for (unsigned i = 0; i < UPLOAD_KIND_N; i++)
+	for (unsigned i = 0; i < SLOT_N; i++)
 		map_init(&folders[i].map);
 	if (!manifest_put(&storages, &w->row, w->rows, w->n, folders, &w->err))
 		w->err = (struct err){0};
-	for (unsigned i = 0; i < UPLOAD_KIND_N; i++)
+	for (unsigned i = 0; i < SLOT_N; i++)
 		folders_fini(&folders[i]);
 	storages_fini(&storages);
 }

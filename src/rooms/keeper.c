@@ -235,6 +235,7 @@ bool keeper_arm(struct rooms *r, struct timer *timer, int64_t delay_us,
 static void look_at_task(struct task *t, int64_t now_us)
 {
 	keep_task(t, now_us);
+	seg_look(t);
 	finish_tell_again(t);
 	finish_look(t);
 	warn_look_at_task(t);
@@ -258,6 +259,7 @@ static void on_round(struct timer *timer, int64_t now_us)
 		next = map_next(&r->tasks, n);
 		look_at_task(CONTAINER_OF(n, struct task, node), now_us);
 	}
+	retention_look(r, now_us);
 	if (timer_start(timer, r->loop, now_us + PERIOD_US, on_round))
 		log_error("rooms are not watched any more: out of memory");
 }

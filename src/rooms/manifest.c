@@ -107,14 +107,14 @@ void folders_fini(struct folders *f)
 	map_fini(&f->map);
 }
 
-static int put_text(struct storages *s, enum upload_kind kind,
+static int put_text(struct storages *s, enum slot slot,
 		    const struct upload_text *text, const struct folders *f,
 		    struct err *e)
 {
 	struct upload_storage *storage;
 	const char **names;
 	size_t n = 0;
-	int err = storages_get(s, kind, &storage, e);
+	int err = storages_get(s, slot, &storage, e);
 
 	if (err)
 		return err;
@@ -143,7 +143,7 @@ void manifest_name(const struct rooms *r, const struct task_row *t, char *name)
 
 int manifest_put(struct storages *s, const struct task_row *t,
 		 const struct segment_row *rows, size_t n,
-		 struct folders folders[UPLOAD_KIND_N], struct err *e)
+		 struct folders folders[SLOT_N], struct err *e)
 {
 	char name[RECORD_NAME_CAP], mark[RECORD_NAME_CAP];
 	struct upload_text text = {.name = name, .mark = mark};
@@ -153,7 +153,7 @@ int manifest_put(struct storages *s, const struct task_row *t,
 	for (size_t i = 0; !err && i < n; i++) {
 		if (rows[i].state != SEG_ERASING)
 			err = folders_add(
-				&folders[storages_kind(s->rooms, &rows[i])],
+				&folders[storages_slot(s->rooms, &rows[i])],
 				rows[i].file_name);
 	}
 	buf_init(&json, MANIFEST_MAX);
@@ -165,10 +165,10 @@ int manifest_put(struct storages *s, const struct task_row *t,
 	record_manifest_mark(t->id, mark, sizeof(mark));
 	text.data = json.data;
 	text.len = json.len;
-	for (unsigned i = 0; !err && i < UPLOAD_KIND_N; i++) {
+	storages_begin(s, t->storage);
+	for (unsigned i = 0; !err && i < SLOT_N; i++) {
 		if (folders[i].map.n)
-			err = put_text(s, (enum upload_kind)i, &text,
-				       &folders[i], e);
+			err = put_text(s, (enum slot)i, &text, &folders[i], e);
 	}
 	buf_fini(&json);
 	return err;

@@ -244,6 +244,7 @@ struct seg {
 	struct record_file *open_file;
 	struct timer retry;
 	enum seg_step retried; /* whose commit failed: it may have been made */
+	bool waits;	       /* to try again, without a timer */
 	bool no_file;
 	char reason[32];
 	char reason_text[REASON_MAX];

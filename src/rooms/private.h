@@ -133,6 +133,7 @@ struct task {
 	char users[SUBSCRIBE_MAX][ID_MAX + 1];
 	struct link tracks;
 	unsigned segs;		  /* alive */
+	struct link trackless;	  /* struct seg: no memory for a track yet */
 	unsigned uploads;	  /* closed, not confirmed */
 	struct link confirms;	  /* finish.c: one each of these */
 	bool restored;		  /* of an earlier run */
@@ -173,7 +174,13 @@ struct rooms {
 	struct record_files *files;
 	struct upload *upload;
 	struct upload_config upload_config;
-	struct upload_place places[UPLOAD_KIND_N]; /* see storages.c */
+	/* storages.c */
+	enum upload_kind kind; /* where new files go */
+	struct upload_place local;
+	_Atomic(struct bucket *) buckets; /* newest first; only grows */
+	size_t n_buckets;		  /* of callers */
+	uint64_t last_bucket;
+	bool public_only;
 	char spool_dir[512], storage_dir[512], quarantine_dir[512];
 	char data_dir[512];
 	int64_t disk_low_bytes, left_after_us;
@@ -190,6 +197,7 @@ struct rooms {
 	struct workers *erasers; /* one: erasures come one after another */
 	unsigned erasures;	 /* under way */
 	struct workers *texts;	 /* one: manifests, which a store may keep */
+	struct retention *retention; /* retention.c */
 	_Atomic bool storage_stops;
 	bool stopping;
 	void (*stop_done)(void *arg);
@@ -341,6 +349,8 @@ void telling_settled(struct telling *tl, const struct task *t,
 
 /* segments.c */
 void seg_on_begun(struct seg *seg);
+/** Try again what no timer will. */
+void seg_look(struct task *t);
 void seg_on_ended(struct seg *seg);
 
 /* finish.c */
@@ -360,23 +370,53 @@ void finish_look(struct task *t);
 
 /* storages.c */
 
-/** Storages that are open, by kind: for one thread at a time. */
+/** A bucket that files go to, or have gone to.  It is there until the end, and
+ *  never changes. */
+struct bucket {
+	struct bucket *next;
+	uint64_t id; /* of its storage_row; 0: it is that of the settings, and
+			the first one counts */
+	uint32_t app;
+	struct upload_place *place;
+};
+
+/** Take the settings, and those of the store.  Returns 0 or an errno. */
+int storages_start(struct rooms *r, const struct rooms_config *c);
+void storages_end(struct rooms *r);
+/** Find a caller's bucket among those that are known, or make it.
+ *  Returns 0, EBUSY (too many), or ENOMEM. */
+MUST_CHECK int storages_take(struct rooms *r, uint32_t app,
+			     const struct upload_s3 *s3, uint64_t *id,
+			     struct err *e);
+/** Add the row of a task's bucket to the write that has the task's; of id 0
+ *  there is none.  Returns 0 or ENOMEM. */
+MUST_CHECK int storages_put(const struct rooms *r, uint64_t id,
+			    struct store_write *w);
+/** Where a segment's file is, or where it goes; NULL: in a bucket that the
+ *  settings have no more.  Thread: any. */
+const struct upload_place *storages_place(const struct rooms *r,
+					  const struct segment_row *row);
+/** A task's bucket, NULL: it has none of its own. */
+const struct upload_place *storages_own(const struct rooms *r, uint64_t id);
+
+/** Files of one task can be in three places: those of earlier settings stay
+ *  where they are. */
+enum slot { SLOT_LOCAL, SLOT_BUCKET, SLOT_OWN, SLOT_N };
+enum slot storages_slot(const struct rooms *r, const struct segment_row *row);
+
+/** Places that are open: for one thread at a time. */
 struct storages {
 	const struct rooms *rooms;
-	struct upload_config config[UPLOAD_KIND_N];
-	struct upload_storage *open[UPLOAD_KIND_N];
+	uint64_t own; /* which bucket SLOT_OWN is */
+	struct upload_storage *open[SLOT_N];
 };
 void storages_init(struct storages *s, const struct rooms *r);
 void storages_fini(struct storages *s);
-/** Open the storage of a kind, unless it is.  Returns 0, or ENXIO, ENOMEM
- *  with `e`. */
-MUST_CHECK int storages_get(struct storages *s, enum upload_kind kind,
+/** From now on it is about a task with this bucket of its own (0: none). */
+void storages_begin(struct storages *s, uint64_t own);
+/** Open a place, unless it is.  Returns 0, or ENXIO, ENOMEM with `e`. */
+MUST_CHECK int storages_get(struct storages *s, enum slot slot,
 			    struct upload_storage **out, struct err *e);
-/** Where is the file, or where does it go? */
-enum upload_kind storages_kind(const struct rooms *r,
-			       const struct segment_row *row);
-/** Is there one of this kind? */
-bool rooms_has_place(const struct rooms *r, enum upload_kind kind);
 
 /* manifest.c */
 
@@ -400,20 +440,36 @@ void manifest_name(const struct rooms *r, const struct task_row *t, char *name);
  * Put the manifest of a task into the folders of its tracks.
  *
  * rows     all of the task's (n); those that are being erased are left out
- * folders  out: where it was put, by kind of storage
+ * folders  out: where it was put, by slot
  *
  * Blocks; a worker or the start.  Returns 0 or an errno with `e`.
  */
 MUST_CHECK int manifest_put(struct storages *s, const struct task_row *t,
 			    const struct segment_row *rows, size_t n,
-			    struct folders folders[UPLOAD_KIND_N],
-			    struct err *e);
+			    struct folders folders[SLOT_N], struct err *e);
 
 /* erase.c */
 /** Erase segments whose rows are `erasing`; the rows are put into another
  *  order.  Blocks; a worker or the start.  Returns 0 or an errno with `e`. */
 MUST_CHECK int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
 			    struct err *e);
+
+/**
+ * Erase files of a finished task of which nothing is pending, `part` of them at
+ * most, as rooms_erase does.  Blocks; the thread of erasures.  Returns 0,
+ * EINPROGRESS (something is pending: nothing was done), or an errno with
+ * out->err.
+ */
+MUST_CHECK int erase_told(struct rooms *r, uint64_t task, uint32_t part,
+			  struct erase_result *out);
+
+/* retention.c: what was kept long enough */
+MUST_CHECK int retention_new(struct rooms *r);
+void retention_free(struct rooms *r);
+/** The keeper's round: is there something to do? */
+void retention_look(struct rooms *r, int64_t now_us);
+/** The times to keep have changed. */
+void retention_look_anew(struct rooms *r);
 
 /* recovery.c */
 int recovery_run(struct rooms *r, struct err *e);

@@ -266,6 +266,12 @@ static int recover_task(struct recovery *rc, struct task_row *row)
 	struct task *t;
 	int err;
 
+	if (row->storage && !storages_own(r, row->storage)) {
+		log_error("task=%" PRIu64 " waits: the database has lost the "
+			  "bucket of its files",
+			  row->id);
+		return each_segment(rc, row->id, keep_file, NULL);
+	}
 	if (!rooms_find_app(r, row->app)) {
 		log_warn("task=%" PRIu64 " waits: app %" PRIu32
 			 " is not configured",
@@ -309,23 +315,6 @@ static int recover_tasks(struct recovery *rc)
 		store_rows_free(&rows);
 	}
 	return err;
-}
-
-static int read_last_task(struct rooms *r)
-{
-	struct store_filter f = {.what = READ_TASKS,
-				 .state = -1,
-				 .newest_first = true,
-				 .limit = 1};
-	struct store_rows rows;
-	int err = store_read(r->store, &f, &rows);
-
-	if (err)
-		return err;
-	if (rows.n)
-		r->last_task_id = rows.tasks[0].id;
-	store_rows_free(&rows);
-	return 0;
 }
 
 /* ---- files and inputs ------------------------------------------------------------------ */
@@ -463,9 +452,8 @@ int recovery_run(struct rooms *r, struct err *e)
 	int err;
 
 	map_init(&rc.known);
-	err = read_last_task(r);
-	if (!err)
-		err = recover_tasks(&rc);
+	r->last_task_id = store_known_id(r->store, IDS_TASK);
+	err = recover_tasks(&rc);
 	if (!err)
 		err = finish_erasing(&rc);
 	if (!err)

@@ -214,6 +214,7 @@ void rooms_set_app(struct rooms *r, const struct app_config *config)
 	atomic_store_explicit(&app->id, config->id, memory_order_release);
 	if (is_more)
 		atomic_store_explicit(&r->n_apps, n + 1, memory_order_release);
+	retention_look_anew(r);
 }
 
 int rooms_drop_app(struct rooms *r, uint32_t id, struct err *e)
@@ -342,18 +343,15 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 	};
 	int err;
 
-	r->places[UPLOAD_LOCAL] = (struct upload_place){.kind = UPLOAD_LOCAL,
-							.dir = r->storage_dir};
-	r->places[UPLOAD_S3] =
-		(struct upload_place){.kind = UPLOAD_S3, .s3 = c->s3};
 	r->upload_config = (struct upload_config){
 		.spool_dir = r->spool_dir,
-		.place = r->places[c->storage_kind],
 		.retry_first_us = UPLOAD_RETRY_FIRST_US,
 		.retry_max_us = UPLOAD_RETRY_MAX_US,
 		.stops = &r->storage_stops,
 	};
-	err = workers_new("rooms", WORKERS, &r->workers);
+	err = storages_start(r, c);
+	if (!err)
+		err = workers_new("rooms", WORKERS, &r->workers);
 	if (!err)
 		err = workers_new("texts", 1, &r->texts);
 	if (!err)
@@ -387,7 +385,7 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 	map_init(&r->members);
 	map_init(&r->tasks);
 	r->apps = mem_zalloc_n(ROOMS_APPS_MAX, sizeof(*r->apps));
-	err = r->apps ? 0 : ENOMEM;
+	err = r->apps ? retention_new(r) : ENOMEM;
 	for (size_t i = 0; i < n_apps && !err; i++)
 		rooms_set_app(r, &apps[i]);
 	if (!err)
@@ -469,9 +467,11 @@ void rooms_free(struct rooms *r)
 	workers_free(r->workers);
 	workers_free(r->texts);
 	workers_free(r->erasers);
+	storages_end(r);
 	map_fini(&r->rooms);
 	map_fini(&r->members);
 	map_fini(&r->tasks);
+	retention_free(r);
 	mem_free(r->apps);
 	mem_free(r->ports_used);
 	mem_free(r);

@@ -53,6 +53,10 @@ struct recording_config {
 	int zone_minutes;	     /* file_time_zone */
 	int64_t input_lost_after_us; /* 10 s; 0: never */
 	int64_t no_audio_after_us;   /* 60 s; 0: never */
+	/* since a task has finished; 0: for ever */
+	int64_t keep_us;	 /* its files */
+	int64_t keep_history_us; /* its events and deliveries; itself, when no
+				    file is left */
 };
 
 /** apps[] */
@@ -80,7 +84,9 @@ struct rooms_config {
 	const char *data_dir;
 	const char *storage_dir; /* storage.local.dir */
 	enum upload_kind storage_kind;
-	struct upload_s3 s3; /* endpoint "": none; lives as long as the rooms */
+	struct upload_s3 s3;  /* endpoint "": none; copied */
+	bool private_storage; /* a caller's bucket may have an address that is
+				 not global */
 	struct media_config media;
 	unsigned file_threads;	 /* 2 */
 	size_t file_queue_bytes; /* sound waiting for the disk; more becomes
@@ -210,15 +216,18 @@ struct task_wish {
 	uint32_t app;
 	const char *room;
 	enum record_mode mode;
-	int format;	       /* enum record_format; -1: the app's */
-	uint32_t sample_rate;  /* of MP3; 0: the app's */
-	int64_t max_idle_ms;   /* -1: the app's */
-	int64_t hold_empty_ms; /* -1: the app's */
-	int64_t segment_ms;    /* length of a file; 0: the app's */
-	int64_t expires_ms;    /* as in task_row; 0: never */
-	const char *recorder;  /* its name in callbacks; NULL: ours */
-	bool only_one;	       /* EEXIST if any task records the room */
-	bool may_be_empty;     /* nobody need be in the room as yet */
+	int format;			 /* enum record_format; -1: the app's */
+	uint32_t sample_rate;		 /* of MP3; 0: the app's */
+	int64_t max_idle_ms;		 /* -1: the app's */
+	int64_t hold_empty_ms;		 /* -1: the app's */
+	int64_t segment_ms;		 /* length of a file; 0: the app's */
+	int64_t expires_ms;		 /* as in task_row; 0: never */
+	const char *recorder;		 /* its name in callbacks; NULL: ours */
+	const struct upload_s3 *storage; /* its files go there; right as
+					    upload_s3_check says; copied.  NULL:
+					    where those of all do */
+	bool only_one;	   /* EEXIST if any task records the room */
+	bool may_be_empty; /* nobody need be in the room as yet */
 	struct subscription subscribe;
 	const char *client_ip; /* of the caller */
 	const char *platform;  /* "RESTAPI" */
@@ -239,6 +248,7 @@ struct task_info {
 	int64_t max_idle_ms, hold_empty_ms;
 	int64_t segment_ms, expires_ms; /* as in task_row */
 	bool is_auto, is_paused;
+	uint64_t storage; /* as in task_row */
 };
 
 /** What may be changed while a task runs. */
@@ -251,8 +261,8 @@ struct task_change {
 };
 
 /** err 0, or ENOENT (app, room, task), EEXIST (a task that records the room in
- *  this way), EBUSY (TASKS_MAX run), EINVAL, EALREADY (not running any more),
- *  ENOSPC (disk low), ENOMEM, EIO. */
+ *  this way), EBUSY (TASKS_MAX run, or too many buckets are known), EINVAL,
+ *  EALREADY (not running any more), ENOSPC (disk low), ENOMEM, EIO. */
 typedef void(rooms_task_fn)(const struct err *err, const struct task_info *t,
 			    void *arg);
 
@@ -332,6 +342,13 @@ void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
 
 /** Is it in a bucket?  Then it has no path, but a URL. */
 bool rooms_segment_is_remote(const struct segment_row *s);
+/** Write the URL of the folder or bucket that a task's files go to; storage: as
+ *  in task_row.  "": it is not known any more. */
+void rooms_storage_url(const struct rooms *r, uint64_t storage, char *out,
+		       size_t cap);
+/** The keys of the bucket of the settings have changed, and nothing else of
+ *  it: what waits is stored with the new ones.  Returns 0 or ENOMEM. */
+MUST_CHECK int rooms_set_bucket(struct rooms *r, const struct upload_s3 *s3);
 /** Append the URL by which anybody can GET it for so long (upload_presign).
  *  Returns 0, ENXIO (in no bucket that is configured), or an errno of `out`. */
 MUST_CHECK int rooms_segment_url(const struct rooms *r,

@@ -53,6 +53,7 @@ static void on_retry(struct timer *timer, int64_t now_us)
 	struct seg *seg = CONTAINER_OF(timer, struct seg, retry);
 
 	(void)now_us;
+	seg->waits = false;
 	if (seg->step == SEG_ROW)
 		step_row(seg);
 	else if (seg->step == SEG_TELL)
@@ -74,17 +75,14 @@ static bool was_made(const struct seg *seg, const struct store_result *r,
 static void try_again(struct seg *seg, const char *why)
 {
 	const struct store_result failed = {.err = EIO};
-	struct loop *loop = task_of(seg)->rooms->loop;
 
 	seg->retried = seg->step;
 	log_error("task=%" PRIu64 " user=%s seg=%" PRIu32
 		  " commit failed (%s); again in 1 s",
 		  seg->row.task, seg->row.user, seg->row.seq, why);
 	telling_settled(&seg->telling, task_of(seg), &failed);
-	if (timer_start(&seg->retry, loop, loop_now_us(loop) + RETRY_US,
-			on_retry))
-		log_error("task=%" PRIu64 " no memory for a timer",
-			  seg->row.task);
+	seg->waits = !keeper_arm(task_of(seg)->rooms, &seg->retry, RETRY_US,
+				 on_retry);
 }
 
 /* ---- the end of a segment ------------------------------------------------ */
@@ -413,6 +411,7 @@ static void fill_row(struct seg *seg)
 		.seq = tr->next_seq++,
 		.state = SEG_OPENING,
 		.start_ms = seg->start_ms,
+		.storage = t->row.storage,
 	};
 	str_copy(seg->row.room, sizeof(seg->row.room), t->row.room);
 	str_copy(seg->row.user, sizeof(seg->row.user), tr->user);
@@ -441,8 +440,11 @@ static void step_row(struct seg *seg)
 
 static void on_begin_again(struct timer *timer, int64_t now_us)
 {
+	struct seg *seg = CONTAINER_OF(timer, struct seg, retry);
+
 	(void)now_us;
-	seg_on_begun(CONTAINER_OF(timer, struct seg, retry));
+	list_remove(&seg->in_track);
+	seg_on_begun(seg);
 }
 
 void seg_on_begun(struct seg *seg)
@@ -453,11 +455,9 @@ void seg_on_begun(struct seg *seg)
 	if (!tr) {
 		log_error("task=%" PRIu64 " user=%s waits: out of memory",
 			  t->row.id, seg->user);
-		if (timer_start(&seg->retry, t->rooms->loop,
-				loop_now_us(t->rooms->loop) + RETRY_US,
-				on_begin_again))
-			log_error("task=%" PRIu64 " no memory for a timer",
-				  t->row.id);
+		list_append(&t->trackless, &seg->in_track);
+		(void)keeper_arm(t->rooms, &seg->retry, RETRY_US,
+				 on_begin_again);
 		return;
 	}
 	seg->track = tr;
@@ -466,4 +466,32 @@ void seg_on_begun(struct seg *seg)
 	list_append(&tr->segs, &seg->in_track);
 	if (list_first(&tr->segs) == &seg->in_track)
 		step_row(seg);
+}
+
+/** Those of a track in their order: only the first is worked on. */
+static void look_at_track(struct task_track *tr)
+{
+	struct link *l = list_first(&tr->segs);
+	struct seg *first = l ? CONTAINER_OF(l, struct seg, in_track) : NULL;
+
+	if (first && first->waits)
+		on_retry(&first->retry, 0);
+}
+
+void seg_look(struct task *t)
+{
+	struct link trackless;
+
+	list_take(&t->trackless, &trackless); /* some come back */
+	LIST_EACH(&trackless, l, after)
+	{
+		struct seg *seg = CONTAINER_OF(l, struct seg, in_track);
+
+		timer_stop(&seg->retry);
+		on_begin_again(&seg->retry, 0);
+	}
+	LIST_EACH(&t->tracks, l, after)
+	{
+		look_at_track(CONTAINER_OF(l, struct task_track, in_task));
+	}
 }

@@ -70,6 +70,7 @@ static void info_of(const struct task *t, struct task_info *out)
 		.expires_ms = t->row.expires_ms,
 		.is_auto = t->row.is_auto,
 		.is_paused = t->row.is_paused,
+		.storage = t->row.storage,
 	};
 }
 
@@ -164,6 +165,7 @@ static int make_task(struct rooms *r, struct rooms_app *app,
 	t->recording = app->recording;
 	t->row = *row;
 	list_init(&t->tracks);
+	list_init(&t->trackless);
 	list_init(&t->confirms);
 	list_init(&t->calls);
 	list_init(&t->warnings);
@@ -293,7 +295,8 @@ static void shape_row(const struct rooms_app *app, const struct task_wish *w,
 }
 
 /** Would it write what `t` writes? */
-static bool is_like(const struct task *t, const struct task_wish *w)
+static bool is_like(const struct task *t, const struct task_wish *w,
+		    uint64_t storage)
 {
 	struct task_row row = {0};
 
@@ -302,7 +305,7 @@ static bool is_like(const struct task *t, const struct task_wish *w)
 	       row.format == t->row.format &&
 	       row.sample_rate == t->row.sample_rate &&
 	       row.segment_ms == t->row.segment_ms &&
-	       lists_are(t, &w->subscribe);
+	       storage == t->row.storage && lists_are(t, &w->subscribe);
 }
 
 /** MP3 has more than one rate, Ogg Opus has not. */
@@ -321,7 +324,7 @@ static int check_rate(const struct rooms_app *app, const struct task_wish *w,
 }
 
 static int check_others(const struct room *room, const struct task_wish *w,
-			struct err *e)
+			uint64_t storage, struct err *e)
 {
 	unsigned n = 0;
 
@@ -337,7 +340,7 @@ static int check_others(const struct room *room, const struct task_wish *w,
 			return err_set(e, EEXIST, "room",
 				       "task %" PRIu64 " records this room",
 				       t->row.id);
-		if (is_like(t, w))
+		if (is_like(t, w, storage))
 			return err_set(e, EEXIST, "room",
 				       "task %" PRIu64 " records this room "
 				       "already in this way",
@@ -351,8 +354,9 @@ static int check_others(const struct room *room, const struct task_wish *w,
 	return 0;
 }
 
+/** storage   out: its bucket's id, 0: it wishes none */
 static int check_wish(struct rooms *r, const struct task_wish *w, bool is_auto,
-		      struct err *e)
+		      uint64_t *storage, struct err *e)
 {
 	const struct rooms_app *app = rooms_find_app(r, w->app);
 	struct room *room;
@@ -378,9 +382,11 @@ static int check_wish(struct rooms *r, const struct task_wish *w, bool is_auto,
 			       "there is no room %.128s: it exists once "
 			       "somebody has an input in it",
 			       w->room);
-	if (check_others(room, w, e))
+	if (check_disk(r, e) ||
+	    (w->storage && storages_take(r, w->app, w->storage, storage, e)) ||
+	    check_others(room, w, *storage, e))
 		return e->code;
-	return check_disk(r, e);
+	return 0;
 }
 
 /* ---- what is due ---------------------------------------------------------- */
@@ -542,8 +548,8 @@ static void on_start_committed(const struct store_result *result, void *arg)
 		task_suspend(t, NULL);
 }
 
-static int begin_task(struct rooms *r, const struct task_wish *w, bool is_auto,
-		      struct task **out)
+static int begin_task(struct rooms *r, const struct task_wish *w,
+		      uint64_t storage, bool is_auto, struct task **out)
 {
 	struct rooms_app *app = rooms_find_app(r, w->app);
 	struct task_row row = {
@@ -552,6 +558,7 @@ static int begin_task(struct rooms *r, const struct task_wish *w, bool is_auto,
 		.state = TASK_RUNNING,
 		.created_ms = clock_unix_ms(),
 		.expires_ms = w->expires_ms,
+		.storage = storage,
 	};
 	struct room *room;
 	struct task *t;
@@ -587,13 +594,14 @@ void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 	struct task_call call = {done, arg};
 	struct store_write *write;
 	struct err e = {0};
+	uint64_t storage = 0;
 	struct task *t;
 
-	if (check_wish(r, w, is_auto, &e)) {
+	if (check_wish(r, w, is_auto, &storage, &e)) {
 		answer(&call, NULL, &e);
 		return;
 	}
-	if (begin_task(r, w, is_auto, &t)) {
+	if (begin_task(r, w, storage, is_auto, &t)) {
 		err_no_memory(&e);
 		answer(&call, NULL, &e);
 		return;
@@ -603,7 +611,8 @@ void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 	write = store_write_new();
 	if (write) {
 		store_put_task(write, &t->row);
-		if (telling_add(&t->telling, t, NULL, EVENT_TASK_STARTED,
+		if (storages_put(r, storage, write) ||
+		    telling_add(&t->telling, t, NULL, EVENT_TASK_STARTED,
 				write)) {
 			store_write_free(write);
 			write = NULL;

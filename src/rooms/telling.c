@@ -74,7 +74,7 @@ void seg_event(const struct task *t, const struct segment_row *row,
 	str_copy(e->reason, sizeof(e->reason), row->reason);
 	str_copy(e->reason_text, sizeof(e->reason_text), row->reason_text);
 	if (kind == EVENT_UPLOADED)
-		upload_location(&t->rooms->upload_config.place, row->file_name,
+		upload_location(storages_place(t->rooms, row), row->file_name,
 				e->location, sizeof(e->location));
 }
 

@@ -44,9 +44,9 @@ static const char *const texts[STMT_N] = {
 		" reason_text, subscribe, created_ms, stopped_ms, finished_ms,"
 		" leave_code, client_ip, platform, format, sample_rate,"
 		" max_idle_ms, hold_empty_ms, is_auto, is_paused, segment_ms,"
-		" expires_ms, recorder)"
+		" expires_ms, recorder, storage)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"
-		" ?16,?17,?18,?19,?20,?21,?22,?23)",
+		" ?16,?17,?18,?19,?20,?21,?22,?23,?24)",
 	[STMT_SET_TASK] =
 		"UPDATE task SET state=?2, reason=?3, reason_text=?4,"
 		" leave_code=?5, stopped_ms=?6, finished_ms=?7,"
@@ -94,21 +94,32 @@ static const char *const texts[STMT_N] = {
 		"INSERT OR REPLACE INTO attempt VALUES(?1,?2,?3,?4,?5,?6)",
 	[STMT_TRIM_ATTEMPTS] =
 		"DELETE FROM attempt WHERE delivery=?1 AND n<=?2",
-	[STMT_PRUNABLE] =
-		"SELECT id FROM task WHERE finished_ms>0 AND finished_ms<?1"
-		" AND NOT EXISTS(SELECT 1 FROM delivery"
-		" WHERE lane=task.id AND state=0)"
-		" ORDER BY finished_ms LIMIT 1",
-	[STMT_PRUNE_COUNT] =
-		"SELECT state, count(*) FROM delivery WHERE lane=?1"
-		" GROUP BY state",
-	[STMT_PRUNE_ATTEMPTS] = "DELETE FROM attempt WHERE delivery IN"
-				" (SELECT id FROM delivery WHERE lane=?1)",
-	[STMT_PRUNE_DELIVERIES] = "DELETE FROM delivery WHERE lane=?1",
-	[STMT_PRUNE_EVENTS] = "DELETE FROM event WHERE task=?1",
-	[STMT_PRUNE_SEGMENTS] = "DELETE FROM segment WHERE task=?1",
-	[STMT_PRUNE_TRACKS] = "DELETE FROM track WHERE task=?1",
-	[STMT_PRUNE_TASK] = "DELETE FROM task WHERE id=?1",
+	[STMT_IS_TOLD] = "SELECT 1 FROM task WHERE id=?1 AND finished_ms>0"
+			 " AND NOT EXISTS(SELECT 1 FROM delivery"
+			 " WHERE lane=?1 AND state=0)",
+	[STMT_PRUNE_ATTEMPTS] =
+		"DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery"
+		" WHERE lane=?1 ORDER BY id LIMIT ?2)",
+	[STMT_PRUNE_DELIVERIES] =
+		"DELETE FROM delivery WHERE id IN (SELECT id FROM delivery"
+		" WHERE lane=?1 ORDER BY id LIMIT ?2) RETURNING state",
+	[STMT_PRUNE_EVENTS] =
+		"DELETE FROM event WHERE id IN (SELECT id FROM event"
+		" WHERE task=?1 ORDER BY task_seq LIMIT ?2) RETURNING id",
+	[STMT_PRUNE_SEGMENTS] =
+		"DELETE FROM segment WHERE id IN (SELECT id FROM segment"
+		" WHERE task=?1 AND state=3 LIMIT ?2) AND NOT EXISTS("
+		"SELECT 1 FROM segment WHERE task=?1 AND state<>3)",
+	[STMT_PRUNE_TRACKS] = "DELETE FROM track WHERE task=?1 AND NOT EXISTS("
+			      "SELECT 1 FROM segment WHERE task=?1)",
+	[STMT_PRUNE_STORAGE] =
+		"DELETE FROM storage WHERE"
+		" id=(SELECT storage FROM task WHERE task.id=?1)"
+		" AND NOT EXISTS(SELECT 1 FROM task t WHERE t.storage<>0"
+		" AND t.storage=storage.id AND t.id<>?1)"
+		" AND NOT EXISTS(SELECT 1 FROM segment WHERE task=?1)",
+	[STMT_PRUNE_TASK] = "DELETE FROM task WHERE id=?1 AND NOT EXISTS("
+			    "SELECT 1 FROM segment WHERE task=?1)",
 	[STMT_ERASE_COUNT] =
 		"SELECT state, count(*) FROM delivery"
 		" WHERE lane=?1 AND event IN " ERASED_EVENTS " GROUP BY state",
@@ -117,7 +128,8 @@ static const char *const texts[STMT_N] = {
 		" WHERE lane=?1 AND event IN " ERASED_EVENTS ")",
 	[STMT_ERASE_DELIVERIES] = "DELETE FROM delivery WHERE lane=?1 AND "
 				  "event IN " ERASED_EVENTS,
-	[STMT_ERASE_EVENTS] = "DELETE FROM event WHERE id IN " ERASED_EVENTS,
+	[STMT_ERASE_EVENTS] =
+		"DELETE FROM event WHERE id IN " ERASED_EVENTS " RETURNING id",
 	[STMT_ERASE_SEGMENT] = "DELETE FROM segment WHERE id=?1 AND state=4",
 	[STMT_ERASE_TRACKS] =
 		"DELETE FROM track WHERE task=?1 AND NOT EXISTS(SELECT 1"
@@ -133,6 +145,8 @@ static const char *const texts[STMT_N] = {
 			      " VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET"
 			      " settings=excluded.settings",
 	[STMT_DELETE_ENDPOINT] = "DELETE FROM endpoint WHERE id=?1",
+	[STMT_PUT_STORAGE] = "INSERT INTO storage(id, app, settings)"
+			     " VALUES(?1,?2,?3) ON CONFLICT DO NOTHING",
 	[STMT_PUT_APP] = "INSERT INTO app(id, settings, previous_until_ms)"
 			 " VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET"
 			 " settings=excluded.settings,"
@@ -302,6 +316,10 @@ static int load_ids(struct db *db, struct err *e)
 		[IDS_SEGMENT] = "SELECT max(coalesce((SELECT value FROM last_id"
 				" WHERE kind=2), 0),"
 				" coalesce((SELECT max(id) FROM segment), 0))",
+		[IDS_TASK] = "SELECT max(coalesce((SELECT value FROM last_id"
+			     " WHERE kind=4), 0),"
+			     " coalesce((SELECT max(id) FROM task), 0))",
+		[IDS_REMOVED] = "SELECT value FROM last_id WHERE kind=5",
 		[IDS_INPUT] = "SELECT max(coalesce((SELECT value FROM last_id"
 			      " WHERE kind=3), 0),"
 			      " coalesce((SELECT max(id) FROM input), 0))",

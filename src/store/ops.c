@@ -19,7 +19,7 @@ static const struct rule {
 	bool must_change;  /* no row: ENOENT */
 	enum store_ids id; /* ?1 is one; IDS_N: none */
 } rules[OP_N] = {
-	[OP_PUT_TASK] = {"put task", STMT_PUT_TASK, true, IDS_N},
+	[OP_PUT_TASK] = {"put task", STMT_PUT_TASK, true, IDS_TASK},
 	[OP_SET_TASK] = {"set task", STMT_SET_TASK, true, IDS_N},
 	[OP_PUT_SEGMENT] = {"put segment", STMT_PUT_SEGMENT, true, IDS_SEGMENT},
 	[OP_SET_SEGMENT] = {"set segment", STMT_SET_SEGMENT, true, IDS_N},
@@ -36,6 +36,7 @@ static const struct rule {
 	[OP_PUT_ATTEMPT] = {"put attempt", STMT_PUT_ATTEMPT, true, IDS_N},
 	[OP_REPLAY] = {"replay", STMT_N, false, IDS_N},
 	[OP_PRUNE] = {"prune", STMT_N, false, IDS_N},
+	[OP_MUST_BE_TOLD] = {"all told of task", STMT_N, false, IDS_N},
 	[OP_ERASE_EVENTS] = {"erase events", STMT_N, false, IDS_N},
 	[OP_ERASE_SEGMENT] = {"erase segment", STMT_ERASE_SEGMENT, false,
 			      IDS_N},
@@ -44,6 +45,7 @@ static const struct rule {
 	[OP_PUT_ENDPOINT] = {"put endpoint", STMT_PUT_ENDPOINT, true, IDS_N},
 	[OP_DELETE_ENDPOINT] = {"delete endpoint", STMT_DELETE_ENDPOINT, false,
 				IDS_N},
+	[OP_PUT_STORAGE] = {"put storage", STMT_PUT_STORAGE, false, IDS_N},
 	[OP_PUT_APP] = {"put app", STMT_PUT_APP, true, IDS_N},
 	[OP_DELETE_APP] = {"delete app", STMT_DELETE_APP, false, IDS_N},
 	[OP_DELETE_REMOVAL] = {"delete removal", STMT_DELETE_REMOVAL, false,
@@ -247,7 +249,7 @@ static int replay(struct run *r, const struct op *op)
 }
 
 /** Step a statement whose only value is a task's id. */
-static int prune_step(struct run *r, enum stmt which, int64_t task)
+static int step_task(struct run *r, enum stmt which, int64_t task)
 {
 	sqlite3_stmt *stmt = db_stmt(r->db, which);
 
@@ -257,89 +259,148 @@ static int prune_step(struct run *r, enum stmt which, int64_t task)
 
 /** What was delivered was delivered for ever; a dead letter that is gone is
  *  no longer one, and leaves `in` with it. */
-static int prune_totals(struct run *r, enum stmt count, int64_t task)
+static void forget_deliveries(struct run *r, int64_t state, int64_t n)
 {
-	sqlite3_stmt *stmt = db_stmt(r->db, count);
+	if (state == DELIVERY_DELIVERED)
+		return;
+	*total_of(&r->w->delta, state) -= n;
+	r->w->delta.in -= n;
+}
+
+/** Events go by a statement that returns their ids: who follows the log from a
+ *  cursor before one of them is told. */
+static int remove_events(struct run *r, sqlite3_stmt *stmt, int64_t *n)
+{
+	uint64_t *last = &r->db->last_id[IDS_REMOVED];
 	int code;
 
-	sqlite3_bind_int64(stmt, 1, task);
 	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
-		int64_t state = sqlite3_column_int64(stmt, 0);
-		int64_t n = sqlite3_column_int64(stmt, 1);
+		uint64_t id = (uint64_t)sqlite3_column_int64(stmt, 0);
 
-		if (state == DELIVERY_DELIVERED)
+		++*n;
+		if (id <= *last)
 			continue;
-		*total_of(&r->w->delta, state) -= n;
-		r->w->delta.in -= n;
+		*last = id;
+		r->db->ids_changed = true;
 	}
 	sqlite3_reset(stmt);
 	return db_errno(r->db->handle, code);
 }
 
-static int prune_task(struct run *r, int64_t task)
+/** EINPROGRESS, unless the task is finished and nothing of it is pending. */
+static int must_be_told(struct run *r, int64_t task)
 {
-	static const enum stmt steps[] = {
-		STMT_PRUNE_ATTEMPTS, STMT_PRUNE_DELIVERIES, STMT_PRUNE_EVENTS,
-		STMT_PRUNE_SEGMENTS, STMT_PRUNE_TRACKS,	    STMT_PRUNE_TASK,
-	};
-	int err = prune_totals(r, STMT_PRUNE_COUNT, task);
+	sqlite3_stmt *stmt = db_stmt(r->db, STMT_IS_TOLD);
+	int code;
 
-	for (size_t i = 0; !err && i < ARRAY_LEN(steps); i++)
-		err = prune_step(r, steps[i], task);
+	sqlite3_bind_int64(stmt, 1, task);
+	code = sqlite3_step(stmt);
+	sqlite3_reset(stmt);
+	return code == SQLITE_DONE ? EINPROGRESS
+				   : db_errno(r->db->handle, code);
+}
+
+/** A statement of a task, and of how many rows at most. */
+static sqlite3_stmt *slice_stmt(struct run *r, enum stmt which, int64_t task,
+				int64_t limit)
+{
+	sqlite3_stmt *stmt = db_stmt(r->db, which);
+
+	sqlite3_bind_int64(stmt, 1, task);
+	sqlite3_bind_int64(stmt, 2, limit);
+	return stmt;
+}
+
+static int prune_deliveries(struct run *r, int64_t task, int64_t limit,
+			    int64_t *n)
+{
+	sqlite3_stmt *stmt = slice_stmt(r, STMT_PRUNE_ATTEMPTS, task, limit);
+	int err = db_step(r->db, stmt);
+	int code;
+
+	if (err)
+		return err;
+	stmt = slice_stmt(r, STMT_PRUNE_DELIVERIES, task, limit);
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+		++*n;
+		forget_deliveries(r, sqlite3_column_int64(stmt, 0), 1);
+	}
+	sqlite3_reset(stmt);
+	return db_errno(r->db->handle, code);
+}
+
+/** Lost segments, tracks and the task, if it has no file. */
+static int prune_task(struct run *r, int64_t task, int64_t limit, int64_t *n)
+{
+	int err =
+		db_step(r->db, slice_stmt(r, STMT_PRUNE_SEGMENTS, task, limit));
+
+	*n += err ? 0 : sqlite3_changes(r->db->handle);
+	if (!err)
+		err = step_task(r, STMT_PRUNE_TRACKS, task);
+	if (!err)
+		err = step_task(r, STMT_PRUNE_STORAGE, task);
+	if (!err)
+		err = step_task(r, STMT_PRUNE_TASK, task);
+	*n += err ? 0 : sqlite3_changes(r->db->handle);
 	return err;
 }
 
 static int prune(struct run *r, const struct op *op)
 {
-	int64_t limit = op->values[1].i;
+	const int64_t task = op->values[0].i;
+	const int64_t limit = op->values[1].i;
+	int64_t n = 0;
+	int err = must_be_told(r, task);
 
-	for (int64_t i = 0; i < limit; i++) {
-		sqlite3_stmt *stmt = db_stmt(r->db, STMT_PRUNABLE);
-		int64_t task = 0;
-		int code;
-		int err;
-
-		sqlite3_bind_int64(stmt, 1, op->values[0].i);
-		code = sqlite3_step(stmt);
-		if (code == SQLITE_ROW)
-			task = sqlite3_column_int64(stmt, 0);
-		err = db_errno(r->db->handle, code);
-		sqlite3_reset(stmt);
-		if (err || code != SQLITE_ROW)
-			return err;
-		err = prune_task(r, task);
-		if (err)
-			return err;
-		r->w->result.changed++;
-	}
-	return 0;
+	if (err)
+		return err == EINPROGRESS ? 0 : err;
+	err = prune_deliveries(r, task, limit, &n);
+	if (!err && n < limit)
+		err = remove_events(
+			r, slice_stmt(r, STMT_PRUNE_EVENTS, task, limit - n),
+			&n);
+	if (!err && n < limit)
+		err = prune_task(r, task, limit - n, &n);
+	r->w->result.changed += (uint64_t)n;
+	return err;
 }
 
-/** Step statements whose only value is a task's id. */
-static int erase_steps(struct run *r, const enum stmt *steps, size_t n,
-		       int64_t task)
+static int count_erased(struct run *r, int64_t task)
 {
-	int err = 0;
+	sqlite3_stmt *stmt = db_stmt(r->db, STMT_ERASE_COUNT);
+	int code;
 
-	for (size_t i = 0; !err && i < n; i++)
-		err = prune_step(r, steps[i], task);
-	return err;
+	sqlite3_bind_int64(stmt, 1, task);
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW)
+		forget_deliveries(r, sqlite3_column_int64(stmt, 0),
+				  sqlite3_column_int64(stmt, 1));
+	sqlite3_reset(stmt);
+	return db_errno(r->db->handle, code);
 }
 
 static int erase_events(struct run *r, int64_t task)
 {
-	static const enum stmt steps[] = {
-		STMT_ERASE_ATTEMPTS, STMT_ERASE_DELIVERIES, STMT_ERASE_EVENTS};
-	int err = prune_totals(r, STMT_ERASE_COUNT, task);
+	sqlite3_stmt *stmt;
+	int64_t n = 0;
+	int err = count_erased(r, task);
 
-	return err ? err : erase_steps(r, steps, ARRAY_LEN(steps), task);
+	if (!err)
+		err = step_task(r, STMT_ERASE_ATTEMPTS, task);
+	if (!err)
+		err = step_task(r, STMT_ERASE_DELIVERIES, task);
+	if (err)
+		return err;
+	stmt = db_stmt(r->db, STMT_ERASE_EVENTS);
+	sqlite3_bind_int64(stmt, 1, task);
+	return remove_events(r, stmt, &n);
 }
 
 static int erase_tracks(struct run *r, int64_t task)
 {
-	static const enum stmt steps[] = {STMT_ERASE_TRACKS, STMT_ERASE_LISTS};
+	int err = step_task(r, STMT_ERASE_TRACKS, task);
 
-	return erase_steps(r, steps, ARRAY_LEN(steps), task);
+	return err ? err : step_task(r, STMT_ERASE_LISTS, task);
 }
 
 static int run_op(struct run *r, const struct op *op)
@@ -359,6 +420,8 @@ static int run_op(struct run *r, const struct op *op)
 		return replay(r, op);
 	case OP_PRUNE:
 		return prune(r, op);
+	case OP_MUST_BE_TOLD:
+		return must_be_told(r, op->values[0].i);
 	case OP_ERASE_EVENTS:
 		return erase_events(r, op->values[0].i);
 	case OP_ERASE_TRACKS:
@@ -385,11 +448,12 @@ static void note_id(struct db *db, const struct op *op)
 static void say(struct run *r, const struct op *op, int err)
 {
 	struct store_result *res = &r->w->result;
-	long long id = op->n && op->kind != OP_REPLAY && op->kind != OP_PRUNE
-			       ? (long long)op->values[0].i
-			       : 0;
+	long long id =
+		op->n && op->kind != OP_REPLAY ? (long long)op->values[0].i : 0;
 	const char *what = err == ENOENT   ? "no such row"
 			   : err == EEXIST ? "is there already"
+			   : err == EINPROGRESS
+				   ? "is not finished, or something is pending"
 			   : err == EINVAL ? "a value or filter does not apply"
 					   : sqlite3_errmsg(r->db->handle);
 

@@ -130,6 +130,7 @@ static void read_task(struct cursor *c, void *row)
 	t->segment_ms = next_int(c);
 	t->expires_ms = next_int(c);
 	NEXT_TEXT(c, t->recorder);
+	t->storage = next_id(c);
 	t->next_seq = next_id(c);
 }
 
@@ -159,6 +160,7 @@ static void read_segment(struct cursor *c, void *row)
 	s->is_failing = next_int(c) != 0;
 	s->is_left = next_int(c) != 0;
 	s->stored_in = (int)next_int(c);
+	s->storage = next_id(c);
 }
 
 static void read_input(struct cursor *c, void *row)
@@ -239,7 +241,7 @@ static const struct kind {
 		 " subscribe, created_ms, stopped_ms, finished_ms, leave_code,"
 		 " client_ip, platform, format, sample_rate, max_idle_ms,"
 		 " hold_empty_ms, is_auto, is_paused, end_ip, end_platform,"
-		 " segment_ms, expires_ms, recorder,"
+		 " segment_ms, expires_ms, recorder, storage,"
 		 " (SELECT coalesce(max(task_seq)+1, 0)"
 		 " FROM event WHERE event.task=task.id) FROM task",
 		 sizeof(struct task_row), read_task},
@@ -247,7 +249,8 @@ static const struct kind {
 			   " file_name, start_ms, frames, size, sha256,"
 			   " closed_ms, uploaded_ms, reason, reason_text,"
 			   " by_ip, by_platform, is_failing, is_left,"
-			   " stored_in"
+			   " stored_in, coalesce((SELECT storage FROM task"
+			   " WHERE task.id=segment.task), 0)"
 			   " FROM segment",
 			   sizeof(struct segment_row), read_segment},
 	[READ_INPUTS] = {"SELECT id, app, room, user, kind, port, source,"
@@ -539,6 +542,73 @@ int store_each_pending(struct store *s,
 	return err;
 }
 
+static int walk_finished(sqlite3 *reader, sqlite3_stmt *stmt,
+			 struct finished_row *rows, size_t *n)
+{
+	int code;
+
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct cursor c = {.stmt = stmt};
+		struct finished_row *row = &rows[(*n)++];
+
+		row->id = next_id(&c);
+		row->app = (uint32_t)next_int(&c);
+		row->finished_ms = next_int(&c);
+		row->has_segments = next_int(&c) != 0;
+		row->has_events = next_int(&c) != 0;
+	}
+	return db_errno(reader, code);
+}
+
+int store_read_finished(struct store *s, const struct finished_row *after,
+			int64_t before_ms, struct finished_row *rows,
+			size_t cap, size_t *n)
+{
+	static const char sql[] =
+		"SELECT id, app, finished_ms,"
+		" EXISTS(SELECT 1 FROM segment WHERE task=t.id),"
+		" EXISTS(SELECT 1 FROM event WHERE task=t.id)"
+		" FROM task t WHERE finished_ms>=?2 AND finished_ms<?1"
+		" AND (finished_ms>?2 OR id>?3)"
+		" ORDER BY finished_ms, id LIMIT ?4";
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *reader = NULL;
+	int err = begin_walk(s, sql, &reader, &stmt);
+
+	*n = 0;
+	if (!err) {
+		sqlite3_bind_int64(stmt, 1, before_ms);
+		/* 0: is not finished */
+		sqlite3_bind_int64(stmt, 2,
+				   after->finished_ms ? after->finished_ms : 1);
+		sqlite3_bind_int64(stmt, 3, (int64_t)after->id);
+		sqlite3_bind_int64(stmt, 4, (int64_t)cap);
+		err = walk_finished(reader, stmt, rows, n);
+	}
+	end_walk(s, reader, stmt);
+	return err;
+}
+
+int store_is_told(struct store *s, uint64_t task, bool *is_told)
+{
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *reader = NULL;
+	int code = SQLITE_DONE;
+	int err = begin_walk(
+		s, "SELECT 1 FROM delivery WHERE lane=?1 AND state=0 LIMIT 1",
+		&reader, &stmt);
+
+	if (!err) {
+		sqlite3_bind_int64(stmt, 1, (int64_t)task);
+		code = sqlite3_step(stmt);
+		err = db_errno(reader, code);
+	}
+	end_walk(s, reader, stmt);
+	if (!err)
+		*is_told = code == SQLITE_DONE;
+	return err;
+}
+
 static int walk_removals(sqlite3 *reader, sqlite3_stmt *stmt,
 			 int (*fn)(const struct removal_row *row, void *arg),
 			 void *arg)
@@ -613,6 +683,44 @@ int store_each_endpoint(struct store *s,
 
 	if (!err)
 		err = walk_endpoints(reader, stmt, fn, arg);
+	end_walk(s, reader, stmt);
+	return err;
+}
+
+static int walk_storages(sqlite3 *reader, sqlite3_stmt *stmt,
+			 int (*fn)(const struct storage_row *row, void *arg),
+			 void *arg)
+{
+	int code;
+
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct cursor c = {.stmt = stmt};
+		struct storage_row row;
+		int err;
+
+		row.id = next_id(&c);
+		row.app = (uint32_t)next_int(&c);
+		row.settings =
+			(const char *)sqlite3_column_text(stmt, c.column);
+		err = row.settings ? fn(&row, arg) : ENOMEM;
+		if (err)
+			return err;
+	}
+	return db_errno(reader, code);
+}
+
+int store_each_storage(struct store *s,
+		       int (*fn)(const struct storage_row *row, void *arg),
+		       void *arg)
+{
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *reader = NULL;
+	int err = begin_walk(
+		s, "SELECT id, app, settings FROM storage ORDER BY id", &reader,
+		&stmt);
+
+	if (!err)
+		err = walk_storages(reader, stmt, fn, arg);
 	end_walk(s, reader, stmt);
 	return err;
 }

@@ -15,9 +15,11 @@
  *   removal   an endpoint that was taken out
  *   endpoint  an endpoint that was made at run time; its settings are JSON,
  *             with its secrets (the file is for our eyes only)
+ *   storage   where callers want the files of their tasks; as endpoint
  *   app       an app that was made at run time; as `endpoint`
  *   totals    one row: deliveries by state, kept by the writes
- *   last_id   by kind (enum store_ids): the biggest id a row ever had
+ *   last_id   by kind (enum store_ids): the biggest id a row ever had, and of
+ *             the events that were removed
  *
  * A database is made as version 1 and then, like an older one that is opened,
  * brought up step by step: what is in `tables` and in the steps never
@@ -156,6 +158,12 @@ static const char *const steps[] = {
 	"ALTER TABLE task ADD COLUMN recorder TEXT NOT NULL DEFAULT '';",
 	/* where it was uploaded to (enum upload_kind): 0 local, 1 s3 */
 	"ALTER TABLE segment ADD COLUMN stored_in INTEGER NOT NULL DEFAULT 0;",
+	/* where callers want the files of their tasks */
+	"CREATE TABLE storage("
+	" id INTEGER PRIMARY KEY, app INTEGER NOT NULL,"
+	" settings TEXT NOT NULL) STRICT;"
+	"ALTER TABLE task ADD COLUMN storage INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX task_storage ON task(storage) WHERE storage<>0;",
 	/* apps that were made at run time */
 	"CREATE TABLE app("
 	" id INTEGER PRIMARY KEY, settings TEXT NOT NULL,"
@@ -164,8 +172,9 @@ static const char *const steps[] = {
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };
 
-static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && SEG_ERASING == 4 &&
-		      DELIVERY_PENDING == 0 && DELIVERY_DELIVERED == 1,
+static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && SEG_LOST == 3 &&
+		      SEG_ERASING == 4 && DELIVERY_PENDING == 0 &&
+		      DELIVERY_DELIVERED == 1,
 	      "partial indices and db.c name these states");
 
 int schema_exec(sqlite3 *handle, const char *sql, struct err *e)

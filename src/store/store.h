@@ -55,7 +55,15 @@ void store_close(struct store *s);
  * The next id of a kind: unique for ever, ascending.  Ids of writes that
  * fail are skipped, never used again in this process.  Thread: any.
  */
-enum store_ids { IDS_EVENT, IDS_DELIVERY, IDS_SEGMENT, IDS_INPUT, IDS_N };
+enum store_ids {
+	IDS_EVENT,
+	IDS_DELIVERY,
+	IDS_SEGMENT,
+	IDS_INPUT,
+	IDS_TASK,    /* given by rooms/: only store_known_id */
+	IDS_REMOVED, /* only store_known_id: of events that are gone */
+	IDS_N
+};
 uint64_t store_next_id(struct store *s, enum store_ids kind);
 /** The biggest one that was given so far, 0: none.  Thread: any. */
 uint64_t store_last_id(const struct store *s, enum store_ids kind);
@@ -103,8 +111,10 @@ struct task_row {
 	int64_t expires_ms;    /* from then on the API that has started it does
 				  not know it any more; 0: never */
 	char recorder[ID_MAX + 1]; /* its name in callbacks, "": ours */
-	bool is_auto;		   /* started by itself */
-	bool is_paused;		   /* silence, whatever is said */
+	uint64_t storage; /* its storage_row, 0: its files go where those of
+			     all do */
+	bool is_auto;	  /* started by itself */
+	bool is_paused;	  /* silence, whatever is said */
 	/* who has ended it, "": nobody */
 	char end_ip[48];
 	char end_platform[16];
@@ -140,9 +150,10 @@ struct segment_row {
 	/* who has begun it, or ended it once it is closed; "": nobody */
 	char by_ip[48];
 	char by_platform[16];
-	bool is_failing; /* it was told that it cannot be stored */
-	bool is_left;	 /* it was told that it waits on the server */
-	int stored_in;	 /* enum upload_kind, once it is uploaded */
+	bool is_failing;  /* it was told that it cannot be stored */
+	bool is_left;	  /* it was told that it waits on the server */
+	int stored_in;	  /* enum upload_kind, once it is uploaded */
+	uint64_t storage; /* of its task (derived) */
 };
 
 struct input_row {
@@ -219,6 +230,14 @@ struct endpoint_row {
 	const char *settings; /* JSON, with its secrets */
 };
 
+/** Where the files of some tasks go, by the wish of their callers.  It is
+ *  deleted with the last of those tasks. */
+struct storage_row {
+	uint64_t id;
+	uint32_t app;
+	const char *settings; /* JSON, with its secrets */
+};
+
 /** An app that was made at run time. */
 struct app_row {
 	uint32_t id;
@@ -289,6 +308,8 @@ void store_delete_removal(struct store_write *w, uint64_t endpoint);
 void store_put_endpoint(struct store_write *w, const struct endpoint_row *e);
 /** No such row is fine. */
 void store_delete_endpoint(struct store_write *w, uint64_t id);
+/** Insert, unless it is there. */
+void store_put_storage(struct store_write *w, const struct storage_row *s);
 /** Insert, or change it. */
 void store_put_app(struct store_write *w, const struct app_row *a);
 /** No such row is fine. */
@@ -301,9 +322,17 @@ void store_delete_app(struct store_write *w, uint32_t id);
 struct store_filter;
 void store_replay(struct store_write *w, const struct store_filter *f,
 		  int64_t now_ms);
-/** Delete finished tasks (with segments, events, settled deliveries) older
- *  than before_ms, at most `limit` tasks. */
-void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit);
+/**
+ * Forget what is known of a finished task, a slice of at most `limit` rows: its
+ * deliveries, its events, and, when it has no file, the rest (with lost
+ * segments) and itself.  With files it stays, as do they.  The result's
+ * `changed` counts the rows; fewer than `limit`: it is done.  Nothing is done
+ * while it is not finished, or a delivery of it is pending.
+ */
+void store_prune(struct store_write *w, uint64_t task, uint32_t limit);
+/** EINPROGRESS, which undoes the write, unless the task is finished and none
+ *  of its deliveries is pending. */
+void store_must_be_told(struct store_write *w, uint64_t task);
 
 /**
  * Erasing, for tasks that are finished, in this order in one write:
@@ -320,7 +349,8 @@ void store_erase_segment(struct store_write *w, uint64_t id);
 void store_erase_tracks(struct store_write *w, uint64_t task);
 
 struct store_result {
-	int err;	   /* 0, EEXIST, ENOENT, ENOSPC, EIO, ENOMEM, ENOBUFS */
+	int err;	   /* 0, EEXIST, ENOENT, EINPROGRESS, ENOSPC, EIO,
+			      ENOMEM, ENOBUFS */
 	char text[160];	   /* "" or what failed */
 	uint64_t changed;  /* rows of store_replay, store_prune */
 	uint64_t last;	   /* the biggest id that store_replay changed */
@@ -430,6 +460,25 @@ MUST_CHECK int store_each_pending(struct store *s,
 					    void *arg),
 				  void *arg);
 
+/** A finished task, as whoever looks for old ones needs it. */
+struct finished_row {
+	uint64_t id;
+	uint32_t app;
+	int64_t finished_ms;
+	bool has_segments, has_events;
+};
+/**
+ * Read finished tasks by finished_ms and id: those behind `after` (these two of
+ * it; zeroes: the first), finished before `before_ms`; n, at most `cap`.
+ * Blocks; workers.
+ */
+MUST_CHECK int store_read_finished(struct store *s,
+				   const struct finished_row *after,
+				   int64_t before_ms, struct finished_row *rows,
+				   size_t cap, size_t *n);
+/** Is no delivery of this task pending?  Blocks; workers. */
+MUST_CHECK int store_is_told(struct store *s, uint64_t task, bool *is_told);
+
 /** Walk all endpoints that were taken out; start-up.  Stops on non-zero, which
  *  is returned. */
 MUST_CHECK int store_each_removal(struct store *s,
@@ -443,6 +492,12 @@ MUST_CHECK int store_each_endpoint(struct store *s,
 				   int (*fn)(const struct endpoint_row *row,
 					     void *arg),
 				   void *arg);
+
+/** The same for all storage_rows. */
+MUST_CHECK int store_each_storage(struct store *s,
+				  int (*fn)(const struct storage_row *row,
+					    void *arg),
+				  void *arg);
 
 /** Walk all apps of the store, by their ids; as store_each_endpoint. */
 MUST_CHECK int store_each_app(struct store *s,

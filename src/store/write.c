@@ -181,7 +181,7 @@ void write_release(struct store_write *w)
 
 void store_put_task(struct store_write *w, const struct task_row *t)
 {
-	struct op *op = op_add(w, OP_PUT_TASK, 23);
+	struct op *op = op_add(w, OP_PUT_TASK, 24);
 
 	if (!op)
 		return;
@@ -208,6 +208,7 @@ void store_put_task(struct store_write *w, const struct task_row *t)
 	add_int(op, t->segment_ms);
 	add_int(op, t->expires_ms);
 	add_text(w, op, t->recorder);
+	add_id(op, t->storage);
 }
 
 void store_set_task(struct store_write *w, const struct task_row *t)
@@ -433,13 +434,13 @@ void store_replay(struct store_write *w, const struct store_filter *f,
 	op->filter = copy;
 }
 
-void store_prune(struct store_write *w, int64_t before_ms, uint32_t limit)
+void store_prune(struct store_write *w, uint64_t task, uint32_t limit)
 {
 	struct op *op = op_add(w, OP_PRUNE, 2);
 
 	if (!op)
 		return;
-	add_int(op, before_ms);
+	add_id(op, task);
 	add_int(op, limit);
 }
 
@@ -449,6 +450,11 @@ static void add_by_id(struct store_write *w, enum op_kind kind, uint64_t id)
 
 	if (op)
 		add_id(op, id);
+}
+
+void store_must_be_told(struct store_write *w, uint64_t task)
+{
+	add_by_id(w, OP_MUST_BE_TOLD, task);
 }
 
 void store_put_removal(struct store_write *w, const struct removal_row *r)
@@ -484,6 +490,18 @@ void store_put_endpoint(struct store_write *w, const struct endpoint_row *e)
 void store_delete_endpoint(struct store_write *w, uint64_t id)
 {
 	add_by_id(w, OP_DELETE_ENDPOINT, id);
+}
+
+void store_put_storage(struct store_write *w, const struct storage_row *s)
+{
+	struct op *op = op_add(w, OP_PUT_STORAGE, 3);
+
+	if (!op)
+		return;
+	w->has_secrets = true;
+	add_id(op, s->id);
+	add_int(op, s->app);
+	add_text(w, op, s->settings);
 }
 
 void store_put_app(struct store_write *w, const struct app_row *a)

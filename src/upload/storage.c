@@ -74,6 +74,7 @@ const char *upload_reason(int err)
 		{ECONNRESET, "connection_lost"},
 		{EILSEQ, "checksum_mismatch"},
 		{EPROTO, "tls_failed"},
+		{EADDRNOTAVAIL, "address_private"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
@@ -133,7 +134,8 @@ int storage_settle_folder(const char *dir, const char *folder)
 
 /* ---- at once --------------------------------------------------------------- */
 
-int upload_open(const struct upload_config *config, struct upload_storage **out)
+int upload_open(const struct upload_config *config,
+		const struct upload_place *place, struct upload_storage **out)
 {
 	struct upload_storage *s = mem_zalloc(sizeof(*s));
 	int err = s ? 0 : ENOMEM;
@@ -141,9 +143,10 @@ int upload_open(const struct upload_config *config, struct upload_storage **out)
 	if (err)
 		return err;
 	s->config = config;
-	s->place = &config->place;
-	if (s->place->kind == UPLOAD_S3)
-		err = http_session_new(config->stops, NULL, &s->session);
+	s->place = place;
+	if (place->kind == UPLOAD_S3)
+		err = http_session_new(config->stops, NULL, place->s3.is_public,
+				       &s->session);
 	if (err)
 		mem_free(s);
 	else

@@ -11,6 +11,8 @@
  *   - Retries never end; the delay doubles up to retry_max_us.
  *   - An HTTP session belongs to the thread that has taken it out of
  *     `sessions`; there are as many as threads, so that connections are kept.
+ *   - Nobody's storage may keep the threads from the others': a target has at
+ *     most AT_ONCE jobs, and a single one while it fails; more wait.
  *   - A success tells that the storage is well: the one that waits longest
  *     is due then, so that what has piled up does not wait any longer.
  *   - Freed while jobs run: those give up early, their items are orphans
@@ -36,8 +38,7 @@
 #include "base/mem.h"
 #include "upload/storage.h"
 
-/* Local storage is a link and two syncs; a bucket is far away. */
-enum { THREADS_LOCAL = 2, THREADS_S3 = 4 };
+enum { THREADS = 6, AT_ONCE = 4 };
 
 static const int64_t idle_us = 3600LL * CLOCK_US_PER_S;
 
@@ -46,12 +47,12 @@ struct upload {
 	struct loop *loop;
 	struct upload_config config;
 	char *spool_dir;
-	char *dir;
 	upload_fn *fn;
 	void *arg;
 	struct workers *workers;
 
 	/* loop thread */
+	struct link targets;
 	struct link running;
 	struct link waiting;
 	struct timer timer;
@@ -64,8 +65,16 @@ struct upload {
 	/* loop thread writes, workers read */
 	_Atomic bool is_stopping;
 
-	/* workers: whoever exchanges NULL for one has it */
-	_Atomic(struct http_session *) sessions[THREADS_S3];
+	/* workers: whoever exchanges NULL for one has it; [1]: is_public */
+	_Atomic(struct http_session *) sessions[2][THREADS];
+};
+
+/** A place that something is to go to. */
+struct target {
+	struct link link;
+	const struct upload_place *place;
+	size_t n_items, n_running;
+	bool is_failing; /* its last attempt did */
 };
 
 struct item {
@@ -73,6 +82,7 @@ struct item {
 	struct link link;      /* in running or waiting */
 	struct upload *upload; /* NULL: orphan; workers read it, and it is
 				  cleared only when they have ended */
+	struct target *target;
 	unsigned attempt;
 	int64_t delay_us;
 	int64_t due_us; /* while waiting */
@@ -97,10 +107,48 @@ static void free_item(struct item *it)
 	mem_free(it);
 }
 
-static const struct upload_place *place_of(const struct upload *u,
-					   const struct item *it)
+/* ---- targets --------------------------------------------------------------- */
+
+static struct target *find_target(const struct upload *u,
+				  const struct upload_place *place)
 {
-	return it->item.place ? it->item.place : &u->config.place;
+	LIST_EACH(&u->targets, l, after)
+	{
+		struct target *t = CONTAINER_OF(l, struct target, link);
+
+		if (t->place == place)
+			return t;
+	}
+	return NULL;
+}
+
+/** Find or make; NULL when out of memory. */
+static struct target *get_target(struct upload *u,
+				 const struct upload_place *place)
+{
+	struct target *t = find_target(u, place);
+
+	if (t)
+		return t;
+	t = mem_zalloc(sizeof(*t));
+	if (!t)
+		return NULL;
+	t->place = place;
+	list_append(&u->targets, &t->link);
+	return t;
+}
+
+static void drop_target(struct target *t)
+{
+	if (t->n_items)
+		return;
+	list_remove(&t->link);
+	mem_free(t);
+}
+
+static bool is_free(const struct target *t)
+{
+	return t->n_running < (t->is_failing ? 1 : AT_ONCE);
 }
 
 /* ---- worker ---------------------------------------------------------------- */
@@ -110,22 +158,25 @@ static void on_sent(int64_t bytes)
 	counter_add(COUNT_upload_bytes, bytes);
 }
 
-static int take_session(struct upload *u, struct http_session **out)
+static int take_session(struct upload *u, bool is_public,
+			struct http_session **out)
 {
-	for (size_t i = 0; i < ARRAY_LEN(u->sessions); i++) {
-		*out = atomic_exchange(&u->sessions[i], NULL);
+	for (size_t i = 0; i < THREADS; i++) {
+		*out = atomic_exchange(&u->sessions[is_public][i], NULL);
 		if (*out)
 			return 0;
 	}
-	return http_session_new(&u->is_stopping, on_sent, out);
+	return http_session_new(&u->is_stopping, on_sent, is_public, out);
 }
 
-static void give_session(struct upload *u, struct http_session *s)
+static void give_session(struct upload *u, bool is_public,
+			 struct http_session *s)
 {
-	for (size_t i = 0; i < ARRAY_LEN(u->sessions) && s; i++) {
+	for (size_t i = 0; i < THREADS && s; i++) {
 		struct http_session *none = NULL;
 
-		if (atomic_compare_exchange_strong(&u->sessions[i], &none, s))
+		if (atomic_compare_exchange_strong(&u->sessions[is_public][i],
+						   &none, s))
 			s = NULL;
 	}
 	http_session_free(s);
@@ -135,17 +186,17 @@ static int put(struct upload *u, struct item *it)
 {
 	struct upload_storage s = {
 		.config = &u->config,
-		.place = place_of(u, it),
+		.place = it->item.place,
 	};
 	int code = 0;
 
 	if (s.place->kind == UPLOAD_S3)
-		code = take_session(u, &s.session);
+		code = take_session(u, s.place->s3.is_public, &s.session);
 	if (code)
 		return storage_fail(&it->err, code, "store", it->item.name);
 	code = storage_ops(s.place)->put(&s, &it->item, &it->err);
 	if (s.session)
-		give_session(u, s.session);
+		give_session(u, s.place->s3.is_public, s.session);
 	else if (!code)
 		on_sent(it->item.len);
 	return code;
@@ -174,6 +225,8 @@ static void start_job(struct upload *u, struct item *it)
 	list_remove(&it->link);
 	list_append(&u->running, &it->link);
 	it->attempt++;
+	it->target->n_running++;
+	it->item.place = it->target->place;
 	workers_run(u->workers, &it->job, u->loop, on_done);
 }
 
@@ -190,7 +243,7 @@ static int arm(struct upload *u)
 	{
 		struct item *it = CONTAINER_OF(l, struct item, link);
 
-		if (it->due_us < due_us)
+		if (it->due_us < due_us && is_free(it->target))
 			due_us = it->due_us;
 	}
 	return timer_start(&u->timer, u->loop, due_us, on_timer);
@@ -234,7 +287,7 @@ static void on_timer(struct timer *t, int64_t now_us)
 	{
 		struct item *it = CONTAINER_OF(l, struct item, link);
 
-		if (it->due_us <= now_us)
+		if (it->due_us <= now_us && is_free(it->target))
 			start_job(u, it);
 	}
 	must_arm(u);
@@ -264,13 +317,21 @@ static bool is_of_storage(int err)
 	return err != ENOENT && err != EBADMSG && err != EEXIST;
 }
 
-static void wake_one(struct upload *u, const struct upload_place *place)
+/** A job of the target has ended: the next one, which is due, or has waited
+ *  for the storage to be well. */
+static void wake_one(struct upload *u, struct target *t)
 {
+	const int64_t now_us = loop_now_us(u->loop);
+
+	if (!is_free(t))
+		return;
 	LIST_EACH(&u->waiting, l, after)
 	{
 		struct item *it = CONTAINER_OF(l, struct item, link);
 
-		if (place_of(u, it) == place && is_of_storage(it->err.code)) {
+		if (it->target == t &&
+		    (it->due_us <= now_us ||
+		     (!t->is_failing && is_of_storage(it->err.code)))) {
 			start_job(u, it);
 			return;
 		}
@@ -285,13 +346,18 @@ static void on_done(struct job *job)
 				       .err = it->err.code,
 				       .attempt = it->attempt,
 				       .user = it->item.user};
+	struct target *t;
 
 	if (!u) {
 		free_item(it);
 		return;
 	}
+	t = it->target;
+	t->n_running--;
 	if (it->err.code) {
+		t->is_failing |= is_of_storage(it->err.code);
 		wait_again(u, it);
+		wake_one(u, t);
 		if (it->due_us < u->timer.due_us)
 			must_arm(u);
 		result.text = it->err.text;
@@ -302,7 +368,10 @@ static void on_done(struct job *job)
 	u->pending--;
 	u->bytes -= it->item.len;
 	counter_add(COUNT_uploads_pending_bytes, -it->item.len);
-	wake_one(u, place_of(u, it));
+	t->is_failing = false;
+	t->n_items--;
+	wake_one(u, t);
+	drop_target(t);
 	free_item(it);
 	counter_add(COUNT_uploads_done, 1);
 	counter_add(COUNT_uploads_pending, -1);
@@ -328,20 +397,15 @@ int upload_new(struct loop *loop, const struct upload_config *config,
 	u->config = *config;
 	u->fn = fn;
 	u->arg = arg;
+	list_init(&u->targets);
 	list_init(&u->running);
 	list_init(&u->waiting);
 	u->spool_dir = mem_strdup(config->spool_dir);
-	u->dir = mem_strdup(config->place.dir);
 	u->config.spool_dir = u->spool_dir;
-	u->config.place.dir = u->dir;
-	if (u->spool_dir && (u->dir || !config->place.dir))
+	if (u->spool_dir)
 		err = arm(u);
 	if (!err)
-		err = workers_new("upload",
-				  config->place.kind == UPLOAD_S3
-					  ? THREADS_S3
-					  : THREADS_LOCAL,
-				  &u->workers);
+		err = workers_new("upload", THREADS, &u->workers);
 	if (err)
 		upload_free(u);
 	else
@@ -366,12 +430,20 @@ void upload_free(struct upload *u)
 		list_remove(l);
 		it->upload = NULL;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(u->sessions); i++)
-		http_session_free(u->sessions[i]);
+	LIST_EACH(&u->targets, l, after)
+	{
+		struct target *t = CONTAINER_OF(l, struct target, link);
+
+		t->n_items = 0;
+		drop_target(t);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		http_session_free(u->sessions[0][i]);
+		http_session_free(u->sessions[1][i]);
+	}
 	counter_add(COUNT_uploads_pending, -(int64_t)u->pending);
 	counter_add(COUNT_uploads_pending_bytes, -u->bytes);
 	mem_free(u->spool_dir);
-	mem_free(u->dir);
 	mem_free(u);
 }
 
@@ -385,10 +457,13 @@ int upload_add(struct upload *u, const struct upload_item *item)
 		return ENOMEM;
 	it->name = mem_strdup(item->name);
 	it->sha256 = mem_strdup(item->sha256);
-	if (!it->name || !it->sha256) {
+	if (it->name && it->sha256)
+		it->target = get_target(u, item->place);
+	if (!it->target) {
 		free_item(it);
 		return ENOMEM;
 	}
+	it->target->n_items++;
 	it->upload = u;
 	it->item = *item;
 	it->item.name = it->name;
@@ -401,12 +476,25 @@ int upload_add(struct upload *u, const struct upload_item *item)
 	u->bytes += item->len;
 	counter_add(COUNT_uploads_pending, 1);
 	counter_add(COUNT_uploads_pending_bytes, item->len);
-	start_job(u, it);
+	it->due_us = loop_now_us(u->loop);
+	list_append(&u->waiting, &it->link);
+	if (is_free(it->target))
+		start_job(u, it);
 	if (u->pending == 1) {
 		begin_measuring(u);
 		must_arm(u);
 	}
 	return 0;
+}
+
+void upload_move(struct upload *u, const struct upload_place *from,
+		 const struct upload_place *to)
+{
+	struct target *t = find_target(u, from);
+
+	assert(loop_is_mine(u->loop) && !find_target(u, to));
+	if (t)
+		t->place = to;
 }
 
 size_t upload_pending(const struct upload *u)

@@ -35,6 +35,8 @@ struct upload_s3 {
 	const char *access_key;
 	const char *secret_key;
 	bool path_style; /* the bucket is in the path, not in the host name */
+	bool is_public;	 /* its endpoint may have global addresses only: who
+			    named it is not who runs this server */
 };
 
 /** Where files go: a value.  What it points at lives as long as whoever has
@@ -45,11 +47,23 @@ struct upload_place {
 	struct upload_s3 s3;
 };
 
+/** Copy a bucket with all that it points at.  Returns 0 or ENOMEM. */
+MUST_CHECK int upload_place_copy(const struct upload_s3 *s3,
+				 struct upload_place **out);
+/** Free such a copy; its secrets are wiped.  NULL is fine. */
+void upload_place_free(struct upload_place *place);
+/** The same bucket, and the same keys? */
+bool upload_s3_is(const struct upload_s3 *a, const struct upload_s3 *b);
+/** Append it as JSON, with its secrets, but without is_public.
+ *  Returns 0 or an errno of `out`. */
+MUST_CHECK int upload_s3_write(const struct upload_s3 *s3, struct buf *out);
+/** Read what upload_s3_write wrote.  Returns 0, EBADMSG or ENOMEM. */
+MUST_CHECK int upload_s3_parse(const char *text, struct upload_place **out);
+
 struct upload_config {
 	const char *spool_dir;
-	struct upload_place place; /* of items that have none of their own */
-	int64_t retry_first_us;	   /* 1 s, doubles to retry_max_us */
-	int64_t retry_max_us;	   /* 60 s */
+	int64_t retry_first_us; /* 1 s, doubles to retry_max_us */
+	int64_t retry_max_us;	/* 60 s */
 	/* what upload_open makes ends what it does soon after this is true;
 	 * NULL: never */
 	const _Atomic bool *stops;
@@ -69,8 +83,8 @@ struct upload_item {
 	int64_t len;
 	const char *sha256; /* "" when not known: not compared */
 	int64_t since_ms;   /* wall time from which on it waits; 0: now */
-	/* where to; NULL: where the config says.  Lives until it is confirmed
-	 * or upload_free has returned */
+	/* where to.  Lives until upload_free has returned, also behind
+	 * upload_move */
 	const struct upload_place *place;
 	void *user; /* the caller's, in the result */
 };
@@ -86,6 +100,7 @@ struct upload_result {
 	 *  file_damaged       it is not what was recorded
 	 *  name_taken         by other contents
 	 *  disk_full          no room
+	 *  address_private    the store's address is not a global one
 	 *  access_denied      403; permissions
 	 *  bucket_missing     404, NoSuchBucket
 	 *  clock_skew         our clock is wrong in the eyes of the store
@@ -112,6 +127,11 @@ void upload_free(struct upload *u);
  *  waits for a person.  `fn` may add items.
  *  Returns 0 or ENOMEM. */
 MUST_CHECK int upload_add(struct upload *u, const struct upload_item *item);
+
+/** What was to go to `from` goes to `to` (its keys have changed), from the
+ *  next attempt of each on. */
+void upload_move(struct upload *u, const struct upload_place *from,
+		 const struct upload_place *to);
 
 /** How it is going. */
 struct upload_status {
@@ -169,8 +189,9 @@ MUST_CHECK int upload_drop_spool(const struct upload_config *config,
 /** A storage that is open: for one thread at a time. */
 struct upload_storage;
 
-/** Open config->place; `config` must live as long.  Returns 0 or ENOMEM. */
+/** Open a place; it and `config` must live as long.  Returns 0 or ENOMEM. */
 MUST_CHECK int upload_open(const struct upload_config *config,
+			   const struct upload_place *place,
 			   struct upload_storage **out);
 /** NULL is fine. */
 void upload_close(struct upload_storage *s);

@@ -151,6 +151,8 @@ const recording = [
     hold_empty: time('0s', '10d').filter(([json]) => json !== '"1ms"'),
     input_lost_after: time('0s', '24h').filter(([json]) => json !== '"1ms"'),
     no_audio_after: time('0s', '24h').filter(([json]) => json !== '"1ms"'),
+    keep: time('0s', '\\d+d').filter(([json]) => json !== '"1ms"' && json !== '"10000h"'),
+    keep_history: time('0s', '\\d+d').filter(([json]) => json !== '"1ms"' && json !== '"10000h"'),
     file_time_zone: setting(/from -12:00 to \+14:00$/, '', '+8', '8:00', '+15:00', '-12:30',
       '+08:60', 'UTC'),
     segmnt: [['1', /did you mean "segment"/]],

@@ -7,10 +7,10 @@ import {crashPoints, startStage} from '../aid/crash.mjs';
 import {sql} from '../aid/truth.mjs';
 
 /** Reached only after another crash: 20_recovery kills there; or when somebody
- *  erases: 45_erase does; or makes an endpoint: 46_endpoints does; or when
+ *  erases: 45_erase does; or was kept long enough: 47_retention does; or makes an endpoint: 46_endpoints does; or when
  *  storage fails: peer/52_trtc_events does; or of a bucket: 70_s3 does. */
 const later = (name) =>
-  /^(recovery|erase|endpoint|s3)\.|^segment\.failing$|^task\.left$/.test(name);
+  /^(recovery|erase|retention|endpoint|s3)\.|^segment\.failing$|^task\.left$/.test(name);
 
 // The first time, and once more in the midst of a roll-over; every commit of a
 // task's beginning.

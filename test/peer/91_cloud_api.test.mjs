@@ -3,36 +3,20 @@
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import fs from 'node:fs';
-import {createRequire} from 'node:module';
 import path from 'node:path';
 import {describe, test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 
-import {API_KEYS, SECRET_ID, SECRET_KEY, recording, userSig} from '../aid/cloud.mjs';
+import {API_KEYS, recording, userSig} from '../aid/cloud.mjs';
 import {endpointAnswers, startEndpoint} from '../aid/endpoint.mjs';
 import {assertGolden} from '../aid/golden.mjs';
+import {gmeOf, trtcOf} from '../aid/sdk.mjs';
 import {decode, ffmpegSend, level, oggPackets, sendPackets} from '../aid/sound.mjs';
 import {APP, KEY, startServer, until} from '../aid/tapeop.mjs';
 
-const require = createRequire(import.meta.url);
-const {gme} = require('tencentcloud-sdk-nodejs/tencentcloud/services/gme');
-const {trtc} = require('tencentcloud-sdk-nodejs/tencentcloud/services/trtc');
-
 const ROOM = '1987';
 const packets = oggPackets('assets/demo/alice.opus');
-
-/** A client of the SDK; only endpoint and protocol are not its defaults. */
-function client(Client, server, {http = {}, credential = {}, ...profile} = {}) {
-  return new Client({
-    credential: {secretId: SECRET_ID, secretKey: SECRET_KEY, ...credential},
-    region: 'ap-guangzhou',
-    profile: {...profile,
-      httpProfile: {endpoint: new URL(server.url).host, protocol: 'http://', ...http}},
-  });
-}
-const gmeOf = (server, more) => client(gme.v20180711.Client, server, more);
-const trtcOf = (server, more) => client(trtc.v20190722.Client, server, more);
 
 /** What the SDK throws when a call is refused. */
 async function refused(promise, code, says) {
@@ -305,8 +289,15 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
       [{RecordParams: {RecordMode: 1, StreamType: 2}}, 'UnsupportedOperation', /StreamType/],
       [{RecordParams: {RecordMode: 1, StreamType: 1, OutputFormat: 3}}, 'UnsupportedOperation',
         /OutputFormat/],
-      [storage({Bucket: 'another'}), 'UnsupportedOperation', /CloudStorage/],
-      [storage({EndpointUrl: 'https://s3.example.com'}), 'UnsupportedOperation', /CloudStorage/],
+      [storage({Bucket: 'No_Bucket'}), 'InvalidParameter', /CloudStorage\.Bucket must be 3 to 63/],
+      [storage({Bucket: 'another', Vendor: 2}), 'UnsupportedOperation', /EndpointUrl of their S3/],
+      [storage({Bucket: 'another', Region: ''}), 'InvalidParameter', /CloudStorage\.Region/],
+      [storage({Bucket: 'another', Region: 'a b'}), 'InvalidParameter', /CloudStorage\./],
+      [storage({Bucket: 'another', Region: 'x.example.com/'}), 'InvalidParameter', /CloudStorage\./],
+      [storage({Bucket: 'another', AccessKey: 'a b'}), 'InvalidParameter', /CloudStorage\.AccessKey/],
+      [storage({EndpointUrl: 'ftp://s3.example.com'}), 'InvalidParameter', /CloudStorage\.EndpointUrl/],
+      [storage({EndpointUrl: 'https://s3.example.com/bucket'}), 'InvalidParameter',
+        /CloudStorage\.EndpointUrl must end behind the host/],
       [storage({FileNamePrefix: ['a']}), 'UnsupportedOperation', /FileNamePrefix/],
       [{StorageParams: {CloudVod: {}}}, 'UnsupportedOperation', /CloudVod/],
     ])

@@ -27,6 +27,7 @@ static struct world {
 		char url[64], key[64], previous_key[64];
 	} endpoints[ENDPOINTS];
 	char token[64], previous[64];
+	char bucket_key[64];
 	struct app_config apps[APPS];
 	size_t n_apps;
 	char keys[256]; /* of the Cloud API: "app/id/key/previous/app's; " */
@@ -159,6 +160,16 @@ void notify_reread_kept(struct notify *n, uint32_t app)
 	rereads[n_rereads++] = app;
 }
 
+int rooms_set_bucket(struct rooms *r, const struct upload_s3 *s3)
+{
+	(void)r;
+	assert_false(removed);
+	if (fails())
+		return ENOMEM;
+	str_copy(world.bucket_key, sizeof(world.bucket_key), s3->secret_key);
+	return 0;
+}
+
 void rooms_set_app(struct rooms *r, const struct app_config *config)
 {
 	size_t i = 0;
@@ -191,6 +202,8 @@ static void keep(enum log_level level, const char *line, void *arg)
 static const char before[] =
 	"http: {admin_token: token-1, tls_cert: cert.pem, tls_key: "
 	"key.pem}\n"
+	"storage: {s3: {endpoint: \"https://s\", bucket: buc, access_key: a, "
+	"secret_key: bucket-1}}\n"
 	"apps:\n"
 	"  - id: 1\n"
 	"    secret_key: secret-1\n"
@@ -206,6 +219,8 @@ static const char after[] =
 	"http: {admin_token: token-2, previous_admin_token: token-1, tls_cert: "
 	"other.pem, tls_key: key.pem}\n"
 	"media: {rtp_ports: 2000-2010}\n"
+	"storage: {s3: {endpoint: \"https://s\", bucket: buc, access_key: a, "
+	"secret_key: bucket-2}}\n"
 	"apps:\n"
 	"  - id: 1\n"
 	"    secret_key: secret-2\n"
@@ -247,6 +262,7 @@ static struct config *begin(void)
 				0);
 	}
 	assert_int_equal(control_set_tokens(NULL, c->admin_token, NULL), 0);
+	assert_int_equal(rooms_set_bucket(NULL, &c->s3), 0);
 	calls = 0;
 	return c;
 }
@@ -272,6 +288,8 @@ static void all_of_it_is_true_afterwards(void **state)
 	config_free(next);
 	assert_string_equal(world.token, "token-2");
 	assert_string_equal(world.previous, "token-1");
+	assert_string_equal(world.bucket_key, "bucket-2");
+	assert_string_equal(running->s3.secret_key, "bucket-2");
 	assert_string_equal(key_of(1, "a", false), "secret-2");
 	assert_string_equal(key_of(1, "a", true), "secret-1");
 	assert_null(key_of(1, "b", false));
@@ -292,7 +310,8 @@ static void all_of_it_is_true_afterwards(void **state)
 		said,
 		"info reload: log_level, app 1 endpoint d new, app 3 endpoint "
 		"a new, app 1 endpoint a changed, app 1 endpoint c changed, "
-		"http.admin_token, app 3 new, app 1 changed, app 1 endpoint b "
+		"storage.s3 keys, http.admin_token, app 3 new, app 1 changed, "
+		"app 1 endpoint b "
 		"removed\n"
 		"warn reload: data_dir, http.tls_cert, media.rtp_ports, app 2 "
 		"(gone) changed: they take effect at the next start\n"
@@ -349,13 +368,15 @@ static void when_one_step_fails_nothing_has_changed(void **state)
 		      compare_endpoints);
 		assert_memory_equal(&was, &world, sizeof(was));
 		assert_string_equal(running->admin_token, "token-1");
+		assert_string_equal(running->s3.secret_key, "bucket-1");
 		assert_int_equal(running->n_apps, 2);
 		assert_string_equal(said, "");
 		config_free(next);
 		config_free(running);
 	}
-	/* the keys of the Cloud API, TLS, 4 endpoints, the tokens */
-	assert_int_equal(failures, 7);
+	/* the keys of the Cloud API, TLS, 4 endpoints, those of the bucket, the
+	 * tokens */
+	assert_int_equal(failures, 8);
 }
 
 static void a_key_of_an_app_that_is_gone_is_not_another_apps(void **state)

@@ -32,6 +32,7 @@ static const char *const names[CONFIG_WHAT_N] = {
 	[CONFIG_LOG_LEVEL] = "log_level",
 	[CONFIG_ENDPOINT_NEW] = "endpoint-new",
 	[CONFIG_ENDPOINT_CHANGED] = "endpoint-changed",
+	[CONFIG_BUCKET_KEYS] = "bucket-keys",
 	[CONFIG_ADMIN_TOKEN] = "token",
 	[CONFIG_APP_NEW] = "app-new",
 	[CONFIG_APP_CHANGED] = "app-changed",
@@ -114,6 +115,7 @@ static const char *const values[SETTING_N][2] = {
 	[SET_S3_ACCESS_KEY] = {"a1", "a2"},
 	[SET_S3_SECRET_KEY] = {"z1", "z2"},
 	[SET_S3_PATH_STYLE] = {"true", "false"},
+	[SET_STORAGE_ALLOW_PRIVATE] = {"false", "true"},
 	[SET_STORAGE_LEFT_AFTER] = {"60s", "61s"},
 	[SET_LOCAL_DIR] = {"/c", "/d"},
 	[SET_APP_ID] = {"1", "2"},
@@ -135,6 +137,8 @@ static const char *const values[SETTING_N][2] = {
 	[SET_REC_HOLD_EMPTY] = {"12h", "1h"},
 	[SET_REC_INPUT_LOST_AFTER] = {"10s", "11s"},
 	[SET_REC_NO_AUDIO_AFTER] = {"60s", "61s"},
+	[SET_REC_KEEP] = {"0s", "30d"},
+	[SET_REC_KEEP_HISTORY] = {"90d", "0s"},
 	[SET_REC_ZONE] = {"\"+08:00\"", "\"+09:00\""},
 	[SET_CB_NAME] = {"a", "b"},
 	[SET_CB_URL] = {"http://h/1", "http://h/2"},
@@ -264,6 +268,33 @@ static void the_same_in_other_words_is_no_change(void **state)
 	assert_later(a, b, "");
 	config_free(a);
 	config_free(b);
+}
+
+/* ---- keys of a bucket ----------------------------------------------------- */
+
+#define BUCKET(name, key)                                       \
+	"storage: {s3: {endpoint: \"https://s\", bucket: " name \
+	", access_key: "                                        \
+	"a, secret_key: " key "}}\n"
+
+static void keys_change_with_their_bucket_only(void **state)
+{
+	struct config *running = load(BUCKET("one", "k1")), *next;
+
+	(void)state;
+	next = load(BUCKET("two", "k2"));
+	assert_changes(running, next, "");
+	assert_later(running, next,
+		     "storage.s3.bucket, the keys of storage.s3");
+	take(running, next);
+	assert_string_equal(running->s3.secret_key, "k1");
+	assert_string_equal(running->s3.bucket, "one");
+	next = load(BUCKET("one", "k2"));
+	assert_changes(running, next, "bucket-keys; ");
+	assert_later(running, next, "");
+	take(running, next);
+	assert_string_equal(running->s3.secret_key, "k2");
+	config_free(running);
 }
 
 /* ---- the order ----------------------------------------------------------- */
@@ -459,6 +490,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_of_every_setting_is_noticed),
 		cmocka_unit_test(the_same_in_other_words_is_no_change),
+		cmocka_unit_test(keys_change_with_their_bucket_only),
 		cmocka_unit_test(what_cannot_be_taken_back_comes_last),
 		cmocka_unit_test(a_walk_ends_when_it_is_told),
 		cmocka_unit_test(what_was_taken_is_true_and_a_gone_app_stays),

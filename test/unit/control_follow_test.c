@@ -43,6 +43,7 @@ struct client {
 	uint64_t ids[IDS_MAX];
 	size_t n;
 	bool was_cut;
+	unsigned was_gone; /* told that events are missing */
 };
 
 struct fix {
@@ -138,6 +139,11 @@ static int on_block(const struct sse_block *b, void *arg)
 	if (!strcmp(b->name, "cut")) {
 		assert_non_null(strstr(b->data, "\"reason\":\"slow\""));
 		c->was_cut = true;
+		return 0;
+	}
+	if (!strcmp(b->name, "gone")) {
+		assert_non_null(strstr(b->data, "\"up_to\":\"20\""));
+		c->was_gone++;
 		return 0;
 	}
 	if (b->data) {
@@ -493,6 +499,56 @@ static void a_client_that_reads_nothing_is_cut_and_told_why(void **state)
 	assert_int_equal(counter_get(COUNT_event_streams_cut), before + 1);
 }
 
+/** All events are forgotten. */
+static void forget(struct fix *f)
+{
+	struct task_row t = aid_task(64);
+	struct store_write *w = aid_write();
+
+	t.finished_ms = 1;
+	store_put_task(w, &t);
+	store_prune(w, t.id, UINT32_MAX);
+	aid_commit(&f->g->a, w, 0);
+	f->n_committed = 0;
+}
+
+static void a_cursor_before_what_was_removed_is_told_so(void **state)
+{
+	struct fix *f = *state;
+	struct client *old = &f->clients[0], *start = &f->clients[1];
+	struct client *now = &f->clients[2];
+
+	commit_many(f, 20);
+	dial(now, 0);
+	TURN_UNTIL(f, now->has_cursor);
+	assert_int_equal(now->last, 20);
+	UNTIL(f->g, counter_get(COUNT_deliveries_pending) == 0);
+	forget(f);
+	commit_many(f, 5);
+	old->has_cursor = true;
+	old->begin = old->last = 7;
+	dial(old, 0);
+	start->has_cursor = true; /* from 0: all that is left */
+	dial(start, 0);
+	TURN_UNTIL(f, has_all(f, old) && has_all(f, start) && has_all(f, now));
+	assert_int_equal(old->n, 5);
+	assert_int_equal(old->was_gone, 1);
+	assert_int_equal(start->was_gone, 0);
+	assert_int_equal(now->was_gone, 0);
+	/* it has them, and comes back */
+	hang_up(old);
+	dial(old, 0);
+	commit_many(f, 1);
+	TURN_UNTIL(f, has_all(f, old));
+	assert_int_equal(old->was_gone, 1);
+	/* also in another run */
+	restart(f);
+	old->last = old->begin = 19;
+	old->n = 0;
+	dial(old, 0);
+	TURN_UNTIL(f, old->was_gone == 2 && has_all(f, old));
+}
+
 static void a_filter_lets_nothing_through_but_the_cursor_moves(void **state)
 {
 	struct fix *f = *state;
@@ -560,6 +616,7 @@ int main(void)
 		T(an_event_waits_for_those_before_it),
 		T(followers_see_each_event_once_and_in_order),
 		T(a_client_that_reads_nothing_is_cut_and_told_why),
+		T(a_cursor_before_what_was_removed_is_told_so),
 		T(a_filter_lets_nothing_through_but_the_cursor_moves),
 		T(streams_are_as_many_as_there_may_be),
 		T(followers_survive_every_failed_allocation),

@@ -122,7 +122,7 @@ static void set_up(struct rig *r, const _Atomic bool *stops)
 	r->fd = open(tempdir_path(r->dir, "f"), O_RDONLY | O_CLOEXEC);
 	assert_true(r->fd >= 0);
 	buf_init(&r->answer, 100);
-	assert_int_equal(http_session_new(stops, NULL, &r->session), 0);
+	assert_int_equal(http_session_new(stops, NULL, false, &r->session), 0);
 }
 
 static void tear_down(struct rig *r)
@@ -259,7 +259,7 @@ static void ask_without_memory(void)
 	struct rig *r = swept;
 
 	r->session = NULL;
-	if (!http_session_new(NULL, NULL, &session)) {
+	if (!http_session_new(NULL, NULL, false, &session)) {
 		r->session = session;
 		if (!ask(r, "PUT", "", &(struct http_file){r->fd, 3, 5}))
 			assert_memory_equal(r->seen->body, "34567", 5);

@@ -663,6 +663,25 @@ static void without_timers_a_task_ends_all_the_same(void **state)
 	(void)check_truth(st, task);
 }
 
+static void without_timers_a_file_begins_and_ends_all_the_same(void **state)
+{
+	struct stage *st = *state;
+	struct answer a;
+	uint64_t task;
+
+	begin(st);
+	join(st, "room", "alice");
+	task = record(st, "room");
+	/* the row, what is told of its begin, and of its end */
+	set_fault("store.commit=EIO:1-4,rooms.timer=ENOMEM");
+	UNTIL(st, recording(st, task, NULL) == 1);
+	set_fault("store.commit=EIO:2-5,rooms.timer=ENOMEM");
+	stop(st, task, &a);
+	gone(st, task);
+	set_fault(NULL);
+	(void)check_truth(st, task);
+}
+
 static void an_upload_that_waits_its_turn_is_not_left(void **state)
 {
 	struct stage *st = *state;
@@ -922,6 +941,7 @@ int main(void)
 			a_store_that_fails_meanwhile_leaves_no_hole_and_no_repeat),
 		STAGE_TEST(nor_does_a_lack_of_memory_for_timers),
 		STAGE_TEST(without_timers_a_task_ends_all_the_same),
+		STAGE_TEST(without_timers_a_file_begins_and_ends_all_the_same),
 		STAGE_TEST(an_upload_that_waits_its_turn_is_not_left),
 		STAGE_TEST(
 			a_folder_that_is_named_from_here_is_told_from_the_root),

@@ -502,6 +502,8 @@ static void make_older(struct aid *a)
 		   "ALTER TABLE segment DROP COLUMN is_failing;"
 		   "ALTER TABLE segment DROP COLUMN is_left;"
 		   "ALTER TABLE segment DROP COLUMN stored_in;"
+		   "DROP TABLE storage; DROP INDEX task_storage;"
+		   "ALTER TABLE task DROP COLUMN storage;"
 		   "INSERT INTO task VALUES(64, 1, 'r', 0, 0, '', '', '', 3, 0,"
 		   " 0, 0, '', ''); PRAGMA user_version=1");
 }
@@ -523,6 +525,7 @@ static void check_older_task(struct aid *a)
 	assert_int_equal(rows.tasks[0].segment_ms, 0);
 	assert_int_equal(rows.tasks[0].expires_ms, 0);
 	assert_string_equal(rows.tasks[0].recorder, "");
+	assert_int_equal(rows.tasks[0].storage, 0);
 	store_rows_free(&rows);
 }
 

@@ -670,7 +670,9 @@ static void pending_deliveries_are_walked_in_order(void **state)
 		4);
 }
 
-static void finish(struct aid *a, uint64_t id, int64_t finished_ms)
+/** A task with three deliveries, and a segment in this state. */
+static void finish(struct aid *a, uint64_t id, int64_t finished_ms,
+		   enum segment_state state)
 {
 	struct store_write *w = aid_write();
 	struct task_row t = aid_task(id);
@@ -680,47 +682,145 @@ static void finish(struct aid *a, uint64_t id, int64_t finished_ms)
 	t.finished_ms = finished_ms;
 	store_put_task(w, &t);
 	store_put_segment(w, &s);
+	s.state = state;
+	store_set_segment(w, &s);
 	aid_commit(a, w, 0);
 	put_deliveries(a, id, 3);
 }
 
-static void prune_deletes_what_is_finished_and_old(void **state)
+static uint64_t prune(struct aid *a, uint64_t task, uint32_t limit)
+{
+	struct store_write *w = aid_write();
+
+	store_prune(w, task, limit);
+	return aid_commit(a, w, 0).changed;
+}
+
+static int count_storage(const struct storage_row *row, void *arg)
+{
+	unsigned *seen = arg;
+
+	assert_int_equal(row->app, 7);
+	assert_string_equal(row->settings, "{\"secret_key\":\"hush\"}");
+	*seen |= 1U << row->id;
+	return 0;
+}
+
+/** A bit for each that is there. */
+static unsigned storages(struct aid *a)
+{
+	unsigned seen = 0;
+
+	assert_int_equal(store_each_storage(a->s, count_storage, &seen), 0);
+	return seen;
+}
+
+static void a_storage_goes_with_its_last_task(void **state)
+{
+	static const uint64_t of[] = {1, 1, 2, 0};
+	struct segment_row files[ARRAY_LEN(of)];
+	struct aid *a = *state;
+	struct store_write *w;
+	struct store_rows rows;
+
+	for (uint64_t i = 0; i < ARRAY_LEN(of); i++) {
+		const struct storage_row row = {of[i], 7,
+						"{\"secret_key\":\"hush\"}"};
+		struct task_row t = aid_task(i + 1);
+
+		files[i] = aid_segment(a, i + 1, "alice", 0);
+		t.storage = of[i];
+		t.finished_ms = 100 * (int64_t)(i + 1);
+		w = aid_write();
+		store_put_task(w, &t);
+		store_put_segment(w, &files[i]);
+		if (of[i])
+			store_put_storage(w, &row);
+		aid_commit(a, w, 0);
+	}
+	aid_again(a);
+	assert_int_equal(storages(a), 1U << 1 | 1U << 2);
+	rows = aid_read(a, FILTER(.what = READ_TASKS));
+	for (size_t i = 0; i < rows.n; i++)
+		assert_int_equal(rows.tasks[i].storage, of[i]);
+	store_rows_free(&rows);
+	rows = aid_read(a, FILTER(.what = READ_SEGMENTS));
+	for (size_t i = 0; i < rows.n; i++)
+		assert_int_equal(rows.segments[i].storage, of[i]);
+	store_rows_free(&rows);
+	for (uint64_t task = 1; task <= ARRAY_LEN(of); task++) {
+		/* not before its files */
+		(void)prune(a, task, 100);
+		assert_int_equal(storages(a) & 1U << of[task - 1],
+				 of[task - 1] ? 1U << of[task - 1] : 0);
+		files[task - 1].state = SEG_LOST;
+		w = aid_write();
+		store_set_segment(w, &files[task - 1]);
+		aid_commit(a, w, 0);
+		(void)prune(a, task, 100);
+		assert_int_equal(storages(a), task < 2	 ? 1U << 1 | 1U << 2
+					      : task < 3 ? 1U << 2
+							 : 0);
+	}
+}
+
+static void prune_forgets_what_is_finished_and_told(void **state)
 {
 	struct aid *a = *state;
 	struct attempt_row at = {.delivery = 1, .n = 1};
 	struct store_write *w = aid_write();
+	struct segment_row lost;
 	struct store_totals t;
-	struct store_result r;
 	uint64_t last;
+	bool told;
 
 	store_put_attempt(w, &at);
 	aid_commit(a, w, 0);
-	finish(a, 1, 100); /* deliveries 1-3: dead, expired, delivered */
-	finish(a, 2, 100); /* one is pending */
-	finish(a, 3, 200); /* not old */
-	finish(a, 4, 0);   /* not finished */
-	finish(a, 5, 100);
+	finish(a, 1, 100,
+	       SEG_LOST); /* deliveries 1-3: dead, expired, delivered */
+	finish(a, 2, 100, SEG_LOST); /* one is pending */
+	finish(a, 3, 0, SEG_LOST);   /* not finished */
+	finish(a, 4, 100, SEG_CLOSED);
+	lost = aid_segment(a, 4, "bob", 0);
+	w = aid_write();
+	store_put_segment(w, &lost);
+	lost.state = SEG_LOST;
+	store_set_segment(w, &lost);
+	aid_commit(a, w, 0);
 	set_state(a, 1, 1, DELIVERY_DEAD);
 	set_state(a, 2, 2, DELIVERY_EXPIRED);
 	set_state(a, 3, 5, DELIVERY_DELIVERED);
-	set_state(a, 7, 15, DELIVERY_DELIVERED);
-	w = aid_write();
-	store_prune(w, 200, 1);
-	r = aid_commit(a, w, 0);
-	assert_int_equal(r.changed, 1);
-	w = aid_write();
-	store_prune(w, 200, 100);
-	r = aid_commit(a, w, 0);
-	assert_int_equal(r.changed, 1);
+	set_state(a, 7, 12, DELIVERY_DELIVERED);
+	for (uint64_t task = 1; task <= 4; task++) {
+		assert_int_equal(store_is_told(a->s, task, &told), 0);
+		assert_int_equal(told, task != 2);
+		w = aid_write();
+		store_must_be_told(w, task);
+		aid_commit(a, w, task == 2 || task == 3 ? EINPROGRESS : 0);
+	}
+	/* three deliveries, three events, a segment, the task: in slices */
+	assert_int_equal(prune(a, 1, 2), 2);
+	assert_int_equal(
+		aid_count(a, FILTER(.what = READ_DELIVERIES, .task = 1)), 1);
+	assert_int_equal(store_known_id(a->s, IDS_REMOVED), 0);
+	assert_int_equal(prune(a, 1, 2), 2);
+	assert_int_equal(store_known_id(a->s, IDS_REMOVED), 1);
+	assert_int_equal(prune(a, 1, 4), 4);
+	assert_int_equal(prune(a, 1, 4), 0);
+	assert_int_equal(prune(a, 2, 100), 0);
+	assert_int_equal(prune(a, 3, 100), 0);
+	assert_int_equal(prune(a, 4, 100), 6); /* its file is there */
+	assert_int_equal(prune(a, 4, 100), 0);
+	assert_int_equal(prune(a, 77, 100), 0);
 	assert_int_equal(aid_count(a, FILTER(.what = READ_TASKS)), 3);
-	assert_int_equal(aid_count(a, FILTER(.what = READ_SEGMENTS)), 3);
-	assert_int_equal(aid_count(a, FILTER(.what = READ_EVENTS)), 9);
-	assert_int_equal(aid_count(a, FILTER(.what = READ_DELIVERIES)), 9);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_SEGMENTS)), 4);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_EVENTS)), 6);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_DELIVERIES)), 6);
 	assert_int_equal(
 		aid_count(a, FILTER(.what = READ_ATTEMPTS, .delivery = 1)), 0);
 	store_totals(a->s, &t);
-	assert_int_equal(t.in, 13);
-	assert_int_equal(t.delivered, 12);
+	assert_int_equal(t.in, 10);
+	assert_int_equal(t.delivered, 9);
 	assert_int_equal(t.pending, 1);
 	assert_int_equal(t.dead, 0);
 	assert_int_equal(t.expired, 0);
@@ -728,6 +828,68 @@ static void prune_deletes_what_is_finished_and_old(void **state)
 	last = store_next_id(a->s, IDS_DELIVERY);
 	aid_again(a);
 	assert_true(store_next_id(a->s, IDS_DELIVERY) >= last);
+	/* Nor are those of tasks; and what went is known. */
+	assert_int_equal(store_known_id(a->s, IDS_TASK), 4);
+	assert_int_equal(store_known_id(a->s, IDS_REMOVED), 12);
+}
+
+static void a_task_id_is_known_when_its_row_is_gone(void **state)
+{
+	struct aid *a = *state;
+
+	finish(a, 640, 1, SEG_LOST);
+	set_state(a, 1, 3, DELIVERY_DELIVERED);
+	assert_int_equal(prune(a, 640, 100), 8);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_TASKS)), 0);
+	assert_int_equal(store_known_id(a->s, IDS_TASK), 640);
+	aid_again(a);
+	assert_int_equal(store_known_id(a->s, IDS_TASK), 640);
+}
+
+/** Those that finished before then, as "id,id,"; two a page. */
+static const char *finished_before(struct aid *a, int64_t before_ms)
+{
+	static char text[128];
+	struct finished_row rows[2] = {{0}};
+	struct finished_row after = {0};
+	size_t n;
+
+	text[0] = 0;
+	do {
+		assert_int_equal(store_read_finished(a->s, &after, before_ms,
+						     rows, 2, &n),
+				 0);
+		for (size_t i = 0; i < n; i++) {
+			after = rows[i];
+			assert_int_equal(after.app, 1400000000);
+			assert_int_equal(after.has_events, after.id != 7);
+			assert_int_equal(after.has_segments, after.id != 7);
+			snprintf(text + strlen(text),
+				 sizeof(text) - strlen(text), "%u,",
+				 (unsigned)after.id);
+		}
+	} while (n == 2);
+	return text;
+}
+
+static void finished_tasks_are_read_by_when_they_finished(void **state)
+{
+	struct aid *a = *state;
+	struct task_row bare = aid_task(7);
+	struct store_write *w = aid_write();
+
+	finish(a, 1, 100, SEG_CLOSED);
+	finish(a, 2, 0, SEG_CLOSED);
+	finish(a, 3, 50, SEG_CLOSED);
+	finish(a, 4, 100, SEG_ERASING);
+	finish(a, 5, 200, SEG_LOST);
+	bare.finished_ms = 100;
+	store_put_task(w, &bare);
+	aid_commit(a, w, 0);
+	assert_string_equal(finished_before(a, 201), "3,1,4,7,5,");
+	assert_string_equal(finished_before(a, 200), "3,1,4,7,");
+	assert_string_equal(finished_before(a, 100), "3,");
+	assert_string_equal(finished_before(a, 50), "");
 }
 
 static void ids_are_unique_after_reopening(void **state)
@@ -946,7 +1108,10 @@ int main(void)
 		TEST(replay_makes_dead_and_expired_pending),
 		TEST(warnings_of_who_is_erased_go_with_the_files),
 		TEST(pending_deliveries_are_walked_in_order),
-		TEST(prune_deletes_what_is_finished_and_old),
+		TEST(a_storage_goes_with_its_last_task),
+		TEST(prune_forgets_what_is_finished_and_told),
+		TEST(a_task_id_is_known_when_its_row_is_gone),
+		TEST(finished_tasks_are_read_by_when_they_finished),
 		TEST(ids_are_unique_after_reopening),
 		TEST(a_filter_that_does_not_apply_is_refused),
 		TEST(a_page_that_takes_too_long_is_ended),

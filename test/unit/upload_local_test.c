@@ -27,6 +27,7 @@ struct rig {
 	char store[TEMPDIR_CAP + 16];
 	char sha256[65];
 	struct upload_config config;
+	struct upload_place place;
 	struct loop *loop;
 	struct upload *upload;
 	int calls;
@@ -65,9 +66,9 @@ static void set_up_files(struct rig *r)
 	snprintf(r->spool, sizeof(r->spool), "%s/spool", r->dir);
 	snprintf(r->store, sizeof(r->store), "%s/store", r->dir);
 	r->config = (struct upload_config){.spool_dir = r->spool,
-					   .place.dir = r->store,
 					   .retry_first_us = 1000,
 					   .retry_max_us = 4000};
+	r->place = (struct upload_place){.dir = r->store};
 	assert_int_equal(file_mkdirs(tempdir_path(r->dir, "spool/1_r_u")), 0);
 	put_file(tempdir_path(r->spool, name), text, strlen(text));
 	assert_int_equal(sig_sha256_hex(text, strlen(text), r->sha256), 0);
@@ -99,8 +100,11 @@ static void tear_down(struct rig *r)
 
 static void add(struct rig *r, int64_t len, const char *sha256)
 {
-	struct upload_item item = {
-		.segment = 7, .name = name, .len = len, .sha256 = sha256};
+	struct upload_item item = {.segment = 7,
+				   .name = name,
+				   .len = len,
+				   .sha256 = sha256,
+				   .place = &r->place};
 
 	assert_int_equal(upload_add(r->upload, &item), 0);
 	assert_int_equal(upload_pending(r->upload), 1);
@@ -341,7 +345,8 @@ static void it_can_be_freed_while_attempts_are_under_way(void **state)
 		struct upload_item item = {.segment = (uint64_t)i,
 					   .name = i % 2 ? name : "none/x",
 					   .len = (int64_t)strlen(text),
-					   .sha256 = r.sha256};
+					   .sha256 = r.sha256,
+					   .place = &r.place};
 
 		assert_int_equal(upload_add(r.upload, &item), 0);
 	}
@@ -384,7 +389,7 @@ static void a_text_is_put_beside_the_files(void **state)
 
 	(void)state;
 	set_up_files(&r);
-	assert_int_equal(upload_open(&r.config, &s), 0);
+	assert_int_equal(upload_open(&r.config, &r.place, &s), 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(upload_put_text(s, &t, folders, 2, &e), 0);
 		for (size_t k = 0; k < 2; k++) {
@@ -423,7 +428,7 @@ static void a_file_is_erased_wherever_it_is(void **state)
 
 	(void)state;
 	set_up_files(&r);
-	assert_int_equal(upload_open(&r.config, &s), 0);
+	assert_int_equal(upload_open(&r.config, &r.place, &s), 0);
 	assert_true(file_is_there(tempdir_path(r.spool, name)));
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(upload_erase(s, name, &e), 0);
@@ -440,6 +445,7 @@ static void upload_without_memory(void)
 	set_up_files(&r);
 	item.len = (int64_t)strlen(text);
 	item.sha256 = r.sha256;
+	item.place = &r.place;
 	if (!loop_new(&r.loop) &&
 	    !upload_new(r.loop, &r.config, on_result, &r, &r.upload) &&
 	    !upload_add(r.upload, &item)) {

@@ -29,6 +29,7 @@ struct rig {
 	char sha256[65];
 	struct fake *fake;
 	struct upload_config config;
+	struct upload_place place;
 	struct loop *loop;
 	struct upload *upload;
 	struct upload_storage *storage;
@@ -69,17 +70,17 @@ static void set_up_files(struct rig *r)
 		 (unsigned)r->fake->port);
 	r->config = (struct upload_config){
 		.spool_dir = r->dir,
-		.place = {.kind = UPLOAD_S3,
-			  .s3 = {.endpoint = r->endpoint,
-				 .region = "us-east-1",
-				 .bucket = "bucket",
-				 .prefix = "pre/",
-				 .access_key = "AKIDEXAMPLE",
-				 .secret_key = "verysecret",
-				 .path_style = true}},
 		.retry_first_us = 1000,
 		.retry_max_us = 4000,
 	};
+	r->place = (struct upload_place){.kind = UPLOAD_S3,
+					 .s3 = {.endpoint = r->endpoint,
+						.region = "us-east-1",
+						.bucket = "bucket",
+						.prefix = "pre/",
+						.access_key = "AKIDEXAMPLE",
+						.secret_key = "verysecret",
+						.path_style = true}};
 }
 
 static void start(struct rig *r)
@@ -98,7 +99,7 @@ static void set_up(struct rig *r)
 static void set_up_at_once(struct rig *r)
 {
 	set_up_files(r);
-	assert_int_equal(upload_open(&r->config, &r->storage), 0);
+	assert_int_equal(upload_open(&r->config, &r->place, &r->storage), 0);
 }
 
 static void stop(struct rig *r)
@@ -121,13 +122,21 @@ static void tear_down(struct rig *r)
 	assert_int_equal(counter_get(COUNT_uploads_pending_bytes), 0);
 }
 
+/** Items that say nothing go to the rig's place. */
+static struct upload *with_place(const struct rig *r, struct upload_item *item)
+{
+	if (!item->place)
+		item->place = &r->place;
+	return r->upload;
+}
+
 static int add(struct rig *r)
 {
 	struct upload_item item = {
 		.segment = 7, .name = NAME, .len = LEN, .sha256 = r->sha256};
 
 	r->calls = 0;
-	return upload_add(r->upload, &item);
+	return upload_add(with_place(r, &item), &item);
 }
 
 static void wait_calls(struct rig *r, int calls)
@@ -259,7 +268,7 @@ static void without_a_hash_that_of_the_file_counts(void **state)
 
 	(void)state;
 	set_up(&r);
-	assert_int_equal(upload_add(r.upload, &item), 0);
+	assert_int_equal(upload_add(with_place(&r, &item), &item), 0);
 	wait_stored(&r);
 	expect_stored(&r);
 	tear_down(&r);
@@ -481,7 +490,7 @@ static void what_has_piled_up_does_not_wait_when_the_store_is_well(void **state)
 	for (int i = 0; i < 5; i++) {
 		snprintf(name, sizeof(name), "1_r_u/b%d.mp3", i);
 		put_file(tempdir_path(r.dir, name), r.text, LEN);
-		assert_int_equal(upload_add(r.upload, &item), 0);
+		assert_int_equal(upload_add(with_place(&r, &item), &item), 0);
 	}
 	wait_calls(&r, 5);
 	assert_int_equal(upload_pending(r.upload), 5);
@@ -500,24 +509,194 @@ static void an_item_may_have_a_place_of_its_own(void **state)
 
 	(void)state;
 	set_up(&r);
-	other = r.config.place;
+	other = r.place;
 	other.s3.bucket = "other";
 	other.s3.prefix = "";
 	snprintf(dir, sizeof(dir), "%s/local", r.dir);
 	folder = (struct upload_place){.kind = UPLOAD_LOCAL, .dir = dir};
 	item.sha256 = r.sha256;
 	item.place = &other;
-	assert_int_equal(upload_add(r.upload, &item), 0);
+	assert_int_equal(upload_add(with_place(&r, &item), &item), 0);
 	wait_stored(&r);
 	r.calls = 0;
 	item.place = &folder;
-	assert_int_equal(upload_add(r.upload, &item), 0);
+	assert_int_equal(upload_add(with_place(&r, &item), &item), 0);
 	wait_stored(&r);
 	upload(&r);
 	assert_int_equal(fake_find(r.fake, "/other/" NAME)->len, LEN);
 	assert_true(file_is_there(tempdir_path(dir, NAME)));
 	assert_int_equal(fake_count(r.fake, "PUT"), 2);
 	tear_down(&r);
+}
+
+/** Ten files for a place whose requests are not answered. */
+static void add_ten(struct rig *r, const struct upload_place *place)
+{
+	for (uint64_t i = 0; i < 10; i++) {
+		struct upload_item item = {.segment = 100 + i,
+					   .name = NAME,
+					   .len = LEN,
+					   .sha256 = r->sha256,
+					   .place = place};
+
+		assert_int_equal(upload_add(r->upload, &item), 0);
+	}
+}
+
+static struct upload_place other_place(const struct rig *r)
+{
+	struct upload_place other = r->place;
+
+	other.s3.bucket = "other";
+	return other;
+}
+
+static void a_place_that_hangs_keeps_no_thread_from_others(void **state)
+{
+	struct upload_place other;
+	struct rig r;
+
+	(void)state;
+	set_up(&r);
+	other = other_place(&r);
+	r.fake->rules[0] =
+		(struct fake_rule){.method = "GET", .has = "/other/"};
+	add_ten(&r, &other);
+	assert_int_equal(add(&r), 0);
+	wait_stored(&r);
+	assert_non_null(fake_find(r.fake, KEY));
+	assert_int_equal(upload_pending(r.upload), 10);
+	tear_down(&r);
+}
+
+static void a_place_that_fails_is_asked_once_at_a_time(void **state)
+{
+	struct upload_item item = {.segment = 8, .name = NAME, .len = LEN};
+	struct upload_place other;
+	struct rig r;
+
+	(void)state;
+	set_up(&r);
+	other = other_place(&r);
+	r.fake->rules[0] = (struct fake_rule){
+		.method = "GET", .has = "/other/", .to = 1, .status = 403};
+	r.fake->rules[1] =
+		(struct fake_rule){.method = "GET", .has = "/other/"};
+	item.sha256 = r.sha256;
+	item.place = &other;
+	assert_int_equal(upload_add(r.upload, &item), 0);
+	wait_calls(&r, 1);
+	assert_string_equal(r.reason, "access_denied");
+	add_ten(&r, &other);
+	for (int i = 0; i < 1000 && fake_count(r.fake, "GET /other/") < 2; i++)
+		loop_turn(r.loop, 20000);
+	assert_int_equal(add(&r), 0);
+	wait_stored(&r);
+	assert_int_equal(fake_count(r.fake, "GET /other/"), 2);
+	tear_down(&r);
+}
+
+static void what_waits_moves_to_other_keys(void **state)
+{
+	struct upload_item item = {.segment = 8, .name = NAME, .len = LEN};
+	struct upload_place other;
+	struct rig r;
+
+	(void)state;
+	set_up(&r);
+	other = other_place(&r);
+	upload_move(r.upload, &r.place, &other); /* nothing goes there */
+	r.fake->rules[0] = (struct fake_rule){
+		.method = "GET", .has = "/bucket/", .status = 403};
+	item.sha256 = r.sha256;
+	item.place = &r.place;
+	assert_int_equal(upload_add(r.upload, &item), 0);
+	wait_calls(&r, 1);
+	assert_string_equal(r.reason, "access_denied");
+	upload_move(r.upload, &r.place, &other);
+	wait_stored(&r);
+	assert_int_equal(fake_find(r.fake, "/other/pre/" NAME)->len, LEN);
+	tear_down(&r);
+}
+
+static void a_public_place_has_no_private_address(void **state)
+{
+	struct upload_item item = {.segment = 8, .name = NAME, .len = LEN};
+	struct upload_place stranger;
+	struct rig r;
+
+	(void)state;
+	set_up(&r);
+	upload(&r); /* a connection to that address is kept */
+	r.calls = 0;
+	stranger = r.place;
+	stranger.s3.is_public = true;
+	item.sha256 = r.sha256;
+	item.place = &stranger;
+	assert_int_equal(upload_add(r.upload, &item), 0);
+	wait_calls(&r, 1);
+	assert_string_equal(r.reason, "address_private");
+	assert_non_null(strstr(r.said, "the address 127.0.0.1 is not a global "
+				       "one: loopback"));
+	assert_int_equal(upload_pending(r.upload), 1);
+	tear_down(&r);
+}
+
+static void a_place_is_kept_as_text(void **state)
+{
+	static const char *const bad[] = {
+		"", "[]", "{}",
+		"{\"endpoint\":1,\"region\":\"\",\"bucket\":\"\",\"prefix\":"
+		"\"\",\"access_key\":\"\",\"secret_key\":\"\"}"};
+	struct upload_place *copy, *again;
+	struct buf text;
+	struct rig r;
+
+	(void)state;
+	set_up_files(&r);
+	assert_int_equal(upload_place_copy(&r.place.s3, &copy), 0);
+	assert_true(upload_s3_is(&copy->s3, &r.place.s3));
+	assert_int_equal(copy->kind, UPLOAD_S3);
+	buf_init(&text, 4096);
+	assert_int_equal(upload_s3_write(&copy->s3, &text), 0);
+	assert_int_equal(upload_s3_parse(buf_str(&text), &again), 0);
+	assert_true(upload_s3_is(&again->s3, &r.place.s3));
+	again->s3.path_style = false;
+	assert_false(upload_s3_is(&again->s3, &r.place.s3));
+	copy->s3.secret_key = "other";
+	assert_false(upload_s3_is(&copy->s3, &r.place.s3));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct upload_place *none = NULL;
+
+		assert_int_equal(upload_s3_parse(bad[i], &none), EBADMSG);
+		assert_null(none);
+	}
+	buf_fini(&text);
+	upload_place_free(copy);
+	upload_place_free(again);
+	upload_place_free(NULL);
+	tear_down(&r);
+}
+
+static void keep_without_memory(void)
+{
+	const struct upload_s3 s3 = {.endpoint = "e", .bucket = "b"};
+	struct upload_place *copy = NULL, *again = NULL;
+	struct buf text;
+	int err;
+
+	buf_init(&text, 4096);
+	err = upload_place_copy(&s3, &copy);
+	if (!err)
+		err = upload_s3_write(&copy->s3, &text);
+	if (!err)
+		err = upload_s3_parse(buf_str(&text), &again);
+	assert_true(!err || err == ENOMEM);
+	if (!err)
+		assert_true(upload_s3_is(&again->s3, &s3));
+	buf_fini(&text);
+	upload_place_free(copy);
+	upload_place_free(again);
 }
 
 static void progress_is_told(void **state)
@@ -535,10 +714,10 @@ static void progress_is_told(void **state)
 	r.fake->rules[0] = (struct fake_rule){
 		.method = "GET", .has = KEY, .to = 1, .status = 503};
 	item.sha256 = r.sha256;
-	assert_int_equal(upload_add(r.upload, &item), 0);
+	assert_int_equal(upload_add(with_place(&r, &item), &item), 0);
 	item.since_ms = 4000;
 	item.name = "none";
-	assert_int_equal(upload_add(r.upload, &item), 0);
+	assert_int_equal(upload_add(with_place(&r, &item), &item), 0);
 	wait_calls(&r, 2);
 	upload_status(r.upload, &status);
 	assert_true(status.pending >= 1);
@@ -743,7 +922,7 @@ static void erasing_gives_up_what_was_begun(void **state)
 	wait_calls(&r, 1);
 	stop(&r);
 	assert_string_equal(r.fake->upload_path, KEY);
-	assert_int_equal(upload_open(&r.config, &r.storage), 0);
+	assert_int_equal(upload_open(&r.config, &r.place, &r.storage), 0);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(upload_erase(r.storage, NAME, &e), 0);
 	assert_string_equal(r.fake->upload_path, "");
@@ -928,7 +1107,7 @@ static void without_memory(void)
 	r->err = 0;
 	if (!loop_new(&r->loop) &&
 	    !upload_new(r->loop, &r->config, on_result, r, &r->upload) &&
-	    !upload_add(r->upload, &item)) {
+	    !upload_add(with_place(r, &item), &item)) {
 		wait_stored(r);
 		expect_stored(r);
 	}
@@ -945,7 +1124,7 @@ static void without_memory_at_once(void)
 	struct err e;
 
 	r->fake->log[0] = 0;
-	if (!upload_open(&r->config, &s) &&
+	if (!upload_open(&r->config, &r->place, &s) &&
 	    !upload_put_text(s, &t, folders, 1, &e) &&
 	    !upload_drop_folder(s, "1_r_u", t.mark, NULL, &e))
 		assert_null(fake_find(r->fake, "/bucket/pre/1_r_u/m.json"));
@@ -961,6 +1140,7 @@ static void without_memory_it_says_so_or_tries_again(void **state)
 	set_up_files(&r);
 	OOM_SWEEP(without_memory);
 	OOM_SWEEP(without_memory_at_once);
+	OOM_SWEEP(keep_without_memory);
 	r.config.multipart_from = LEN - 1;
 	r.config.part_len = PART;
 	OOM_SWEEP(without_memory);
@@ -987,6 +1167,12 @@ int main(void)
 		cmocka_unit_test(
 			what_has_piled_up_does_not_wait_when_the_store_is_well),
 		cmocka_unit_test(an_item_may_have_a_place_of_its_own),
+		cmocka_unit_test(
+			a_place_that_hangs_keeps_no_thread_from_others),
+		cmocka_unit_test(a_place_that_fails_is_asked_once_at_a_time),
+		cmocka_unit_test(what_waits_moves_to_other_keys),
+		cmocka_unit_test(a_public_place_has_no_private_address),
+		cmocka_unit_test(a_place_is_kept_as_text),
 		cmocka_unit_test(progress_is_told),
 		cmocka_unit_test(a_long_file_goes_in_parts),
 		cmocka_unit_test(it_goes_on_where_it_was),

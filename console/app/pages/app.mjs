@@ -30,6 +30,8 @@ const RECORDING = {
   hold_empty: ['Wait in an empty room for', null, 'then its recordings end'],
   input_lost_after: ['Warn when nothing comes for', null, '0s: never'],
   no_audio_after: ['Warn when nothing is heard for', null, '0s: never'],
+  keep: ['Erase recordings after', null, 'of their end, such as 30d; 0s: never'],
+  keep_history: ['Forget what is known of them after', null, '0s: never'],
   file_time_zone: ['Time zone of file names', null, 'such as +08:00'],
 };
 

@@ -1,0 +1,292 @@
+/** test/unit/rooms_retention_test.c -- what was kept long enough goes. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rooms/rooms.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "rooms/private.h"
+#include "rooms_aid.h"
+
+static const int64_t day_us = 24 * 3600 * (int64_t)CLOCK_US_PER_S;
+static const int64_t day_ms = 24 * 3600 * (int64_t)1000;
+
+static size_t count(struct stage *st, enum store_what what, uint64_t task)
+{
+	return aid_count(&st->a, (struct store_filter){.what = what,
+						       .task = task,
+						       .state = -1,
+						       .limit = 1000});
+}
+
+static void check_totals(struct stage *st)
+{
+	struct store_totals t;
+
+	store_totals(st->a.s, &t);
+	assert_int_equal(t.in, t.delivered + t.pending + t.dead + t.expired);
+}
+
+/** From now on they are kept so long, which is looked at soon. */
+static void keep(struct stage *st, int64_t days, int64_t history_days)
+{
+	st->app.recording.keep_us = days * day_us;
+	st->app.recording.keep_history_us = history_days * day_us;
+	rooms_set_app(st->r, &st->app);
+}
+
+/** alice and bob are recorded, and all is told. */
+static uint64_t record_two(struct stage *st, const char *room)
+{
+	uint64_t task = record(st, room);
+
+	UNTIL(st, segments_in(st, task, "alice", SEG_RECORDING) == 1 &&
+			  segments_in(st, task, "bob", SEG_RECORDING) == 1);
+	finish(st, task);
+	check_truth(st, task);
+	return task;
+}
+
+static void files_go_when_they_were_kept_long_enough(void **state)
+{
+	struct stage *st = *state;
+	const int64_t before = counter_get(COUNT_retention_segments);
+	uint64_t old, later;
+
+	begin(st);
+	join(st, "room", "alice");
+	join(st, "room", "bob");
+	old = record_two(st, "room");
+	clock_shift_unix(6 * day_ms);
+	later = record_two(st, "room");
+	clock_shift_unix(11 * day_ms);
+	keep(st, 10, 90);
+	UNTIL(st, count(st, READ_SEGMENTS, old) == 0);
+	/* started, stopped, upload_started, upload_stopped stay, and the task */
+	assert_int_equal(count(st, READ_EVENTS, old), 4);
+	assert_int_equal(task_of_store(st, old).id, old);
+	check_truth(st, later); /* files, manifests, events */
+	assert_int_equal(files_below(st, "storage"), 4);
+	check_totals(st);
+	clock_shift_unix(17 * day_ms);
+	keep(st, 10, 0);
+	UNTIL(st, count(st, READ_SEGMENTS, later) == 0);
+	UNTIL(st, counter_get(COUNT_retention_segments) == before + 4);
+	assert_int_equal(files_below(st, "storage"), 0);
+	assert_false(file_is_there(tempdir_path(
+		st->storage, "1400000000_room_alice"))); /* nor a folder */
+	assert_true(file_is_there(st->storage));
+	check_empty(st);
+}
+
+static void ignore_erased(const struct erase_result *r, void *arg)
+{
+	(void)r;
+	(void)arg;
+}
+
+static void history_goes_and_files_stay(void **state)
+{
+	struct stage *st = *state;
+	const struct erase_wish all = {.app = APP, .room = "room"};
+	struct store_rows rows;
+	uint64_t task;
+
+	begin(st);
+	join(st, "room", "alice");
+	join(st, "room", "bob");
+	task = record_two(st, "room");
+	clock_shift_unix(91 * day_ms);
+	keep(st, 0, 90);
+	UNTIL(st, count(st, READ_EVENTS, task) == 0);
+	assert_int_equal(count(st, READ_DELIVERIES, task), 0);
+	check_totals(st);
+	rows = segments_of(st, task);
+	assert_int_equal(rows.n, 2);
+	for (size_t i = 0; i < rows.n; i++)
+		check_file(st, &rows.segments[i]);
+	check_manifest(st, task, &rows);
+	store_rows_free(&rows);
+	/* what is still there can be erased, and then the task goes, too */
+	rooms_erase(st->r, &all, ignore_erased, NULL);
+	UNTIL(st, count(st, READ_SEGMENTS, task) == 0);
+	keep(st, 0, 90);
+	UNTIL(st, aid_count(&st->a, (struct store_filter){.what = READ_TASKS,
+							  .state = -1}) == 0);
+	end(st);
+	begin(st);
+	assert_int_equal(st->r->last_task_id, task); /* is not given again */
+}
+
+static void both_go_together_when_both_are_over(void **state)
+{
+	struct stage *st = *state;
+	uint64_t task;
+
+	begin(st);
+	join(st, "room", "alice");
+	join(st, "room", "bob");
+	task = record_two(st, "room");
+	clock_shift_unix(91 * day_ms);
+	keep(st, 30, 90);
+	UNTIL(st, aid_count(&st->a, (struct store_filter){.what = READ_TASKS,
+							  .state = -1}) == 0);
+	assert_int_equal(count(st, READ_SEGMENTS, task), 0);
+	assert_int_equal(count(st, READ_EVENTS, task), 0);
+	assert_int_equal(files_below(st, "storage"), 0);
+	check_totals(st);
+}
+
+enum { UNKNOWN = 77, PENDING_TASK = 640, TOLD_TASK = 704, OPEN_TASK = 768 };
+
+/** A task with a file by its rows, and what is told of it to somebody who is
+ *  not there. */
+static uint64_t put_task(struct stage *st, uint64_t id, int64_t finished_ms,
+			 unsigned segments, enum delivery_state told)
+{
+	struct task_row t = aid_task(id);
+	struct event_row e = aid_event(&st->a, id, 0, NULL);
+	struct delivery_row d = aid_delivery(&st->a, id, UNKNOWN);
+	struct store_write *w = aid_write();
+
+	t.state = TASK_STOPPED;
+	t.stopped_ms = 2000;
+	t.finished_ms = finished_ms;
+	t.subscribe = (char *)(uintptr_t) "";
+	store_put_task(w, &t);
+	store_put_event(w, &e, &d, 1);
+	if (told != DELIVERY_PENDING) {
+		d.state = told;
+		store_set_delivery(w, &d);
+	}
+	for (unsigned i = 0; i < segments; i++) {
+		struct segment_row s = aid_segment(&st->a, id, "alice", i);
+
+		store_put_segment(w, &s);
+		s.state = SEG_CLOSED;
+		s.size = 10;
+		s.closed_ms = 6000;
+		s.uploaded_ms = finished_ms ? 7000 : 0;
+		store_set_segment(w, &s);
+	}
+	aid_commit(&st->a, w, 0);
+	return d.id;
+}
+
+static void what_is_not_told_or_not_stored_stays(void **state)
+{
+	struct stage *st = *state;
+	struct delivery_row d = {.state = DELIVERY_DEAD, .attempts = 1};
+	struct store_write *w;
+
+	st->deaf = true;
+	st->has_app = false; /* nobody looks after what is open */
+	aid_open(&st->a);
+	d.id = put_task(st, PENDING_TASK, 1000, 1, DELIVERY_PENDING);
+	put_task(st, OPEN_TASK, 0, 1, DELIVERY_DELIVERED);
+	put_task(st, TOLD_TASK, 2000, 1, DELIVERY_DELIVERED);
+	store_close(st->a.s);
+	begin(st);
+	st->app.recording.keep_us = st->app.recording.keep_history_us = day_us;
+	rooms_set_app(st->r, &st->app);
+	/* finished last, so the other was looked at before */
+	UNTIL(st, aid_count(&st->a, (struct store_filter){.what = READ_TASKS,
+							  .id = TOLD_TASK,
+							  .state = -1}) == 0);
+	assert_int_equal(count(st, READ_SEGMENTS, PENDING_TASK), 1);
+	assert_int_equal(count(st, READ_EVENTS, PENDING_TASK), 1);
+	assert_int_equal(count(st, READ_SEGMENTS, OPEN_TASK), 1);
+	assert_int_equal(count(st, READ_EVENTS, OPEN_TASK), 1);
+	check_totals(st);
+	w = aid_write();
+	store_set_delivery(w, &d);
+	aid_commit(&st->a, w, 0);
+	rooms_set_app(st->r, &st->app);
+	UNTIL(st, aid_count(&st->a, (struct store_filter){.what = READ_TASKS,
+							  .id = PENDING_TASK,
+							  .state = -1}) == 0);
+	assert_int_equal(count(st, READ_SEGMENTS, OPEN_TASK), 1);
+	check_totals(st);
+}
+
+static void apps_that_are_not_configured_are_left_alone(void **state)
+{
+	struct stage *st = *state;
+	const int64_t looks = counter_get(COUNT_retention_looks);
+
+	st->deaf = true;
+	aid_open(&st->a);
+	put_task(st, TOLD_TASK, 1000, 1, DELIVERY_DELIVERED);
+	store_close(st->a.s);
+	st->app.id = APP + 1;
+	st->app.recording.keep_us = st->app.recording.keep_history_us = day_us;
+	begin(st);
+	UNTIL(st, counter_get(COUNT_retention_looks) > looks);
+	assert_int_equal(count(st, READ_SEGMENTS, TOLD_TASK), 1);
+	assert_int_equal(count(st, READ_EVENTS, TOLD_TASK), 1);
+}
+
+static void what_cannot_be_removed_is_tried_again_and_holds_up_nobody(
+	void **state)
+{
+	struct stage *st = *state;
+	const int64_t failed = counter_get(COUNT_retention_failed);
+
+	st->deaf = true;
+	aid_open(&st->a);
+	put_task(st, PENDING_TASK, 1000, 1, DELIVERY_DELIVERED);
+	put_task(st, TOLD_TASK, 2000, 1, DELIVERY_DELIVERED);
+	store_close(st->a.s);
+	set_fault("upload.erase=EACCES:1-1");
+	st->app.recording.keep_us = day_us;
+	begin(st);
+	UNTIL(st, count(st, READ_SEGMENTS, TOLD_TASK) == 0);
+	assert_int_equal(counter_get(COUNT_retention_failed), failed + 1);
+	assert_int_equal(segments_in(st, PENDING_TASK, NULL, SEG_ERASING), 1);
+	rooms_set_app(st->r, &st->app);
+	UNTIL(st, count(st, READ_SEGMENTS, PENDING_TASK) == 0);
+}
+
+enum { LONG = 450 }; /* three slices */
+
+static void a_long_task_goes_in_slices_also_over_a_restart(void **state)
+{
+	struct stage *st = *state;
+	const int64_t before = counter_get(COUNT_retention_segments);
+
+	st->deaf = true;
+	aid_open(&st->a);
+	put_task(st, TOLD_TASK, 1000, LONG, DELIVERY_DELIVERED);
+	store_close(st->a.s);
+	st->app.recording.keep_us = st->app.recording.keep_history_us = day_us;
+	begin(st);
+	UNTIL(st, counter_get(COUNT_retention_segments) > before);
+	assert_true(counter_get(COUNT_retention_segments) - before < LONG);
+	end(st); /* waits for a slice, whether it was done or given up */
+	begin(st);
+	UNTIL(st, aid_count(&st->a, (struct store_filter){.what = READ_TASKS,
+							  .state = -1}) == 0);
+	assert_int_equal(count(st, READ_SEGMENTS, TOLD_TASK), 0);
+	check_totals(st);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STAGE_TEST(files_go_when_they_were_kept_long_enough),
+		STAGE_TEST(history_goes_and_files_stay),
+		STAGE_TEST(both_go_together_when_both_are_over),
+		STAGE_TEST(what_is_not_told_or_not_stored_stays),
+		STAGE_TEST(apps_that_are_not_configured_are_left_alone),
+		STAGE_TEST(
+			what_cannot_be_removed_is_tried_again_and_holds_up_nobody),
+		STAGE_TEST(a_long_task_goes_in_slices_also_over_a_restart),
+	};
+
+	return RUN_STAGES(tests);
+}
