@@ -6,6 +6,7 @@ import {test} from 'node:test';
 
 import {noBrowser, startPage} from '../aid/browser.mjs';
 import {call} from '../aid/cloud.mjs';
+import {fits, isClean, isDark, nameless, openConsole} from '../aid/console.mjs';
 import {endpointAnswers, startEndpoint} from '../aid/endpoint.mjs';
 import {APP, KEY, startServer, until} from '../aid/tapeop.mjs';
 
@@ -15,30 +16,15 @@ const HOSTILE = '<img src=x onerror="window.hacked=1">';
 test('app_page', {skip: noBrowser}, async (t) => {
   const browser = (await startPage(t)).context().browser();
 
-  /** The page at #/app/..; .wrong: what it or its policy complained of. */
+  /** The page at #/app/.. */
   async function open(tt, server, where = '', options = {}) {
-    const page = await browser.newPage(options);
-    tt.after(() => page.close());
-    page.wrong = [];
-    page.refusals = 0; // the browser's own line of each 4xx that was wanted
-    page.on('pageerror', (e) => page.wrong.push(String(e)));
-    page.on('console', (m) => {
-      if (m.type() === 'error' && !/status of 4\d\d/.test(m.text()))
-        page.wrong.push(m.text());
-    });
-    page.on('request', (r) => {
-      if (!r.url().startsWith(`${server.url}/`))
-        page.wrong.push(r.url());
-    });
-    await page.goto(`${server.url}/#/app${where}`);
+    const page = await openConsole(tt, browser, server, {hash: `#/app${where}`, options});
     await page.waitForSelector('.app .card');
     page.section = (heading) => page.locator('.app .card', {has: page.locator(`h3:text-is("${heading}")`)});
     page.says = (text) => page.waitForSelector(`.toast:has-text("${text}")`);
     return page;
   }
   const app = (server, id = ID) => server.ask(200, 'GET', `/v1/apps/${id}`);
-  const fits = (page) => page.evaluate(() =>
-    document.documentElement.scrollWidth <= document.documentElement.clientWidth);
 
   await t.test('an_app_is_made_named_and_removed_by_clicking', async (tt) => {
     const server = await startServer(tt);
@@ -79,7 +65,7 @@ test('app_page', {skip: noBrowser}, async (t) => {
     assert.equal((await server.api('GET', `/v1/apps/${ID}`)).status, 404);
     await page.goto(`${server.url}/#/app/${ID}`);
     await page.waitForSelector(`text=There is no app ${ID}`);
-    assert.deepEqual(page.wrong, []);
+    isClean(page);
     await server.stop();
   });
 
@@ -124,7 +110,7 @@ test('app_page', {skip: noBrowser}, async (t) => {
     });
     assert.match(keys.secret_key, /^[0-9a-f]{64}$/);
     assert.equal(keys.previous_secret_key, null);
-    assert.deepEqual(page.wrong, []);
+    isClean(page);
     await server.stop();
   });
 
@@ -169,7 +155,7 @@ test('app_page', {skip: noBrowser}, async (t) => {
     // what the page has no word of its own for would be there as well
     assert.deepEqual((await page.locator('[data-field^="recording."]').evaluateAll((all) =>
       all.map((e) => e.dataset.field.slice(10)))).sort(), Object.keys(await recording()).sort());
-    assert.deepEqual(page.wrong, []);
+    isClean(page);
     await server.stop();
   });
 
@@ -249,7 +235,7 @@ test('app_page', {skip: noBrowser}, async (t) => {
     await page.click('dialog button:text-is("Remove")');
     await until('it is removed', async () => (await list()).length === 0);
     await page.waitForSelector('text=Nobody is told');
-    assert.deepEqual(page.wrong, []);
+    isClean(page);
     await server.stop();
   });
 
@@ -289,7 +275,7 @@ test('app_page', {skip: noBrowser}, async (t) => {
     await page.click('dialog button:text-is("Revoke")');
     await page.says('is revoked');
     assert.deepEqual((await app(server)).api_keys, []);
-    assert.deepEqual(page.wrong, []);
+    isClean(page);
     await server.stop();
   });
 
@@ -312,7 +298,7 @@ test('app_page', {skip: noBrowser}, async (t) => {
     const card = page.locator('[data-endpoint=filed]');
     await card.getByText('Send a test event').click();
     await card.locator('.tested.good').waitFor();
-    assert.deepEqual(page.wrong, []);
+    isClean(page);
     await server.stop();
   });
 
@@ -329,7 +315,8 @@ test('app_page', {skip: noBrowser}, async (t) => {
           {viewport: {width: 390, height: 844}, colorScheme});
         await page.evaluate(() => document.querySelectorAll('details').forEach((d) => (d.open = true)));
         assert.ok(await fits(page), `${where} ${colorScheme}`);
-        assert.deepEqual(page.wrong, []);
+        assert.equal(await isDark(page), colorScheme === 'dark');
+        isClean(page);
       }
     }
     await server.stop();
@@ -348,11 +335,8 @@ test('app_page', {skip: noBrowser}, async (t) => {
     await until('it is saved', async () => /b/.test((await app(server)).name));
     await page.waitForFunction(() => document.activeElement.dataset.key === 'save-name');
     await page.evaluate(() => document.querySelectorAll('details').forEach((d) => (d.open = true)));
-    assert.deepEqual(await page.evaluate(() =>
-      [...document.querySelectorAll(':is(nav, .app) :is(a, button, input, select, fieldset, form, section)')]
-        .filter((e) => !(e.textContent.trim() || e.labels?.length || e.getAttribute('aria-label')))
-        .map((e) => e.outerHTML)), []);
-    assert.deepEqual(page.wrong, []);
+    assert.deepEqual(await nameless(page), []);
+    isClean(page);
     await server.stop();
   });
 });
