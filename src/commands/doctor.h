@@ -43,6 +43,7 @@ void doctor_check_secrets(struct doctor *d);
 void doctor_check_bucket(struct doctor *d);
 void doctor_check_listen(struct doctor *d);
 void doctor_check_rtp(struct doctor *d);
+void doctor_check_webrtc(struct doctor *d);
 /** Connects to each callback URL, and sends nothing. */
 void doctor_check_callbacks(struct doctor *d);
 

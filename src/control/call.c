@@ -21,7 +21,21 @@ void call_free(struct call *c)
 	json_decref(c->body);
 	json_decref(c->answer);
 	cloud_free(c->cloud);
+	mem_free(c->offer);
 	mem_free(c);
+}
+
+void call_field(struct call *c, const char *name, const char *value)
+{
+	const size_t len = strlen(value) + 1;
+
+	if (c->n_fields == CALL_FIELDS_MAX ||
+	    len > CALL_FIELD_SPACE - c->field_used)
+		return;
+	memcpy(c->field_space + c->field_used, value, len);
+	c->fields[c->n_fields++] =
+		(struct http_field){name, c->field_space + c->field_used};
+	c->field_used += len;
 }
 
 static void send_answer(struct call *c, const struct http_answer *a)
@@ -29,11 +43,11 @@ static void send_answer(struct call *c, const struct http_answer *a)
 	struct http_answer whole = *a;
 
 	if (c->is_secret)
-		c->extra = (struct http_field){"Cache-Control", "no-store"};
-	if (c->extra.name) {
-		whole.fields = &c->extra;
-		whole.n_fields = 1;
-	}
+		call_field(c, "Cache-Control", "no-store");
+	if (c->extra.name)
+		call_field(c, c->extra.name, c->extra.value);
+	whole.fields = c->fields;
+	whole.n_fields = c->n_fields;
 	if (c->request)
 		http_reply(c->request, &whole);
 	call_free(c);
@@ -52,12 +66,22 @@ static const char *title_of(int status)
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
+	case 406:
+		return "Not Acceptable";
 	case 409:
 		return "Conflict";
 	case 410:
 		return "Gone";
+	case 412:
+		return "Precondition Failed";
+	case 413:
+		return "Content Too Large";
 	case 415:
 		return "Unsupported Media Type";
+	case 422:
+		return "Unprocessable Content";
+	case 428:
+		return "Precondition Required";
 	case 429:
 		return "Too Many Requests";
 	case 501:

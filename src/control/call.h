@@ -15,8 +15,15 @@
 #include "control/follow.h"
 #include "control/live.h"
 #include "control/session.h"
+#include "wire/sdp.h"
+#include "wire/usersig.h"
 
-enum { CALL_PARTS_MAX = 3, CALL_PART_MAX = ID_MAX + 1 };
+enum {
+	CALL_PARTS_MAX = 3,
+	CALL_PART_MAX = ID_MAX + 1,
+	CALL_FIELDS_MAX = 12,
+	CALL_FIELD_SPACE = 1024
+};
 
 struct control {
 	struct loop *loop;
@@ -33,6 +40,7 @@ struct control {
 	struct control_apps apps;
 	struct cloud_limits *limits;
 	char *storage; /* the folder, absolute if it was there at the start */
+	char *origins; /* that may use WHIP, with a space between two */
 };
 
 struct call {
@@ -45,6 +53,10 @@ struct call {
 	char client_ip[ADDR_TEXT_MAX];
 	bool is_inexact;	 /* body: integers were read as reals */
 	struct http_field extra; /* of the answer; name NULL: none */
+	struct http_field fields[CALL_FIELDS_MAX]; /* more of them */
+	size_t n_fields;
+	char field_space[CALL_FIELD_SPACE]; /* their values */
+	size_t field_used;
 	/* for handlers that ask twice */
 	struct store_filter filter;
 	uint64_t id, count;
@@ -53,6 +65,8 @@ struct call {
 	bool is_secret; /* the answer holds secrets: nobody keeps it */
 	json_t *answer;
 	struct cloud *cloud; /* of the Cloud API; NULL: it is a native call */
+	struct sdp_offer *offer;	  /* of WHIP: what was offered */
+	char answer_mid[SDP_MID_MAX + 1]; /* of its ICE restart */
 };
 
 /* call.c: answers */
@@ -74,6 +88,9 @@ void call_free(struct call *c);
 /** Who was let in may not be any more: end all streams.  Their clients come
  *  back, with what is good then. */
 void call_streams_stop(struct control *c);
+/** Have a header field in the answer.  `name` is static; the value is copied
+ *  (one that there is no room for is left out). */
+void call_field(struct call *c, const char *name, const char *value);
 /** Read c->filter's page; `done` gets the call as its argument. */
 void call_ask(struct call *c, store_rows_fn *done);
 /** First thing in `done`: true when the client has gone or the read failed;
@@ -153,6 +170,11 @@ void app_keys_end(struct call *c);
 void api_keys_make_one(struct call *c);
 void api_keys_change(struct call *c);
 void api_keys_revoke(struct call *c);
+void whip_join(struct call *c);
+void whip_change(struct call *c);
+void whip_leave(struct call *c);
+void whip_options(struct call *c);
+void whip_session_options(struct call *c);
 void endpoints_list(struct call *c);
 void endpoints_list_all(struct call *c);
 void endpoints_make(struct call *c);
@@ -182,5 +204,17 @@ bool auth_is_token(const struct control *control, const char *token);
 /** Is it a page of ours that asks, or no page?  must_say: no page will not
  *  do. */
 bool auth_is_own_page(const struct http_request *r, bool must_say);
+/**
+ * Is this a UserSig of that user, good now?
+ *
+ * key, previous   of the app; previous may be NULL
+ *
+ * Returns as usersig_verify.
+ */
+MUST_CHECK enum usersig_fault auth_check_ticket(const char *key,
+						const char *previous,
+						uint32_t app, const char *user,
+						const char *ticket,
+						struct err *why);
 
 #endif

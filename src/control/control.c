@@ -66,6 +66,11 @@ static const struct route routes[] = {
 	{"POST", "/v1/apps/{}/api_keys", api_keys_make_one, BODY},
 	{"PATCH", "/v1/apps/{}/api_keys/{}", api_keys_change, BODY},
 	{"DELETE", "/v1/apps/{}/api_keys/{}", api_keys_revoke, 0},
+	{"POST", "/whip/{}/{}/{}", whip_join, OPEN | RAW},
+	{"OPTIONS", "/whip/{}/{}/{}", whip_options, OPEN | RAW},
+	{"PATCH", "/whip/sessions/{}", whip_change, OPEN | RAW},
+	{"DELETE", "/whip/sessions/{}", whip_leave, OPEN | RAW},
+	{"OPTIONS", "/whip/sessions/{}", whip_session_options, OPEN | RAW},
 	{"GET", "/v1/apps/{}/endpoints", endpoints_list, 0},
 	{"POST", "/v1/apps/{}/endpoints", endpoints_make, BODY},
 	{"GET", "/v1/endpoints", endpoints_list_all, QUERY},
@@ -255,6 +260,7 @@ static void free_parts(struct control *c)
 	control_keys_free(c->keys);
 	mem_free(c->limits);
 	mem_free(c->storage);
+	mem_free(c->origins);
 	mem_free(c);
 }
 
@@ -286,7 +292,9 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->apps = config->apps;
 	c->storage = absolute(config->storage);
 	c->limits = mem_zalloc(sizeof(*c->limits));
-	err = c->storage && c->limits && !control_keys_new(NULL, 0, &c->keys)
+	c->origins = mem_strdup(config->origins ? config->origins : "");
+	err = c->storage && c->limits && c->origins &&
+			      !control_keys_new(NULL, 0, &c->keys)
 		      ? follow_new(&(struct follow_config){.loop = loop,
 							   .store = store,
 							   .notify = notify},

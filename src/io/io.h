@@ -314,6 +314,8 @@ MUST_CHECK int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn,
  * system call gives a batch instead of one datagram.
  */
 void udp_unwatch(struct udp *u);
+/** Have the loop read it again, as after udp_open.  Returns 0 or an errno. */
+MUST_CHECK int udp_watch(struct udp *u);
 /** Hand out what has come: all that a socket's buffer holds, and 4096 datagrams
  *  at most. */
 void udp_read(struct udp *u);

@@ -62,9 +62,29 @@ enum member_state {
 	MEMBER_CLOSING
 };
 
+enum {
+	WHIP_KEY_LEN = 48,  /* two passwords of ICE: 288 bits */
+	WHIP_REPLACED = 256 /* keys that are remembered */
+};
+
+/** What a member by WebRTC has beside. */
+struct whip {
+	struct map_node node; /* in rooms.whips, by key */
+	char key[WHIP_KEY_LEN + 1];
+	struct webrtc_credentials ice, ice_next;
+	char remote_ufrag[WEBRTC_REMOTE_UFRAG_MAX + 1];
+	char ufrag_next[WEBRTC_REMOTE_UFRAG_MAX + 1];
+	unsigned turn, turn_next; /* next: an ICE restart is under way */
+	struct input_call restart;
+	int64_t away_us; /* since when its session is over, 0: it is not */
+	int64_t stay_us; /* so long it may be away */
+	struct member *member;
+};
+
 /** A user in a room: one input. */
 struct member {
 	struct map_node node; /* in rooms.members, by id */
+	struct whip *whip;    /* NULL: plain RTP */
 	struct link in_room;
 	struct room *room;
 	struct input_row row;
@@ -186,13 +206,20 @@ struct rooms {
 	int64_t disk_low_bytes, left_after_us;
 	struct media *media[MEDIA_MAX];
 	unsigned n_media;
-	struct addr bind_at; /* port 0 */
-	char address[ADDR_TEXT_MAX];
+	struct addr bind_at;				    /* port 0 */
+	char addresses[MEDIA_ADDRESSES_MAX][ADDR_TEXT_MAX]; /* announced */
+	size_t n_addresses;
 	uint16_t port_first, port_last, port_next;
 	uint8_t *ports_used;	 /* a bit a port from port_first */
 	struct rooms_app *apps;	 /* ROOMS_APPS_MAX */
 	_Atomic unsigned n_apps; /* only grows */
+	struct webrtc_identity *identity;
+	unsigned max_sessions;
 	struct map rooms, members, tasks;
+	struct map whips; /* struct whip by key */
+	/* the last sessions that a newer one of their user has replaced */
+	char replaced[WHIP_REPLACED][WHIP_KEY_LEN + 1];
+	unsigned n_replaced; /* ever; the next goes to this, modulo */
 	uint64_t last_task_id;
 	struct workers *erasers; /* one: erasures come one after another */
 	unsigned erasures;	 /* under way */
@@ -237,6 +264,42 @@ void member_by(const struct member *m, struct by *by);
 /** Has anybody an input in it that is not on its way out? */
 bool room_is_used(const struct room *room);
 void member_close_all(struct rooms *r);
+/** Make a member of `row` in its room; of plain RTP the port is marked
+ *  already.  `whip` is taken over on success.  Returns 0 or ENOMEM. */
+MUST_CHECK int member_make(struct room *room, const struct input_row *row,
+			   const struct addr *source, struct whip *whip,
+			   struct member **out);
+/** What is wanted of its voice has changed. */
+void member_wish(struct member *m);
+/** Have its voice closed; it is freed when that is done. */
+void member_close(struct member *m);
+/** Answer who waits for it to be added or removed. */
+void member_answer(struct member *m, const struct err *e);
+void member_info(const struct member *m, struct input_info *out);
+/** Who is not on its way out; NULL: nobody of that name. */
+struct member *member_find(const struct room *room, const char *user);
+/** Whoever adds an input; returns 0 or what is wrong, with `e`. */
+int member_check_wish(struct rooms *r, uint32_t app, const char *room,
+		      const char *user, struct err *e);
+
+/* whip.c: users by WebRTC */
+/** A member of a row from the store: its user may come again. */
+int whip_resume(struct rooms *r, struct room *room,
+		const struct input_row *row);
+/** Fill in the wish of its voice. */
+void whip_wish(struct member *m);
+/** Its voice has done what was wanted. */
+void whip_on_answered(struct member *m);
+/** What its row's commit changes beside: older sessions of the user go. */
+void whip_put_row(struct member *m, struct store_write *w);
+/** It is committed. */
+void whip_on_joined(struct member *m);
+/** It goes.  NULL is fine. */
+void whip_free(struct rooms *r, struct whip *w);
+/** How it goes with its session: "connecting", "connected", "away". */
+const char *whip_state_name(const struct member *m);
+/** Look at all sessions: who has been away for too long leaves. */
+void whip_look(struct rooms *r, int64_t now_us);
 
 /* tasks.c */
 struct task *task_find(const struct rooms *r, uint64_t id);

@@ -24,6 +24,7 @@ enum { APPS = 100 };
 static struct {
 	struct app_config apps[APPS]; /* id 0: none */
 	char keys[512];		      /* "app/secret_id/previous app key; " */
+	char tickets[512];	      /* "app/key/previous; " */
 	unsigned rereads, forgotten;
 	unsigned endpoints; /* that each app has */
 	bool busy;	    /* rooms of each app */
@@ -78,7 +79,7 @@ void notify_reread_kept(struct notify *n, uint32_t app)
 }
 
 struct control_keys {
-	char text[512];
+	char text[512], tickets[512];
 };
 
 int control_keys_new(const struct control_key *keys, size_t n,
@@ -99,6 +100,16 @@ int control_keys_new(const struct control_key *keys, size_t n,
 	return 0;
 }
 
+int control_keys_add_app(struct control_keys *k, uint32_t app, const char *key,
+			 const char *previous)
+{
+	size_t len = strlen(k->tickets);
+
+	snprintf(k->tickets + len, sizeof(k->tickets) - len, "%u/%s/%s; ", app,
+		 key ? key : "", previous ? previous : "");
+	return 0;
+}
+
 void control_keys_free(struct control_keys *k)
 {
 	mem_free(k);
@@ -108,6 +119,7 @@ void control_take_keys(struct control *c, struct control_keys *k)
 {
 	(void)c;
 	str_copy(world.keys, sizeof(world.keys), k->text);
+	str_copy(world.tickets, sizeof(world.tickets), k->tickets);
 	control_keys_free(k);
 }
 
@@ -308,6 +320,7 @@ static void what_is_made_is_in_force_and_there_after_a_restart(void **state)
 		assert_string_equal(n->calls.file(n->calls.owner), "t.yaml");
 		if (!i) {
 			assert_string_equal(world.keys, "1/A/; 7/B/old; ");
+			assert_string_equal(world.tickets, "1/k/; 7/new/old; ");
 			assert_int_equal(world.rereads, 1);
 			end(n);
 			begin(n, file);
