@@ -192,6 +192,7 @@ void console_show(struct call *c);
 void login_show(struct call *c);
 void login_begin(struct call *c);
 void login_end(struct call *c);
+void tickets_make(struct call *c);
 
 /* auth.c */
 

@@ -71,6 +71,7 @@ static const struct route routes[] = {
 	{"PATCH", "/whip/sessions/{}", whip_change, OPEN | RAW},
 	{"DELETE", "/whip/sessions/{}", whip_leave, OPEN | RAW},
 	{"OPTIONS", "/whip/sessions/{}", whip_session_options, OPEN | RAW},
+	{"POST", "/v1/apps/{}/tickets", tickets_make, BODY},
 	{"GET", "/v1/apps/{}/endpoints", endpoints_list, 0},
 	{"POST", "/v1/apps/{}/endpoints", endpoints_make, BODY},
 	{"GET", "/v1/endpoints", endpoints_list_all, QUERY},

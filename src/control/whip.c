@@ -181,8 +181,7 @@ static bool is_permitted(struct call *c, uint32_t *app)
 	    !call_name(c, c->parts[1], "room") ||
 	    !call_name(c, c->parts[2], "user"))
 		return false;
-	return !has_bearer || is_admin ||
-	       check_ticket(c, *app, field + 7);
+	return !has_bearer || is_admin || check_ticket(c, *app, field + 7);
 }
 
 /* ---- what comes in -------------------------------------------------------------- */

@@ -47,16 +47,17 @@ export async function startPage(t) {
 }
 
 /** A browser whose microphone plays `wav` from the moment it is opened, once or
- *  (loop) over and over. */
-async function startMicrophone(t, wav, loop) {
+ *  (loop) over and over.  args: more of them; ui false: pages ask for it. */
+export async function startMicrophone(t, wav, loop, args = [], {ui = true} = {}) {
   const browser = await playwright.chromium.launch({
     executablePath: CHROMIUM,
     args: [
       '--no-sandbox', // root in a container has none
-      '--use-fake-ui-for-media-stream',
+      ...(ui ? ['--use-fake-ui-for-media-stream'] : []),
       '--use-fake-device-for-media-stream',
       `--use-file-for-fake-audio-capture=${wav}${loop ? '' : '%noloop'}`,
       '--allow-loopback-in-peer-connection',
+      ...args,
     ],
   });
   t.after(() => browser.close());

@@ -307,6 +307,8 @@ const routes = [
   {method: 'GET', path: '/v1/apps/{app}/endpoints'},
   {method: 'POST', path: '/v1/apps/{app}/endpoints',
     good: {name: 'new', url: 'http://127.0.0.1:9/'}, body: {name: endpointName, ...settings}},
+  {method: 'POST', path: '/v1/apps/{app}/tickets', good: {user: 'carol'},
+    body: {user: name(), expires_s: integer(1n, 15552000n)}},
   {method: 'GET', path: '/v1/endpoints', query: {app: queryApp}},
   {method: 'GET', path: '/v1/endpoints/{endpoint}'},
   {method: 'PATCH', path: '/v1/endpoints/{endpoint}', good: {},
@@ -552,7 +554,8 @@ async function sendQueries(server, ids, route) {
 
 test('the_table_of_this_test_holds_every_route', () => {
   const shape = (r) => `${r.method} ${r.path.replace(/\{\w+\}/g, '{}')} ${!!r.open}`;
-  const there = routesOfSource().map(shape).sort();
+  const there = routesOfSource().filter((r) => !r.path.startsWith('/whip/')) // 85_whip_api.test.mjs
+    .map(shape).sort();
   assert.ok(there.length > 20);
   assert.deepEqual(routes.map(shape).sort(), there);
 });
