@@ -467,6 +467,7 @@ static void a_name_of_an_api_key_is_the_files(void **state)
 static void an_app_goes_when_nothing_of_it_is_under_way(void **state)
 {
 	struct node *n = *state;
+	struct config *next;
 	struct answer a = {0};
 
 	begin(n, file);
@@ -478,11 +479,15 @@ static void an_app_goes_when_nothing_of_it_is_under_way(void **state)
 	world.busy = true;
 	assert_int_equal(drop(n, 7, &a), EBUSY);
 	world.busy = false;
-	/* a reload meanwhile does not bring it back */
+	/* a reload meanwhile does not bring it back: rooms were told already */
 	assert_int_equal(n->calls.drop(7, on_done, &a, &a.e, n->calls.owner),
 			 0);
 	assert_null(room_app(7));
 	assert_int_equal(put(n, SEVEN, 0, true), EBUSY);
+	next = load(file);
+	assert_int_equal(apps_merge(n->apps, next, &a.e), 0);
+	assert_null(config_find_app(next, 7));
+	config_free(next);
 	assert_int_equal(reload(n, file), 0);
 	for (a.calls = 0; !a.calls;)
 		loop_turn(n->loop, -1);
