@@ -131,6 +131,12 @@ describe('apps made at run time', {concurrency: true}, () => {
     await server.ask(200, 'DELETE', `${WHERE}/keys/previous`);
     await assert.rejects(create('old', '4'), (e) => /UserSig/.test(`${e.code} ${e.message}`));
 
+    // tickets of WHIP are checked by its key, too: what is offered is looked at after
+    const whip = async (key) => (await server.api('POST', `/whip/${ID}/r/alice`, 'no SDP', {
+      'Content-Type': 'application/sdp',
+      Authorization: `Bearer ${userSig('alice', {app: ID, key})}`})).status;
+    assert.deepEqual([await whip('new'), await whip('old')], [400, 401]);
+
     // an app that is not recorded on request
     await server.ask(200, 'PATCH', WHERE, {recording: {on_request: false}});
     await assert.rejects(api.StartRecord({BizId: ID, RoomId: '100', RecordMode: 1}),
