@@ -39,6 +39,7 @@ const PAGES = [
   {name: 'join', label: 'Join', load: () => import('./pages/join.mjs')},
   {name: 'recordings', label: 'Recordings', load: () => import('./pages/recordings.mjs')},
   {name: 'deliveries', label: 'Deliveries', load: () => import('./pages/deliveries.mjs')},
+  {name: 'app', label: 'App', load: () => import('./pages/app.mjs')},
 ];
 
 const TOAST_MS = 6000;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "commands/api_keys.h"
+#include "commands/apps.h"
 #include "control/control.h"
 #include "notify/notify.h"
 #include "rooms/rooms.h"
@@ -29,6 +30,8 @@ struct server {
 	struct config *config;
 	struct reload_parts parts;
 	struct reread reread;
+	struct reread_kind reload; /* reload_kind, with the apps of the store */
+	struct apps *apps;
 	struct store *store;
 	struct workers *workers;
 	struct notify *notify;
@@ -157,6 +160,7 @@ static int start_control(struct server *s, struct err *e)
 	struct control_keys *keys = NULL;
 	int err;
 
+	apps_for_control(s->apps, &c.apps);
 	if (s->config->storage_kind == UPLOAD_S3) {
 		upload_location(&bucket, "", url, sizeof(url));
 		c.storage = url;
@@ -170,6 +174,15 @@ static int start_control(struct server *s, struct err *e)
 	else
 		control_take_keys(s->control, keys);
 	return err;
+}
+
+/** The file, and those apps of the store that it does not declare. */
+static int apply_reload(void *next, void *arg, struct err *e)
+{
+	struct server *s = arg;
+	int err = apps_merge(s->apps, next, e);
+
+	return err ? err : reload_kind.apply(next, &s->parts, e);
 }
 
 static void on_failed_start_stopped(void *arg)
@@ -194,6 +207,8 @@ int server_start(struct loop *loop, struct config *config,
 	s->config = config;
 	err = start_store(s, e);
 	if (!err)
+		err = apps_new(loop, s->store, config, &s->apps, e);
+	if (!err)
 		err = start_notify(s, e);
 	if (!err)
 		err = start_rooms(s, hooks, e);
@@ -202,9 +217,13 @@ int server_start(struct loop *loop, struct config *config,
 	if (!err) {
 		s->parts = (struct reload_parts){config, s->notify, s->rooms,
 						 s->control};
+		apps_run(s->apps,
+			 &(struct apps_parts){s->notify, s->rooms, s->control});
+		s->reload = reload_kind;
+		s->reload.apply = apply_reload;
 		s->reread = (struct reread){
-			.kind = &reload_kind,
-			.of = &s->parts,
+			.kind = &s->reload,
+			.of = s,
 			.loop = loop,
 			.workers = s->workers,
 		};
@@ -264,6 +283,8 @@ void server_stop(struct server *s, void (*done)(void *arg), void *arg)
 	s->done = done;
 	s->arg = arg;
 	s->reread.stopped = true;
+	apps_free(s->apps);
+	s->apps = NULL;
 	control_close(s->control);
 	s->control = NULL;
 	if (s->rooms)

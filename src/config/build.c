@@ -332,6 +332,9 @@ static int build_app(struct builder *b, struct mark *at, struct err *e)
 		return err_set(e, EINVAL, "id",
 			       "is taken by apps[%zu]: must be unique", i);
 	}
+	app->shown = config_show_app(b->values, app);
+	if (!app->shown)
+		return err_no_memory(e);
 	app->app.name = take(b, SET_APP_NAME);
 	if (b->values[SET_APP_PREVIOUS_SECRET_KEY].given &&
 	    !b->values[SET_APP_SECRET_KEY].given) {
@@ -342,6 +345,7 @@ static int build_app(struct builder *b, struct mark *at, struct err *e)
 	app->secret_key = take(b, SET_APP_SECRET_KEY);
 	app->previous_secret_key = take(b, SET_APP_PREVIOUS_SECRET_KEY);
 	r->auto_mode = (enum auto_mode)number(b, SET_REC_AUTO);
+	r->is_not_on_request = !number(b, SET_REC_ON_REQUEST);
 	r->format = (enum record_format)number(b, SET_REC_FORMAT);
 	r->sample_rate = rates[number(b, SET_REC_SAMPLE_RATE)];
 	r->max_idle_us = number(b, SET_REC_MAX_IDLE);

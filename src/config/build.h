@@ -28,6 +28,13 @@ void builder_fini(struct builder *b);
 MUST_CHECK char *config_show_endpoint(const struct value *values,
 				      const struct notify_endpoint *ep);
 
+/** The same of an app; call it before its texts are taken. */
+MUST_CHECK char *config_show_app(const struct value *values,
+				 const struct config_app *app);
+
+/** Wipe and free what an app owns. */
+void config_free_app(struct config_app *a);
+
 /** Wipe and free a text that a public struct shows as const; NULL is fine. */
 void config_free_text(const char *text);
 

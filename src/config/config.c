@@ -21,8 +21,14 @@ static struct builder *builder_new(void)
 }
 
 /** Give out what was built; free the builder. */
-static int finish(struct builder *b, int err, struct config **out)
+static int finish(struct builder *b, const char *name, int err,
+		  struct config **out, struct err *e)
 {
+	if (!err) {
+		b->config->file = mem_strdup(name);
+		if (!b->config->file)
+			err = err_no_memory(e);
+	}
 	if (!err) {
 		*out = b->config;
 		b->config = NULL;
@@ -39,7 +45,8 @@ int config_parse(const char *name, const void *text, size_t len,
 
 	if (!b)
 		return err_set(e, ENOMEM, "", "%.96s:1:1: out of memory", name);
-	return finish(b, parse_document(name, text, len, &b->draft, e), out);
+	return finish(b, name, parse_document(name, text, len, &b->draft, e),
+		      out, e);
 }
 
 int config_load(const char *path, struct config **out, struct err *e)
@@ -48,7 +55,7 @@ int config_load(const char *path, struct config **out, struct err *e)
 
 	if (!b)
 		return err_set(e, ENOMEM, "", "%.96s:1:1: out of memory", path);
-	return finish(b, parse_file(path, &b->draft, e), out);
+	return finish(b, path, parse_file(path, &b->draft, e), out, e);
 }
 
 void config_free_text(const char *text)
@@ -57,7 +64,7 @@ void config_free_text(const char *text)
 	mem_free_secret((char *)(uintptr_t)text);
 }
 
-static void free_app(struct config_app *a)
+void config_free_app(struct config_app *a)
 {
 	for (size_t i = 0; i < a->n_endpoints; i++) {
 		config_free_text(a->endpoints[i].name);
@@ -76,6 +83,7 @@ static void free_app(struct config_app *a)
 	config_free_text(a->app.name);
 	mem_free_secret(a->secret_key);
 	mem_free_secret(a->previous_secret_key);
+	mem_free(a->shown);
 }
 
 void config_free(struct config *c)
@@ -84,7 +92,7 @@ void config_free(struct config *c)
 		return;
 	/* All of them: a load that failed leaves one open behind the last. */
 	for (size_t i = 0; c->apps && i < CONFIG_APPS_MAX; i++)
-		free_app(&c->apps[i]);
+		config_free_app(&c->apps[i]);
 	mem_free(c->apps);
 	for (size_t i = 0; i < c->n_secret_files; i++)
 		mem_free(c->secret_files[i]);
@@ -104,6 +112,7 @@ void config_free(struct config *c)
 	config_free_text(c->s3.prefix);
 	config_free_text(c->s3.access_key);
 	config_free_text(c->s3.secret_key);
+	mem_free(c->file);
 	mem_free(c->data_dir);
 	mem_free(c->callbacks_origin);
 	mem_free(c);

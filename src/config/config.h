@@ -50,9 +50,13 @@ struct config_app {
 	size_t n_endpoints;
 	struct config_api_key *api_keys; /* n_api_keys */
 	size_t n_api_keys;
+	char *shown;  /* its settings as JSON, without secrets; endpoints are
+			 not in it */
+	bool is_kept; /* made at run time: its settings are in the store */
 };
 
 struct config {
+	char *file; /* that it was read from, as it was named */
 	char *data_dir;
 	enum log_level log_level;
 	char *callbacks_origin; /* NULL: the host name */
@@ -103,6 +107,30 @@ MUST_CHECK int config_parse(const char *name, const void *text, size_t len,
 MUST_CHECK int config_read_endpoint(const struct config *c, uint32_t app,
 				    const json_t *object, struct config **out,
 				    struct err *e);
+
+/**
+ * Read and check an app that stands in no file.
+ *
+ * object   settings by their names in apps[], without nulls; a secret is the
+ *          secret itself
+ * out      only this app; config_free() it
+ *
+ * Returns 0, or EINVAL (e->field: the way to the setting), ENOMEM with `e`.
+ */
+MUST_CHECK int config_read_app(const json_t *object, struct config **out,
+			       struct err *e);
+
+/** NULL: there is none. */
+const struct config_app *config_find_app(const struct config *c, uint32_t id);
+
+/** Move what config_read_app has read into `c`, as kept; in the place of one
+ *  of its id, which `one` has then.  Returns 0, or ENOSPC, ENOMEM with `e`;
+ *  then nothing has changed. */
+MUST_CHECK int config_put_app(struct config *c, struct config *one,
+			      struct err *e);
+
+/** Take an app out; none is fine. */
+void config_drop_app(struct config *c, uint32_t id);
 
 /** Wipes secrets.  NULL is fine. */
 void config_free(struct config *c);

@@ -76,6 +76,7 @@ static bool is_same_app(const struct config_app *a, const struct config_app *b)
 	       is_same_text(a->secret_key, b->secret_key) &&
 	       is_same_text(a->previous_secret_key, b->previous_secret_key) &&
 	       are_same_api_keys(a, b) && x->auto_mode == y->auto_mode &&
+	       x->is_not_on_request == y->is_not_on_request &&
 	       x->format == y->format && x->sample_rate == y->sample_rate &&
 	       x->max_idle_us == y->max_idle_us &&
 	       x->hold_empty_us == y->hold_empty_us &&
@@ -91,15 +92,6 @@ static bool is_same_app(const struct config_app *a, const struct config_app *b)
 
 /* ---- finding --------------------------------------------------------------- */
 
-static struct config_app *find_app(const struct config *c, uint32_t id)
-{
-	for (size_t i = 0; i < c->n_apps; i++) {
-		if (c->apps[i].app.id == id)
-			return &c->apps[i];
-	}
-	return NULL;
-}
-
 static const struct notify_endpoint *find_endpoint(const struct config_app *app,
 						   const char *name)
 {
@@ -114,7 +106,7 @@ const struct notify_endpoint *config_find_endpoint(const struct config *c,
 						   uint32_t app,
 						   const char *name)
 {
-	return find_endpoint(find_app(c, app), name);
+	return find_endpoint(config_find_app(c, app), name);
 }
 
 /* ---- what a running server can change --------------------------------------- */
@@ -172,7 +164,8 @@ static int walk_apps(const struct walk *w, const struct config *old,
 
 	for (size_t i = 0; i < next->n_apps && !stop; i++) {
 		const struct config_app *app = &next->apps[i];
-		const struct config_app *was = find_app(old, app->app.id);
+		const struct config_app *was =
+			config_find_app(old, app->app.id);
 
 		if (!was)
 			stop = meet(w, CONFIG_APP_NEW, app, NULL);
@@ -273,7 +266,7 @@ void config_write_later(const struct config *running, const struct config *next,
 	for (size_t i = 0; i < running->n_apps; i++) {
 		const uint32_t id = running->apps[i].app.id;
 
-		if (!find_app(next, id))
+		if (!config_find_app(next, id))
 			buf_printf(out, "%sapp %" PRIu32 " (gone)",
 				   out->len ? ", " : "", id);
 	}
@@ -287,7 +280,7 @@ int config_reserve(const struct config *running, struct config *next,
 	size_t n = next->n_apps;
 
 	for (size_t i = 0; i < running->n_apps; i++)
-		n += !find_app(next, running->apps[i].app.id);
+		n += !config_find_app(next, running->apps[i].app.id);
 	if (n > CONFIG_APPS_MAX)
 		return err_set(e, ENOSPC, "apps",
 			       "apps: too many: apps that are gone from the "
@@ -313,7 +306,7 @@ void config_take(struct config *running, struct config *next)
 	for (size_t i = 0; i < running->n_apps; i++) {
 		struct config_app *app = &running->apps[i];
 
-		if (find_app(next, app->app.id))
+		if (config_find_app(next, app->app.id))
 			continue;
 		assert(next->n_apps < CONFIG_APPS_MAX);
 		next->apps[next->n_apps++] = *app;
@@ -330,6 +323,7 @@ void config_take(struct config *running, struct config *next)
 		SWAP(admin_token);
 		SWAP(previous_admin_token);
 	}
+	SWAP(file);
 	SWAP(secret_files);
 	SWAP(n_secret_files);
 	SWAP(n_secret_literals);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "control/cloud.h"
 #include "wire/json_text.h"
 #include "wire/quote.h"
@@ -41,6 +42,8 @@ static void send_answer(struct call *c, const struct http_answer *a)
 {
 	struct http_answer whole = *a;
 
+	if (c->is_secret)
+		call_field(c, "Cache-Control", "no-store");
 	if (c->extra.name)
 		call_field(c, c->extra.name, c->extra.value);
 	whole.fields = c->fields;
@@ -100,7 +103,10 @@ static void send_json(struct call *c, int status, const char *type,
 	struct buf text;
 	int err;
 
-	buf_init(&text, ANSWER_MAX);
+	if (c->is_secret)
+		buf_init_secret(&text, ANSWER_MAX);
+	else
+		buf_init(&text, ANSWER_MAX);
 	a.body = failed;
 	a.body_len = strlen(failed);
 	err = json_text_write(body, &text);
@@ -147,6 +153,8 @@ static int status_of(int err)
 	case ERANGE:
 	case EBADMSG:
 		return 400;
+	case EPERM:
+		return 403;
 	case ENOENT:
 		return 404;
 	case EEXIST:
@@ -167,6 +175,32 @@ void call_error(struct call *c, const struct err *e)
 	else
 		call_problem(c, status_of(e->code), e->field, "%s",
 			     e->text[0] ? e->text : strerror(e->code));
+}
+
+/** A setting as it was sent: an err holds the beginning of its name. */
+static const char *sent_name(const struct call *c, const char *name)
+{
+	const char *key;
+	json_t *value;
+
+	if (json_object_get(c->body, name))
+		return name;
+	json_object_foreach(c->body, key, value)
+	{
+		if (str_starts_with(key, name))
+			return key;
+	}
+	return name;
+}
+
+/** What is wrong with a setting is said without its name. */
+void call_setting_error(struct call *c, const struct err *e)
+{
+	if (e->code == EINVAL && e->field[0])
+		call_problem(c, 400, sent_name(c, e->field), "%s: %s", e->field,
+			     e->text);
+	else
+		call_error(c, e);
 }
 
 void call_text(struct call *c, int status, const char *type,

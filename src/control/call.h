@@ -37,6 +37,7 @@ struct control {
 	unsigned n_tokens;	   /* 0: whoever is local may ask */
 	struct sessions sessions;  /* of browsers */
 	struct control_keys *keys; /* of the Cloud API */
+	struct control_apps apps;
 	struct cloud_limits *limits;
 	char *storage; /* the folder, absolute if it was there at the start */
 	char *origins; /* that may use WHIP, with a space between two */
@@ -64,6 +65,7 @@ struct call {
 	struct delivery_row delivery;
 	struct segment_row segment;
 	int64_t sent_ms; /* of its last attempt, 0: there was none */
+	bool is_secret; /* the answer holds secrets: nobody keeps it */
 	json_t *answer;
 	struct cloud *cloud; /* of the Cloud API; NULL: it is a native call */
 	struct sdp_offer *offer;	  /* of WHIP: what was offered */
@@ -79,6 +81,9 @@ void call_problem(struct call *c, int status, const char *field,
 		  const char *fmt, ...) PRINTF_LIKE(4, 5);
 /** Answer with what went wrong below: errno -> status. */
 void call_error(struct call *c, const struct err *e);
+/** The same of a setting (EINVAL with e->field), whose text does not name
+ *  it. */
+void call_setting_error(struct call *c, const struct err *e);
 /** Answer with text. */
 void call_text(struct call *c, int status, const char *type,
 	       const struct buf *text);
@@ -165,6 +170,17 @@ void deliveries_list(struct call *c);
 void deliveries_show(struct call *c);
 void deliveries_replay_one(struct call *c);
 void deliveries_replay(struct call *c);
+void apps_list(struct call *c);
+void apps_show(struct call *c);
+void apps_make(struct call *c);
+void apps_change(struct call *c);
+void apps_remove(struct call *c);
+void app_keys_rotate(struct call *c);
+void app_keys_reveal(struct call *c);
+void app_keys_end(struct call *c);
+void api_keys_make_one(struct call *c);
+void api_keys_change(struct call *c);
+void api_keys_revoke(struct call *c);
 void whip_join(struct call *c);
 void whip_change(struct call *c);
 void whip_leave(struct call *c);

@@ -143,6 +143,8 @@ struct cloud_limits {
 /** Take one of the calls that an app has in a second; false: none is left. */
 bool cloud_limit_call(struct cloud_limits *l, uint32_t app, enum cloud_action a,
 		      int64_t now_us);
+/** The app has gone: its place is free. */
+void cloud_limit_forget(struct cloud_limits *l, uint32_t app);
 /** Has this address failed to prove who it is too often? */
 bool cloud_limit_peer_is_over(const struct cloud_limits *l, const char *ip,
 			      int64_t now_us);

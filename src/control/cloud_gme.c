@@ -34,6 +34,8 @@ static const char *code_of_start(const struct err *e)
 	case EEXIST:
 	case EBUSY:
 		return "ResourceInUse.TaskInUse";
+	case EPERM:
+		return "UnsupportedOperation.ServiceNotOpened";
 	case EINVAL:
 		return "InvalidParameter";
 	default:

@@ -145,7 +145,7 @@ static void take(int64_t *due_us, int64_t now_us, int64_t each_us)
 	*due_us = (*due_us > now_us ? *due_us : now_us) + each_us;
 }
 
-/** Apps do not go while the server runs, so there is room for each. */
+/** What has gone is forgotten, so there is room for each. */
 static int64_t *due_of(struct cloud_limits *l, uint32_t app,
 		       enum cloud_action a)
 {
@@ -156,6 +156,21 @@ static int64_t *due_of(struct cloud_limits *l, uint32_t app,
 		i++;
 	l->apps[i].app = app;
 	return &l->apps[i].due_us[a];
+}
+
+void cloud_limit_forget(struct cloud_limits *l, uint32_t app)
+{
+	size_t i = 0, last = ROOMS_APPS_MAX;
+
+	while (last > 0 && !l->apps[last - 1].app)
+		last--;
+	while (i < last && l->apps[i].app != app)
+		i++;
+	if (i == last)
+		return;
+	/* no hole: the first free place ends the search */
+	l->apps[i] = l->apps[last - 1];
+	memset(&l->apps[last - 1], 0, sizeof(l->apps[0]));
 }
 
 bool cloud_limit_call(struct cloud_limits *l, uint32_t app, enum cloud_action a,

@@ -26,6 +26,9 @@ static void fail(struct call *c, const struct err *e)
 	case EBUSY:
 		code = "FailedOperation.RestrictedConcurrency";
 		break;
+	case EPERM:
+		code = "UnsupportedOperation";
+		break;
 	case EINVAL:
 		code = "InvalidParameter";
 		break;

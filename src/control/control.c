@@ -56,6 +56,17 @@ static const struct route routes[] = {
 	{"GET", "/v1/segments/{}/audio", segments_audio, 0},
 	{"GET", "/v1/segments/{}/waveform", segments_waveform, 0},
 	{"DELETE", "/v1/recordings", recordings_erase, QUERY},
+	{"GET", "/v1/apps", apps_list, 0},
+	{"POST", "/v1/apps", apps_make, BODY},
+	{"GET", "/v1/apps/{}", apps_show, 0},
+	{"PATCH", "/v1/apps/{}", apps_change, BODY},
+	{"DELETE", "/v1/apps/{}", apps_remove, 0},
+	{"POST", "/v1/apps/{}/keys", app_keys_rotate, BODY},
+	{"POST", "/v1/apps/{}/keys/reveal", app_keys_reveal, BODY},
+	{"DELETE", "/v1/apps/{}/keys/previous", app_keys_end, 0},
+	{"POST", "/v1/apps/{}/api_keys", api_keys_make_one, BODY},
+	{"PATCH", "/v1/apps/{}/api_keys/{}", api_keys_change, BODY},
+	{"DELETE", "/v1/apps/{}/api_keys/{}", api_keys_revoke, 0},
 	{"POST", "/whip/{}/{}/{}", whip_join, OPEN | RAW},
 	{"OPTIONS", "/whip/{}/{}/{}", whip_options, OPEN | RAW},
 	{"PATCH", "/whip/sessions/{}", whip_change, OPEN | RAW},
@@ -280,6 +291,7 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->rooms = rooms;
 	c->notify = notify;
 	c->store = store;
+	c->apps = config->apps;
 	c->storage = absolute(config->storage);
 	c->limits = mem_zalloc(sizeof(*c->limits));
 	c->origins = mem_strdup(config->origins ? config->origins : "");
@@ -355,6 +367,11 @@ void control_take_keys(struct control *c, struct control_keys *keys)
 {
 	control_keys_free(c->keys);
 	c->keys = keys;
+}
+
+void control_forget_app(struct control *c, uint32_t app)
+{
+	cloud_limit_forget(c->limits, app);
 }
 
 void control_close(struct control *c)

@@ -25,8 +25,11 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <jansson.h>
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -58,7 +61,48 @@ MUST_CHECK int control_keys_add_app(struct control_keys *k, uint32_t app,
 /** Wipes them.  NULL is fine. */
 void control_keys_free(struct control_keys *k);
 
+/* ---- apps: their settings are known elsewhere ---- */
+
+/** An app; all is good until something changes. */
+struct control_app {
+	uint32_t id;
+	bool is_kept;	   /* made at run time; else the file declares it */
+	const char *shown; /* settings as JSON, without secrets */
+	const char *secret_key, *previous_secret_key; /* NULL: none */
+	int64_t previous_until_ms; /* it is taken until then; 0: no end */
+};
+
+struct control_app_wish {
+	const json_t *settings; /* by their names in apps[] of the file */
+	int64_t previous_until_ms;
+	bool is_new;
+};
+
+/** It is durable and in force, or `e` says what was wrong (code 0: no). */
+typedef void(control_app_fn)(const struct err *e, void *arg);
+
+/** Whoever keeps apps.  All on the control loop. */
+struct control_apps {
+	/** Walk them; index from 0; false behind the last. */
+	bool (*at)(size_t i, struct control_app *out, void *owner);
+	/** What was put, with its secrets, the caller's; NULL: out of
+	 *  memory. */
+	json_t *(*settings)(uint32_t app, void *owner);
+	/** Make or change an app.  Returns 0 (`done` will be called), or with
+	 *  `e`: EINVAL (e->field: the way to the setting), EEXIST (there is
+	 *  one; the file declares it), ENOENT, EBUSY, ENOMEM. */
+	int (*put)(const struct control_app_wish *w, control_app_fn *done,
+		   void *arg, struct err *e, void *owner);
+	/** Take it out; the same.  EBUSY: something of it is under way. */
+	int (*drop)(uint32_t app, control_app_fn *done, void *arg,
+		    struct err *e, void *owner);
+	/** The configuration file, for people. */
+	const char *(*file)(void *owner);
+	void *owner;
+};
+
 struct control_config {
+	struct control_apps apps;
 	const struct addr *listen; /* n_listen */
 	size_t n_listen;
 	const char *admin_token;	  /* NULL: loopback rule */
@@ -96,6 +140,8 @@ MUST_CHECK int control_reload_tls(struct control *c,
 /** From now on these may call the Cloud API; takes them over.  Without any it
  *  answers that there is none. */
 void control_take_keys(struct control *c, struct control_keys *keys);
+/** An app has gone: what is counted of its calls is forgotten. */
+void control_forget_app(struct control *c, uint32_t app);
 /** Address of listener `i`. */
 void control_addr(const struct control *c, size_t i, struct addr *out);
 

@@ -125,32 +125,6 @@ void endpoints_show(struct call *c)
 
 /* ---- making, changing, removing ---------------------------------------------------- */
 
-/** A setting as it was sent: an err holds the beginning of its name. */
-static const char *sent_name(const struct call *c, const char *name)
-{
-	const char *key;
-	json_t *value;
-
-	if (json_object_get(c->body, name))
-		return name;
-	json_object_foreach(c->body, key, value)
-	{
-		if (str_starts_with(key, name))
-			return key;
-	}
-	return name;
-}
-
-/** What is wrong with a setting is said without its name. */
-static void answer_error(struct call *c, const struct err *e)
-{
-	if (e->code == EINVAL && e->field[0])
-		call_problem(c, 400, sent_name(c, e->field), "%s: %s", e->field,
-			     e->text);
-	else
-		call_error(c, e);
-}
-
 static void answer_endpoint(struct call *c, int status, uint64_t id,
 			    const struct err *e)
 {
@@ -159,7 +133,7 @@ static void answer_endpoint(struct call *c, int status, uint64_t id,
 	if (!c->request) /* and the server may stop */
 		call_free(c);
 	else if (e->code)
-		answer_error(c, e);
+		call_setting_error(c, e);
 	else if (!notify_endpoint_info(c->control->notify, id, &info))
 		call_problem(c, 404, "endpoint", "it is removed already");
 	else
@@ -183,7 +157,7 @@ static void on_dropped(uint64_t id, const struct err *e, void *arg)
 	if (!c->request)
 		call_free(c);
 	else if (e->code)
-		answer_error(c, e);
+		call_setting_error(c, e);
 	else
 		call_reply(c, 200,
 			   json_pack("{s:o, s:b}", "endpoint_id", call_id(id),
@@ -208,7 +182,7 @@ void endpoints_make(struct call *c)
 	if (call_app(c, c->parts[0], &app) && has_object(c) &&
 	    notify_make_endpoint(c->control->notify, app, c->body, on_made, c,
 				 &e))
-		answer_error(c, &e);
+		call_setting_error(c, &e);
 }
 
 void endpoints_change(struct call *c)
@@ -219,7 +193,7 @@ void endpoints_change(struct call *c)
 	if (read_id(c, &info) && has_object(c) &&
 	    notify_change_endpoint(c->control->notify, c->id, c->body,
 				   on_changed, c, &e))
-		answer_error(c, &e);
+		call_setting_error(c, &e);
 }
 
 void endpoints_remove(struct call *c)
@@ -229,7 +203,7 @@ void endpoints_remove(struct call *c)
 
 	if (read_id(c, &info) &&
 	    notify_drop_endpoint(c->control->notify, c->id, on_dropped, c, &e))
-		answer_error(c, &e);
+		call_setting_error(c, &e);
 }
 
 /* ---- a test event ------------------------------------------------------------------- */

@@ -32,8 +32,7 @@ bool call_app(struct call *c, const char *part, uint32_t *app)
 	if (!rooms_has_app(c->control->rooms, (uint32_t)value)) {
 		call_problem(c, 404, "app",
 			     "there is no app %" PRId64
-			     "; apps are declared under apps: in the "
-			     "configuration",
+			     "; GET /v1/apps lists those that there are",
 			     value);
 		return false;
 	}

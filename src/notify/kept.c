@@ -79,7 +79,7 @@ static int check_busy(const struct notify *n, uint64_t id, const char *name,
 		       name);
 }
 
-static unsigned count_kept(const struct notify *n, uint32_t app)
+unsigned notify_n_kept(const struct notify *n, uint32_t app)
 {
 	unsigned count = 0;
 
@@ -111,7 +111,7 @@ static int check_new(const struct notify *n, const struct kept_op *op,
 			e, EEXIST, "name",
 			"there is an endpoint of the name %s%s", ep->name,
 			notify_is_kept(s) ? "" : ", in the configuration file");
-	if (count_kept(n, ep->app) >= NOTIFY_KEPT_MAX)
+	if (notify_n_kept(n, ep->app) >= NOTIFY_KEPT_MAX)
 		return err_set(e, EBUSY, "",
 			       "app %" PRIu32
 			       " has %d endpoints that were made "

@@ -171,6 +171,9 @@ MUST_CHECK int notify_drop_endpoint(struct notify *n, uint64_t id,
 				    notify_kept_fn *done, void *arg,
 				    struct err *e);
 
+/** How many an app has, with those that are being made. */
+unsigned notify_n_kept(const struct notify *n, uint32_t app);
+
 /* ---- test events ---- */
 
 enum { NOTIFY_TESTS_MAX = 8, NOTIFY_TEST_ANSWER_MAX = 4096 };

@@ -21,9 +21,9 @@ enum {
 	ONCE_CAP = ID_MAX + 96	/* of a text that makes an event happen once */
 };
 
-/** Never goes, and its id never changes: workers look for it, too. */
+/** A place for an app.  Workers look for apps, too. */
 struct rooms_app {
-	uint32_t id;
+	_Atomic uint32_t id; /* 0: it is free */
 	char name[64];
 	struct recording_config recording; /* control loop */
 	_Atomic int zone_minutes;	   /* of it, for workers */

@@ -318,6 +318,8 @@ static int64_t take_policies(struct retention *x)
 		const int64_t ms[] = {c->keep_us / CLOCK_US_PER_MS,
 				      c->keep_history_us / CLOCK_US_PER_MS};
 
+		if (!r->apps[i].id)
+			continue; /* it has gone */
 		x->policies[x->n_policies++] =
 			(struct policy){r->apps[i].id, ms[0], ms[1]};
 		for (size_t k = 0; k < ARRAY_LEN(ms); k++) {

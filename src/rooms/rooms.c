@@ -35,7 +35,8 @@ struct rooms_app *rooms_find_app(const struct rooms *r, uint32_t id)
 		atomic_load_explicit(&r->n_apps, memory_order_acquire);
 
 	for (unsigned i = 0; i < n; i++) {
-		if (r->apps[i].id == id)
+		if (atomic_load_explicit(&r->apps[i].id,
+					 memory_order_acquire) == id)
 			return &r->apps[i];
 	}
 	return NULL;
@@ -66,7 +67,8 @@ int rooms_each_app(const struct rooms *r,
 	unsigned n = atomic_load_explicit(&r->n_apps, memory_order_acquire);
 
 	for (unsigned i = 0; i < n; i++) {
-		int err = fn(r->apps[i].id, r->apps[i].name, arg);
+		const uint32_t id = r->apps[i].id;
+		int err = id ? fn(id, r->apps[i].name, arg) : 0;
 
 		if (err)
 			return err;
@@ -194,29 +196,66 @@ void rooms_set_app(struct rooms *r, const struct app_config *config)
 	const unsigned n =
 		atomic_load_explicit(&r->n_apps, memory_order_relaxed);
 	struct rooms_app *app = rooms_find_app(r, config->id);
-	const bool is_new = !app;
+	bool is_more = false;
 	bool is_changed;
 
-	if (is_new) {
+	if (!app)
+		app = rooms_find_app(r, 0); /* of one that has gone */
+	if (!app) {
 		assert(n < ROOMS_APPS_MAX);
 		app = &r->apps[n];
-		app->id = config->id;
+		is_more = true;
 	}
+	assert(app);
 	str_copy(app->name, sizeof(app->name),
 		 config->name ? config->name : "");
 	is_changed = app->recording.keep_us != config->recording.keep_us ||
 		     app->recording.keep_history_us !=
 			     config->recording.keep_history_us;
 	app->recording = config->recording;
-	if (is_changed)
-		retention_announce(app);
 	atomic_store_explicit(&app->zone_minutes,
 			      config->recording.zone_minutes,
 			      memory_order_relaxed);
-	if (is_new)
+	atomic_store_explicit(&app->id, config->id, memory_order_release);
+	if (is_changed)
+		retention_announce(app);
+	if (is_more)
 		atomic_store_explicit(&r->n_apps, n + 1, memory_order_release);
 	else
 		retention_look_anew(r);
+}
+
+int rooms_drop_app(struct rooms *r, uint32_t id, struct err *e)
+{
+	struct rooms_app *app = rooms_find_app(r, id);
+
+	for (struct map_node *n = map_next(&r->rooms, NULL); n;
+	     n = map_next(&r->rooms, n)) {
+		const struct room *room = CONTAINER_OF(n, struct room, node);
+
+		if (room->app == app)
+			return err_set(e, EBUSY, "app",
+				       "app %" PRIu32 ": the room %.128s is in "
+				       "use: stop its tasks and delete its "
+				       "inputs first",
+				       id, room->id);
+	}
+	for (struct map_node *n = map_next(&r->tasks, NULL); n;
+	     n = map_next(&r->tasks, n)) {
+		const struct task *t = CONTAINER_OF(n, struct task, node);
+
+		if (t->app == app)
+			return err_set(e, EBUSY, "app",
+				       "app %" PRIu32 ": task %" PRIu64
+				       " is not finished yet",
+				       id, t->row.id);
+	}
+	if (r->erasures)
+		return err_set(e, EBUSY, "app",
+			       "recordings are being erased: ask again");
+	if (app)
+		atomic_store_explicit(&app->id, 0, memory_order_release);
+	return 0;
 }
 
 /** From the root on, for what is told of files; after it was made. */

@@ -43,6 +43,7 @@ enum auto_mode { AUTO_OFF, AUTO_SINGLE, AUTO_MIXED, AUTO_BOTH };
 /** apps[].recording */
 struct recording_config {
 	enum auto_mode auto_mode; /* record every room by itself */
+	bool is_not_on_request;	  /* nobody else may start a task */
 	enum record_format format;
 	uint32_t sample_rate;	     /* of MP3: 48000, 24000, 16000 */
 	int64_t max_idle_us;	     /* 0: never */
@@ -132,10 +133,18 @@ void rooms_free(struct rooms *r);
 
 /**
  * Add an app, or change how it is recorded: tasks and inputs that begin from
- * now on.  It stays until the end; at most ROOMS_APPS_MAX, more are a bug.
+ * now on.  At most ROOMS_APPS_MAX, more are a bug.
  * What an earlier run left of a new one waits for the next start.
  */
 void rooms_set_app(struct rooms *r, const struct app_config *config);
+
+/**
+ * Take out an app of which nothing is under way.  Its recordings stay, and so
+ * does what is known of them.
+ * Returns 0 (also when it is not there), or EBUSY with `e`: it has rooms,
+ * tasks that are not finished, or something is being erased.
+ */
+MUST_CHECK int rooms_drop_app(struct rooms *r, uint32_t app, struct err *e);
 
 /** Is this app known? */
 bool rooms_has_app(const struct rooms *r, uint32_t app);

@@ -371,21 +371,26 @@ static int check_others(const struct room *room, const struct task_wish *w,
 }
 
 /** storage   out: its bucket's id, 0: it wishes none */
-static int check_wish(struct rooms *r, const struct task_wish *w,
+static int check_wish(struct rooms *r, const struct task_wish *w, bool is_auto,
 		      uint64_t *storage, struct err *e)
 {
+	const struct rooms_app *app = rooms_find_app(r, w->app);
 	struct room *room;
 
 	if (r->stopping)
 		return err_set(e, ECANCELED, "", "the server is stopping");
-	if (!rooms_find_app(r, w->app))
+	if (!app)
 		return err_set(e, ENOENT, "app", "there is no app %" PRIu32,
+			       w->app);
+	if (app->recording.is_not_on_request && !is_auto)
+		return err_set(e, EPERM, "app",
+			       "app %" PRIu32 " is not recorded on request: "
+			       "its recording.on_request is false",
 			       w->app);
 	if (event_id_check(w->room, "room", e) ||
 	    (w->recorder && event_id_check(w->recorder, "recorder", e)))
 		return e->code;
-	if (lists_check(&w->subscribe, e) ||
-	    check_rate(rooms_find_app(r, w->app), w, e))
+	if (lists_check(&w->subscribe, e) || check_rate(app, w, e))
 		return e->code;
 	room = rooms_find_room(r, w->app, w->room);
 	if (!w->may_be_empty && (!room || !room_is_used(room)))
@@ -611,7 +616,7 @@ void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 	uint64_t storage = 0;
 	struct task *t;
 
-	if (check_wish(r, w, &storage, &e)) {
+	if (check_wish(r, w, is_auto, &storage, &e)) {
 		answer(&call, NULL, &e);
 		return;
 	}

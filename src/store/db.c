@@ -149,6 +149,11 @@ static const char *const texts[STMT_N] = {
 	[STMT_DELETE_ENDPOINT] = "DELETE FROM endpoint WHERE id=?1",
 	[STMT_PUT_STORAGE] = "INSERT INTO storage(id, app, settings)"
 			     " VALUES(?1,?2,?3) ON CONFLICT DO NOTHING",
+	[STMT_PUT_APP] = "INSERT INTO app(id, settings, previous_until_ms)"
+			 " VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET"
+			 " settings=excluded.settings,"
+			 " previous_until_ms=excluded.previous_until_ms",
+	[STMT_DELETE_APP] = "DELETE FROM app WHERE id=?1",
 };
 
 /* synchronous=FULL: a commit is on disk before it is answered.

@@ -47,6 +47,8 @@ static const struct rule {
 	[OP_DELETE_ENDPOINT] = {"delete endpoint", STMT_DELETE_ENDPOINT, false,
 				IDS_N},
 	[OP_PUT_STORAGE] = {"put storage", STMT_PUT_STORAGE, false, IDS_N},
+	[OP_PUT_APP] = {"put app", STMT_PUT_APP, true, IDS_N},
+	[OP_DELETE_APP] = {"delete app", STMT_DELETE_APP, false, IDS_N},
 	[OP_DELETE_REMOVAL] = {"delete removal", STMT_DELETE_REMOVAL, false,
 			       IDS_N},
 };

@@ -719,3 +719,40 @@ int store_is_told(struct store *s, uint64_t task, bool *is_told)
 		*is_told = code == SQLITE_DONE;
 	return err;
 }
+
+static int walk_apps(sqlite3 *reader, sqlite3_stmt *stmt,
+		     int (*fn)(const struct app_row *row, void *arg), void *arg)
+{
+	int code;
+
+	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct cursor c = {.stmt = stmt};
+		struct app_row row;
+		int err;
+
+		row.id = (uint32_t)next_int(&c);
+		row.previous_until_ms = next_int(&c);
+		row.settings =
+			(const char *)sqlite3_column_text(stmt, c.column);
+		err = row.settings ? fn(&row, arg) : ENOMEM;
+		if (err)
+			return err;
+	}
+	return db_errno(reader, code);
+}
+
+int store_each_app(struct store *s,
+		   int (*fn)(const struct app_row *row, void *arg), void *arg)
+{
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *reader = NULL;
+	int err = begin_walk(s,
+			     "SELECT id, previous_until_ms, settings FROM app"
+			     " ORDER BY id",
+			     &reader, &stmt);
+
+	if (!err)
+		err = walk_apps(reader, stmt, fn, arg);
+	end_walk(s, reader, stmt);
+	return err;
+}

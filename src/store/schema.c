@@ -17,6 +17,7 @@
  *   endpoint  an endpoint that was made at run time; its settings are JSON,
  *             with its secrets (the file is for our eyes only)
  *   storage   where callers want the files of their tasks; as endpoint
+ *   app       an app that was made at run time; as `endpoint`
  *   totals    one row: deliveries by state, kept by the writes
  *   last_id   by kind (enum store_ids): the biggest id a row ever had, and of
  *             the events that were removed
@@ -177,6 +178,10 @@ static const char *const steps[] = {
 	"CREATE INDEX segment_user_task ON segment(user, task, mode);"
 	"DROP INDEX segment_user;"
 	"CREATE INDEX task_created ON task(created_ms);",
+	/* apps that were made at run time */
+	"CREATE TABLE app("
+	" id INTEGER PRIMARY KEY, settings TEXT NOT NULL,"
+	" previous_until_ms INTEGER NOT NULL) STRICT;",
 };
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };

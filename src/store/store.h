@@ -252,6 +252,13 @@ struct storage_row {
 };
 
 enum { ATTEMPT_ANSWER_MAX = 1024 /* bytes */ };
+/** An app that was made at run time. */
+struct app_row {
+	uint32_t id;
+	const char *settings;	   /* JSON, with its secrets */
+	int64_t previous_until_ms; /* its previous key is taken until then; 0:
+				      it has none */
+};
 
 struct attempt_row {
 	uint64_t delivery;
@@ -320,6 +327,10 @@ void store_put_endpoint(struct store_write *w, const struct endpoint_row *e);
 void store_delete_endpoint(struct store_write *w, uint64_t id);
 /** Insert, unless it is there. */
 void store_put_storage(struct store_write *w, const struct storage_row *s);
+/** Insert, or change it. */
+void store_put_app(struct store_write *w, const struct app_row *a);
+/** No such row is fine. */
+void store_delete_app(struct store_write *w, uint32_t id);
 /** Make dead or expired deliveries pending again with a fresh budget, in
  *  their lane's order, due now and as old as now (an expired one would expire
  *  again at once); the result's `changed` counts them.  `limit` of the filter
@@ -511,6 +522,11 @@ MUST_CHECK int store_each_storage(struct store *s,
 				  int (*fn)(const struct storage_row *row,
 					    void *arg),
 				  void *arg);
+
+/** Walk all apps of the store, by their ids; as store_each_endpoint. */
+MUST_CHECK int store_each_app(struct store *s,
+			      int (*fn)(const struct app_row *row, void *arg),
+			      void *arg);
 
 /** Running totals: in = delivered + pending + dead + expired.  From rows
  *  kept by the writes; cached, any thread. */

@@ -517,6 +517,23 @@ void store_put_storage(struct store_write *w, const struct storage_row *s)
 	add_text(w, op, s->settings);
 }
 
+void store_put_app(struct store_write *w, const struct app_row *a)
+{
+	struct op *op = op_add(w, OP_PUT_APP, 3);
+
+	if (!op)
+		return;
+	w->has_secrets = true;
+	add_int(op, a->id);
+	add_text(w, op, a->settings);
+	add_int(op, a->previous_until_ms);
+}
+
+void store_delete_app(struct store_write *w, uint32_t id)
+{
+	add_by_id(w, OP_DELETE_APP, id);
+}
+
 void store_erase_events(struct store_write *w, uint64_t task)
 {
 	add_by_id(w, OP_ERASE_EVENTS, task);

@@ -17,6 +17,7 @@ import {isProblem, rawRequest, request, routesOfSource} from '../aid/http.mjs';
 import {APP, startServer, until} from '../aid/tapeop.mjs';
 
 const OTHER_APP = 7; // there is no such app
+const KEPT_APP = 4711; // made at run time
 const NO_ID = '4611686018427387904'; // nor anything of this id
 const long = (n) => 'x'.repeat(n);
 
@@ -131,6 +132,43 @@ const settings = {
 const endpointName = setting(/text of 1 to 63 bytes|letters, digits/, '', long(64), 'a b', 'a/b',
   '../../etc', '\u{1F399}', '.');
 
+// ---- settings of an app: null is their default ----------------------------------
+
+/** Faults of recording's settings, as they are told: [JSON, says, field]. */
+const recording = [
+  ...['5', '1.5', 'true', '"a"', '[]', '["a"]'].map((json) =>
+    [json, /must be a JSON object/, 'recording']),
+  ...Object.entries({
+    auto: noNull(choice('off', 'single', 'mixed', 'both')),
+    on_request: noNull(bool()),
+    format: noNull(choice('mp3', 'ogg')),
+    sample_rate: ['44100', '0', '-1', '"44100"', '1.5', 'true', '[]', '{}'].map((json) =>
+      [json, /one of: 48000, 24000, 16000$/]),
+    segment: time('1s', '24h'),
+    mic_off: noNull(choice('split', 'silence')),
+    mic_off_after: time('200ms', '1h'),
+    max_idle: time('0s', '10d').filter(([json]) => json !== '"1ms"'),
+    hold_empty: time('0s', '10d').filter(([json]) => json !== '"1ms"'),
+    input_lost_after: time('0s', '24h').filter(([json]) => json !== '"1ms"'),
+    no_audio_after: time('0s', '24h').filter(([json]) => json !== '"1ms"'),
+    keep: time('0s', '\\d+d').filter(([json]) => json !== '"1ms"' && json !== '"10000h"'),
+    keep_history: time('0s', '\\d+d').filter(([json]) => json !== '"1ms"' && json !== '"10000h"'),
+    file_time_zone: setting(/from -12:00 to \+14:00$/, '', '+8', '8:00', '+15:00', '-12:30',
+      '+08:60', 'UTC'),
+    segmnt: [['1', /did you mean "segment"/]],
+    '': [['1', /permitted: auto, /, 'recording']],
+  }).flatMap(([key, faults]) => faults.map(([json, says, field]) =>
+    [`{${JSON.stringify(key)}:${json}}`, says, field ?? `recording.${key}`])),
+];
+const appSettings = {
+  name: setting(/a text of 0 to 128 bytes|control/, long(129), long(10240)),
+  recording,
+};
+const actions = [...['5', '1.5', 'true', '{}', '""', '"Start"', '["StartRecord","StartRecord"]',
+  '["StartRecord",5]', '["StartRecord",null]', '[["StartRecord"]]', '[]', '["startrecord"]',
+  nul].map((json) => [json, /one or a list of: StartRecord, |empty list|twice/])];
+const secret = (says) => setting(says, '', 'env:PATH', 'file:/etc/passwd', long(4097), long(10240));
+
 /** `field` of the answer may name the item: third member. */
 function users(key) {
   // an empty block list records everybody, an empty allow list would nobody
@@ -162,8 +200,13 @@ const parts = {
   app: [
     ...asSent(['0', '-1', '4294967296', '18446744073709551616', '1e3', '0x1', 'abc',
       '../../etc', long(129), long(10240)].map((s) => [s, /from 1 to 4294967295/])),
-    [String(OTHER_APP), 404, /there is no app 7; apps are declared under apps:/],
+    [String(OTHER_APP), 404, /there is no app 7; GET \/v1\/apps lists those that there are/],
   ],
+  get kept() {
+    return parts.app;
+  },
+  secret_id: ['nobody', '..%2f..%2fetc', '%ff', long(128), long(10240)].map((s) =>
+    [s, 404, /has no API key/]),
   room: [
     ...asSent(badNames.filter(([s]) => s && s !== '.' && s !== '..')),
     ['..%2f..%2fetc', 400, /'\/'/], ['%2e%2e', 400, /"\.\."/], ['..', 400, /"\.\."/],
@@ -248,6 +291,25 @@ const routes = [
     app: queryApp.filter(([, status]) => status === 400),
     room: [...parts.room, ['', 400, /1 to 128 bytes/]],
     user: [...parts.room, ['', 400, /1 to 128 bytes/]]}},
+  {method: 'GET', path: '/v1/apps'},
+  {method: 'POST', path: '/v1/apps', good: {id: OTHER_APP},
+    body: {id: integer(1n, 4294967295n), name: appSettings.name,
+      secret_key: secret(/text|control|itself|is empty|more than 4096/), recording}},
+  {method: 'GET', path: '/v1/apps/{kept}'},
+  {method: 'PATCH', path: '/v1/apps/{kept}', good: {}, body: appSettings},
+  {method: 'DELETE', path: '/v1/apps/{kept}'},
+  {method: 'POST', path: '/v1/apps/{kept}/keys', good: {}, empty: true,
+    body: {overlap: [...notText, nul, ...['', '5', '-1s', '31d', '99999999999999999999d',
+      '5 s', long(10240), 'a\nb'].map((s) => JSON.stringify(s))].map((json) =>
+      [json, /a time such as "24h", from 0s to 30d$/]),
+    secret_key: [['null', /text/], [nul, /text/],
+      ...secret(/text|control|itself|is empty|more than 4096/)]}},
+  {method: 'POST', path: '/v1/apps/{kept}/keys/reveal', good: {}, empty: true, body: {}},
+  {method: 'DELETE', path: '/v1/apps/{kept}/keys/previous'},
+  {method: 'POST', path: '/v1/apps/{kept}/api_keys', good: {}, empty: true, body: {actions}},
+  {method: 'PATCH', path: '/v1/apps/{kept}/api_keys/{secret_id}', good: {actions: null},
+    body: {actions}},
+  {method: 'DELETE', path: '/v1/apps/{kept}/api_keys/{secret_id}'},
   {method: 'GET', path: '/v1/apps/{app}/endpoints'},
   {method: 'POST', path: '/v1/apps/{app}/endpoints',
     good: {name: 'new', url: 'http://127.0.0.1:9/'}, body: {name: endpointName, ...settings}},
@@ -314,6 +376,8 @@ async function world(server) {
     segments: await Promise.all(tasks.map((t) =>
       get(`/v1/tasks/${t.task_id}/segments`))),
     deliveries: await get('/v1/deliveries?limit=1000'),
+    apps: await get('/v1/apps'),
+    keys: await server.ask(200, 'POST', `/v1/apps/${KEPT_APP}/keys/reveal`),
     endpoints: await get(`/v1/apps/${APP}/endpoints`),
     metrics,
     files: filesBelow(server.dir),
@@ -335,6 +399,9 @@ async function startWorld(t) {
   const ids = {app: String(APP), room: 'busy', segment: NO_ID};
   ids.endpoint = (await server.ask(201, 'POST', `/v1/apps/${APP}/endpoints`,
     {name: 'made', url: gone.url, enabled: false})).endpoint_id;
+  await server.ask(201, 'POST', '/v1/apps', {id: KEPT_APP, name: 'kept'});
+  ids.kept = String(KEPT_APP);
+  ids.secret_id = (await server.ask(201, 'POST', `/v1/apps/${KEPT_APP}/api_keys`)).secret_id;
   await server.join('idle', 'bob');
   await server.finish(await server.record('idle'));
   ids.input = (await server.join('busy', 'alice')).input_id;
@@ -456,7 +523,7 @@ async function sendParts(server, ids, route) {
       const body = route.good && JSON.stringify(
         route.path.endsWith('tasks/{task}') ? {subscribe: ['a']} : route.good);
       isProblem(await request(server.url, route.method, where, body), status,
-        {field: part, says}, `${route.method} ${where.slice(0, 200)}`);
+        {field: part === 'kept' ? 'app' : part, says}, `${route.method} ${where.slice(0, 200)}`);
     }
   }
 }
@@ -612,7 +679,7 @@ test('bad_input_is_named_and_changes_nothing', async (t) => {
     await unchanged(server, 'paths', async () => {
       const others = ['//', '/v1', '/v1/', '/v2/rooms', '/V1/rooms', '/v1//rooms',
         '/v1/%72ooms', '/healthz%20', '/%ff', '/\u{1F399}', '/.', '/../', '/../../etc/passwd',
-        '/v1/../v1/rooms', '/v1/apps', '/v1/apps//rooms/a/tasks',
+        '/v1/../v1/rooms', '/v1/apps//rooms/a/tasks',
         `/v1/apps/${APP}/rooms//tasks`, `/v1/apps/${APP}/rooms/../../etc/tasks`,
         '/v1/tasks/1/2/3', `/${long(10000)}`, '/v1/segments/1/audio/x', '/console'];
       for (const where of [...others, ...routes.map((r) => `${fill(r, ids)}/`)

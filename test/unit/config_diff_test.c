@@ -131,6 +131,7 @@ static const char *const values[SETTING_N][2] = {
 	[SET_API_KEY_PREVIOUS] = {"b1", "b2"},
 	[SET_API_KEY_ACTIONS] = {"StartRecord", "[StartRecord, StopRecord]"},
 	[SET_REC_AUTO] = {"\"off\"", "single"},
+	[SET_REC_ON_REQUEST] = {"true", "false"},
 	[SET_REC_FORMAT] = {"mp3", "ogg"},
 	[SET_REC_SAMPLE_RATE] = {"48000", "24000"},
 	[SET_REC_SEGMENT] = {"2h", "1h"},

@@ -101,6 +101,26 @@ static void an_action_of_an_app_may_be_called_20_times_a_second(void **state)
 		assert_int_equal(calls(&l, app, CLOUD_STOP_RECORD, 21, s), 20);
 }
 
+static void what_an_app_that_has_gone_called_is_forgotten(void **state)
+{
+	static struct cloud_limits l;
+	const int64_t s = 1000 * 1000;
+
+	(void)state;
+	for (uint32_t app = 1; app <= ROOMS_APPS_MAX; app++)
+		assert_int_equal(calls(&l, app, CLOUD_STOP_RECORD, 21, s), 20);
+	cloud_limit_forget(&l, 5);
+	cloud_limit_forget(&l, 5);
+	cloud_limit_forget(&l, 4711);
+	/* there is room for another one, and the others are as they were */
+	assert_int_equal(calls(&l, 4711, CLOUD_STOP_RECORD, 21, s), 20);
+	for (uint32_t app = 1; app <= ROOMS_APPS_MAX; app++) {
+		if (app != 5)
+			assert_int_equal(
+				calls(&l, app, CLOUD_STOP_RECORD, 1, s), 0);
+	}
+}
+
 static void an_address_that_guesses_is_slowed_down_and_forgiven(void **state)
 {
 	static struct cloud_limits l;
@@ -126,6 +146,7 @@ int main(void)
 		cmocka_unit_test(keys_survive_no_memory),
 		cmocka_unit_test(
 			an_action_of_an_app_may_be_called_20_times_a_second),
+		cmocka_unit_test(what_an_app_that_has_gone_called_is_forgotten),
 		cmocka_unit_test(
 			an_address_that_guesses_is_slowed_down_and_forgiven),
 	};

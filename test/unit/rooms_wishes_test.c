@@ -243,6 +243,89 @@ static void a_task_is_told_under_the_name_of_its_recorder(void **state)
 	check_empty(st);
 }
 
+/* ---- an app whose rooms are not recorded on request ------------------------------- */
+
+static void only_what_is_automatic_is_recorded_when_nobody_may_ask(void **state)
+{
+	struct stage *st = *state;
+	const struct task_wish w = wish_of("room");
+	struct app_config closed = st->app;
+	struct answer a;
+	uint64_t before;
+
+	begin(st);
+	join(st, "room", "alice");
+	before = record_as(st, &w);
+	closed.recording.is_not_on_request = true;
+	rooms_set_app(st->r, &closed);
+	assert_true(is_there(st, before)); /* what runs goes on */
+	finish(st, before);
+	start_as(st, &w, &a);
+	UNTIL(st, a.calls);
+	assert_int_equal(a.err, EPERM);
+	assert_non_null(strstr(a.text, "recording.on_request is false"));
+	/* by itself it is recorded all the same */
+	closed.recording.auto_mode = AUTO_SINGLE;
+	rooms_set_app(st->r, &closed);
+	UNTIL(st, st->r->tasks.n == 1);
+	finish(st,
+	       CONTAINER_OF(map_next(&st->r->tasks, NULL), struct task, node)
+		       ->row.id);
+	check_empty(st);
+}
+
+/* ---- an app goes ---------------------------------------------------------------- */
+
+static int note_app(uint32_t id, const char *name, void *arg)
+{
+	(void)name;
+	*(uint32_t *)arg = *(uint32_t *)arg * 10 + id;
+	return 0;
+}
+
+static void an_app_goes_when_its_rooms_and_tasks_are_over(void **state)
+{
+	struct stage *st = *state;
+	const struct app_config other = {.id = 4711,
+					 .recording = st->app.recording};
+	struct answer who, a;
+	uint32_t walked = 0;
+	uint64_t task;
+	struct err e = {0};
+
+	begin(st);
+	assert_int_equal(rooms_drop_app(st->r, 12345, &e), 0);
+	who = join(st, "room", "alice");
+	task = record(st, "room");
+	assert_int_equal(rooms_drop_app(st->r, APP, &e), EBUSY);
+	assert_non_null(strstr(e.text, "the room room is in use"));
+	leave(st, who.id, &a);
+	UNTIL(st, a.calls);
+	stop(st, task, &a);
+	UNTIL(st, a.calls);
+	/* it is still stored, or told of */
+	UNTIL(st, rooms_drop_app(st->r, APP, &e) != EBUSY);
+	assert_false(is_there(st, task));
+	assert_false(rooms_has_app(st->r, APP));
+	assert_int_equal(rooms_each_app(st->r, note_app, &walked), 0);
+	assert_int_equal(walked, 0);
+	add(st, "room", "alice", &a);
+	UNTIL(st, a.calls);
+	assert_int_equal(a.err, ENOENT);
+	/* its place is free, and it may come again */
+	rooms_set_app(st->r, &other);
+	assert_true(rooms_has_app(st->r, 4711));
+	assert_int_equal(st->r->n_apps, 1);
+	assert_int_equal(rooms_each_app(st->r, note_app, &walked), 0);
+	assert_int_equal(walked, 4711);
+	rooms_set_app(st->r, &st->app);
+	assert_int_equal(st->r->n_apps, 2);
+	join(st, "room", "alice");
+	finish(st, record(st, "room"));
+	check_truth(st, task);
+	check_empty(st);
+}
+
 /* ---- another mode --------------------------------------------------------------- */
 
 static void another_mode_ends_and_begins_files_and_outlives_a_restart(
@@ -320,6 +403,9 @@ int main(void)
 		STAGE_TEST(
 			a_task_has_its_own_length_of_files_also_after_a_restart),
 		STAGE_TEST(a_task_is_told_under_the_name_of_its_recorder),
+		STAGE_TEST(
+			only_what_is_automatic_is_recorded_when_nobody_may_ask),
+		STAGE_TEST(an_app_goes_when_its_rooms_and_tasks_are_over),
 		STAGE_TEST(
 			another_mode_ends_and_begins_files_and_outlives_a_restart),
 		STAGE_TEST(

@@ -564,7 +564,7 @@ static void make_older(struct aid *a)
 		   "ALTER TABLE task DROP COLUMN hold_empty_ms;"
 		   "ALTER TABLE task DROP COLUMN is_auto;"
 		   "ALTER TABLE task DROP COLUMN is_paused;"
-		   "DROP TABLE removal; DROP TABLE endpoint;"
+		   "DROP TABLE removal; DROP TABLE endpoint; DROP TABLE app;"
 		   "ALTER TABLE task DROP COLUMN end_ip;"
 		   "ALTER TABLE task DROP COLUMN end_platform;"
 		   "ALTER TABLE task DROP COLUMN segment_ms;"

@@ -1148,6 +1148,45 @@ static void endpoints_and_removals_are_put_changed_and_walked(void **state)
 	assert_string_equal(walked, "7 1 new {\"a\":1}; 99 1 new {\"a\":1}; ");
 }
 
+static int on_app(const struct app_row *app, void *arg)
+{
+	size_t len = strlen(walked);
+
+	(void)arg;
+	snprintf(walked + len, sizeof(walked) - len, "%u %s %d; ",
+		 (unsigned)app->id, app->settings, (int)app->previous_until_ms);
+	return app->id == 99 ? EINTR : 0;
+}
+
+static void apps_are_put_changed_and_walked(void **state)
+{
+	struct aid *a = *state;
+	struct app_row row = {.id = 4000000000U, .settings = "{}"};
+	struct store_write *w = aid_write();
+
+	store_put_app(w, &row);
+	row = (struct app_row){7, "{\"a\":1}", 5};
+	store_put_app(w, &row);
+	aid_commit(a, w, 0);
+	w = aid_write();
+	row = (struct app_row){7, "{\"a\":2}", 0};
+	store_put_app(w, &row);
+	aid_commit(a, w, 0);
+	aid_again(a);
+	walked[0] = 0;
+	assert_int_equal(store_each_app(a->s, on_app, NULL), 0);
+	assert_string_equal(walked, "7 {\"a\":2} 0; 4000000000 {} 0; ");
+	w = aid_write();
+	row = (struct app_row){99, "{}", 9};
+	store_put_app(w, &row);
+	store_delete_app(w, 7);
+	store_delete_app(w, 8); /* none is fine */
+	aid_commit(a, w, 0);
+	walked[0] = 0;
+	assert_int_equal(store_each_app(a->s, on_app, NULL), EINTR);
+	assert_string_equal(walked, "99 {} 9; ");
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, aid_setup, aid_teardown)
 
@@ -1181,6 +1220,7 @@ int main(void)
 		TEST(a_page_that_takes_too_long_is_ended),
 		TEST(a_query_is_answered_on_the_loop),
 		TEST(endpoints_and_removals_are_put_changed_and_walked),
+		TEST(apps_are_put_changed_and_walked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
