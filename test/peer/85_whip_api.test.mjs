@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import {test} from 'node:test';
 
-import {APP, startServer} from '../aid/tapeop.mjs';
+import {APP, KEY, command, startServer} from '../aid/tapeop.mjs';
 import {ticket} from '../aid/ticket.mjs';
 
 const corpus = (name) => fs.readFileSync(`test/fuzz/corpus/sdp/${name}`, 'utf8');
@@ -208,4 +208,24 @@ test('pages_of_permitted_sites_may_ask_others_may_not', async (t) => {
     }
   }
   assert.equal((await server.api('OPTIONS', where)).status, 204);
+});
+
+test('tapeop_ticket_makes_a_ticket_that_lets_its_user_in', async (t) => {
+  const server = await startServer(t, {loops: 1, http: {admin_token: 'master'}});
+  const make = (...more) => command(t, ['ticket', '--app', String(APP), '--key', 'env:T_KEY', ...more],
+    {env: {T_KEY: KEY}});
+  const {code, out, text} = await make('--user', 'Zo\u00eb');
+  assert.equal(code, 0, text);
+  assert.match(out, /^[\w*-]+\n$/);
+  const where = `/whip/${APP}/lobby/${encodeURIComponent('Zo\u00eb')}`;
+  const bring = (bearerOf) => post(server, where, {authorization: `Bearer ${bearerOf}`});
+  assert.equal((await bring(out.trim())).status, 201);
+  refused(await bring((await make('--user', 'zoe')).out.trim()), 403, /UserSig/);
+  for (const [args, says] of [[[], /--user is missing/], [['--user', 'a/b'], /--user/],
+    [['--user', 'a', '--expire', '0s'], /--expire must be/], [['--user', 'a', 'b'], /no argument/]]) {
+    const bad = await make(...args);
+    assert.equal(bad.code, 2);
+    assert.match(bad.text, says);
+    assert.equal(bad.out, '');
+  }
 });
