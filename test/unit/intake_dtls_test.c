@@ -2,6 +2,7 @@
  *  network may do to them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -163,14 +164,44 @@ static void in_any_order_with_a_quarter_lost_it_is_done_in_time(void **state)
 	}
 }
 
-static void no_datagram_of_ours_is_over_the_mtu(void **state)
+/** An identity whose certificate does not fit into two datagrams. */
+static struct webrtc_identity *long_identity(void)
 {
-	struct rig *r = rig_new(NULL);
+	struct webrtc_identity *id;
+	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+	char comment[3000];
+
+	assert_int_equal(webrtc_identity_new(&id), 0);
+	memset(comment, 'x', sizeof(comment));
+	assert_int_equal(ASN1_STRING_set(text, comment, sizeof(comment)), 1);
+	assert_int_equal(X509_add1_ext_i2d(id->cert, NID_netscape_comment, text,
+					   0, X509V3_ADD_DEFAULT),
+			 1);
+	assert_true(X509_sign(id->cert, id->key, EVP_sha256()) > 0);
+	ASN1_IA5STRING_free(text);
+	return id;
+}
+
+static void a_long_flight_is_cut_to_the_mtu(void **state)
+{
+	struct rig *r = rig_of(long_identity(), NULL);
 
 	(void)state;
 	join_within(peer_new(r, "192.0.2.1:5000", NULL, NULL), 0);
-	assert_in_range(r->largest, 300, DTLS_MTU);
+	assert_in_range(r->largest, DTLS_MTU / 2, DTLS_MTU);
+	assert_true(r->bytes_sent > 3000);
 	rig_free(r);
+	for (unsigned at = 0; at < 8; at++) {
+		struct one o = {.at = at};
+
+		r = rig_of(long_identity(), NULL);
+		r->fate = fate_of_one;
+		r->fate_arg = &o;
+		join_within(peer_new(r, "192.0.2.1:5000", NULL, NULL),
+			    3 * S_US);
+		assert_true(r->largest <= DTLS_MTU);
+		rig_free(r);
+	}
 }
 
 /** Junk, truncations and flipped bits of real datagrams, then the real one. */
@@ -451,7 +482,7 @@ int main(void)
 			any_datagram_may_be_lost_of_a_peer_that_fragments),
 		cmocka_unit_test(
 			in_any_order_with_a_quarter_lost_it_is_done_in_time),
-		cmocka_unit_test(no_datagram_of_ours_is_over_the_mtu),
+		cmocka_unit_test(a_long_flight_is_cut_to_the_mtu),
 		cmocka_unit_test(
 			junk_from_its_address_does_not_disturb_a_handshake),
 		cmocka_unit_test(another_certificate_is_refused),

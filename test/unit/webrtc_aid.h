@@ -335,16 +335,26 @@ static inline void at_addr(struct addr *a, const char *text)
 	assert_int_equal(addr_parse(text, a), 0);
 }
 
-static inline struct rig *rig_new(const struct webrtc_limits *limits)
+/** With an identity that it takes over. */
+static inline struct rig *rig_of(struct webrtc_identity *id,
+				 const struct webrtc_limits *limits)
 {
 	struct rig *r = test_calloc(1, sizeof(*r));
 
-	assert_int_equal(webrtc_identity_new(&r->id), 0);
+	r->id = id;
 	assert_int_equal(webrtc_port_new(r->id,
 					 limits ? limits : &webrtc_limits_usual,
 					 on_send, r, &r->port),
 			 0);
 	return r;
+}
+
+static inline struct rig *rig_new(const struct webrtc_limits *limits)
+{
+	struct webrtc_identity *id;
+
+	assert_int_equal(webrtc_identity_new(&id), 0);
+	return rig_of(id, limits);
 }
 
 /** A peer at an address, with its session open.
