@@ -78,6 +78,8 @@ struct whip {
 	struct input_call restart;
 	int64_t away_us; /* since when its session is over, 0: it is not */
 	int64_t stay_us; /* so long it may be away */
+	bool has_none;	 /* it never had one: a restart of the server kept its
+			    place */
 	struct member *member;
 };
 

@@ -265,6 +265,8 @@ void whip_wish(struct member *m)
 	const bool next = w->turn != w->turn_next;
 	struct voice *v = m->voice;
 
+	if (w->has_none)
+		v->wish.open = false;
 	v->wish.turn = w->turn_next;
 	v->wish.ice = next ? w->ice_next : w->ice;
 	str_copy(v->wish.remote_ufrag, sizeof(v->wish.remote_ufrag),
@@ -375,6 +377,7 @@ int whip_resume(struct rooms *r, struct room *room, const struct input_row *row)
 	m->row_done = true;
 	whip->away_us = clock_now_us();
 	whip->stay_us = r->away_restart_us;
+	whip->has_none = true;
 	log_info("app=%" PRIu32 " room=%s user=%s input=%" PRIu64
 		 " may come again",
 		 row->app, row->room, row->user, row->id);

@@ -241,6 +241,7 @@ static void after_a_restart_the_place_is_kept_for_a_while(void **state)
 	struct stage *st = *state;
 	struct came a, b;
 	struct input_info in;
+	struct answer off = {0};
 
 	st->config.away_restart_us = PATIENCE_US;
 	begin(st);
@@ -251,7 +252,12 @@ static void after_a_restart_the_place_is_kept_for_a_while(void **state)
 	assert_int_equal(there(st), 1);
 	assert_true(rooms_input_info(st->r, a.id, &in));
 	assert_string_equal(in.whip.state, "away");
+	/* a mic that is switched off meanwhile stays so */
+	rooms_input_set_mic(st->r, a.id, false, &mic_caller, on_input, &off);
+	UNTIL(st, off.calls);
+	assert_int_equal(off.err, 0);
 	b = come(st, "alice");
+	assert_true(info_of(st, b.key).mic_disabled);
 	assert_int_equal(there(st), 1);
 	assert_string_equal(info_of(st, b.key).whip.state, "connecting");
 	assert_false(rooms_input_info(st->r, a.id, &in));
