@@ -87,6 +87,8 @@ void webrtc_port_take(struct webrtc_port *p, const struct datagram *d);
 /** Every WEBRTC_TICK_US while there are sessions. */
 void webrtc_port_tick(struct webrtc_port *p, int64_t now_us);
 
+/** May another session be opened?  Counts it if not. */
+MUST_CHECK bool webrtc_port_may_open(struct webrtc_port *p, int64_t now_us);
 /** May another handshake with that host begin?  Counts it if not. */
 MUST_CHECK bool webrtc_port_may_shake(struct webrtc_port *p,
 				      const struct addr *from, int64_t now_us);

@@ -205,6 +205,20 @@ void webrtc_port_take(struct webrtc_port *p, const struct datagram *d)
 		counter_add(COUNT_webrtc_bad, 1);
 }
 
+bool webrtc_port_may_open(struct webrtc_port *p, int64_t now_us)
+{
+	unsigned n;
+
+	if (p->n_sessions < p->limits.sessions)
+		return true;
+	counter_add(COUNT_webrtc_full, 1);
+	if (may_log(&p->full, now_us, &n))
+		log_warn("webrtc sessions refused=%u: as many as may be (%u) "
+			 "are open on this media loop",
+			 n, p->limits.sessions);
+	return false;
+}
+
 bool webrtc_port_may_shake(struct webrtc_port *p, const struct addr *from,
 			   int64_t now_us)
 {
