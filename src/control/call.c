@@ -21,7 +21,7 @@ void call_free(struct call *c)
 	json_decref(c->body);
 	json_decref(c->answer);
 	cloud_free(c->cloud);
-	mem_free(c->offer);
+	mem_free_wiped(c->offer);
 	mem_free(c);
 }
 

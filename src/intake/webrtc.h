@@ -65,10 +65,11 @@ struct webrtc_port {
 	/* of a port with a socket */
 	struct loop *loop;
 	struct udp *udp;
-	struct timer read_timer; /* armed: the loop does not watch it */
+	bool is_watched; /* by the loop; else: */
+	struct timer read_timer;
+	bool came; /* something has, when the timer had it read */
 	struct timer tick_timer;
-	bool came;	 /* something has, since the timer was armed */
-	int64_t read_us; /* when it was read last */
+	int64_t read_us;		    /* when it was read last */
 	uint8_t plain[WEBRTC_DATAGRAM_MAX]; /* of the packet in hand */
 };
 
@@ -86,6 +87,8 @@ void webrtc_port_take(struct webrtc_port *p, const struct datagram *d);
 /** Every WEBRTC_TICK_US while there are sessions. */
 void webrtc_port_tick(struct webrtc_port *p, int64_t now_us);
 
+/** May another session be opened?  Counts it if not. */
+MUST_CHECK bool webrtc_port_may_open(struct webrtc_port *p, int64_t now_us);
 /** May another handshake with that host begin?  Counts it if not. */
 MUST_CHECK bool webrtc_port_may_shake(struct webrtc_port *p,
 				      const struct addr *from, int64_t now_us);

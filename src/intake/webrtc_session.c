@@ -438,14 +438,6 @@ static int add_name(struct webrtc_session *s,
 	return 0;
 }
 
-static bool may_open(struct webrtc_port *p)
-{
-	if (p->n_sessions < p->limits.sessions)
-		return true;
-	counter_add(COUNT_webrtc_full, 1);
-	return false;
-}
-
 int webrtc_session_open(struct webrtc_port *p,
 			const struct webrtc_session_config *config,
 			const struct webrtc_session_events *events, void *arg,
@@ -456,7 +448,7 @@ int webrtc_session_open(struct webrtc_port *p,
 
 	assert(config->opus_pt && config->opus_pt <= 127 &&
 	       config->red_pt <= 127);
-	if (!may_open(p))
+	if (!webrtc_port_may_open(p, now_us))
 		return ENOBUFS;
 	s = mem_zalloc(sizeof(*s));
 	if (!s)

@@ -197,7 +197,7 @@ static void member_free(struct member *m)
 	whip_free(r, m->whip);
 	map_remove(&r->members, &m->node);
 	list_remove(&m->in_room);
-	mem_free(m->voice);
+	mem_free_wiped(m->voice); /* credentials of WebRTC */
 	mem_free(m);
 	room_drop_if_empty(room);
 	rooms_check_stopped(r);

@@ -78,6 +78,8 @@ struct whip {
 	struct input_call restart;
 	int64_t away_us; /* since when its session is over, 0: it is not */
 	int64_t stay_us; /* so long it may be away */
+	bool has_none;	 /* it never had one: a restart of the server kept its
+			    place */
 	struct member *member;
 };
 
@@ -207,6 +209,7 @@ struct rooms {
 	char spool_dir[512], storage_dir[512], quarantine_dir[512];
 	char data_dir[512];
 	int64_t disk_low_bytes, left_after_us;
+	int64_t away_us, away_restart_us;
 	struct media *media[MEDIA_MAX];
 	unsigned n_media;
 	struct addr bind_at;				    /* port 0 */

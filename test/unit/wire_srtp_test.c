@@ -468,6 +468,23 @@ static void what_has_come_does_not_come_again(void **state)
 	}
 }
 
+static void a_late_one_is_new_though_its_place_was_used_before(void **state)
+{
+	struct pair p = pair_of(SRTP_GCM_128), late;
+
+	(void)state;
+	for (int64_t n = 0; n < 2 * SRTP_WINDOW; n++) {
+		seal(&p, 7, n);
+		expect(&p, n);
+	}
+	seal(&p, 7, 2 * SRTP_WINDOW + 5);
+	late = p;
+	seal(&p, 7, 2 * SRTP_WINDOW + 9);
+	expect(&p, 2 * SRTP_WINDOW + 9);
+	expect(&late, 2 * SRTP_WINDOW + 5);
+	part(&p);
+}
+
 static void numbers_wrap_and_wrap_again(void **state)
 {
 	(void)state;
@@ -719,6 +736,8 @@ int main(void)
 		cmocka_unit_test(every_bit_of_a_packet_is_authenticated),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(what_has_come_does_not_come_again),
+		cmocka_unit_test(
+			a_late_one_is_new_though_its_place_was_used_before),
 		cmocka_unit_test(numbers_wrap_and_wrap_again),
 		cmocka_unit_test(
 			one_of_the_cycle_before_is_opened_behind_the_seam),
