@@ -19,6 +19,7 @@ enum {
 	RESEND_MAX_US = 2 * 1000 * 1000,
 	/* RFC 8122 certificates stand alone; RSA 4096 has 1.3 KB */
 	CERTIFICATES_MAX = 8 * 1024,
+	RECORD_CIPHER_SPEC = 20,
 	RECORD_HANDSHAKE = 22,
 	CLIENT_HELLO = 1
 };
@@ -223,6 +224,25 @@ bool dtls_is_hello(const uint8_t *data, size_t len)
 	       data[DTLS_RECORD_HEADER_LEN] == CLIENT_HELLO;
 }
 
+/* Does it consist of records that OpenSSL can do no harm with?  It gives a
+ * handshake up for data that nobody has encrypted: anybody can send that. */
+static bool is_whole(const uint8_t *data, size_t len)
+{
+	while (len >= DTLS_RECORD_HEADER_LEN) {
+		const size_t n = DTLS_RECORD_HEADER_LEN +
+				 ((size_t)data[11] << 8 | data[12]);
+		const bool is_plain = data[3] == 0 && data[4] == 0;
+
+		if (data[1] != 0xfe || n > len ||
+		    (is_plain && (data[0] < RECORD_CIPHER_SPEC ||
+				  data[0] > RECORD_HANDSHAKE)))
+			return false;
+		data += n;
+		len -= n;
+	}
+	return len == 0;
+}
+
 static enum dtls_state fail(struct dtls *d)
 {
 	const unsigned long code = ERR_peek_error();
@@ -283,7 +303,8 @@ static enum dtls_state shake(struct dtls *d)
 
 enum dtls_state dtls_take(struct dtls *d, const uint8_t *data, size_t len)
 {
-	if (d->state != DTLS_SHAKING && d->state != DTLS_DONE)
+	if ((d->state != DTLS_SHAKING && d->state != DTLS_DONE) ||
+	    !is_whole(data, len))
 		return d->state;
 	d->in = data;
 	d->in_len = len;

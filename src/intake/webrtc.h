@@ -65,10 +65,11 @@ struct webrtc_port {
 	/* of a port with a socket */
 	struct loop *loop;
 	struct udp *udp;
-	struct timer read_timer; /* armed: the loop does not watch it */
+	bool is_watched; /* by the loop; else: */
+	struct timer read_timer;
+	bool came; /* something has, when the timer had it read */
 	struct timer tick_timer;
-	bool came;	 /* something has, since the timer was armed */
-	int64_t read_us; /* when it was read last */
+	int64_t read_us;		    /* when it was read last */
 	uint8_t plain[WEBRTC_DATAGRAM_MAX]; /* of the packet in hand */
 };
 

@@ -270,10 +270,9 @@ void webrtc_port_arm(struct webrtc_port *p)
 
 static void on_read_timer(struct timer *t, int64_t now_us);
 
-/* Instead of the loop's watching: false: it has to go on. */
+/* Be read by a timer instead of the loop.  False: no memory. */
 static bool rest(struct webrtc_port *p)
 {
-	p->came = false;
 	return timer_start(&p->read_timer, p->loop, clock_now_us() + REST_US,
 			   on_read_timer) == 0;
 }
@@ -288,9 +287,11 @@ static void on_read_timer(struct timer *t, int64_t now_us)
 {
 	struct webrtc_port *p = CONTAINER_OF(t, struct webrtc_port, read_timer);
 
-	if (now_us - p->read_us >= REST_US)
-		read_socket(p, now_us);
-	if ((p->came || udp_watch(p->udp)) && !rest(p))
+	p->came = false;
+	read_socket(p, now_us);
+	if (!p->came && udp_watch(p->udp) == 0)
+		p->is_watched = true;
+	else if (!rest(p))
 		log_error("webrtc port: no memory for a timer");
 }
 
@@ -299,8 +300,10 @@ static void on_datagram(const struct datagram *d, void *arg)
 	struct webrtc_port *p = arg;
 
 	p->came = true;
-	if (!timer_is_armed(&p->read_timer) && rest(p))
+	if (p->is_watched && rest(p)) {
 		udp_unwatch(p->udp);
+		p->is_watched = false;
+	}
 	webrtc_port_take(p, d);
 }
 
@@ -375,6 +378,7 @@ int webrtc_port_open(struct loop *loop, const struct addr *at,
 		return err;
 	p->send_arg = p;
 	p->loop = loop;
+	p->is_watched = true;
 	err = udp_open(loop, at, on_datagram, p, &p->udp);
 	if (err) {
 		webrtc_port_free(p);

@@ -197,6 +197,7 @@ struct rooms {
 	char spool_dir[512], storage_dir[512], quarantine_dir[512];
 	char data_dir[512];
 	int64_t disk_low_bytes, left_after_us;
+	int64_t away_us, away_restart_us;
 	struct media *media[MEDIA_MAX];
 	unsigned n_media;
 	struct addr bind_at;				    /* port 0 */

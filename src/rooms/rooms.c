@@ -23,7 +23,12 @@ enum {
 	FILE_QUEUE_BYTES = 64 << 20,
 	UPLOAD_RETRY_FIRST_US = 1000 * 1000,
 	UPLOAD_RETRY_MAX_US = 60 * 1000 * 1000,
-	LEFT_AFTER_US = 60 * 1000 * 1000
+	LEFT_AFTER_US = 60 * 1000 * 1000,
+	/* a page that is loaded again is back in a second or two, and who lost
+	 * the network has been waited for before */
+	AWAY_US = 10 * 1000 * 1000,
+	/* browsers notice only when their checks fail */
+	AWAY_RESTART_US = 60 * 1000 * 1000
 };
 
 /* ---- finding -------------------------------------------------------------- */
@@ -382,6 +387,9 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 	r->story_arg = c->story_arg;
 	r->disk_low_bytes = c->disk_low_bytes;
 	r->left_after_us = c->left_after_us ? c->left_after_us : LEFT_AFTER_US;
+	r->away_us = c->away_us ? c->away_us : AWAY_US;
+	r->away_restart_us =
+		c->away_restart_us ? c->away_restart_us : AWAY_RESTART_US;
 	map_init(&r->rooms);
 	map_init(&r->members);
 	map_init(&r->whips);

@@ -96,7 +96,10 @@ struct rooms_config {
 	int64_t left_after_us;	 /* files of a task that cannot be stored are
 				    told as left so long after its stop: 60 s
 				    (0: this) */
-	int64_t disk_low_bytes;	 /* free space below which no task starts:
+	/* a user whose WebRTC session has ended by itself stays so long in the
+	 * room: 10 s; after a restart of the server: 60 s (0: these) */
+	int64_t away_us, away_restart_us;
+	int64_t disk_low_bytes; /* free space below which no task starts:
 				       256 MiB */
 	/* told of every step, for demo and console; may be NULL */
 	void (*story)(const char *line, void *arg);

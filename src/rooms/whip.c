@@ -32,14 +32,6 @@
 #include "base/str.h"
 #include "rooms/private.h"
 
-enum {
-	/* After its end: a page that is loaded again is back in a second or
-	 * two, and who lost the network has been waited for before. */
-	STAY_US = 10 * 1000 * 1000,
-	/* After a restart: browsers notice only when their checks fail. */
-	STAY_RESTART_US = 60 * 1000 * 1000
-};
-
 static enum whip_state state_of(const struct member *m)
 {
 	return (enum whip_state)atomic_load_explicit(&m->voice->whip_state,
@@ -382,7 +374,7 @@ int whip_resume(struct rooms *r, struct room *room, const struct input_row *row)
 	m->opened = true;
 	m->row_done = true;
 	whip->away_us = clock_now_us();
-	whip->stay_us = STAY_RESTART_US;
+	whip->stay_us = r->away_restart_us;
 	log_info("app=%" PRIu32 " room=%s user=%s input=%" PRIu64
 		 " may come again",
 		 row->app, row->room, row->user, row->id);
@@ -399,7 +391,8 @@ static void note_end(struct member *m, int64_t now_us)
 		 m->row.app, m->row.room, m->row.user, m->row.id,
 		 webrtc_end_name(why));
 	m->whip->away_us = now_us;
-	m->whip->stay_us = state_of(m) == WHIP_FAILED ? 0 : STAY_US;
+	m->whip->stay_us =
+		state_of(m) == WHIP_FAILED ? 0 : m->room->rooms->away_us;
 }
 
 static void look_at(struct member *m, int64_t now_us)

@@ -165,7 +165,7 @@ int stun_parse(const uint8_t *data, size_t len, struct stun *out)
 	int err;
 
 	if (len < STUN_HEADER_LEN || len > STUN_MAX || len % 4 != 0 ||
-	    data[0] >> 6 != 0 || get32(data + 4) != COOKIE ||
+	    !stun_is_likely(data[0]) || get32(data + 4) != COOKIE ||
 	    get16(data + 2) + (size_t)STUN_HEADER_LEN != len)
 		return EBADMSG;
 	read_type(get16(data), &s);

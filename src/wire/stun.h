@@ -72,7 +72,7 @@ static inline bool stun_is_likely(uint8_t first)
 /**
  * Read one datagram.
  *
- * Returns 0, or EBADMSG: no STUN (type, cookie, length), over STUN_MAX, an
+ * Returns 0, or EBADMSG: no STUN (first byte, cookie, length), over STUN_MAX, an
  * attribute that is longer than the message or has not the length of its
  * kind, a FINGERPRINT that is wrong or not at the end.
  */

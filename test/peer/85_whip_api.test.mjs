@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import {test} from 'node:test';
 
-import {APP, startServer} from '../aid/tapeop.mjs';
+import {APP, KEY, command, startServer} from '../aid/tapeop.mjs';
 import {ticket} from '../aid/ticket.mjs';
 
 const corpus = (name) => fs.readFileSync(`test/fuzz/corpus/sdp/${name}`, 'utf8');
@@ -26,7 +26,7 @@ function refused(answer, status, says) {
   assert.match(answer.json.detail, says);
 }
 
-test('an offer is answered with a session that is listed and can be left', async (t) => {
+test('an_offer_is_answered_with_a_session_that_is_listed_and_can_be_left', async (t) => {
   const server = await startServer(t, {loops: 1});
   const made = await post(server, `/whip/${APP}/lobby/alice`, bearer('alice'));
 
@@ -53,7 +53,7 @@ test('an offer is answered with a session that is listed and can be left', async
   assert.deepEqual((await server.ask(200, 'GET', '/v1/rooms')).rooms, []);
 });
 
-test('who comes needs a ticket of that user, for that app, that is good now', async (t) => {
+test('who_comes_needs_a_ticket_of_that_user_for_that_app_that_is_good_now', async (t) => {
   const server = await startServer(t, {loops: 1, http: {admin_token: 'master'},
     app: {previous_secret_key: 'the-key-before'}});
   const where = `/whip/${APP}/lobby/alice`;
@@ -77,7 +77,7 @@ test('who comes needs a ticket of that user, for that app, that is good now', as
   assert.equal((await post(server, where, {authorization: 'Bearer master'})).status, 201);
 });
 
-test('without any token only this machine may come without a ticket', async (t) => {
+test('without_any_token_only_this_machine_may_come_without_a_ticket', async (t) => {
   const server = await startServer(t, {loops: 1});
   const where = `/whip/${APP}/lobby/alice`;
 
@@ -88,7 +88,7 @@ test('without any token only this machine may come without a ticket', async (t) 
     .status, 201);
 });
 
-test('what is no offer that can be recorded is refused with the right status', async (t) => {
+test('what_is_no_offer_that_can_be_recorded_is_refused_with_the_right_status', async (t) => {
   const server = await startServer(t, {loops: 1});
   const where = `/whip/${APP}/lobby/alice`;
   const video = OFFER.replace('m=audio', 'm=video');
@@ -110,7 +110,7 @@ test('what is no offer that can be recorded is refused with the right status', a
     accept: 'text/html, application/sdp;q=0.9'})).status, 201);
 });
 
-test('a user has one session: the newer takes over; by plain RTP it is refused', async (t) => {
+test('a_user_has_one_session_the_newer_takes_over_by_plain_RTP_it_is_refused', async (t) => {
   const server = await startServer(t, {loops: 1});
   const first = await post(server, `/whip/${APP}/lobby/alice`);
   const inputs = async () => (await server.ask(200, 'GET', '/v1/rooms')).rooms[0].inputs;
@@ -130,7 +130,7 @@ test('a user has one session: the newer takes over; by plain RTP it is refused',
     {user: 'alice', kind: 'rtp'})).status, 409);
 });
 
-test('more users than media.max_sessions are told to come later', async (t) => {
+test('more_users_than_media_max_sessions_are_told_to_come_later', async (t) => {
   const server = await startServer(t, {loops: 1, media: {max_sessions: 2}});
   const join = (user) => post(server, `/whip/${APP}/lobby/${user}`);
   const alice = await join('alice');
@@ -144,7 +144,7 @@ test('more users than media.max_sessions are told to come later', async (t) => {
   assert.equal((await join('carol')).status, 201);
 });
 
-test('candidates are taken, ICE is restarted, and If-Match holds', async (t) => {
+test('candidates_are_taken_ICE_is_restarted_and_If_Match_holds', async (t) => {
   const server = await startServer(t, {loops: 1});
   const made = await post(server, `/whip/${APP}/lobby/alice`);
   const where = made.headers.get('location');
@@ -172,7 +172,7 @@ test('candidates are taken, ICE is restarted, and If-Match holds', async (t) => 
     'if-match': '*'}), 404, /POST again/);
 });
 
-test('pages of permitted sites may ask, others may not', async (t) => {
+test('pages_of_permitted_sites_may_ask_others_may_not', async (t) => {
   const server = await startServer(t, {loops: 1, http: {admin_token: 'master',
     allowed_origins: ['https://app.example.com', 'http://localhost:5173']}});
   const where = `/whip/${APP}/lobby/alice`;
@@ -208,4 +208,24 @@ test('pages of permitted sites may ask, others may not', async (t) => {
     }
   }
   assert.equal((await server.api('OPTIONS', where)).status, 204);
+});
+
+test('tapeop_ticket_makes_a_ticket_that_lets_its_user_in', async (t) => {
+  const server = await startServer(t, {loops: 1, http: {admin_token: 'master'}});
+  const make = (...more) => command(t, ['ticket', '--app', String(APP), '--key', 'env:T_KEY', ...more],
+    {env: {T_KEY: KEY}});
+  const {code, out, text} = await make('--user', 'Zo\u00eb');
+  assert.equal(code, 0, text);
+  assert.match(out, /^[\w*-]+\n$/);
+  const where = `/whip/${APP}/lobby/${encodeURIComponent('Zo\u00eb')}`;
+  const bring = (bearerOf) => post(server, where, {authorization: `Bearer ${bearerOf}`});
+  assert.equal((await bring(out.trim())).status, 201);
+  refused(await bring((await make('--user', 'zoe')).out.trim()), 403, /UserSig/);
+  for (const [args, says] of [[[], /--user is missing/], [['--user', 'a/b'], /--user/],
+    [['--user', 'a', '--expire', '0s'], /--expire must be/], [['--user', 'a', 'b'], /no argument/]]) {
+    const bad = await make(...args);
+    assert.equal(bad.code, 2);
+    assert.match(bad.text, says);
+    assert.equal(bad.out, '');
+  }
 });

@@ -87,13 +87,14 @@ async function speech(t) {
 
 /** `quiet` for so long, in the midst of ticks: what is in the files. */
 async function pause(t, mic_off, quiet_ms, quiet) {
-  const {browser, server} = await begin(t, {recording: {mic_off}});
+  const {browser, server} = await begin(t, {recording: {mic_off, input_lost_after: '2s'}});
   const tab = await browser.open();
   const task = await comeAndRecord(server, tab);
   const began = Date.now();
   await sleep(3000);
   await quiet(tab, true);
   await sleep(quiet_ms);
+  assert.equal((await server.inputs())[0].warning, '', 'who is quiet is not lost');
   await quiet(tab, false);
   await sleep(3500);
   const ends = Date.now();

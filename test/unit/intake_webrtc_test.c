@@ -264,7 +264,7 @@ static void paths_are_bounded_and_the_one_in_use_stays(void **state)
 
 	(void)state;
 	join(p);
-	for (uint16_t i = 1; i < 5 * WEBRTC_PATHS; i++) {
+	for (int i = 1; i < 5 * WEBRTC_PATHS; i++) {
 		addr_set_port(&p->at, (uint16_t)(5000 + i));
 		check_as(p, p->local.pwd, false);
 		assert_true(r->port->paths.n <= WEBRTC_PATHS);

@@ -363,8 +363,7 @@ static inline int stage_setup(void **state)
 		.media = {.loops = 2},
 		.file_threads = 2,
 	};
-	assert_int_equal(addr_parse("127.0.0.1:0", &st->config.media.bind),
-			 0);
+	assert_int_equal(addr_parse("127.0.0.1:0", &st->config.media.bind), 0);
 	st->config.media.rtp_port_first = first_port();
 	st->config.media.rtp_port_last =
 		(uint16_t)(st->config.media.rtp_port_first + PORTS - 1);

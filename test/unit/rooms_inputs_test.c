@@ -118,8 +118,7 @@ static void a_sender_with_ipv6_is_shown_so(void **state)
 
 	assert_int_equal(addr_parse("[::1]:0", &st->config.media.bind), 0);
 	s = talk(st, 9);
-	if (bind(s->fd, &st->config.media.bind.sa,
-		 st->config.media.bind.len))
+	if (bind(s->fd, &st->config.media.bind.sa, st->config.media.bind.len))
 		skip(); /* this machine has no IPv6 */
 	assert_int_equal(getsockname(s->fd, (struct sockaddr *)&own, &len), 0);
 	begin(st);

@@ -183,6 +183,13 @@ static inline int accept_any(X509_STORE_CTX *store, void *arg)
 	return 1;
 }
 
+/** As browsers do: 50 ms at first, then twice as long. */
+static inline unsigned peer_timeout(SSL *ssl, unsigned before_us)
+{
+	(void)ssl;
+	return before_us ? 2 * before_us : 50000;
+}
+
 struct peer_options {
 	const char *profiles; /* NULL: both; "": no use_srtp */
 	bool no_certificate;
@@ -219,6 +226,7 @@ static inline void peer_make_tls(struct peer *p, const struct peer_options *o)
 	p->ssl = SSL_new(p->ctx);
 	SSL_set_bio(p->ssl, bio, bio);
 	SSL_set_connect_state(p->ssl);
+	DTLS_set_timer_cb(p->ssl, peer_timeout);
 	SSL_set_mtu(p->ssl, (long)(o->mtu ? o->mtu : 1200));
 }
 
