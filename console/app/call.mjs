@@ -78,10 +78,16 @@ export class Call {
     Object.assign(this, {app, room, user, device});
     this.set('joining', 'Waiting for the microphone: the browser may ask you.');
     try {
-      await this.take(await openMicrophone(device));
+      const stream = await openMicrophone(device);
+      if (!this.active) { // left meanwhile
+        stream.getTracks().forEach((t) => t.stop());
+        return;
+      }
+      await this.take(stream);
       await this.connect();
     } catch (e) {
-      this.end(e.message);
+      if (this.active)
+        this.end(e.message);
     }
   }
 
@@ -260,3 +266,4 @@ export class Call {
 export const call = new Call();
 // who closes the page leaves
 addEventListener('pagehide', () => call.drop());
+addEventListener('pageshow', (e) => e.persisted && call.active && call.lose('The page was away.'));

@@ -141,6 +141,15 @@ test('console_join', {skip: noBrowser}, async (t) => {
     await until('it is heard', async () => (await inputOf(server, 'carol', admin))?.packets > 0);
     assert.match(sent[0], /^Bearer eJ/);
     assert.ok(!sent.join().includes(TOKEN));
+    // a server that was started again knows no login, but the ticket is good
+    const {port} = new URL(server.url);
+    await server.kill();
+    await page.waitForSelector('.talk[data-state=lost]');
+    await restartAt(server, port);
+    await isIn(page);
+    await page.waitForSelector('#login[open]');
+    await until('it is heard again', async () =>
+      (await inputOf(server, 'carol', admin))?.packets > 0);
     isClean(page);
   });
 

@@ -37,6 +37,8 @@ const good = {
   'apps[].callbacks[].verdict': 'status', 'apps[].api_keys[].secret_id': 'a',
   'apps[].api_keys[].secret_key': 'abc', 'apps[].api_keys[].previous_secret_key': 'abc',
   'apps[].api_keys[].actions': '[StartRecord]',
+  'http.tls_cert': '/x', 'http.tls_key': '/x', 'media.bind': '127.0.0.1',
+  'http.allowed_origins': 'https://a.example',
 };
 const goodOf = (s) => good[s.path] ?? s.def;
 
@@ -110,7 +112,14 @@ const kinds = [
     '256.1.1.1:80', '""', '[127.0.0.1:0, ""]', '[127.0.0.1:1, 127.0.0.1:1]',
     '[127.0.0.1:1, 127.0.0.1:2, 127.0.0.1:3, 127.0.0.1:4, 127.0.0.1:5]', '/tmp/socket',
     ...controls]],
-  [/^an IP address without a port$/, () => [map, '[]', 'localhost', '127.0.0.1:80',
+  [/^https:..HOST or http:..HOST, also with :PORT, or "\*"; or a list of 1 to 16$/, () => [map,
+    '[]', 'a.example', 'ftp://a.example', '"https://"', 'https://a.example/', 'https://a.example/x',
+    'null', '""', '[[https://a.example]]', '[https://a.example, ""]', '../../etc', ...controls]],
+  [/^an IP address without a port, or a list of 1 to 4$/, () => [map, '[]', 'localhost',
+    '127.0.0.1:80', '"[::1]:80"', '256.1.1.1', '""', '0.0.0.0', '"::"', '224.0.0.1', '"ff02::1"',
+    ...controls]],
+  [/^an IP address without a port$/, (m, s) => s.path === 'media.bind' ? [map, '[]', 'localhost',
+    '127.0.0.1:80', '"[::1]:80"', '256.1.1.1', '""', ...controls] : [map, '[]', 'localhost', '127.0.0.1:80',
     '"[::1]:80"', '256.1.1.1', '""', '0.0.0.0', '"::"', '224.0.0.1', '"ff02::1"',
     '[127.0.0.1, 127.0.0.2]', ...controls]],
   [/^two ports FIRST-LAST from (\d+) to (\d+)$/, (m) => [list, map, '41000', '41000-',
