@@ -351,17 +351,31 @@ static bool query_state(struct call *c)
 	return true;
 }
 
+/** finished=false: those that are still being recorded or stored. */
+static bool query_finished(struct call *c)
+{
+	const char *text = http_query(c->request, "finished");
+
+	if (text && strcmp(text, "false") != 0) {
+		call_problem(c, 400, "finished",
+			     "finished: must be false, or left out");
+		return false;
+	}
+	c->filter.unfinished = text != NULL;
+	return true;
+}
+
 void tasks_list(struct call *c)
 {
-	static const char *const keys[] = {"state", "app",   "room",
-					   "limit", "after", NULL};
+	static const char *const keys[] = {"state", "finished", "app", "room",
+					   "limit", "after",	NULL};
 	const char *app = http_query(c->request, "app");
 	const char *room = http_query(c->request, "room");
 
 	c->filter =
 		(struct store_filter){.what = READ_TASKS, .newest_first = true};
 	if (!call_query_keys(c, keys) || !query_state(c) ||
-	    !call_page(c, &c->filter) ||
+	    !query_finished(c) || !call_page(c, &c->filter) ||
 	    (app && !call_app(c, app, &c->filter.app)) ||
 	    (room && !call_name(c, room, "room")))
 		return;

@@ -227,7 +227,9 @@ const routes = [
       segment_ms: integer(1000n, 86400000n),
       ...lists}},
   {method: 'GET', path: '/v1/tasks', query: {
-    state: states('running', 'stopping', 'stopped', 'failed'), app: queryApp,
+    state: states('running', 'stopping', 'stopped', 'failed'),
+    finished: asSent(['true', '0', '', 'FALSE', 'false '].map((s) =>
+      [s, /must be false, or left out$/])), app: queryApp,
     room: [...parts.room, ['', 400, /1 to 128 bytes/]], ...page}},
   {method: 'GET', path: '/v1/tasks/{task}'},
   {method: 'PATCH', path: '/v1/tasks/{task}', good: {},
