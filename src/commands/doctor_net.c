@@ -126,7 +126,7 @@ static int try_bind(const struct addr *at, int type)
 	return err;
 }
 
-/** Is it a tapeop that listens there already? */
+/** Is it a tapeop that listens there already?  Its console is at /. */
 static bool answers_as_tapeop(const struct addr *at)
 {
 	char where[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + 16];
@@ -142,7 +142,7 @@ static bool answers_as_tapeop(const struct addr *at)
 	snprintf(url, sizeof(url), "http://%s/", addr_write(at, where));
 	buf_init(&answer, ANSWER_MAX);
 	yes = !http_fetch(&call, &status, &answer, &e) && status == 200 &&
-	      str_starts_with(buf_str(&answer), "tapeop ");
+	      strstr(buf_str(&answer), "<title>tapeop</title>");
 	buf_fini(&answer);
 	return yes;
 }
