@@ -333,24 +333,6 @@ static void on_tasks(struct store_rows *rows, void *arg)
 	call_reply(c, 200, page_json("tasks", list, more, last));
 }
 
-static bool query_state(struct call *c)
-{
-	const char *text = http_query(c->request, "state");
-	enum task_state state;
-
-	c->filter.state = -1;
-	if (!text)
-		return true;
-	if (!task_state_parse(text, &state)) {
-		call_problem(c, 400, "state",
-			     "state: must be one of: running, stopping, "
-			     "stopped, failed");
-		return false;
-	}
-	c->filter.state = (int)state;
-	return true;
-}
-
 /** finished=false: those that are still being recorded or stored. */
 static bool query_finished(struct call *c)
 {
@@ -362,6 +344,26 @@ static bool query_finished(struct call *c)
 		return false;
 	}
 	c->filter.unfinished = text != NULL;
+	return true;
+}
+
+static bool query_state(struct call *c)
+{
+	const char *text = http_query(c->request, "state");
+	enum task_state state;
+
+	c->filter.state = -1;
+	if (!query_finished(c))
+		return false;
+	if (!text)
+		return true;
+	if (!task_state_parse(text, &state)) {
+		call_problem(c, 400, "state",
+			     "state: must be one of: running, stopping, "
+			     "stopped, failed");
+		return false;
+	}
+	c->filter.state = (int)state;
 	return true;
 }
 

@@ -182,6 +182,8 @@ const page = {
   after: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),
 };
 const queryApp = [...parts.app, ['', 400, /from 1 to 4294967295/]];
+const onlyFalse = asSent(['true', '0', '', 'FALSE', 'false '].map((s) =>
+  [s, /must be false, or left out$/]));
 const states = (...names) => asSent(['foo', '', names[0].toUpperCase(), long(129)]
   .map((s) => [s, new RegExp(`one of: ${names.join(', ')}$`)]));
 
@@ -227,9 +229,7 @@ const routes = [
       segment_ms: integer(1000n, 86400000n),
       ...lists}},
   {method: 'GET', path: '/v1/tasks', query: {
-    state: states('running', 'stopping', 'stopped', 'failed'),
-    finished: asSent(['true', '0', '', 'FALSE', 'false '].map((s) =>
-      [s, /must be false, or left out$/])), app: queryApp,
+    state: states('running', 'stopping', 'stopped', 'failed'), finished: onlyFalse, app: queryApp,
     room: [...parts.room, ['', 400, /1 to 128 bytes/]], ...page}},
   {method: 'GET', path: '/v1/tasks/{task}'},
   {method: 'PATCH', path: '/v1/tasks/{task}', good: {},
