@@ -28,13 +28,17 @@
 // Elements, tables, buttons, meters, times: widgets.mjs.  No innerHTML, no
 // style attributes (the server's policy forbids them): classes of console.css.
 import {api, ApiError, path} from './api.mjs';
+import {call} from './call.mjs';
 import {Live} from './live.mjs';
 import * as login from './login.mjs';
-import {button, el} from './widgets.mjs';
+import {button, el, name} from './widgets.mjs';
 import {say} from '../shared/elements.mjs';
 
 const PAGES = [
   {name: 'rooms', label: 'Rooms', load: () => import('./pages/rooms.mjs')},
+  {name: 'join', label: 'Join', load: () => import('./pages/join.mjs')},
+  {name: 'recordings', label: 'Recordings', load: () => import('./pages/recordings.mjs')},
+  {name: 'deliveries', label: 'Deliveries', load: () => import('./pages/deliveries.mjs')},
 ];
 
 const TOAST_MS = 6000;
@@ -129,6 +133,21 @@ async function show() {
   }
 }
 
+// ---- the call, on every page ------------------------------------------------------------
+
+const callRoom = el('a', {href: '#/join'});
+const callMute = button('', () => call.mute(!call.muted));
+$('call').append(callRoom, callMute, button('Leave', () => call.leave()));
+
+function drawCall() {
+  const {active, muted, room, state} = call;
+  $('call').hidden = !active;
+  callRoom.replaceChildren(state === 'in' ? (muted ? 'muted in ' : 'speaking in ') :
+    'connecting to ', name(room));
+  callMute.textContent = muted ? 'Unmute' : 'Mute';
+  callMute.setAttribute('aria-pressed', String(muted));
+}
+
 // ---- the rest -------------------------------------------------------------------------
 
 /** The apps of the configuration, as soon as they are known. */
@@ -144,6 +163,7 @@ $('skip').addEventListener('click', (e) => {
   $('page').focus();
 });
 addEventListener('hashchange', show);
+call.watch(drawCall);
 login.begin(() => location.reload());
 live.subscribe(() => {}); // the head of the page says whether it is live
 show();

@@ -32,7 +32,7 @@ export function field(label, input, hint = '') {
   const note = hint ? el('span', {class: 'soft', id: `${input.id}-hint`}, hint) : '';
   if (note)
     input.setAttribute('aria-describedby', note.id);
-  return el('label', {class: 'field', for: input.id}, label, input, note);
+  return el('div', {class: 'field'}, el('label', {for: input.id}, label), input, note);
 }
 
 /** A select of [value, text] pairs. */

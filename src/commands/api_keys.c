@@ -65,6 +65,22 @@ static int gather(struct gathered *g, const struct config_app *app,
 	return 0;
 }
 
+/** But for those that `but` has, too. */
+static int add_apps(struct control_keys *k, const struct config *c,
+		    const struct config *but)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < c->n_apps && !err; i++) {
+		if (but && has_app(but, c->apps[i].app.id))
+			continue;
+		err = control_keys_add_app(k, c->apps[i].app.id,
+					   c->apps[i].secret_key,
+					   c->apps[i].previous_secret_key);
+	}
+	return err;
+}
+
 int api_keys_make(const struct config *c, const struct config *also,
 		  struct control_keys **out, struct err *e)
 {
@@ -82,6 +98,16 @@ int api_keys_make(const struct config *c, const struct config *also,
 	}
 	if (!err)
 		err = control_keys_new(g.keys, g.n, out);
+	if (!err) {
+		err = add_apps(*out, c, NULL);
+		/* that are gone from the file stay until the next start */
+		if (!err && also)
+			err = add_apps(*out, also, c);
+		if (err) {
+			control_keys_free(*out);
+			*out = NULL;
+		}
+	}
 	if (err == ENOMEM)
 		err_set(e, ENOMEM, "", "out of memory");
 	mem_free(g.keys);

@@ -28,6 +28,7 @@ static const struct command commands[] = {
 	{"serve", command_serve, "run the recorder"},
 	{"Record", NULL, ""},
 	{"publish", command_publish, "let a sound file speak in a room"},
+	{"ticket", command_ticket, "let a user come in by WebRTC"},
 	{"start", command_start, "record a room"},
 	{"pause", command_pause, "record silence, whatever is said"},
 	{"resume", command_resume, "record what is said again"},

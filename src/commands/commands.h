@@ -28,6 +28,7 @@ int command_deliveries(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_trigger(int argc, char **argv);
 int command_sign(int argc, char **argv);
+int command_ticket(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_version(int argc, char **argv);

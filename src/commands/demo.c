@@ -300,6 +300,7 @@ static void write_settings(const struct demo *d, int port, struct buf *out)
 	buf_printf(out,
 		   "\n"
 		   "http: {listen: '127.0.0.1:%d'}\n"
+		   "media: {udp_port: 0}\n"
 		   "apps:\n"
 		   "- id: %d\n"
 		   "  name: demo\n"

@@ -93,6 +93,7 @@ static void examine(struct doctor *d)
 	doctor_check_secrets(d);
 	doctor_check_listen(d);
 	doctor_check_rtp(d);
+	doctor_check_webrtc(d);
 	doctor_check_callbacks(d);
 	if (d->json)
 		return;

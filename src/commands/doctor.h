@@ -47,6 +47,7 @@ void doctor_check_bucket(struct doctor *d);
 void doctor_check_bucket_way(struct doctor *d);
 void doctor_check_listen(struct doctor *d);
 void doctor_check_rtp(struct doctor *d);
+void doctor_check_webrtc(struct doctor *d);
 /** Connects to each callback URL, and sends nothing. */
 void doctor_check_callbacks(struct doctor *d);
 

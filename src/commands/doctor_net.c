@@ -183,7 +183,7 @@ void doctor_check_rtp(struct doctor *d)
 	const struct media_config *m = &d->config->media;
 	unsigned n = m->rtp_port_last - m->rtp_port_first + 1U;
 	unsigned taken = 0;
-	struct addr at = m->address;
+	struct addr at = m->bind;
 	int err = 0;
 
 	for (unsigned i = 0; i < n && (!err || err == EADDRINUSE); i++) {
@@ -192,7 +192,9 @@ void doctor_check_rtp(struct doctor *d)
 		taken += err == EADDRINUSE;
 	}
 	if (err && err != EADDRINUSE)
-		doctor_say(d, DOCTOR_FAIL, "media.address",
+		doctor_say(d, DOCTOR_FAIL,
+			   d->config->media.n_addresses > 1 ? "media.bind"
+							    : "media.address",
 			   "cannot be bound (%s): it must be an address of "
 			   "this machine",
 			   strerror(err));
@@ -207,6 +209,39 @@ void doctor_check_rtp(struct doctor *d)
 	else
 		doctor_say(d, DOCTOR_OK, "media.rtp_ports",
 			   "%u ports are free, for as many speakers", n);
+}
+
+/* ---- WebRTC ---------------------------------------------------------------- */
+
+void doctor_check_webrtc(struct doctor *d)
+{
+	const struct media_config *m = &d->config->media;
+	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	const unsigned n = m->loops    ? m->loops
+			   : cores > 0 ? (unsigned)cores
+				       : 1;
+	struct addr at = m->bind;
+	int err = 0;
+
+	if (!m->udp_port) {
+		doctor_say(d, DOCTOR_OK, "media.udp_port",
+			   "the system chooses %u ports for WebRTC; a "
+			   "firewall wants them fixed",
+			   n);
+		return;
+	}
+	for (unsigned i = 0; i < n && !err; i++) {
+		addr_set_port(&at, (uint16_t)(m->udp_port + i));
+		err = try_bind(&at, SOCK_DGRAM);
+	}
+	if (err)
+		doctor_say(d, DOCTOR_FAIL, "media.udp_port",
+			   "port %u of %u for WebRTC cannot be opened (%s): "
+			   "choose another",
+			   addr_port(&at), n, strerror(err));
+	else
+		doctor_say(d, DOCTOR_OK, "media.udp_port",
+			   "%u ports from it on are free, one a media loop", n);
 }
 
 /* ---- callbacks ------------------------------------------------------------- */

@@ -152,6 +152,7 @@ static int start_control(struct server *s, struct err *e)
 		.tls = s->config->tls,
 		.max_body = MAX_BODY,
 		.storage = s->config->storage_dir,
+		.origins = s->config->allowed_origins,
 	};
 	struct control_keys *keys = NULL;
 	int err;

@@ -405,27 +405,70 @@ static int build_http(struct builder *b, struct mark *at, struct err *e)
 		return err_set(e, EINVAL, "http.previous_admin_token",
 			       "is what admin_token was: set that, too");
 	c->admin_token = take(b, SET_HTTP_ADMIN_TOKEN);
+	c->allowed_origins = take(b, SET_HTTP_ORIGINS);
 	c->previous_admin_token = take(b, SET_HTTP_PREVIOUS_TOKEN);
 	return build_http_tls(b, at, e);
+}
+
+static bool is_multicast(const struct addr *a)
+{
+	return a->sa.sa_family == AF_INET
+		       ? IN_MULTICAST(ntohl(a->in4.sin_addr.s_addr))
+		       : IN6_IS_ADDR_MULTICAST(&a->in6.sin6_addr);
+}
+
+/** Unspecified and multicast: nobody can send there. */
+static bool is_reachable(const struct addr *a)
+{
+	char text[ADDR_TEXT_MAX];
+
+	addr_write(a, text);
+	return strcmp(text, "0.0.0.0:0") != 0 && strcmp(text, "[::]:0") != 0 &&
+	       !is_multicast(a);
+}
+
+static int build_addresses(struct builder *b, struct mark *at, struct err *e)
+{
+	struct media_config *m = &b->config->media;
+	const struct value *address = &b->values[SET_MEDIA_ADDRESS];
+	const struct value *bind = &b->values[SET_MEDIA_BIND];
+
+	m->n_addresses = address->n;
+	for (size_t i = 0; i < address->n; i++) {
+		m->addresses[i] = address->addrs[i];
+		*at = address->given ? address->addr_at[i]
+				     : place(b, SET_MEDIA_ADDRESS);
+		if (!is_reachable(&m->addresses[i]))
+			return err_set(e, EINVAL, "media.address",
+				       "must be an address of this machine "
+				       "that senders can reach");
+	}
+	if (bind->given) {
+		*at = place(b, SET_MEDIA_BIND);
+		m->bind = bind->addrs[0];
+		if (is_multicast(&m->bind))
+			return err_set(e, EINVAL, "media.bind",
+				       "must be an address of this machine");
+		return 0;
+	}
+	*at = place(b, SET_MEDIA_ADDRESS);
+	m->bind = m->addresses[0];
+	if (address->n > 1)
+		return err_set(e, EINVAL, "media.bind",
+			       "is required, because media.address is a list: "
+			       "\"::\" is every address of this machine");
+	return 0;
 }
 
 static int build_media(struct builder *b, struct mark *at, struct err *e)
 {
 	struct media_config *m = &b->config->media;
-	const struct value *address = &b->values[SET_MEDIA_ADDRESS];
-	char text[ADDR_TEXT_MAX];
+	int err = build_addresses(b, at, e);
 
-	*at = place(b, SET_MEDIA_ADDRESS);
-	m->address = address->addrs[0];
-	addr_write(&m->address, text);
-	/* Unspecified and multicast: nobody can send there. */
-	if (!strcmp(text, "0.0.0.0:0") || !strcmp(text, "[::]:0") ||
-	    (m->address.sa.sa_family == AF_INET
-		     ? IN_MULTICAST(ntohl(m->address.in4.sin_addr.s_addr))
-		     : IN6_IS_ADDR_MULTICAST(&m->address.in6.sin6_addr)))
-		return err_set(e, EINVAL, "media.address",
-			       "must be an address of this machine that "
-			       "senders can reach");
+	if (err)
+		return err;
+	m->udp_port = (uint16_t)number(b, SET_MEDIA_UDP_PORT);
+	m->max_sessions = (unsigned)number(b, SET_MEDIA_MAX_SESSIONS);
 	m->rtp_port_first = (uint16_t)number(b, SET_MEDIA_RTP_PORTS);
 	m->rtp_port_last = (uint16_t)b->values[SET_MEDIA_RTP_PORTS].number2;
 	m->loops = (unsigned)number(b, SET_MEDIA_LOOPS);

@@ -96,6 +96,7 @@ void config_free(struct config *c)
 	mem_free_secret(c->previous_admin_token);
 	mem_free((char *)(uintptr_t)c->tls.cert_file);
 	mem_free((char *)(uintptr_t)c->tls.key_file);
+	mem_free(c->allowed_origins);
 	mem_free(c->storage_dir);
 	config_free_text(c->s3.endpoint);
 	config_free_text(c->s3.region);

@@ -61,6 +61,7 @@ struct config {
 	char *admin_token;	    /* NULL: only loopback may ask */
 	char *previous_admin_token; /* taken as well, or NULL */
 	struct http_tls_config tls; /* texts owned */
+	char *allowed_origins;	    /* with a space between two; NULL: none */
 	struct media_config media;
 	enum upload_kind storage_kind;
 	char *storage_dir;    /* storage.local.dir */

@@ -254,7 +254,7 @@ static int read_setting(struct parse *p, unsigned id)
 {
 	const struct setting *s = &p->table->settings[id];
 	const bool list = s->type == TYPE_ADDRS || s->type == TYPE_EVENTS ||
-			  s->type == TYPE_NAMES;
+			  s->type == TYPE_NAMES || s->type == TYPE_ORIGINS;
 	struct value *v = &p->d->values[id];
 	int err = next(p);
 

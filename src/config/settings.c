@@ -268,6 +268,12 @@ void setting_write_permitted(const struct setting *s, struct buf *out)
 		buf_puts(out, "one or a list of: ");
 		write_names(s, out);
 		break;
+	case TYPE_ORIGINS:
+		buf_printf(out,
+			   "https://HOST or http://HOST, also with :PORT, or "
+			   "\"*\"; or a list of 1 to %" PRId64,
+			   s->max);
+		break;
 	case TYPE_RETRY:
 		buf_puts(out, "tencent, standard or 1 to 32 times such as "
 			      "\"1s,10s,5m\", each at most 7d");

@@ -24,6 +24,7 @@ enum setting_type {
 	TYPE_PORTS,    /* "41000-41999" */
 	TYPE_EVENTS,   /* one or a list */
 	TYPE_NAMES,    /* one or a list of `names` */
+	TYPE_ORIGINS,  /* one or a list: "https://app.example.com", "*" */
 	TYPE_RETRY,
 	TYPE_RATE, /* "0.5" [a second] */
 	TYPE_ZONE  /* "+08:00" */

@@ -320,6 +320,49 @@ static int read_name(const struct setting *s, const struct scalar *in,
 	return 0;
 }
 
+/** scheme://host[:port] in lower case, as browsers write it, or "*". */
+static bool is_origin(const char *text)
+{
+	static const char host[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
+	int64_t port;
+	size_t len;
+
+	if (!strcmp(text, "*"))
+		return true;
+	if (!str_starts_with(text, "https://") &&
+	    !str_starts_with(text, "http://"))
+		return false;
+	text = strstr(text, "//") + 2;
+	len = *text == '[' ? strspn(text + 1, "0123456789abcdef:.") + 2
+			   : strspn(text, host);
+	if (len > 253 || (*text == '[' && (len < 4 || text[len - 1] != ']')))
+		return false;
+	return len > 0 && (!text[len] ||
+			   (text[len] == ':' &&
+			    !str_to_i64(text + len + 1, 1, UINT16_MAX, &port)));
+}
+
+static int read_origin(const struct setting *s, const struct scalar *in,
+		       struct value *v, struct err *e)
+{
+	struct buf all;
+	int err;
+
+	if ((int64_t)v->n == s->max)
+		return too_many(s, e);
+	if (!is_origin(in->text))
+		return refuse(s, "is no origin", e);
+	buf_init(&all, (size_t)s->max * 300);
+	if (v->text)
+		buf_printf(&all, "%s ", v->text);
+	buf_puts(&all, in->text);
+	err = buf_err(&all) ? no_memory(s, e)
+			    : set_text(s, buf_str(&all), v, e);
+	buf_fini(&all);
+	v->n += !err;
+	return err;
+}
+
 /* ---- the table --------------------------------------------------------- */
 
 static int read_by_type(const struct setting *s, const struct scalar *in,
@@ -346,6 +389,8 @@ static int read_by_type(const struct setting *s, const struct scalar *in,
 		return read_event(s, in, v, e);
 	case TYPE_NAMES:
 		return read_name(s, in, v, e);
+	case TYPE_ORIGINS:
+		return read_origin(s, in, v, e);
 	case TYPE_RETRY:
 		return read_retry(s, in, v, e);
 	case TYPE_RATE:
@@ -381,6 +426,7 @@ void value_write(const struct setting *s, const struct value *v,
 	case TYPE_STRING:
 	case TYPE_SECRET:
 	case TYPE_RETRY:
+	case TYPE_ORIGINS:
 		buf_puts(out, v->text ? v->text : "");
 		break;
 	case TYPE_ADDRS:

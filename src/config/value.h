@@ -24,13 +24,14 @@ struct scalar {
 struct value {
 	bool given;	 /* in the file */
 	struct mark at;	 /* of the value; of the key for a list */
-	size_t n;	 /* items of ADDRS, EVENTS and NAMES */
+	size_t n;	 /* items of ADDRS, EVENTS, NAMES, ORIGINS */
 	int64_t number;	 /* INT, DURATION [us], BOOL, ENUM (its place),
 			    ZONE [minutes], RATE [a minute], NAMES (a
 			    bit a place),
 			    PORTS: first */
 	int64_t number2; /* PORTS: last */
-	char *text;	 /* STRING, SECRET (resolved), RETRY; owned, wiped */
+	char *text;	 /* STRING, SECRET (resolved), RETRY; ORIGINS (with a
+			    space between two); owned, wiped */
 	struct addr addrs[CONFIG_LISTEN_MAX];
 	struct mark addr_at[CONFIG_LISTEN_MAX];
 	bool kinds[EVENT_KIND_N];
@@ -52,8 +53,8 @@ void value_clear(struct value *v);
 MUST_CHECK int value_set_default(const struct setting *s, struct value *v);
 
 /**
- * Read a scalar: the whole value, or one item of ADDRS, EVENTS and NAMES (then it
- * is added).
+ * Read a scalar: the whole value, or one item of ADDRS, EVENTS, NAMES and
+ * ORIGINS (then it is added).
  *
  * Returns 0, or EINVAL, ENOMEM and what reading a secret may return, with
  * `e` saying what is wrong and what is permitted, without the value: it may

@@ -69,6 +69,24 @@ bool auth_is_known(struct call *c)
 	return has_token(c) || has_session(c);
 }
 
+enum usersig_fault auth_check_ticket(const char *key, const char *previous,
+				     uint32_t app, const char *user,
+				     const char *ticket, struct err *why)
+{
+	struct usersig_want want = {
+		.key = key,
+		.sdkappid = app,
+		.identifier = user,
+		.now_unix_s = clock_unix_ms() / 1000,
+	};
+	enum usersig_fault fault = usersig_verify(&want, ticket, NULL, why);
+
+	if (fault != USERSIG_WRONG_KEY || !previous)
+		return fault;
+	want.key = previous;
+	return usersig_verify(&want, ticket, NULL, why);
+}
+
 bool auth_permits(struct call *c)
 {
 	const char *why;

@@ -20,17 +20,31 @@ void call_free(struct call *c)
 	json_decref(c->body);
 	json_decref(c->answer);
 	cloud_free(c->cloud);
+	mem_free(c->offer);
 	mem_free(c);
+}
+
+void call_field(struct call *c, const char *name, const char *value)
+{
+	const size_t len = strlen(value) + 1;
+
+	if (c->n_fields == CALL_FIELDS_MAX ||
+	    len > CALL_FIELD_SPACE - c->field_used)
+		return;
+	memcpy(c->field_space + c->field_used, value, len);
+	c->fields[c->n_fields++] =
+		(struct http_field){name, c->field_space + c->field_used};
+	c->field_used += len;
 }
 
 static void send_answer(struct call *c, const struct http_answer *a)
 {
 	struct http_answer whole = *a;
 
-	if (c->extra.name) {
-		whole.fields = &c->extra;
-		whole.n_fields = 1;
-	}
+	if (c->extra.name)
+		call_field(c, c->extra.name, c->extra.value);
+	whole.fields = c->fields;
+	whole.n_fields = c->n_fields;
 	if (c->request)
 		http_reply(c->request, &whole);
 	call_free(c);
@@ -49,12 +63,22 @@ static const char *title_of(int status)
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
+	case 406:
+		return "Not Acceptable";
 	case 409:
 		return "Conflict";
 	case 410:
 		return "Gone";
+	case 412:
+		return "Precondition Failed";
+	case 413:
+		return "Content Too Large";
 	case 415:
 		return "Unsupported Media Type";
+	case 422:
+		return "Unprocessable Content";
+	case 428:
+		return "Precondition Required";
 	case 429:
 		return "Too Many Requests";
 	case 501:
@@ -156,6 +180,46 @@ void call_text(struct call *c, int status, const char *type,
 	};
 
 	send_answer(c, &a);
+}
+
+json_t *call_bytes(const uint8_t *bytes, size_t len)
+{
+	const char *text = len ? (const char *)bytes : "";
+	json_t *json = json_stringn(text, len);
+	struct buf plain;
+
+	if (json)
+		return json;
+	buf_init(&plain, len);
+	for (size_t i = 0; i < len; i++)
+		buf_putc(&plain, bytes[i] < 0x80 ? (char)bytes[i] : '?');
+	json = json_stringn(buf_str(&plain), plain.len);
+	buf_fini(&plain);
+	return json;
+}
+
+json_t *call_fields(const char *lines)
+{
+	json_t *object = json_object();
+
+	while (*lines) {
+		size_t len = strcspn(lines, "\n");
+		size_t name = strcspn(lines, ":");
+		const char *value = lines + name + 1;
+		char key[64];
+
+		value += strspn(value, " ");
+		snprintf(key, sizeof(key), "%.*s", (int)name, lines);
+		if (json_object_set_new(
+			    object, key,
+			    json_stringn(value,
+					 len - (size_t)(value - lines)))) {
+			json_decref(object);
+			return NULL;
+		}
+		lines += len + (lines[len] == '\n');
+	}
+	return object;
 }
 
 json_t *call_id(uint64_t id)

@@ -15,8 +15,15 @@
 #include "control/follow.h"
 #include "control/live.h"
 #include "control/session.h"
+#include "wire/sdp.h"
+#include "wire/usersig.h"
 
-enum { CALL_PARTS_MAX = 3, CALL_PART_MAX = ID_MAX + 1 };
+enum {
+	CALL_PARTS_MAX = 3,
+	CALL_PART_MAX = ID_MAX + 1,
+	CALL_FIELDS_MAX = 12,
+	CALL_FIELD_SPACE = 1024
+};
 
 struct control {
 	struct loop *loop;
@@ -32,6 +39,7 @@ struct control {
 	struct control_keys *keys; /* of the Cloud API */
 	struct cloud_limits *limits;
 	char *storage; /* the folder, absolute if it was there at the start */
+	char *origins; /* that may use WHIP, with a space between two */
 };
 
 struct call {
@@ -44,13 +52,22 @@ struct call {
 	char client_ip[ADDR_TEXT_MAX];
 	bool is_inexact;	 /* body: integers were read as reals */
 	struct http_field extra; /* of the answer; name NULL: none */
+	struct http_field fields[CALL_FIELDS_MAX]; /* more of them */
+	size_t n_fields;
+	char field_space[CALL_FIELD_SPACE]; /* their values */
+	size_t field_used;
 	/* for handlers that ask twice */
 	struct store_filter filter;
 	uint64_t id, count;
 	int64_t presign_s; /* of URLs in the answer; 0: none */
 	bool dry_run, count_is_cut;
+	struct delivery_row delivery;
+	struct segment_row segment;
+	int64_t sent_ms; /* of its last attempt, 0: there was none */
 	json_t *answer;
 	struct cloud *cloud; /* of the Cloud API; NULL: it is a native call */
+	struct sdp_offer *offer;	  /* of WHIP: what was offered */
+	char answer_mid[SDP_MID_MAX + 1]; /* of its ICE restart */
 };
 
 /* call.c: answers */
@@ -69,6 +86,9 @@ void call_free(struct call *c);
 /** Who was let in may not be any more: end all streams.  Their clients come
  *  back, with what is good then. */
 void call_streams_stop(struct control *c);
+/** Have a header field in the answer.  `name` is static; the value is copied
+ *  (one that there is no room for is left out). */
+void call_field(struct call *c, const char *name, const char *value);
 /** Read c->filter's page; `done` gets the call as its argument. */
 void call_ask(struct call *c, store_rows_fn *done);
 /** First thing in `done`: true when the client has gone or the read failed;
@@ -76,6 +96,10 @@ void call_ask(struct call *c, store_rows_fn *done);
 bool call_rows_are_bad(struct call *c, struct store_rows *rows);
 /** A 64-bit id as a JSON string. */
 json_t *call_id(uint64_t id);
+/** Any bytes as text: what is no UTF-8 becomes '?'.  NULL: out of memory. */
+json_t *call_bytes(const uint8_t *bytes, size_t len);
+/** "Name: value\n" lines as an object.  NULL: out of memory. */
+json_t *call_fields(const char *lines);
 
 /* inputs.c, tasks.c: what is there, as JSON (NULL: out of memory) */
 
@@ -116,6 +140,9 @@ bool call_choice(struct call *c, const char *key, const char *const *names,
 bool call_lists(struct call *c, struct subscription *out, bool *given);
 /** No other query parameters than these (NULL-ended), and each once. */
 bool call_query_keys(struct call *c, const char *const *keys);
+/** A number of the query in min..max; unchanged when absent. */
+bool call_query_integer(struct call *c, const char *key, int64_t min,
+			int64_t max, int64_t *value);
 /** limit 1..1000 and after of a list. */
 bool call_page(struct call *c, struct store_filter *f);
 
@@ -132,11 +159,17 @@ void tasks_change(struct call *c);
 void tasks_stop(struct call *c);
 void segments_list(struct call *c);
 void segments_audio(struct call *c);
+void segments_waveform(struct call *c);
 void recordings_erase(struct call *c);
 void deliveries_list(struct call *c);
 void deliveries_show(struct call *c);
 void deliveries_replay_one(struct call *c);
 void deliveries_replay(struct call *c);
+void whip_join(struct call *c);
+void whip_change(struct call *c);
+void whip_leave(struct call *c);
+void whip_options(struct call *c);
+void whip_session_options(struct call *c);
 void endpoints_list(struct call *c);
 void endpoints_list_all(struct call *c);
 void endpoints_make(struct call *c);
@@ -154,6 +187,7 @@ void console_show(struct call *c);
 void login_show(struct call *c);
 void login_begin(struct call *c);
 void login_end(struct call *c);
+void tickets_make(struct call *c);
 
 /* auth.c */
 
@@ -166,5 +200,17 @@ bool auth_is_token(const struct control *control, const char *token);
 /** Is it a page of ours that asks, or no page?  must_say: no page will not
  *  do. */
 bool auth_is_own_page(const struct http_request *r, bool must_say);
+/**
+ * Is this a UserSig of that user, good now?
+ *
+ * key, previous   of the app; previous may be NULL
+ *
+ * Returns as usersig_verify.
+ */
+MUST_CHECK enum usersig_fault auth_check_ticket(const char *key,
+						const char *previous,
+						uint32_t app, const char *user,
+						const char *ticket,
+						struct err *why);
 
 #endif

@@ -113,7 +113,16 @@ struct control_keys {
 	struct map map;
 	struct cloud_key *keys; /* n */
 	size_t n;
+	/* of the apps, whether they may call the Cloud API or not */
+	struct app_key {
+		uint32_t app;
+		char *key, *previous; /* or NULL */
+	} * apps;		      /* n_apps */
+	size_t n_apps;
 };
+
+/** NULL: there is none. */
+const struct app_key *app_key_find(const struct control_keys *k, uint32_t app);
 
 /** NULL: there is none. */
 const struct cloud_key *cloud_key_find(const struct control_keys *k,

@@ -5,6 +5,7 @@
  * evenly.  It may lie a burst ahead of now, and no more.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -37,6 +38,11 @@ void control_keys_free(struct control_keys *k)
 		mem_free_secret(key->app_key);
 		mem_free_secret(key->previous_app_key);
 	}
+	for (size_t i = 0; i < k->n_apps; i++) {
+		mem_free_secret(k->apps[i].key);
+		mem_free_secret(k->apps[i].previous);
+	}
+	mem_free(k->apps);
 	mem_free(k->keys);
 	mem_free(k);
 }
@@ -92,6 +98,31 @@ int control_keys_new(const struct control_key *keys, size_t n,
 	else
 		*out = k;
 	return err;
+}
+
+const struct app_key *app_key_find(const struct control_keys *k, uint32_t app)
+{
+	for (size_t i = 0; i < k->n_apps; i++) {
+		if (k->apps[i].app == app)
+			return &k->apps[i];
+	}
+	return NULL;
+}
+
+int control_keys_add_app(struct control_keys *k, uint32_t app, const char *key,
+			 const char *previous)
+{
+	struct app_key *apps;
+
+	assert(!app_key_find(k, app));
+	apps = mem_realloc(k->apps, (k->n_apps + 1) * sizeof(*apps));
+	if (!apps)
+		return ENOMEM;
+	k->apps = apps;
+	apps[k->n_apps] = (struct app_key){.app = app};
+	if (copy(key, &apps[k->n_apps++].key))
+		return ENOMEM;
+	return copy(previous, &apps[k->n_apps - 1].previous);
 }
 
 const struct cloud_key *cloud_key_find(const struct control_keys *k,

@@ -109,6 +109,12 @@ bool cloud_storage_find(const struct cloud_request *q, struct cloud_place *p,
 	p->s3.prefix = p->prefix;
 	p->s3.access_key = s->access_key;
 	p->s3.secret_key = s->secret_key;
+	if (strlen(p->prefix) > STORAGE_PREFIX_MAX)
+		return cloud_refuse(e, "InvalidParameter",
+				    "StorageParams.CloudStorage."
+				    "FileNamePrefix: at most %d bytes in all, "
+				    "with a / behind each.",
+				    STORAGE_PREFIX_MAX);
 	if (upload_s3_check(&p->s3, &why))
 		return cloud_refuse(e, "InvalidParameter",
 				    "StorageParams.CloudStorage.%s %s.",

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "control/cloud.h"
-#include "wire/usersig.h"
 
 enum { ROWS_MAX = 1000 };
 
@@ -89,24 +88,15 @@ static bool check_shape(const struct cloud_request *q, struct cloud_error *e)
 static bool check_ticket(const struct cloud_request *q,
 			 const struct cloud_key *key, struct cloud_error *e)
 {
-	struct usersig_want want = {
-		.key = key->app_key,
-		.sdkappid = q->app,
-		.identifier = q->user,
-		.now_unix_s = clock_unix_ms() / 1000,
-	};
 	enum usersig_fault fault;
 	struct err why = {0};
 
-	if (!want.key)
+	if (!key->app_key)
 		return cloud_refuse(e, "AuthFailure.UnauthorizedOperation",
 				    "UserSig cannot be checked: the app has no "
 				    "secret_key in the configuration.");
-	fault = usersig_verify(&want, q->user_sig, NULL, &why);
-	if (fault == USERSIG_WRONG_KEY && key->previous_app_key) {
-		want.key = key->previous_app_key;
-		fault = usersig_verify(&want, q->user_sig, NULL, &why);
-	}
+	fault = auth_check_ticket(key->app_key, key->previous_app_key, q->app,
+				  q->user, q->user_sig, &why);
 	if (!fault)
 		return true;
 	if (fault == USERSIG_NO_MEMORY)

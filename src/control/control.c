@@ -54,7 +54,14 @@ static const struct route routes[] = {
 	{"DELETE", "/v1/tasks/{}", tasks_stop, 0},
 	{"GET", "/v1/tasks/{}/segments", segments_list, QUERY},
 	{"GET", "/v1/segments/{}/audio", segments_audio, 0},
+	{"GET", "/v1/segments/{}/waveform", segments_waveform, 0},
 	{"DELETE", "/v1/recordings", recordings_erase, QUERY},
+	{"POST", "/whip/{}/{}/{}", whip_join, OPEN | RAW},
+	{"OPTIONS", "/whip/{}/{}/{}", whip_options, OPEN | RAW},
+	{"PATCH", "/whip/sessions/{}", whip_change, OPEN | RAW},
+	{"DELETE", "/whip/sessions/{}", whip_leave, OPEN | RAW},
+	{"OPTIONS", "/whip/sessions/{}", whip_session_options, OPEN | RAW},
+	{"POST", "/v1/apps/{}/tickets", tickets_make, BODY},
 	{"GET", "/v1/apps/{}/endpoints", endpoints_list, 0},
 	{"POST", "/v1/apps/{}/endpoints", endpoints_make, BODY},
 	{"GET", "/v1/endpoints", endpoints_list_all, QUERY},
@@ -244,6 +251,7 @@ static void free_parts(struct control *c)
 	control_keys_free(c->keys);
 	mem_free(c->limits);
 	mem_free(c->storage);
+	mem_free(c->origins);
 	mem_free(c);
 }
 
@@ -274,7 +282,9 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->store = store;
 	c->storage = absolute(config->storage);
 	c->limits = mem_zalloc(sizeof(*c->limits));
-	err = c->storage && c->limits && !control_keys_new(NULL, 0, &c->keys)
+	c->origins = mem_strdup(config->origins ? config->origins : "");
+	err = c->storage && c->limits && c->origins &&
+			      !control_keys_new(NULL, 0, &c->keys)
 		      ? follow_new(&(struct follow_config){.loop = loop,
 							   .store = store,
 							   .notify = notify},

@@ -12,6 +12,11 @@
  * so neither a web page nor a proxy opens the server by accident.
  * /healthz and /readyz are open.
  *
+ * POST /whip/.. (WHIP, RFC 9725) wants a ticket of the user: a UserSig, made
+ * with the app's key.  Without one it is as strict as the rest is without a
+ * token.  What it answers with is a URL that nobody can guess: whoever knows
+ * it may end that session.
+ *
  * POST / (and GET / with an action) is the Tencent Cloud API v3: who may ask
  * is told by its signature, so it answers under every host name, with status
  * 200 and the vendor's errors (docs/cloud-api.md).
@@ -46,6 +51,10 @@ struct control_keys;
 /** Returns 0 or ENOMEM. */
 MUST_CHECK int control_keys_new(const struct control_key *keys, size_t n,
 				struct control_keys **out);
+/** Add the keys of an app, with which tickets of WHIP are made; NULL: none.
+ *  Each app once.  Returns 0 or ENOMEM. */
+MUST_CHECK int control_keys_add_app(struct control_keys *k, uint32_t app,
+				    const char *key, const char *previous);
 /** Wipes them.  NULL is fine. */
 void control_keys_free(struct control_keys *k);
 
@@ -57,6 +66,8 @@ struct control_config {
 	struct http_tls_config tls;	  /* no cert_file: plain HTTP */
 	size_t max_body;		  /* 1 MiB */
 	const char *storage; /* where finished files go, for people */
+	const char *origins; /* that may use WHIP, with a space between two;
+				"*": any; NULL: none */
 };
 
 struct control;

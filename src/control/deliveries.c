@@ -164,11 +164,63 @@ void deliveries_list(struct call *c)
 	call_ask(c, on_deliveries);
 }
 
+/** NULL when it is not signed. */
+static json_t *proof_json(const struct callback_proof *p)
+{
+	if (!p->algorithm)
+		return json_null();
+	return json_pack("{s:s, s:s, s:o, s:s, s:s}", "algorithm", p->algorithm,
+			 "over", p->over, "base",
+			 call_bytes(p->base.data, p->base.len), "where",
+			 p->where, "value", buf_str(&p->value));
+}
+
+/** What the last attempt sent, or the first one would; null when that cannot
+ *  be told any more. */
+static json_t *request_json(struct call *c, const struct event_row *event)
+{
+	const struct delivery_row *d = &c->delivery;
+	const unsigned n = d->attempts_ever ? d->attempts_ever : 1;
+	struct notify_request r;
+	json_t *json;
+	int err = event ? notify_show_request(c->control->notify, d->endpoint,
+					      event, n, c->sent_ms, &r)
+			: ENOENT;
+
+	if (err)
+		return err == ENOMEM ? NULL : json_null();
+	json = json_pack("{s:i, s:b, s:s, s:s, s:o, s:o, s:o}", "attempt",
+			 (int)n, "sent", c->sent_ms != 0, "method", "POST",
+			 "url", buf_str(&r.url), "headers",
+			 call_fields(buf_str(&r.fields)), "body",
+			 call_bytes(r.body.data, r.body.len), "signature",
+			 proof_json(&r.proof));
+	notify_request_fini(&r);
+	return json;
+}
+
+static void on_event(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	json_t *request;
+	json_t *answer;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	request = request_json(c, rows->n ? &rows->events[0] : NULL);
+	store_rows_free(rows);
+	answer = json_incref(c->answer);
+	if (json_object_set_new(answer, "request", request)) {
+		json_decref(answer);
+		answer = NULL;
+	}
+	call_reply(c, 200, answer);
+}
+
 static void on_attempts(struct store_rows *rows, void *arg)
 {
 	struct call *c = arg;
 	json_t *list;
-	json_t *answer;
 
 	if (call_rows_are_bad(c, rows))
 		return;
@@ -177,17 +229,21 @@ static void on_attempts(struct store_rows *rows, void *arg)
 		const struct attempt_row *a = &rows->attempts[i];
 
 		json_array_append_new(
-			list,
-			json_pack("{s:i, s:I, s:I, s:i, s:s}", "n", (int)a->n,
-				  "at_ms", (json_int_t)a->unix_ms,
-				  "duration_ms",
-				  (json_int_t)(a->duration_us / 1000), "status",
-				  a->status, "error", a->error));
+			list, json_pack("{s:i, s:I, s:I, s:i, s:s, s:s}", "n",
+					(int)a->n, "at_ms",
+					(json_int_t)a->unix_ms, "duration_ms",
+					(json_int_t)(a->duration_us / 1000),
+					"status", a->status, "error", a->error,
+					"answer", a->answer));
+		c->sent_ms = a->unix_ms;
 	}
 	store_rows_free(rows);
-	answer = json_incref(c->answer);
-	json_object_set_new(answer, "attempts_log", list);
-	call_reply(c, 200, answer);
+	json_object_set_new(c->answer, "attempts_log", list);
+	c->filter = (struct store_filter){.what = READ_EVENTS,
+					  .id = c->delivery.event,
+					  .state = -1,
+					  .limit = 1};
+	call_ask(c, on_event);
 }
 
 static void on_one_delivery(struct store_rows *rows, void *arg)
@@ -202,10 +258,10 @@ static void on_one_delivery(struct store_rows *rows, void *arg)
 			     c->parts[0]);
 		return;
 	}
-	c->answer = delivery_json(c, &rows->deliveries[0]);
-	c->filter = (struct store_filter){.what = READ_ATTEMPTS,
-					  .delivery = rows->deliveries[0].id,
-					  .state = -1};
+	c->delivery = rows->deliveries[0];
+	c->answer = delivery_json(c, &c->delivery);
+	c->filter = (struct store_filter){
+		.what = READ_ATTEMPTS, .delivery = c->delivery.id, .state = -1};
 	store_rows_free(rows);
 	call_ask(c, on_attempts);
 }

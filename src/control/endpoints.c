@@ -25,7 +25,7 @@ static int add_stats(struct call *c, const struct notify_endpoint_info *info,
 	deliver_endpoint_stats(notify_deliver(c->control->notify), info->id,
 			       &st);
 	stats = json_pack(
-		"{s:s, s:o, s:b, s:I, s:i, s:i, s:o, s:o, s:f, s:b, s:o}",
+		"{s:s, s:o, s:b, s:I, s:i, s:i, s:o, s:o, s:f, s:b, s:o, s:I}",
 		"breaker", breakers[st.breaker], "next_probe_ms",
 		st.next_probe_ms ? json_integer(st.next_probe_ms) : json_null(),
 		"gone", st.gone, "pending", (json_int_t)st.pending, "in_flight",
@@ -38,7 +38,8 @@ static int add_stats(struct call *c, const struct notify_endpoint_info *info,
 				     : json_null(),
 		"effective_rate", st.per_minute / (double)S_PER_MINUTE,
 		"limited", st.limited, "consent",
-		info->handshake ? json_boolean(info->agreed) : json_null());
+		info->handshake ? json_boolean(info->agreed) : json_null(),
+		"delivered_last_minute", (json_int_t)st.delivered_minute);
 	bad = json_object_update(to, stats);
 	json_decref(stats);
 	return bad;
@@ -233,48 +234,6 @@ void endpoints_remove(struct call *c)
 
 /* ---- a test event ------------------------------------------------------------------- */
 
-/** Any bytes as text: what is no UTF-8 becomes '?'. */
-static json_t *text_json(const uint8_t *bytes, size_t len)
-{
-	const char *text = len ? (const char *)bytes : "";
-	json_t *json = json_stringn(text, len);
-	struct buf plain;
-
-	if (json)
-		return json;
-	buf_init(&plain, len);
-	for (size_t i = 0; i < len; i++)
-		buf_putc(&plain, bytes[i] < 0x80 ? (char)bytes[i] : '?');
-	json = json_stringn(buf_str(&plain), plain.len);
-	buf_fini(&plain);
-	return json;
-}
-
-/** "Name: value\n" lines as an object.  NULL: out of memory. */
-static json_t *fields_json(const char *lines)
-{
-	json_t *object = json_object();
-
-	while (*lines) {
-		size_t len = strcspn(lines, "\n");
-		size_t name = strcspn(lines, ":");
-		const char *value = lines + name + 1;
-		char key[64];
-
-		value += strspn(value, " ");
-		snprintf(key, sizeof(key), "%.*s", (int)name, lines);
-		if (json_object_set_new(
-			    object, key,
-			    json_stringn(value,
-					 len - (size_t)(value - lines)))) {
-			json_decref(object);
-			return NULL;
-		}
-		lines += len + (lines[len] == '\n');
-	}
-	return object;
-}
-
 static void on_tested(const struct notify_test *t, void *arg)
 {
 	struct call *c = arg;
@@ -288,9 +247,9 @@ static void on_tested(const struct notify_test *t, void *arg)
 			     "delivered", t->delivered, "status", t->status,
 			     "error", t->error, "duration_ms",
 			     (json_int_t)(t->duration_us / 1000), "request",
-			     "url", t->url, "headers", fields_json(t->fields),
-			     "body", text_json(t->body, t->body_len), "answer",
-			     text_json(t->answer, t->answer_len)));
+			     "url", t->url, "headers", call_fields(t->fields),
+			     "body", call_bytes(t->body, t->body_len), "answer",
+			     call_bytes(t->answer, t->answer_len)));
 }
 
 void endpoints_test(struct call *c)

@@ -297,6 +297,19 @@ bool call_query_keys(struct call *c, const char *const *keys)
 	return false;
 }
 
+bool call_query_integer(struct call *c, const char *key, int64_t min,
+			int64_t max, int64_t *value)
+{
+	const char *text = http_query(c->request, key);
+
+	if (!text || !str_to_i64(text, min, max, value))
+		return true;
+	call_problem(c, 400, key,
+		     "%s: must be a whole number from %" PRId64 " to %" PRId64,
+		     key, min, max);
+	return false;
+}
+
 bool call_page(struct call *c, struct store_filter *f)
 {
 	const char *limit = http_query(c->request, "limit");

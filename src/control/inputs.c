@@ -15,7 +15,7 @@ static json_t *input_json(const struct input_info *in)
 {
 	return json_pack(
 		"{s:o, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s?, s:I, s:I, "
-		"s:I, s:o, s:o, s:o, s:o, s:o}",
+		"s:I, s:o, s:o, s:o, s:s?, s:o, s:o}",
 		"input_id", call_id(in->id), "user", in->user, "kind", in->kind,
 		"address", in->address, "port", (int)in->port, "mic",
 		in->mic_disabled ? "disabled"
@@ -26,7 +26,8 @@ static json_t *input_json(const struct input_info *in)
 		(json_int_t)in->packets, "lost", (json_int_t)in->lost,
 		"created_ms", (json_int_t)in->created_ms, "opus_pt",
 		said(in->opus_pt), "red_pt", said(in->red_pt),
-		"audio_level_ext", said(in->audio_level_ext), "level_dbfs",
+		"audio_level_ext", said(in->audio_level_ext), "session",
+		in->whip.state, "level_dbfs",
 		in->level_dbfs <= 0 ? json_integer(in->level_dbfs)
 				    : json_null(),
 		"jitter_ms", json_integer(in->jitter_us / 1000));

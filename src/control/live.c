@@ -116,6 +116,18 @@ static int add_app(uint32_t id, const char *name, void *arg)
 		       : 0;
 }
 
+/** How callbacks go, in all: who lists them looks again when this moves. */
+static json_t *deliveries_json(void)
+{
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I}", "attempts",
+		(json_int_t)counter_get(COUNT_attempts), "delivered",
+		(json_int_t)counter_get(COUNT_deliveries_delivered), "pending",
+		(json_int_t)counter_get(COUNT_deliveries_pending), "dead",
+		(json_int_t)counter_get(COUNT_deliveries_dead), "expired",
+		(json_int_t)counter_get(COUNT_deliveries_expired));
+}
+
 /** One part in `parts` of what may be in a state. */
 static int write_state(struct live *l, unsigned parts)
 {
@@ -133,8 +145,9 @@ static int write_state(struct live *l, unsigned parts)
 		err = rooms_each_app(l->config.rooms, add_app, apps);
 	if (rooms_is_ready(l->config.rooms, why, sizeof(why)))
 		why[0] = 0;
-	state = json_pack("{s:o, s:i, s:o, s:s}", "rooms", w.rooms, "total",
-			  (int)w.total, "apps", apps, "not_ready", why);
+	state = json_pack("{s:o, s:i, s:o, s:s, s:o}", "rooms", w.rooms,
+			  "total", (int)w.total, "apps", apps, "not_ready", why,
+			  "deliveries", deliveries_json());
 	buf_clear(&l->state);
 	if (!err)
 		err = state ? json_text_write(state, &l->state) : ENOMEM;

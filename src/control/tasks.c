@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "control/call.h"
 #include "sound/sound.h"
+#include "wire/sig.h"
 
 static const char *const modes[] = {"single", "mixed", "both", NULL};
 static const char *const formats[] = {"mp3", "ogg", NULL};
@@ -106,14 +108,16 @@ json_t *task_info_json(const struct task_info *t)
 	return item;
 }
 
-/** One task's answers say where its files go; storage: as in task_row. */
+/** One task's answers say where its files go; storage and prefix: as in
+ *  task_row. */
 static json_t *with_storage(const struct call *c, uint64_t storage,
-			    json_t *item)
+			    const char *prefix, json_t *item)
 {
 	char url[EVENT_LOCATION_MAX];
 
 	if (storage)
-		rooms_storage_url(c->control->rooms, storage, url, sizeof(url));
+		rooms_storage_url(c->control->rooms, storage, prefix, url,
+				  sizeof(url));
 	json_object_set_new(item, "storage",
 			    json_string(storage ? url : c->control->storage));
 	return item;
@@ -171,7 +175,8 @@ static void on_started(const struct err *e, const struct task_info *t,
 		call_error(arg, e);
 	else
 		call_reply(arg, 201,
-			   with_storage(arg, t->storage, task_info_json(t)));
+			   with_storage(arg, t->storage, t->storage_prefix,
+					task_info_json(t)));
 }
 
 static void on_done(const struct err *e, const struct task_info *t, void *arg)
@@ -180,7 +185,8 @@ static void on_done(const struct err *e, const struct task_info *t, void *arg)
 		call_error(arg, e);
 	else
 		call_reply(arg, 200,
-			   with_storage(arg, t->storage, task_info_json(t)));
+			   with_storage(arg, t->storage, t->storage_prefix,
+					task_info_json(t)));
 }
 
 /** One of the rates that MP3 has a preset for. */
@@ -278,6 +284,7 @@ static void on_one_task(struct store_rows *rows, void *arg)
 		return;
 	}
 	item = with_storage(c, rows->tasks[0].storage,
+			    rows->tasks[0].storage_prefix,
 			    task_json(c, &rows->tasks[0]));
 	store_rows_free(rows);
 	call_reply(c, 200, item);
@@ -367,22 +374,43 @@ static bool query_state(struct call *c)
 	return true;
 }
 
+/** What a name begins with is one. */
+static bool query_name(struct call *c, const char *key, const char **name)
+{
+	*name = http_query(c->request, key);
+	return !*name || call_name(c, *name, key);
+}
+
+static bool query_times(struct call *c)
+{
+	struct store_filter *f = &c->filter;
+
+	if (!call_query_integer(c, "from_ms", 0, INT64_MAX, &f->from_ms) ||
+	    !call_query_integer(c, "to_ms", 0, INT64_MAX, &f->to_ms))
+		return false;
+	if (!f->to_ms || f->to_ms > f->from_ms)
+		return true;
+	call_problem(c, 400, "to_ms",
+		     "to_ms: must be over from_ms, or 0: no end");
+	return false;
+}
+
 void tasks_list(struct call *c)
 {
-	static const char *const keys[] = {"state", "finished", "app", "room",
-					   "limit", "after",	NULL};
+	static const char *const keys[] = {
+		"state",   "finished", "app",	"room",	 "user", "text",
+		"from_ms", "to_ms",    "limit", "after", NULL};
 	const char *app = http_query(c->request, "app");
-	const char *room = http_query(c->request, "room");
 
 	c->filter =
 		(struct store_filter){.what = READ_TASKS, .newest_first = true};
-	if (!call_query_keys(c, keys) || !query_state(c) ||
-	    !query_finished(c) || !call_page(c, &c->filter) ||
-	    (app && !call_app(c, app, &c->filter.app)) ||
-	    (room && !call_name(c, room, "room")))
-		return;
-	c->filter.room = room;
-	call_ask(c, on_tasks);
+	if (call_query_keys(c, keys) && query_state(c) &&
+	    call_page(c, &c->filter) && query_times(c) &&
+	    (!app || call_app(c, app, &c->filter.app)) &&
+	    query_name(c, "room", &c->filter.room) &&
+	    query_name(c, "user", &c->filter.user) &&
+	    query_name(c, "text", &c->filter.text))
+		call_ask(c, on_tasks);
 }
 
 /** There are no segments: of a task that has none, or of none? */
@@ -484,6 +512,28 @@ static void redirect(struct call *c, const struct segment_row *s)
 	buf_fini(&url);
 }
 
+/** The segment that was asked for, if it is closed; answers itself when not. */
+static bool take_closed(struct call *c, struct store_rows *rows,
+			struct segment_row *s)
+{
+	if (call_rows_are_bad(c, rows))
+		return false;
+	if (!rows->n) {
+		store_rows_free(rows);
+		call_problem(c, 404, "segment", "there is no segment %s",
+			     c->parts[0]);
+		return false;
+	}
+	*s = rows->segments[0];
+	store_rows_free(rows);
+	if (s->state == SEG_CLOSED)
+		return true;
+	call_problem(c, s->state < SEG_CLOSED ? 409 : 410, "segment",
+		     "segment %s is %s: there is no finished file", c->parts[0],
+		     segment_state_name(s->state));
+	return false;
+}
+
 static void on_audio_row(struct store_rows *rows, void *arg)
 {
 	struct call *c = arg;
@@ -491,22 +541,8 @@ static void on_audio_row(struct store_rows *rows, void *arg)
 	char path[1280];
 	int fd;
 
-	if (call_rows_are_bad(c, rows))
+	if (!take_closed(c, rows, &s))
 		return;
-	if (!rows->n) {
-		store_rows_free(rows);
-		call_problem(c, 404, "segment", "there is no segment %s",
-			     c->parts[0]);
-		return;
-	}
-	s = rows->segments[0];
-	store_rows_free(rows);
-	if (s.state != SEG_CLOSED) {
-		call_problem(c, s.state < SEG_CLOSED ? 409 : 410, "segment",
-			     "segment %s is %s: there is no finished file",
-			     c->parts[0], segment_state_name(s.state));
-		return;
-	}
 	if (rooms_segment_is_remote(&s)) {
 		redirect(c, &s);
 		return;
@@ -528,4 +564,89 @@ void segments_audio(struct call *c)
 		.what = READ_SEGMENTS, .state = -1, .limit = 1};
 	if (call_number(c, c->parts[0], "segment", &c->filter.id))
 		call_ask(c, on_audio_row);
+}
+
+/* ---- waveform ----------------------------------------------------------------------------- */
+
+static void answer_wave(struct call *c, const struct wave_row *w)
+{
+	uint8_t peaks[SOUND_PEAKS_MAX];
+	json_t *list;
+	size_t n;
+
+	if (sig_base64_parse(w->peaks, peaks, sizeof(peaks), &n)) {
+		call_problem(c, 500, "segment",
+			     "its waveform in the database cannot be read");
+		return;
+	}
+	list = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_integer(peaks[i]));
+	call_reply(
+		c, 200,
+		json_pack("{s:o, s:I, s:o}", "segment_id", call_id(w->segment),
+			  "bucket_ms",
+			  (json_int_t)(w->bucket_frames / SOUND_FRAMES_PER_MS),
+			  "peaks", list));
+}
+
+static void on_made(const struct err *e, const struct wave_row *w, void *arg)
+{
+	struct call *c = arg;
+
+	if (!c->request)
+		call_free(c);
+	else if (e->code == ENOENT || e->code == EBADMSG)
+		call_problem(c, 404, "segment", "%s", e->text);
+	else if (e->code)
+		call_error(c, e);
+	else
+		answer_wave(c, w);
+}
+
+static void on_wave(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	struct wave_row w;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	if (!rows->n) {
+		store_rows_free(rows);
+		if (rooms_segment_is_remote(&c->segment))
+			call_problem(c, 404, "segment",
+				     "segment %s has no waveform: it was not "
+				     "made before the file went into its "
+				     "bucket",
+				     c->parts[0]);
+		else
+			rooms_wave(c->control->rooms, &c->segment, on_made, c);
+		return;
+	}
+	w = rows->waves[0];
+	rows->waves[0].peaks = NULL;
+	store_rows_free(rows);
+	answer_wave(c, &w);
+	mem_free(w.peaks);
+}
+
+static void on_wave_segment(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+
+	if (!take_closed(c, rows, &c->segment))
+		return;
+	c->filter = (struct store_filter){.what = READ_WAVES,
+					  .id = c->segment.id,
+					  .state = -1,
+					  .limit = 1};
+	call_ask(c, on_wave);
+}
+
+void segments_waveform(struct call *c)
+{
+	c->filter = (struct store_filter){
+		.what = READ_SEGMENTS, .state = -1, .limit = 1};
+	if (call_number(c, c->parts[0], "segment", &c->filter.id))
+		call_ask(c, on_wave_segment);
 }

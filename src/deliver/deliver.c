@@ -248,6 +248,8 @@ bool deliver_endpoint_stats(const struct deliver *d, uint64_t endpoint,
 		.in_flight = e->in_flight,
 		.failures_in_row = e->breaker.failures,
 		.pending = e->pending,
+		.delivered_minute =
+			tally_minute(&e->delivered, engine_now_us(d)),
 		.next_probe_ms =
 			e->breaker.state == BREAKER_OPEN
 				? to_unix_ms(d, e->breaker.open_until_us)

@@ -129,7 +129,11 @@ struct deliver_outcome {
 	char error[128];	/* "" or one line */
 	int64_t retry_after_us; /* -1: none; at most 10 h is honoured */
 	int64_t duration_us;
-	bool excused; /* FAILED, and the breaker does not count it */
+	int64_t sent_ms;    /* wall time, as it was signed; 0: not known */
+	const char *answer; /* text that is kept with the attempt, up to
+			       ATTEMPT_ANSWER_MAX bytes; NULL: none.  Good
+			       during deliver_done */
+	bool excused;	    /* FAILED, and the breaker does not count it */
 };
 
 struct deliver_config {
@@ -266,6 +270,7 @@ struct deliver_endpoint_stats {
 	uint32_t per_minute; /* the rate that counts, 0: no limit */
 	unsigned in_flight, failures_in_row;
 	uint64_t pending;
+	uint32_t delivered_minute; /* within the last minute, to 5 s */
 	int64_t next_probe_ms;	   /* when its breaker is open, else 0 */
 	int64_t failing_since_ms;  /* 0: healthy */
 	int64_t oldest_created_ms; /* of its pending, 0: none */

@@ -19,6 +19,7 @@
 #include "deliver/lane.h"
 #include "deliver/rate.h"
 #include "deliver/schedule.h"
+#include "deliver/tally.h"
 
 /** After a lack of memory or a failed read: try again. */
 #define ENGINE_AGAIN_US (1 * (int64_t)1000000)
@@ -42,6 +43,7 @@ struct endpoint {
 	uint64_t n_expired; /* not told in the log yet */
 	struct breaker breaker;
 	uint32_t allowed_per_minute; /* deliver_set_rate, 0: no limit */
+	struct tally delivered;	     /* for people to see */
 	struct rate rate;	     /* of conf and that the smaller one */
 	int64_t token_us;	     /* when it has one, on deliver.limited */
 	struct link run;	     /* deliver.run, when something is ready */
@@ -73,6 +75,7 @@ struct flight {
 	bool late;
 	int64_t due_us;
 	int64_t ended_ms;
+	char *answer;	 /* of the outcome; NULL: none, or no memory for it */
 	const char *why; /* static: last_error, instead of the outcome's */
 	unsigned tries;	 /* of the commit */
 };

@@ -66,11 +66,17 @@ static void drop_facts(struct flight *f)
 	f->attempt.facts_len = 0;
 }
 
+static void free_flight(struct flight *f)
+{
+	mem_free(f->answer);
+	mem_free(f);
+}
+
 void engine_free_flight(struct flight *f)
 {
 	drop_facts(f);
 	list_remove(&f->link);
-	mem_free(f);
+	free_flight(f);
 }
 
 void engine_let_go(struct flight *f)
@@ -83,7 +89,7 @@ void engine_let_go(struct flight *f)
 	drop_facts(f);
 	f->d = NULL;
 	if (!store_holds_it)
-		mem_free(f);
+		free_flight(f);
 }
 
 /** Was it sent to what the endpoint is now?  Else its answer says nothing of
@@ -276,6 +282,8 @@ static void save(struct deliver *d, struct flight *f)
 		.status = f->outcome.status,
 	};
 
+	if (f->outcome.sent_ms)
+		attempt.unix_ms = f->outcome.sent_ms;
 	lanes_record(&d->lanes, f->record)->state = RECORD_SAVING;
 	if (w) {
 		fill_row(d, f, &row);
@@ -284,6 +292,8 @@ static void save(struct deliver *d, struct flight *f)
 	if (w && f->made) {
 		str_copy(attempt.error, sizeof(attempt.error),
 			 f->outcome.error);
+		str_copy(attempt.answer, sizeof(attempt.answer),
+			 f->answer ? f->answer : "");
 		store_put_attempt(w, &attempt);
 	}
 	store_commit(d->store, w, d->loop, on_saved, f);
@@ -372,6 +382,7 @@ static void decide(struct deliver *d, struct flight *f)
 	switch (f->outcome.verdict) {
 	case VERDICT_OK:
 		f->state = DELIVERY_DELIVERED;
+		tally_add(&e->delivered, engine_now_us(d));
 		if (is_of_now(f))
 			e->failing_since_ms = 0;
 		return;
@@ -405,6 +416,9 @@ void deliver_done(struct deliver *d, struct deliver_attempt *a,
 	assert(lanes_record(&d->lanes, f->record)->state == RECORD_FLYING);
 	f->made = true;
 	f->outcome = *outcome;
+	f->outcome.answer = NULL;
+	if (outcome->answer && *outcome->answer)
+		f->answer = mem_strdup(outcome->answer);
 	f->ended_ms = engine_unix_ms(d);
 	if (outcome->verdict != VERDICT_OK)
 		counter_add(COUNT_attempts_failed, 1);

@@ -41,6 +41,7 @@
 #include "base/attr.h"
 #include "io/io.h"
 #include "sound/sound.h"
+#include "wire/fingerprint.h"
 #include "wire/rtcp.h"
 
 struct input_config {
@@ -51,6 +52,9 @@ struct input_config {
 				without a packet: 3 s */
 	bool has_source;     /* only this sender's packets are taken */
 	struct addr source;
+	/* Who gives it packets knows that they are the sender's, wherever they
+	 * come from (SRTP): no address is a stranger or another sender */
+	bool is_authentic;
 	/* Payload types, 0: find out (payload.h).  Two that are given differ. */
 	uint8_t opus_pt; /* only this one is Opus, alone or in RED */
 	uint8_t red_pt;	 /* this one is RED (RFC 2198) with Opus in it */
@@ -179,5 +183,184 @@ void rtp_port_read(struct rtp_port *p);
 void rtp_port_addr(const struct rtp_port *p, struct addr *out);
 /** NULL is fine.  The input stays. */
 void rtp_port_close(struct rtp_port *p);
+
+/* ---- WebRTC: one UDP socket a media loop, for all its sessions -------------
+ *
+ * ICE-lite (RFC 8445), DTLS 1.2 as the server (RFC 5764, a=setup:passive),
+ * SRTP (RFC 3711, RFC 7714).  What is negotiated (SDP) is the caller's.
+ *
+ *	open --check--> proven --ClientHello--> handshaking --done--> connected
+ *	  |                |                         |                    |
+ *	  +----------------+-------------------------+--------------------+
+ *	           its time is up, a fault, close_notify: ended
+ *
+ * Nothing is sent to an address from which no check with the right
+ * credentials has come.  Thread: the port's loop, but where said.
+ */
+
+/** Our key and certificate: ECDSA P-256, self-signed, made at the start and
+ *  never stored.  Thread: any may read it; it outlives the ports. */
+struct webrtc_identity;
+
+/** Returns 0, or ENOMEM when OpenSSL cannot make one.  Takes about 1 ms. */
+MUST_CHECK int webrtc_identity_new(struct webrtc_identity **out);
+/** The key is wiped.  NULL is fine. */
+void webrtc_identity_free(struct webrtc_identity *id);
+/** What goes into a=fingerprint, SHA-256; lives as long as `id`. */
+const struct fingerprint *webrtc_identity_fingerprint(
+	const struct webrtc_identity *id);
+
+enum {
+	/* RFC 8839 section 5.4: 4 to 256 and 22 to 256 characters; what we
+	 * make has 48 and 144 bits */
+	WEBRTC_UFRAG_LEN = 8,
+	WEBRTC_PWD_LEN = 24,
+	WEBRTC_REMOTE_UFRAG_MIN = 4,
+	WEBRTC_REMOTE_UFRAG_MAX = 256
+};
+
+/** ICE credentials of one side of one session; ice-chars, NUL-terminated. */
+struct webrtc_credentials {
+	char ufrag[WEBRTC_UFRAG_LEN + 1];
+	char pwd[WEBRTC_PWD_LEN + 1]; /* a secret: wipe it */
+};
+
+/** Make random ones.  Returns 0, or EIO (OpenSSL has no random bytes).
+ *  Thread: any. */
+MUST_CHECK int webrtc_credentials_make(struct webrtc_credentials *out);
+
+struct webrtc_limits {
+	unsigned sessions;   /* open at a time */
+	unsigned handshakes; /* DTLS handshakes under way at a time; further
+				ones are dropped until one ends: a peer sends
+				its hello again by itself */
+	unsigned handshakes_per_host; /* of them; one IPv6 /64 is one host */
+	int64_t connect_us;   /* from open until the handshake is done */
+	int64_t handshake_us; /* from the peer's first hello until then */
+	int64_t consent_us;   /* without a check with the right credentials
+				 (RFC 7675) */
+};
+
+/** 10000 sessions, 512 and 64 handshakes, 30 s, 10 s, 30 s. */
+extern const struct webrtc_limits webrtc_limits_usual;
+
+struct webrtc_port;
+
+/**
+ * Bind a UDP port for WebRTC.
+ *
+ * at       as udp_open; what is announced to peers is the caller's matter
+ * id       outlives the port
+ * limits   copied; all over 0
+ *
+ * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of udp_open.
+ */
+MUST_CHECK int webrtc_port_open(struct loop *loop, const struct addr *at,
+				const struct webrtc_identity *id,
+				const struct webrtc_limits *limits,
+				struct webrtc_port **out);
+/** The address it is bound to. */
+void webrtc_port_addr(const struct webrtc_port *p, struct addr *out);
+/** No session may be open any more (asserted).  NULL is fine. */
+void webrtc_port_close(struct webrtc_port *p);
+
+/** Why a session has ended. */
+enum webrtc_end {
+	WEBRTC_BYE,		/* the peer has closed it (close_notify) */
+	WEBRTC_NO_CHECK,	/* nobody came: no check with the right
+				  credentials within connect_us */
+	WEBRTC_NO_HANDSHAKE,	/* checks came, but no DTLS that was done within
+				  connect_us or handshake_us */
+	WEBRTC_BAD_HANDSHAKE,	/* DTLS failed: an alert, no common cipher */
+	WEBRTC_BAD_CERTIFICATE, /* none, or not the one of the fingerprint */
+	WEBRTC_NO_SRTP,		/* no SRTP profile in common */
+	WEBRTC_NO_CONSENT,	/* no check within consent_us */
+	WEBRTC_NO_MEMORY
+};
+
+/** One or two words for logs and API: "bye", "no consent", .. */
+const char *webrtc_end_name(enum webrtc_end why);
+
+/** What a session tells its owner.  None may close a session or the port
+ *  (loop_later may, or a wish that comes by mail). */
+struct webrtc_session_events {
+	/** The handshake is done: packets flow to the input from now on. */
+	void (*connected)(const struct addr *peer, int64_t now_us, void *arg);
+	/** It is over, once; only webrtc_session_close is left. */
+	void (*ended)(enum webrtc_end why, int64_t now_us, void *arg);
+};
+
+/** All is copied, but for the input. */
+struct webrtc_session_config {
+	const struct webrtc_credentials *local; /* as in our answer */
+	const char *remote_ufrag;	/* the peer's a=ice-ufrag, 4..256
+				     characters */
+	struct fingerprint fingerprint; /* of the peer's certificate: the
+					   strongest of its a=fingerprint */
+	/* Gets RTP whose payload type is opus_pt or red_pt, and RTCP.  Its
+	 * config has is_authentic, the same types, and no source.  Outlives
+	 * the session */
+	struct input *in;
+	uint8_t opus_pt; /* 1..127 */
+	uint8_t red_pt;	 /* 0: none */
+};
+
+struct webrtc_session;
+
+/**
+ * Open a session: from now on checks for local.ufrag are answered.
+ *
+ * now_us   connect_us counts from here
+ *
+ * Returns 0, EEXIST (the port has a session of that ufrag: make another),
+ * ENOBUFS (limits.sessions are open; counted), EINVAL (remote_ufrag's length)
+ * or ENOMEM.
+ */
+MUST_CHECK int webrtc_session_open(struct webrtc_port *p,
+				   const struct webrtc_session_config *config,
+				   const struct webrtc_session_events *events,
+				   void *arg, int64_t now_us,
+				   struct webrtc_session **out);
+
+/**
+ * ICE restart (RFC 8445 section 9): new credentials on both sides; DTLS and
+ * SRTP go on.  The old ones are valid until the first check with the new ones
+ * has come.  On a session that has ended it changes nothing.
+ *
+ * Returns 0, or EEXIST, EINVAL, ENOMEM with the session unchanged.
+ */
+MUST_CHECK int webrtc_session_restart(struct webrtc_session *s,
+				      const struct webrtc_credentials *local,
+				      const char *remote_ufrag);
+
+/**
+ * Give the input what has come for any session of the port; call it before
+ * input_advance, as rtp_port_read.  Costs a system call every few ms, however
+ * many sessions ask.  Events of all the port's sessions may come inside.
+ */
+void webrtc_session_read(struct webrtc_session *s, int64_t now_us);
+
+struct webrtc_session_stats {
+	bool is_proven;	   /* a check with the right credentials has come */
+	bool is_connected; /* the handshake is done, and it has not ended */
+	bool has_ended;
+	enum webrtc_end why;	  /* if so */
+	struct addr peer;	  /* where it is now, len 0: not known yet */
+	int64_t checked_us;	  /* the last check, 0: none */
+	const char *srtp_profile; /* as RFC 5764 and 7714 call it, or NULL */
+	uint64_t packets;	  /* SRTP and SRTCP that were taken */
+	uint64_t refused;	  /* of them none: forged or damaged */
+	uint64_t replayed;	  /* had come before, or are too old to tell */
+	uint64_t other;		  /* payload types that are not the input's */
+	uint64_t moves; /* times that the peer has changed its address */
+};
+void webrtc_session_stats(const struct webrtc_session *s,
+			  struct webrtc_session_stats *out);
+
+/**
+ * Close: says so to a peer that is connected (close_notify), wipes the keys.
+ * The input stays.  Not inside an event.  NULL is fine.
+ */
+void webrtc_session_close(struct webrtc_session *s);
 
 #endif

@@ -6,7 +6,8 @@
  * DESIGN
  *   Sender: the first address that sends Opus in RTP is latched; others are
  *   strangers until takeover_us without a packet from it.  A pinned `source`
- *   without a port means any port of that host.
+ *   without a port means any port of that host.  Of packets that come
+ *   authenticated (SRTP) the address means nothing: it may change at any time.
  *   RTCP is counted.  Many senders send it to their port + 1, which is the next
  *   user's: only that of this sender's host and SSRC is read, and
  *   answered.  BYE is no mic off and SR places nothing: both may lie.
@@ -73,7 +74,7 @@ static bool may_send(const struct input *in, const struct addr *from,
 {
 	if (in->config.has_source && !is_pinned_source(in, from))
 		return false;
-	return in->stats.sender.len == 0 ||
+	return in->config.is_authentic || in->stats.sender.len == 0 ||
 	       addr_is_equal(from, &in->stats.sender) ||
 	       now_us - in->stats.last_packet_us > in->config.takeover_us;
 }
@@ -191,7 +192,8 @@ static bool is_other_run(const struct input *in, const struct rtp_packet *rtp,
 			 const struct addr *from)
 {
 	return in->begin || rtp->ssrc != in->stream.ssrc ||
-	       !addr_is_equal(from, &in->stats.sender);
+	       (!in->config.is_authentic &&
+		!addr_is_equal(from, &in->stats.sender));
 }
 
 /* The run that the packet belongs to is open, or opened now; false: it
@@ -200,7 +202,8 @@ static bool is_in_run(struct input *in, const struct rtp_packet *rtp,
 		      const struct payload *payload, const struct addr *from,
 		      int64_t now_us)
 {
-	const bool is_other_sender = in->stats.sender.len != 0 &&
+	const bool is_other_sender = !in->config.is_authentic &&
+				     in->stats.sender.len != 0 &&
 				     !addr_is_equal(from, &in->stats.sender);
 	const bool is_other = is_other_run(in, rtp, from);
 
@@ -255,7 +258,8 @@ static void note_rtcp(struct input *in, const uint8_t *data, size_t len,
 		return;
 	}
 	if (in->begin || !rtcp.has_ssrc || rtcp.ssrc != in->stream.ssrc ||
-	    !is_same_host(from, &in->stats.sender))
+	    (!in->config.is_authentic &&
+	     !is_same_host(from, &in->stats.sender)))
 		return;
 	in->stats.bye += rtcp.has_bye;
 	in->asked =

@@ -31,6 +31,7 @@ struct http_session {
 	int64_t counted;     /* bytes told to `sent` */
 	int err;	     /* of reading the file */
 	struct addr refused; /* len 0: none; the last that was not global */
+	bool was_tried;	     /* another one, which is global */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -92,6 +93,7 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose,
 		s->refused = a;
 		return CURL_SOCKET_BAD;
 	}
+	s->was_tried = true;
 	return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
 }
 
@@ -184,7 +186,7 @@ static int perform(struct http_session *s, const struct http_url *url,
 	if (s->err)
 		return err_set(e, s->err, "file", "the file cannot be read: %s",
 			       strerrordesc_np(s->err));
-	if (s->refused.len)
+	if (s->refused.len && !s->was_tried)
 		return err_set(e, EADDRNOTAVAIL, "url",
 			       "%s: the address %s is not a global one: %s",
 			       url->host, addr_write_host(&s->refused, text),
@@ -220,6 +222,7 @@ int http_session_send(struct http_session *s, const struct http_call *call,
 	s->at = s->counted = 0;
 	s->err = 0;
 	s->refused.len = 0;
+	s->was_tried = false;
 	fields = http_call_fields(call);
 	err = fields ? setup(s, call, fields) : ENOMEM;
 	if (err)

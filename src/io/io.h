@@ -207,6 +207,9 @@ void workers_run(struct workers *w, struct job *job, struct loop *loop,
 struct thread;
 MUST_CHECK int thread_start(const char *name, void (*fn)(void *arg), void *arg,
 			    struct thread **out);
+/** From now on this thread gets the processor only when nobody else wants it
+ *  much: it is as nice as it can be. */
+void thread_stand_back(void);
 /** Wait for its end and free it.  NULL is fine. */
 void thread_join(struct thread *t);
 
@@ -314,6 +317,8 @@ MUST_CHECK int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn,
  * system call gives a batch instead of one datagram.
  */
 void udp_unwatch(struct udp *u);
+/** Have the loop read it again, as after udp_open.  Returns 0 or an errno. */
+MUST_CHECK int udp_watch(struct udp *u);
 /** Hand out what has come: all that a socket's buffer holds, and 4096 datagrams
  *  at most. */
 void udp_read(struct udp *u);

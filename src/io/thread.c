@@ -6,11 +6,16 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { NAME_MAX_LEN = 16 }; /* the kernel's, with its NUL */
+enum {
+	NAME_MAX_LEN = 16, /* the kernel's, with its NUL */
+	NICEST = 19
+};
 
 struct thread {
 	pthread_t id;
@@ -52,6 +57,13 @@ int thread_start(const char *name, void (*fn)(void *arg), void *arg,
 	}
 	*out = t;
 	return 0;
+}
+
+void thread_stand_back(void)
+{
+	/* Of Linux: priorities belong to threads.  To lower one is always
+	 * permitted. */
+	setpriority(PRIO_PROCESS, (id_t)gettid(), NICEST);
 }
 
 void thread_join(struct thread *t)

@@ -167,6 +167,11 @@ void udp_unwatch(struct udp *u)
 	watch_stop(&u->watch);
 }
 
+int udp_watch(struct udp *u)
+{
+	return watch_start(&u->watch, u->loop, u->fd, WATCH_READ, on_readable);
+}
+
 static int take_batch(struct loop *loop, struct batch **out)
 {
 	void **slot = loop_scratch(loop);
@@ -213,8 +218,7 @@ int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn, void *arg,
 	if (!err)
 		err = bind_socket(u, at);
 	if (!err)
-		err = watch_start(&u->watch, loop, u->fd, WATCH_READ,
-				  on_readable);
+		err = udp_watch(u);
 	if (err) {
 		if (u->fd >= 0)
 			close(u->fd);

@@ -17,8 +17,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "wire/quote.h"
 
-enum { FIELDS_MAX = 16, EXTRA_MAX = 64 };
+enum {
+	FIELDS_MAX = 16,
+	FIELDS_TEXT_MAX = 4096,
+	ANSWER_OF_SUCCESS = 256 /* bytes that are kept of it */
+};
 
 /** An attempt under way. */
 struct
@@ -32,17 +37,17 @@ try {
 	enum notify_verdict verdict;
 	bool may_be_the_key; /* the next one has another */
 	int64_t asked_us;    /* how long asking for consent took */
+	int64_t sent_ms;     /* what was signed; 0: not sent yet */
 	struct probe *probe; /* of a test event; else NULL */
 	enum event_kind kind;
 	bool has_kind;
 };
 
-/** Header lines for http_call, pointing into `text` and `extra`. */
+/** Header lines for http_call, pointing into `text`. */
 struct fields {
 	const char *at[FIELDS_MAX];
 	size_t n;
-	char *text; /* copy of the dialect's, cut into lines */
-	char extra[3][EXTRA_MAX];
+	struct buf text;
 };
 
 static struct try *new_try(struct notify *n, struct deliver_attempt *a,
@@ -142,16 +147,44 @@ static void judge(enum notify_verdict by, const struct http_result *r,
 	}
 }
 
+/** How the answer begins, as one line for a person. */
+static void keep_answer(const struct http_result *r, bool is_success,
+			char out[ATTEMPT_ANSWER_MAX + 1])
+{
+	const size_t cap =
+		is_success ? ANSWER_OF_SUCCESS : (size_t)ATTEMPT_ANSWER_MAX;
+	char raw[ATTEMPT_ANSWER_MAX + 1];
+	size_t len = r->status ? r->body_len : 0;
+
+	if (len > cap)
+		len = cap;
+	for (size_t i = 0; i < len; i++) {
+		const char c = (char)r->body[i];
+
+		raw[i] = c;
+		if (c == '\n' || c == '\r' || c == '\t')
+			raw[i] = ' ';
+		else if (!c)
+			raw[i] = '?';
+	}
+	raw[len] = 0;
+	quote_line(out, cap + 1, raw);
+}
+
 static void on_answer(const struct http_result *r, void *arg)
 {
 	struct try *t = arg;
+	char answer[ATTEMPT_ANSWER_MAX + 1];
 	struct deliver_outcome o = {
 		.status = r->status,
 		.retry_after_us = -1,
 		.duration_us = t->asked_us + r->total_us,
+		.sent_ms = t->sent_ms,
+		.answer = answer,
 	};
 
 	judge(t->verdict, r, &o);
+	keep_answer(r, o.verdict == VERDICT_OK, answer);
 	/* It knows the previous key only?  That does not make it sick. */
 	o.excused = t->may_be_the_key && r->status && r->status < 500 &&
 		    r->status != 429;
@@ -170,28 +203,30 @@ static void add_field(struct fields *f, const char *line)
 	f->at[f->n++] = line;
 }
 
-static void add_number(struct fields *f, unsigned i, const char *name,
-		       uint64_t value)
+void notify_write_fields(const struct notify *n, const struct sender *s,
+			 const struct deliver_attempt *a, struct buf *lines)
 {
-	snprintf(f->extra[i], sizeof(f->extra[i]), "%s: %" PRIu64, name, value);
-	add_field(f, f->extra[i]);
+	buf_printf(lines,
+		   "Tapeop-Event-Id: %" PRIu64 "\nTapeop-Sequence: %" PRIu64
+		   "\nTapeop-Attempt: %u\n",
+		   a->event, a->task_seq, a->n);
+	if (s->handshake.wanted)
+		buf_printf(lines, "%s\n", n->origin_field);
 }
 
 /** Cut "Name: value\n" lines; false: out of memory. */
-static bool gather_fields(struct fields *f, const struct buf *lines,
-			  const struct deliver_attempt *a)
+static bool gather_fields(struct fields *f, const struct try *t,
+			  const struct buf *lines)
 {
 	char *rest;
 
-	f->text = mem_strndup(buf_str(lines), lines->len);
-	if (!f->text)
+	buf_append(&f->text, lines->data, lines->len);
+	notify_write_fields(t->notify, t->sender, t->attempt, &f->text);
+	if (buf_err(&f->text))
 		return false;
-	for (char *line = strtok_r(f->text, "\n", &rest); line;
+	for (char *line = strtok_r((char *)f->text.data, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest))
 		add_field(f, line);
-	add_number(f, 0, "Tapeop-Event-Id", a->event);
-	add_number(f, 1, "Tapeop-Sequence", a->task_seq);
-	add_number(f, 2, "Tapeop-Attempt", a->n);
 	return true;
 }
 
@@ -209,9 +244,8 @@ static void send_it(struct try *t, const struct callback_request *request)
 	struct err e = {0};
 	int err = ENOMEM;
 
-	if (gather_fields(&f, &request->fields, t->attempt)) {
-		if (t->sender->handshake.wanted)
-			add_field(&f, t->notify->origin_field);
+	buf_init(&f.text, FIELDS_TEXT_MAX);
+	if (gather_fields(&f, t, &request->fields)) {
 		call.fields = f.at;
 		call.n_fields = f.n;
 		if (t->probe)
@@ -219,7 +253,7 @@ static void send_it(struct try *t, const struct callback_request *request)
 		err = http_client_send(t->notify->client, &call, on_answer, t,
 				       &e, &t->transfer);
 	}
-	mem_free(f.text);
+	buf_fini(&f.text);
 	if (err == EINVAL)
 		end_unsent(t, VERDICT_FAILED,
 			   e.text[0] ? e.text : "bad URL; check the endpoint");
@@ -242,25 +276,33 @@ static const char *key_of(const struct sender *s, unsigned attempt)
 	return takes_turns(s) && attempt % 2 == 0 ? s->previous_key : s->key;
 }
 
-static void render(struct try *t, struct event *e)
+void notify_style(const struct sender *s, unsigned attempt,
+		  struct callback_style *out)
 {
-	const struct sender *s = t->sender;
-	const struct callback_style style = {
+	*out = (struct callback_style){
 		.dialect = s->dialect,
 		.encoding = s->encoding,
-		.key = key_of(s, t->attempt->n),
+		.key = key_of(s, attempt),
 		.previous_key = s->previous_key,
 		.url = s->url,
 		.extended = s->extended,
 	};
+}
+
+static void render(struct try *t, struct event *e)
+{
+	const struct sender *s = t->sender;
+	struct callback_style style;
 	struct callback_request request;
 	char why[96];
 	int err;
 
 	t->verdict = s->verdict;
 	t->may_be_the_key = takes_turns(s) && t->attempt->n % 2;
+	notify_style(s, t->attempt->n, &style);
 	callback_request_init(&request);
-	err = callback_render(&style, e, notify_unix_ms(t->notify), &request);
+	t->sent_ms = notify_unix_ms(t->notify);
+	err = callback_render(&style, e, t->sent_ms, &request);
 	if (!err) {
 		send_it(t, &request);
 	} else if (err == ENOMEM) {

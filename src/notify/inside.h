@@ -6,6 +6,7 @@
  *   attempt.c    one attempt: facts -> callback -> HTTP -> verdict
  *   handshake.c  asks an endpoint for its consent before that
  *   probe.c      test events: an attempt that somebody waits for
+ *   shown.c      what goes out for a delivery, for people to see
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef NOTIFY_INSIDE_H
@@ -155,6 +156,15 @@ struct probe {
 	notify_test_fn *done;
 	void *arg;
 };
+
+/** attempt.c: what an endpoint's callbacks are rendered with. */
+void notify_style(const struct sender *s, unsigned attempt,
+		  struct callback_style *out);
+/** attempt.c: append our own header lines.  Check buf_err. */
+void notify_write_fields(const struct notify *n, const struct sender *s,
+			 const struct deliver_attempt *a, struct buf *lines);
+/** probe.c: the URL that is called, without the endpoint's own query. */
+void notify_show_url(const struct sender *s, const char *sent, struct buf *out);
 
 /** attempt.c: send a probe's event now; `notify_probe_ended` is called, then or
  *  later.  Returns 0 or ENOMEM. */

@@ -207,6 +207,33 @@ MUST_CHECK int notify_test_endpoint(struct notify *n, uint64_t id,
 				    notify_test_fn *done, void *arg,
 				    struct err *e);
 
+/* ---- what goes out ---- */
+
+/** The request of an attempt; free with notify_request_fini. */
+struct notify_request {
+	struct buf url;	   /* without the endpoint's own query */
+	struct buf fields; /* "Name: value\n" lines */
+	struct buf body;
+	struct callback_proof proof;
+};
+
+/**
+ * Render what an attempt to deliver an event sends, or sent: the endpoint as
+ * it is declared now.  Nothing is sent.
+ *
+ * attempt  its number, from 1
+ * sent_ms  when it was sent; 0: now
+ *
+ * Returns 0, ENOENT (the endpoint is not there any more), ENOTSUP, EMSGSIZE
+ * (its dialect has no such event, or not one so big), EBADMSG (the facts
+ * cannot be read), ENOMEM.  When not 0, *out holds nothing.
+ */
+MUST_CHECK int notify_show_request(const struct notify *n, uint64_t endpoint,
+				   const struct event_row *event,
+				   unsigned attempt, int64_t sent_ms,
+				   struct notify_request *out);
+void notify_request_fini(struct notify_request *r);
+
 /** Load pending deliveries and begin; once, after the endpoints. */
 MUST_CHECK int notify_start(struct notify *n);
 

@@ -48,11 +48,8 @@ static void free_probe(struct probe *p)
 	mem_free(p);
 }
 
-/** The URL that was called, without the endpoint's own query. */
-static void show_url(const struct probe *p, const struct sender *s,
-		     struct buf *out)
+void notify_show_url(const struct sender *s, const char *sent, struct buf *out)
 {
-	const char *sent = buf_str(&p->request.url);
 	size_t own = s->url ? strcspn(s->url, "#") : 0;
 
 	if (!s->url || !*sent || strncmp(sent, s->url, own) != 0) {
@@ -82,7 +79,7 @@ static void tell(struct probe *p, const struct sender *s,
 	struct buf url;
 
 	buf_init(&url, CALLBACK_URL_MAX + 8);
-	show_url(p, s, &url);
+	notify_show_url(s, buf_str(&p->request.url), &url);
 	t.url = buf_str(&url);
 	p->done(&t, p->arg);
 	buf_fini(&url);

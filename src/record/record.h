@@ -173,6 +173,7 @@ struct segment {
 	void *user;		  /* the owner's */
 	uint64_t gap;		  /* private: bytes left out behind `bytes`
 				     for want of room */
+	struct sound_peaks peaks; /* of its sound; of a copy: none */
 };
 
 struct track_config {

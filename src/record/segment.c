@@ -16,6 +16,7 @@ struct segment *segment_new(int64_t start_pos, size_t max_waiting)
 	if (!s)
 		return NULL;
 	s->start_pos = start_pos;
+	sound_peaks_init(&s->peaks);
 	buf_init(&s->bytes, max_waiting);
 	return s;
 }

@@ -22,6 +22,14 @@ struct track_ops {
 	void (*fini)(struct track *t);
 };
 
+/** Levels of what was taken and belongs to no segment yet (track_peaks.c). */
+enum { TRACK_PEAK_CELLS = 512 /* of 10 ms */ };
+struct track_peaks {
+	bool any;
+	int64_t newest; /* cell that is in use */
+	uint8_t at[TRACK_PEAK_CELLS];
+};
+
 /** The first member of each kind's own struct. */
 struct track {
 	const struct track_ops *ops;
@@ -33,6 +41,7 @@ struct track {
 	bool open;		 /* in a run */
 	int64_t in_pos;		 /* up to which sound was taken */
 	struct track_opening opening;
+	struct track_peaks peaks;
 };
 
 MUST_CHECK int track_mp3_new(const struct track_config *config,
@@ -41,6 +50,12 @@ MUST_CHECK int track_copy_new(const struct track_config *config,
 			      struct track **out);
 MUST_CHECK int track_opus_new(const struct track_config *config,
 			      struct track **out);
+
+/** Sound was taken at `pos` of the media clock; pcm NULL: silence. */
+void track_peaks_note(struct track *t, int64_t pos, const int16_t *pcm,
+		      uint64_t frames);
+/** The current segment is given the frames from `pos` on. */
+void track_peaks_give(struct track *t, int64_t pos, uint64_t frames);
 
 /** Begin a segment and tell; t->opening is made. */
 MUST_CHECK int track_begin_segment(struct track *t, int64_t start_pos);

@@ -72,6 +72,7 @@ static void put(struct track_mp3 *t, size_t *at, uint64_t n)
 	segment_put(t->base.current, real ? t->out.data + *at : NULL,
 		    (size_t)(real * t->frame_len), (n - real) * t->frame_len);
 	*at += (size_t)(real * t->frame_len);
+	track_peaks_give(&t->base, t->out_pos, n * t->frame_frames);
 	t->base.current->frames += n * t->frame_frames;
 	t->out_pos += (int64_t)(n * t->frame_frames);
 }
@@ -143,6 +144,7 @@ static void fill_up(struct track_mp3 *t)
 
 	while (t->base.current->frames < RECORD_FRAMES_MIN * t->frame_frames) {
 		segment_put(t->base.current, silent, t->frame_len, 0);
+		track_peaks_give(&t->base, t->out_pos, t->frame_frames);
 		t->base.current->frames += t->frame_frames;
 		t->out_pos += t->frame_frames;
 	}
@@ -157,6 +159,8 @@ static int feed_slice(struct track_mp3 *t, const int16_t *pcm, uint32_t frames)
 	int err = sound_mp3_write(t->mp3, pcm, frames, &t->out);
 	int deal_err;
 
+	track_peaks_note(&t->base, t->base.in_pos, pcm,
+			 sound_mp3_frames_in(t->mp3) - in);
 	t->base.in_pos += (int64_t)(sound_mp3_frames_in(t->mp3) - in);
 	deal_err =
 		deal(t, (sound_mp3_frames_out(t->mp3) - out) / t->frame_frames,

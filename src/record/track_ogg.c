@@ -111,6 +111,16 @@ static int end_segment(struct track_ogg *o, uint64_t end)
 	return err;
 }
 
+/** The segment has so many frames now.  Of a copy nobody knows the sound. */
+static void give_peaks(struct track_ogg *o, uint64_t frames)
+{
+	const uint64_t had = o->base.current->frames;
+
+	if (o->base.peaks.any && frames > had)
+		track_peaks_give(&o->base, track_ogg_pos(o, o->begin + had),
+				 frames - had);
+}
+
 /** Give the segment the packet at o->given. */
 static int give_packet(struct track_ogg *o)
 {
@@ -120,8 +130,10 @@ static int give_packet(struct track_ogg *o)
 				p->frames, &o->page);
 
 	o->given += p->frames;
-	if (o->given > o->begin)
+	if (o->given > o->begin) {
+		give_peaks(o, o->given - o->begin);
 		o->base.current->frames = o->given - o->begin;
+	}
 	if (o->page.len || err)
 		err = put_page(o, err);
 	return err;

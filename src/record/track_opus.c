@@ -57,12 +57,16 @@ static int feed(struct track *base, const int16_t *pcm, uint64_t frames)
 	struct track_opus *t = opus_of(base);
 	int first_err = 0;
 
+	int64_t pos = base->in_pos;
+
 	base->in_pos += (int64_t)frames;
 	while (frames > 0) {
 		const uint32_t room = SOUND_OPUS_FRAME - t->n;
 		const uint32_t n = frames < room ? (uint32_t)frames : room;
 		int err = 0;
 
+		track_peaks_note(base, pos, pcm, n);
+		pos += n;
 		take(t, pcm, n);
 		if (t->n == SOUND_OPUS_FRAME)
 			err = encode(t);

@@ -7,12 +7,14 @@
  *	4 events that are told, rows, empty tracks             commit
  *
  * So at no time is there a file that no row knows, or a row that is closed
- * without its file.  What is `erasing` is finished at the next start; doing any
- * of it twice is harmless.
+ * without its file.  What is `erasing` is finished behind the next start; doing
+ * any of it twice is harmless.
  *
  * All of it blocks, and runs on a thread of its own, a part a call: PART
  * segments, so that whoever asks is answered soon and a stop waits no longer.
- * What was kept long enough (retention.c) goes the same way.
+ * What was kept long enough (retention.c) goes the same way, within bounds:
+ * when it is to end in between, the rows whose files are still there become
+ * again what they were, and what is gone goes through the steps that are left.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -21,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -36,8 +39,9 @@ struct erasure {
 	uint32_t app;
 	char room[ID_MAX + 1], user[ID_MAX + 1]; /* "": any */
 	char client_ip[48];
-	uint32_t part;	   /* segments at most */
-	bool must_be_told; /* nothing of the task may be pending */
+	uint32_t part;			   /* segments at most */
+	const struct erase_bounds *bounds; /* NULL: not of retention */
+	struct erase_place at;		   /* worker: the last storage */
 	rooms_erase_fn *done;
 	void *arg;
 	struct erase_result result; /* worker */
@@ -109,8 +113,10 @@ static int read_rows(struct rooms *r, uint64_t task, struct task_rows *all)
 struct group {
 	struct rooms *rooms;
 	struct storages *storages;
-	const struct segment_row *rows;
-	size_t n;
+	const struct segment_row *rows; /* in the state that they had before */
+	size_t n;			/* those that go */
+	const struct erase_bounds *bounds; /* NULL: none */
+	struct erase_place at;		   /* the last one that was asked */
 	struct folders touched[SLOT_N];
 	struct folders left[SLOT_N];	/* that have the manifest */
 	char manifest[RECORD_NAME_CAP]; /* its name */
@@ -153,6 +159,7 @@ static int drop_old_manifest(struct group *g, struct err *e)
 	char name[64];
 	int err = storages_get(g->storages, SLOT_LOCAL, &local, e);
 
+	g->at.slot = SLOT_LOCAL;
 	snprintf(name, sizeof(name), "manifests/%" PRIu32 "_%" PRIu64 ".json",
 		 g->rows[0].app, g->rows[0].task);
 	if (!err)
@@ -172,6 +179,7 @@ static int drop_folders(struct group *g, enum slot slot, struct err *e)
 
 	if (!touched->n)
 		return 0;
+	g->at.slot = slot;
 	record_manifest_mark(g->rows[0].task, mark, sizeof(mark));
 	err = storages_get(g->storages, slot, &storage, e);
 	for (struct map_node *n = map_next(touched, NULL); n && !err;
@@ -181,6 +189,7 @@ static int drop_folders(struct group *g, enum slot slot, struct err *e)
 
 		err = upload_drop_folder(storage, name, mark,
 					 is_left ? g->manifest : NULL, e);
+		storages_told(g->storages, slot, err);
 	}
 	return err;
 }
@@ -192,8 +201,10 @@ static int erase_file(struct group *g, const struct segment_row *row,
 	struct upload_storage *storage;
 	int err = storages_get(g->storages, slot, &storage, e);
 
+	g->at.slot = slot;
 	if (!err)
 		err = upload_erase(storage, row->file_name, e);
+	storages_told(g->storages, slot, err);
 	if (err)
 		return err;
 	crash_point("erase.file");
@@ -201,11 +212,42 @@ static int erase_file(struct group *g, const struct segment_row *row,
 	return err ? fail(e, err, "cannot erase", row->file_name) : 0;
 }
 
+/** Is it to end behind the first n files?  One goes in any case, unless it
+ *  was given up. */
+static bool is_bound(const struct group *g, size_t n)
+{
+	const struct erase_bounds *b = g->bounds;
+
+	if (!b)
+		return false;
+	return atomic_load_explicit(b->given_up, memory_order_relaxed) ||
+	       (n && clock_now_us() >= b->until_us);
+}
+
+/** Only the first n go. */
+static int keep_others(struct group *g, size_t n, struct err *e)
+{
+	struct store_write *w = store_write_new();
+	int err;
+
+	for (size_t i = n; w && i < g->n; i++) {
+		if (g->rows[i].state != SEG_ERASING)
+			store_set_segment(w, &g->rows[i]);
+	}
+	g->at.slot = SLOT_N;
+	err = commit(g->rooms, w, e);
+	if (!err)
+		g->n = n;
+	return err;
+}
+
 static int erase_files(struct group *g, struct err *e)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < g->n && !err; i++) {
+		if (is_bound(g, i))
+			return keep_others(g, i, e);
 		if (g->rooms->storage_stops)
 			return err_set(e, ECANCELED, "",
 				       "the server is stopping; it goes on "
@@ -234,17 +276,18 @@ static int erase_stored(struct group *g, struct err *e)
 {
 	int err;
 
-	storages_begin(g->storages, g->rows[0].storage);
+	storages_begin(g->storages, g->rows[0].storage,
+		       g->rows[0].storage_prefix);
 	for (unsigned i = 0; i < SLOT_N; i++) {
 		map_init(&g->touched[i].map);
 		map_init(&g->left[i].map);
 	}
 	err = erase_files(g, e);
-	if (!err)
+	if (!err && g->n)
 		err = put_manifest(g, e);
 	for (unsigned i = 0; i < SLOT_N && !err; i++)
 		err = drop_folders(g, (enum slot)i, e);
-	if (!err)
+	if (!err && g->n)
 		err = drop_old_manifest(g, e);
 	for (unsigned i = 0; i < SLOT_N; i++) {
 		folders_fini(&g->touched[i]);
@@ -257,9 +300,10 @@ static int erase_group(struct group *g, struct err *e)
 {
 	int err = erase_stored(g, e);
 
-	if (err)
+	if (err || !g->n)
 		return err;
 	crash_point("erase.files");
+	g->at.slot = SLOT_N;
 	err = erase_rows(g->rooms, g->rows, g->n, e);
 	if (!err)
 		crash_point("erase.done");
@@ -295,6 +339,27 @@ int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
 		err = erase_group(&g, e);
 	}
 	storages_fini(&storages);
+	return err;
+}
+
+/** Those of one task, within its bounds; the first *n of them went. */
+static int erase_within(struct erasure *x, const struct segment_row *rows,
+			size_t *n)
+{
+	struct storages storages;
+	struct group g = {.rooms = x->rooms,
+			  .storages = &storages,
+			  .rows = rows,
+			  .n = *n,
+			  .bounds = x->bounds,
+			  .at = {SLOT_N, rows[0].storage}};
+	int err;
+
+	storages_init(&storages, x->rooms);
+	err = erase_group(&g, &x->result.err);
+	storages_fini(&storages);
+	x->at = g.at;
+	*n = g.n;
 	return err;
 }
 
@@ -415,23 +480,57 @@ static int mark(struct erasure *x, struct store_rows *rows)
 
 	for (size_t i = 0; w && i < rows->n; i++) {
 		struct segment_row *row = &rows->segments[i];
+		const enum segment_state was = row->state;
 
-		if (row->state == SEG_ERASING)
+		if (was == SEG_ERASING)
 			continue;
 		row->state = SEG_ERASING;
 		store_set_segment(w, row);
+		row->state = was;
 	}
-	if (w && x->must_be_told)
+	if (w && x->bounds)
 		store_must_be_told(w, x->task);
 	return commit(x->rooms, w, &x->result.err);
 }
 
-static void count(struct erasure *x, const struct store_rows *rows)
+/** The first n of them went. */
+static void count(struct erasure *x, const struct store_rows *rows, size_t n)
 {
-	x->result.erased = rows->n;
-	x->result.more = rows->more;
-	for (size_t i = 0; i < rows->n; i++)
+	x->result.erased = n;
+	x->result.more = rows->more || n < rows->n;
+	for (size_t i = 0; i < n; i++)
 		x->result.bytes += rows->segments[i].size;
+}
+
+/** Is one of them in a storage that is to be passed? */
+static bool is_passed(const struct erasure *x, const struct store_rows *rows)
+{
+	for (size_t i = 0; x->bounds && i < rows->n; i++) {
+		const struct segment_row *row = &rows->segments[i];
+
+		if (x->bounds->is_passed(
+			    &(struct erase_place){storages_slot(x->rooms, row),
+						  row->storage},
+			    x->bounds->arg))
+			return true;
+	}
+	return false;
+}
+
+static int erase_rows_of(struct erasure *x, struct store_rows *rows)
+{
+	size_t n = rows->n;
+	int err = mark(x, rows);
+
+	if (err)
+		return err;
+	crash_point("erase.marked");
+	err = x->bounds ? erase_within(x, rows->segments, &n)
+			: erase_marked(x->rooms, rows->segments, n,
+				       &x->result.err);
+	if (!err)
+		count(x, rows, n);
+	return err;
 }
 
 static int erase(struct erasure *x)
@@ -446,18 +545,11 @@ static int erase(struct erasure *x)
 	if (err)
 		return err;
 	/* Behind the reading: what began since has no row in it. */
-	err = check_finished(x);
+	err = is_passed(x, &rows) ? EHOSTDOWN : check_finished(x);
 	if (!err && !rows.n && x->task)
 		err = erase_rest(x);
 	if (!err && rows.n)
-		err = mark(x, &rows);
-	if (!err && rows.n) {
-		crash_point("erase.marked");
-		err = erase_marked(x->rooms, rows.segments, rows.n,
-				   &x->result.err);
-	}
-	if (!err)
-		count(x, &rows);
+		err = erase_rows_of(x, &rows);
 	store_rows_free(&rows);
 	return err;
 }
@@ -478,14 +570,18 @@ static void run(struct job *job)
 	(void)erase_or_say(CONTAINER_OF(job, struct erasure, job));
 }
 
-int erase_told(struct rooms *r, uint64_t task, uint32_t part,
-	       struct erase_result *out)
+int erase_told(struct rooms *r, uint64_t task, const struct erase_bounds *b,
+	       struct erase_result *out, struct erase_place *at)
 {
-	struct erasure x = {
-		.rooms = r, .task = task, .part = part, .must_be_told = true};
+	struct erasure x = {.rooms = r,
+			    .task = task,
+			    .part = b->part,
+			    .bounds = b,
+			    .at = {.slot = SLOT_N}};
 	int err = erase_or_say(&x);
 
 	*out = x.result;
+	*at = x.at;
 	return err;
 }
 
@@ -562,4 +658,87 @@ void rooms_erase(struct rooms *r, const struct erase_wish *wish,
 	x->job.run = run;
 	r->erasures++;
 	workers_run(r->erasers, &x->job, r->loop, on_erased);
+}
+
+/* ---- what an earlier run has begun ------------------------------------------- */
+
+struct resumption {
+	struct rooms *rooms;
+	struct job job;
+};
+
+/** Rows of one task; what cannot be removed keeps its row, and its file its
+ *  place, until somebody asks for it again, or the next start. */
+static void resume_group(struct rooms *r, struct segment_row *rows, size_t n)
+{
+	struct err e = {0};
+
+	log_info("erase: finishing what was begun, task=%" PRIu64
+		 " segments=%zu",
+		 rows[0].task, n);
+	if (erase_marked(r, rows, n, &e) && !r->storage_stops)
+		log_error("erase: task=%" PRIu64 ": %s; ask for it again, or "
+			  "start again",
+			  rows[0].task, e.text);
+}
+
+static void resume_page(struct rooms *r, struct segment_row *rows, size_t n)
+{
+	size_t end;
+
+	if (n)
+		qsort(rows, n, sizeof(*rows), by_task);
+	for (size_t at = 0; at < n && !r->storage_stops; at = end) {
+		end = at + 1;
+		while (end < n && rows[end].task == rows[at].task)
+			end++;
+		resume_group(r, rows + at, end - at);
+	}
+}
+
+static void resume_run(struct job *job)
+{
+	struct rooms *r = CONTAINER_OF(job, struct resumption, job)->rooms;
+	struct store_filter f = {
+		.what = READ_SEGMENTS, .state = SEG_ERASING, .limit = PAGE};
+	struct store_rows rows;
+	bool more = true;
+
+	while (more && !r->storage_stops) {
+		int err = store_read(r->store, &f, &rows);
+
+		if (err) {
+			log_error("erase: what was begun cannot be read: %s",
+				  strerror(err));
+			return;
+		}
+		if (rows.n)
+			f.after = rows.segments[rows.n - 1].id;
+		more = rows.more;
+		resume_page(r, rows.segments, rows.n);
+		store_rows_free(&rows);
+	}
+}
+
+static void on_resumed(struct job *job)
+{
+	struct resumption *x = CONTAINER_OF(job, struct resumption, job);
+	struct rooms *r = x->rooms;
+
+	mem_free(x);
+	r->erasures--;
+	rooms_check_stopped(r);
+}
+
+int erase_resume(struct rooms *r)
+{
+	struct resumption *x = mem_zalloc(sizeof(*x));
+
+	if (!x)
+		return ENOMEM;
+	x->rooms = r;
+	x->job.run = resume_run;
+	r->erasures++;
+	workers_run(r->erasers, &x->job, r->loop, on_resumed);
+	return 0;
 }

@@ -56,18 +56,20 @@ enum { PAGE = 500, MANIFEST_RETRY_US = 5 * 1000 * 1000 };
 
 int finish_upload(struct task *t, const struct segment_row *row)
 {
+	struct upload_place place;
 	struct upload_item item = {
 		.segment = row->id,
 		.name = row->file_name,
 		.len = row->size,
 		.sha256 = row->sha256,
 		.since_ms = row->closed_ms,
-		.place = storages_place(t->rooms, row),
+		.place = &place,
 	};
 	struct confirm *c = mem_zalloc(sizeof(*c));
+	bool is_known = storages_place(t->rooms, row, &place);
 	int err;
 
-	assert(item.place); /* of a task that is in memory, it is known */
+	assert(is_known); /* of a task that is in memory */
 	if (!c)
 		return ENOMEM;
 	c->task = t;
@@ -141,10 +143,14 @@ static void on_uploaded_committed(struct confirm *c)
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " user=%s seg=%" PRIu32
 		 " uploaded",
 		 c->row.app, c->row.room, c->row.task, c->row.user, c->row.seq);
-	c->drop.run = drop_run;
-	c->drop.key = c->row.id;
 	list_remove(&c->in_task);
-	workers_run(c->rooms->workers, &c->drop, c->rooms->loop, NULL);
+	if (waves_take_drop(c->rooms, &c->row)) {
+		mem_free(c);
+	} else {
+		c->drop.run = drop_run;
+		c->drop.key = c->row.id;
+		workers_run(c->rooms->workers, &c->drop, c->rooms->loop, NULL);
+	}
 	t->uploads--;
 	task_check(t);
 }
@@ -225,7 +231,9 @@ static void commit_due(struct confirm *c)
 	str_copy(c->row.reason_text, sizeof(c->row.reason_text),
 		 c->reason_text);
 	if (c->sent & CONFIRM_UPLOADED) {
-		c->row.stored_in = (int)storages_place(r, &c->row)->kind;
+		c->row.stored_in = storages_slot(r, &c->row) == SLOT_LOCAL
+					   ? UPLOAD_LOCAL
+					   : UPLOAD_S3;
 		c->row.uploaded_ms = clock_unix_ms();
 		c->row.reason[0] = c->row.reason_text[0] = 0;
 	}

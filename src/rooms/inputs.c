@@ -72,7 +72,23 @@ static uint16_t port_take(struct rooms *r)
 
 /* ---- answers ------------------------------------------------------------- */
 
-static void info_of(const struct member *m, struct input_info *out)
+static void whip_info_of(const struct member *m, struct whip_info *out)
+{
+	const struct rooms *r = m->room->rooms;
+
+	*out = (struct whip_info){
+		.state = whip_state_name(m),
+		.key = m->whip->key,
+		.turn = m->whip->turn,
+		.remote_ufrag = m->whip->remote_ufrag,
+		.ice = &m->whip->ice,
+		.fingerprint = webrtc_identity_fingerprint(r->identity),
+		.addresses = r->addresses,
+		.n_addresses = r->n_addresses,
+	};
+}
+
+void member_info(const struct member *m, struct input_info *out)
 {
 	struct voice *v = m->voice;
 	struct addr sender;
@@ -100,9 +116,12 @@ static void info_of(const struct member *m, struct input_info *out)
 		.red_pt = m->row.red_pt,
 		.audio_level_ext = m->row.audio_level_ext,
 	};
-	str_copy(out->address, sizeof(out->address), m->room->rooms->address);
+	str_copy(out->address, sizeof(out->address),
+		 m->room->rooms->addresses[0]);
 	if (sender_read(&v->sender, &sender))
 		addr_write(&sender, out->sender);
+	if (m->whip)
+		whip_info_of(m, &out->whip);
 }
 
 static void refuse(rooms_input_fn *done, void *arg, const struct err *e)
@@ -111,7 +130,7 @@ static void refuse(rooms_input_fn *done, void *arg, const struct err *e)
 		done(e, NULL, arg);
 }
 
-static void answer(struct member *m, const struct err *e)
+void member_answer(struct member *m, const struct err *e)
 {
 	struct input_call call = m->call;
 	struct input_info info;
@@ -123,7 +142,7 @@ static void answer(struct member *m, const struct err *e)
 		call.done(e, NULL, call.arg);
 		return;
 	}
-	info_of(m, &info);
+	member_info(m, &info);
 	call.done(e, &info, call.arg);
 }
 
@@ -154,12 +173,14 @@ static void sync_voice(struct member *m)
 	by_set(&v->wish.close_by, m->is_suspended ? &restart : NULL);
 	v->wish.at = m->room->rooms->bind_at;
 	addr_set_port(&v->wish.at, (uint16_t)m->row.port);
+	if (m->whip)
+		whip_wish(m);
 	m->epoch_sent = m->epoch_wanted;
 	m->mail_out = true;
 	media_voice(v);
 }
 
-static void wish(struct member *m)
+void member_wish(struct member *m)
 {
 	m->epoch_wanted++;
 	sync_voice(m);
@@ -171,7 +192,9 @@ static void member_free(struct member *m)
 	struct rooms *r = room->rooms;
 
 	timer_stop(&m->retry);
-	port_mark(r, (uint16_t)m->row.port, false);
+	if (!m->whip)
+		port_mark(r, (uint16_t)m->row.port, false);
+	whip_free(r, m->whip);
 	map_remove(&r->members, &m->node);
 	list_remove(&m->in_room);
 	mem_free(m->voice);
@@ -187,11 +210,11 @@ static void free_if_closed(struct member *m)
 		member_free(m);
 }
 
-static void member_close(struct member *m)
+void member_close(struct member *m)
 {
 	m->state = MEMBER_CLOSING;
 	m->close_sent = true;
-	wish(m);
+	member_wish(m);
 	keeper_look(m->room, m);
 }
 
@@ -207,7 +230,7 @@ static void on_row_put(const struct store_result *result, void *arg)
 	if (result->err) {
 		err_set(&e, result->err, "store", "could not be stored: %s",
 			result->text);
-		answer(m, &e);
+		member_answer(m, &e);
 		if (!m->close_sent)
 			member_close(m);
 		else
@@ -219,7 +242,9 @@ static void on_row_put(const struct store_result *result, void *arg)
 		 m->row.app, m->row.room, m->row.user, m->row.id, m->row.port);
 	rooms_tell(m->room->rooms, "%s joined room %s", m->row.user,
 		   m->row.room);
-	answer(m, &e);
+	if (m->whip)
+		whip_on_joined(m);
+	member_answer(m, &e);
 	keeper_look(m->room, m);
 	free_if_closed(m);
 }
@@ -232,6 +257,8 @@ static void put_row(struct member *m)
 	m->store_out = true;
 	if (w)
 		store_put_input(w, &m->row);
+	if (w && m->whip)
+		whip_put_row(m, w);
 	store_commit(r->store, w, r->loop, on_row_put, m);
 }
 
@@ -248,14 +275,14 @@ static bool try_next_port(struct member *m)
 		return false;
 	port_mark(r, (uint16_t)m->row.port, false);
 	m->row.port = port;
-	wish(m);
+	member_wish(m);
 	return true;
 }
 
 static void on_open_again(struct timer *timer, int64_t now_us)
 {
 	(void)now_us;
-	wish(CONTAINER_OF(timer, struct member, retry));
+	member_wish(CONTAINER_OF(timer, struct member, retry));
 }
 
 static void on_unresumed_deleted(const struct store_result *result, void *arg)
@@ -301,14 +328,19 @@ static void on_open_failed(struct member *m)
 		on_resume_failed(m);
 		return;
 	}
-	if (try_next_port(m))
+	if (!m->whip && try_next_port(m))
 		return;
-	err_set(&e, m->voice->err == EADDRINUSE ? ENOSPC : m->voice->err,
-		"media.rtp_ports", "port %d cannot be opened: %s", m->row.port,
-		strerror(m->voice->err));
+	if (m->whip)
+		err_set(&e, m->voice->err, "", "no session can be opened: %s",
+			strerror(m->voice->err));
+	else
+		err_set(&e,
+			m->voice->err == EADDRINUSE ? ENOSPC : m->voice->err,
+			"media.rtp_ports", "port %d cannot be opened: %s",
+			m->row.port, strerror(m->voice->err));
 	log_error("app=%" PRIu32 " room=%s user=%s %s", m->row.app, m->row.room,
 		  m->row.user, e.text);
-	answer(m, &e);
+	member_answer(m, &e);
 	member_free(m);
 }
 
@@ -326,8 +358,11 @@ static void on_voice_answered(struct voice *v)
 		free_if_closed(m);
 		return;
 	}
-	if (m->state != MEMBER_OPENING)
+	if (m->state != MEMBER_OPENING) {
+		if (m->whip)
+			whip_on_answered(m);
 		return;
+	}
 	if (v->err) {
 		on_open_failed(m);
 		return;
@@ -351,6 +386,7 @@ static struct voice *make_voice(struct member *m, const struct addr *source)
 	if (!v)
 		return NULL;
 	v->id = m->row.id;
+	v->is_whip = m->whip != NULL;
 	v->room_key = m->room->key;
 	str_copy(v->user, sizeof(v->user), m->row.user);
 	v->config = (struct input_config){
@@ -358,6 +394,7 @@ static struct voice *make_voice(struct member *m, const struct addr *source)
 		.mic_off_us = rec->mic_off_splits ? rec->mic_off_after_us : 0,
 		.takeover_us = TAKEOVER_US,
 		.has_source = source != NULL,
+		.is_authentic = m->whip != NULL,
 		.opus_pt = (uint8_t)m->row.opus_pt,
 		.red_pt = (uint8_t)m->row.red_pt,
 		.audio_level_ext = (uint8_t)m->row.audio_level_ext,
@@ -375,9 +412,9 @@ static struct voice *make_voice(struct member *m, const struct addr *source)
 	return v;
 }
 
-/** Make a member of `row` in its room; the port is marked already. */
-static int make_member(struct room *room, const struct input_row *row,
-		       const struct addr *source, struct member **out)
+int member_make(struct room *room, const struct input_row *row,
+		const struct addr *source, struct whip *whip,
+		struct member **out)
 {
 	struct rooms *r = room->rooms;
 	struct member *m = mem_zalloc(sizeof(*m));
@@ -387,12 +424,15 @@ static int make_member(struct room *room, const struct input_row *row,
 	m->room = room;
 	m->row = *row;
 	m->mic_disabled = row->mic_disabled;
+	m->whip = whip;
 	m->voice = make_voice(m, source);
 	if (!m->voice)
 		goto fail;
 	if (map_add(&r->members, &m->node, &m->row.id, sizeof(m->row.id)))
 		goto fail;
 	list_append(&room->members, &m->in_room);
+	if (whip)
+		whip->member = m;
 	*out = m;
 	return 0;
 fail:
@@ -401,7 +441,7 @@ fail:
 	return ENOMEM;
 }
 
-static struct member *find_user(const struct room *room, const char *user)
+struct member *member_find(const struct room *room, const char *user)
 {
 	LIST_EACH(&room->members, l, after)
 	{
@@ -414,6 +454,19 @@ static struct member *find_user(const struct room *room, const char *user)
 	return NULL;
 }
 
+int member_check_wish(struct rooms *r, uint32_t app, const char *room,
+		      const char *user, struct err *e)
+{
+	if (r->stopping)
+		return err_set(e, ECANCELED, "", "the server is stopping");
+	if (!rooms_find_app(r, app))
+		return err_set(e, ENOENT, "app", "there is no app %" PRIu32,
+			       app);
+	if (event_id_check(room, "room", e) || event_id_check(user, "user", e))
+		return e->code;
+	return 0;
+}
+
 /** What is wrong with the wish, or 0. */
 static int check_wish(struct rooms *r, const struct input_wish *w,
 		      struct err *e)
@@ -421,16 +474,10 @@ static int check_wish(struct rooms *r, const struct input_wish *w,
 	struct room *room;
 	struct member *m;
 
-	if (r->stopping)
-		return err_set(e, ECANCELED, "", "the server is stopping");
-	if (!rooms_find_app(r, w->app))
-		return err_set(e, ENOENT, "app", "there is no app %" PRIu32,
-			       w->app);
-	if (event_id_check(w->room, "room", e) ||
-	    event_id_check(w->user, "user", e))
+	if (member_check_wish(r, w->app, w->room, w->user, e))
 		return e->code;
 	room = rooms_find_room(r, w->app, w->room);
-	m = room ? find_user(room, w->user) : NULL;
+	m = room ? member_find(room, w->user) : NULL;
 	if (m)
 		return err_set(e, EEXIST, "user",
 			       "%.100s is in the room already: input %" PRIu64
@@ -471,8 +518,8 @@ void rooms_input_add(struct rooms *r, const struct input_wish *w,
 	row.red_pt = w->red_pt;
 	row.audio_level_ext = w->audio_level_ext;
 	room = rooms_get_room(r, rooms_find_app(r, w->app), w->room);
-	if (!room ||
-	    make_member(room, &row, w->has_source ? &w->source : NULL, &m)) {
+	if (!room || member_make(room, &row, w->has_source ? &w->source : NULL,
+				 NULL, &m)) {
 		port_mark(r, port, false);
 		if (room)
 			room_drop_if_empty(room);
@@ -483,7 +530,7 @@ void rooms_input_add(struct rooms *r, const struct input_wish *w,
 	if (!w->has_source)
 		by_set(&m->voice->joined, &(struct caller){.ip = w->client_ip});
 	m->call = (struct input_call){done, arg};
-	wish(m);
+	member_wish(m);
 }
 
 int member_resume(struct rooms *r, const struct input_row *row)
@@ -503,13 +550,15 @@ int member_resume(struct rooms *r, const struct input_row *row)
 	room = rooms_get_room(r, app, row->room);
 	if (!room)
 		return ENOMEM;
+	if (!strcmp(row->kind, "whip"))
+		return whip_resume(r, room, row);
 	port_mark(r, (uint16_t)row->port, true);
-	if (make_member(room, row, has_source ? &source : NULL, &m)) {
+	if (member_make(room, row, has_source ? &source : NULL, NULL, &m)) {
 		room_drop_if_empty(room);
 		return ENOMEM;
 	}
 	m->row_done = true;
-	wish(m);
+	member_wish(m);
 	return 0;
 }
 
@@ -537,7 +586,7 @@ static void on_mic_stored(const struct store_result *result, void *arg)
 
 	mem_free(c);
 	m->mic_calls--;
-	info_of(m, &info);
+	member_info(m, &info);
 	if (result->err)
 		err_set(&e, result->err, "store",
 			"the mic is switched, but that could not be stored: "
@@ -581,7 +630,7 @@ void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
 		m->mic_disabled = !on;
 		by_set(&m->mic_by, who);
 		m->since_us = clock_now_us();
-		wish(m);
+		member_wish(m);
 		log_info("room=%s user=%s input=%" PRIu64 " mic %s",
 			 m->row.room, m->row.user, id, on ? "on" : "off");
 	}
@@ -598,7 +647,7 @@ static void stay(struct member *m)
 	if (m->room->rooms->stopping)
 		member_close(m);
 	else if (!m->opened)
-		wish(m);
+		member_wish(m);
 }
 
 static void on_row_deleted(const struct store_result *result, void *arg)
@@ -610,14 +659,14 @@ static void on_row_deleted(const struct store_result *result, void *arg)
 	if (result->err) {
 		err_set(&e, result->err, "store", "could not be removed: %s",
 			result->text);
-		answer(m, &e);
+		member_answer(m, &e);
 		stay(m);
 		return;
 	}
 	log_info("room=%s user=%s input=%" PRIu64 " left", m->row.room,
 		 m->row.user, m->row.id);
 	rooms_tell(m->room->rooms, "%s left room %s", m->row.user, m->row.room);
-	answer(m, &e);
+	member_answer(m, &e);
 	member_close(m);
 }
 
@@ -657,7 +706,8 @@ void member_close_all(struct rooms *r)
 		m->is_suspended = true;
 		member_close(m);
 		if (!m->store_out)
-			answer(m, &e); /* an add that had not come so far */
+			member_answer(m,
+				      &e); /* an add that had not come so far */
 	}
 }
 
@@ -678,7 +728,7 @@ bool rooms_input_info(const struct rooms *r, uint64_t id,
 	struct member *m = find_member(r, id, &e);
 
 	if (m)
-		info_of(m, out);
+		member_info(m, out);
 	return m != NULL;
 }
 
@@ -698,7 +748,7 @@ int rooms_each_input(const struct rooms *r, uint32_t app, const char *id,
 
 		if (m->state != MEMBER_OPEN || !m->row_done)
 			continue;
-		info_of(m, &info);
+		member_info(m, &info);
 		err = fn(&info, arg);
 		if (err)
 			return err;

@@ -254,6 +254,7 @@ static void on_round(struct timer *timer, int64_t now_us)
 		warn_look(CONTAINER_OF(n, struct room, node), now_us);
 		keeper_look(CONTAINER_OF(n, struct room, node), NULL);
 	}
+	whip_look(r, now_us);
 	warn_look_at_machine(r, now_us);
 	for (n = map_next(&r->tasks, NULL); n; n = next) {
 		next = map_next(&r->tasks, n);

@@ -125,6 +125,7 @@ static int put_text(struct storages *s, enum slot slot,
 	     node = map_next(&f->map, node))
 		names[n++] = CONTAINER_OF(node, struct folder, node)->name;
 	err = upload_put_text(storage, text, names, n, e);
+	storages_told(s, slot, err);
 	mem_free(names);
 	return err;
 }
@@ -165,7 +166,7 @@ int manifest_put(struct storages *s, const struct task_row *t,
 	record_manifest_mark(t->id, mark, sizeof(mark));
 	text.data = json.data;
 	text.len = json.len;
-	storages_begin(s, t->storage);
+	storages_begin(s, t->storage, t->storage_prefix);
 	for (unsigned i = 0; !err && i < SLOT_N; i++) {
 		if (folders[i].map.n)
 			err = put_text(s, (enum slot)i, &text, &folders[i], e);

@@ -194,7 +194,34 @@ static void run(void *arg)
 	loop_run(m->loop);
 }
 
-int media_new(unsigned index, struct loop *control, struct media **out)
+static int open_webrtc(struct media *m, unsigned index,
+		       const struct media_webrtc *webrtc, struct err *e)
+{
+	struct addr at = webrtc->at;
+	char text[ADDR_TEXT_MAX];
+	int err;
+
+	if (addr_port(&at))
+		addr_set_port(&at, (uint16_t)(addr_port(&at) + index));
+	err = webrtc_port_open(m->loop, &at, webrtc->id, &webrtc->limits,
+			       &m->webrtc);
+	if (err)
+		return err_set(e, err, "media.udp_port",
+			       "media.udp_port: %s cannot be opened: %s",
+			       addr_write(&at, text), strerror(err));
+	webrtc_port_addr(m->webrtc, &at);
+	m->udp_port = addr_port(&at);
+	return 0;
+}
+
+uint16_t media_udp_port(const struct media *m)
+{
+	return m->udp_port;
+}
+
+int media_new(unsigned index, struct loop *control,
+	      const struct media_webrtc *webrtc, struct media **out,
+	      struct err *e)
 {
 	struct media *m = mem_zalloc(sizeof(*m));
 	char name[16];
@@ -206,6 +233,9 @@ int media_new(unsigned index, struct loop *control, struct media **out)
 	map_init(&m->rooms);
 	list_init(&m->work);
 	err = loop_new(&m->loop);
+	if (err)
+		goto fail;
+	err = open_webrtc(m, index, webrtc, e);
 	if (err)
 		goto fail;
 	err = timer_start(&m->work_timer, m->loop, clock_now_us() + WORK_US,
@@ -220,6 +250,7 @@ int media_new(unsigned index, struct loop *control, struct media **out)
 	return 0;
 fail:
 	timer_stop(&m->work_timer);
+	webrtc_port_close(m->webrtc);
 	loop_free(m->loop);
 	mem_free(m);
 	return err;
@@ -232,6 +263,7 @@ void media_free(struct media *m)
 	loop_stop(m->loop);
 	thread_join(m->thread);
 	timer_stop(&m->work_timer);
+	webrtc_port_close(m->webrtc);
 	assert(m->rooms.n == 0);
 	map_fini(&m->rooms);
 	loop_free(m->loop);

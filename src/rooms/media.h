@@ -98,9 +98,19 @@ void sender_show(struct shown_sender *to, const struct addr *a);
 /** false: nobody yet.  Thread: any. */
 bool sender_read(struct shown_sender *from, struct addr *out);
 
+/** How it goes with the WebRTC session of an input. */
+enum whip_state {
+	WHIP_CONNECTING, /* ICE, then DTLS */
+	WHIP_CONNECTED,
+	WHIP_ENDED, /* it was connected */
+	WHIP_FAILED /* it never was */
+};
+
 /** One input, both sides. */
 struct voice {
 	/* fixed after init */
+	bool is_whip;		 /* WebRTC; else a port of its own */
+	struct fingerprint peer; /* WebRTC: of the sender's certificate */
 	uint64_t id;
 	struct room_key room_key;
 	char user[ID_MAX + 1];
@@ -119,8 +129,13 @@ struct voice {
 		bool mic;  /* on as the API says */
 		struct by mic_by, close_by;
 		struct addr at; /* where to bind */
+		/* WebRTC: credentials of the session, and how many there were
+		 * before (ICE restart) */
+		struct webrtc_credentials ice;
+		char remote_ufrag[WEBRTC_REMOTE_UFRAG_MAX + 1];
+		unsigned turn;
 	} wish;
-	int err; /* answer to open: errno of bind */
+	int err; /* answer to open, or to another turn of WebRTC: errno */
 
 	/* any thread, relaxed */
 	_Atomic uint64_t packets, lost;
@@ -133,14 +148,18 @@ struct voice {
 	_Atomic int64_t seen_us;   /* all of these are as of then; stored
 					after them, 0: never yet */
 	struct shown_sender sender;
+	_Atomic int whip_state; /* enum whip_state */
+	_Atomic int whip_end;	/* enum webrtc_end, once it has ended */
 
 	/* media thread */
 	struct media_room *room;
 	struct link in_room;
 	struct media_work work;
 	struct input *input;
-	struct rtp_port *port;
-	int64_t taken_us; /* its port was read */
+	struct rtp_port *port;	       /* NULL: WebRTC */
+	struct webrtc_session *webrtc; /* NULL: a port */
+	unsigned turn;		       /* of its credentials */
+	int64_t taken_us;	       /* its port was read */
 	int64_t heard_pos;
 	int peak; /* of PCM since the last look, 0..32768; -1: there was none */
 	const struct by
@@ -230,6 +249,7 @@ struct seg {
 	struct mail begun, granted, ended;
 	struct record_file *file; /* in granted; NULL: there will be none */
 	uint64_t frames;	  /* in ended */
+	struct sound_peaks peaks; /* in ended; n 0: not known */
 
 	/* media thread */
 	struct segment *segment; /* NULL: handed over */
@@ -252,9 +272,20 @@ struct seg {
 	struct telling telling;
 };
 
-/** Start a media loop's thread.  Returns 0, ENOMEM, EAGAIN. */
+/** What a media loop needs for WebRTC. */
+struct media_webrtc {
+	struct addr at;			  /* of the first loop; port 0: any */
+	const struct webrtc_identity *id; /* outlives the loops */
+	struct webrtc_limits limits;
+};
+
+/** Open its port for WebRTC, and start a media loop's thread.  Returns 0,
+ *  ENOMEM, EAGAIN, or with `e` an errno of webrtc_port_open. */
 MUST_CHECK int media_new(unsigned index, struct loop *control,
-			 struct media **out);
+			 const struct media_webrtc *webrtc, struct media **out,
+			 struct err *e);
+/** Its port for WebRTC.  Thread: any. */
+uint16_t media_udp_port(const struct media *m);
 /** End the thread; all voices and sessions are gone.  NULL is fine. */
 void media_free(struct media *m);
 

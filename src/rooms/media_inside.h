@@ -33,7 +33,9 @@ struct media {
 	struct loop *loop;
 	struct loop *control;
 	struct thread *thread;
-	struct map rooms; /* struct media_room by key */
+	struct webrtc_port *webrtc;
+	uint16_t udp_port; /* fixed after init: of that */
+	struct map rooms;  /* struct media_room by key */
 	struct link work; /* struct media_work, the one due first at the head */
 	struct timer work_timer;
 	int64_t apart_us; /* wall clock minus monotonic clock */

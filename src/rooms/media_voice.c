@@ -153,7 +153,10 @@ static void publish_stats(struct voice *v)
 
 void voice_take(struct voice *v, int64_t now_us)
 {
-	rtp_port_read(v->port);
+	if (v->port)
+		rtp_port_read(v->port);
+	else
+		webrtc_session_read(v->webrtc, now_us);
 	v->taken_us = now_us;
 	input_advance(v->input, now_us);
 }
@@ -184,6 +187,67 @@ void voice_match_decode(struct voice *v)
 	input_set_decode(v->input, wanted);
 }
 
+/* ---- WebRTC ---------------------------------------------------------------- */
+
+static void on_connected(const struct addr *peer, int64_t now_us, void *arg)
+{
+	struct voice *v = arg;
+
+	(void)peer;
+	(void)now_us;
+	atomic_store_explicit(&v->whip_state, WHIP_CONNECTED,
+			      memory_order_relaxed);
+}
+
+static void on_ended(enum webrtc_end why, int64_t now_us, void *arg)
+{
+	struct voice *v = arg;
+	const bool was_connected =
+		atomic_load_explicit(&v->whip_state, memory_order_relaxed) ==
+		WHIP_CONNECTED;
+
+	(void)now_us;
+	atomic_store_explicit(&v->whip_end, (int)why, memory_order_relaxed);
+	atomic_store_explicit(&v->whip_state,
+			      was_connected ? WHIP_ENDED : WHIP_FAILED,
+			      memory_order_release);
+}
+
+static const struct webrtc_session_events webrtc_events = {
+	.connected = on_connected,
+	.ended = on_ended,
+};
+
+static int open_webrtc(struct voice *v)
+{
+	const struct webrtc_session_config config = {
+		.local = &v->wish.ice,
+		.remote_ufrag = v->wish.remote_ufrag,
+		.fingerprint = v->peer,
+		.in = v->input,
+		.opus_pt = v->config.opus_pt,
+		.red_pt = v->config.red_pt,
+	};
+
+	v->turn = v->wish.turn;
+	return webrtc_session_open(v->media->webrtc, &config, &webrtc_events, v,
+				   loop_now_us(v->media->loop), &v->webrtc);
+}
+
+/** Other credentials are wanted: ICE restart. */
+static int match_turn(struct voice *v)
+{
+	int err;
+
+	if (v->turn == v->wish.turn)
+		return 0;
+	err = webrtc_session_restart(v->webrtc, &v->wish.ice,
+				     v->wish.remote_ufrag);
+	if (!err)
+		v->turn = v->wish.turn;
+	return err;
+}
+
 /* ---- opening and closing -------------------------------------------------- */
 
 /** The work of a room's voices is done in a row, and then its mixes'. */
@@ -206,7 +270,9 @@ static int voice_open(struct voice *v)
 	err = input_new(&v->config, &input_events, v, &v->input);
 	if (err)
 		goto fail;
-	err = rtp_port_open(m->loop, &v->wish.at, v->input, &v->port);
+	err = v->is_whip
+		      ? open_webrtc(v)
+		      : rtp_port_open(m->loop, &v->wish.at, v->input, &v->port);
 	if (err)
 		goto fail;
 	list_init(&v->parts);
@@ -248,6 +314,8 @@ static void voice_close(struct voice *v)
 	}
 	rtp_port_close(v->port);
 	v->port = NULL;
+	webrtc_session_close(v->webrtc);
+	v->webrtc = NULL;
 	input_free(v->input);
 	v->input = NULL;
 	list_remove(&v->in_room);
@@ -273,6 +341,8 @@ static void on_voice_wish(struct mail *mail)
 	v->err = 0;
 	if (v->wish.open && !v->input)
 		v->err = voice_open(v);
+	else if (v->wish.open && v->webrtc)
+		v->err = match_turn(v);
 	if (v->input) {
 		voice_take(v, now_us); /* what was sent before */
 		v->mic_by = &v->wish.mic_by;

@@ -28,6 +28,7 @@ static void hand_over(struct seg *seg)
 		return;
 	segment_push(seg->segment);
 	seg->frames = seg->segment->frames;
+	seg->peaks = seg->segment->peaks;
 	segment_free(seg->segment);
 	seg->segment = NULL;
 	list_remove(&seg->in_session);

@@ -62,9 +62,29 @@ enum member_state {
 	MEMBER_CLOSING
 };
 
+enum {
+	WHIP_KEY_LEN = 48,  /* two passwords of ICE: 288 bits */
+	WHIP_REPLACED = 256 /* keys that are remembered */
+};
+
+/** What a member by WebRTC has beside. */
+struct whip {
+	struct map_node node; /* in rooms.whips, by key */
+	char key[WHIP_KEY_LEN + 1];
+	struct webrtc_credentials ice, ice_next;
+	char remote_ufrag[WEBRTC_REMOTE_UFRAG_MAX + 1];
+	char ufrag_next[WEBRTC_REMOTE_UFRAG_MAX + 1];
+	unsigned turn, turn_next; /* next: an ICE restart is under way */
+	struct input_call restart;
+	int64_t away_us; /* since when its session is over, 0: it is not */
+	int64_t stay_us; /* so long it may be away */
+	struct member *member;
+};
+
 /** A user in a room: one input. */
 struct member {
 	struct map_node node; /* in rooms.members, by id */
+	struct whip *whip;    /* NULL: plain RTP */
 	struct link in_room;
 	struct room *room;
 	struct input_row row;
@@ -174,29 +194,43 @@ struct rooms {
 	struct record_files *files;
 	struct upload *upload;
 	struct upload_config upload_config;
+	struct upload_config foreign_config; /* for callers' buckets */
 	/* storages.c */
 	enum upload_kind kind; /* where new files go */
 	struct upload_place local;
-	_Atomic(struct bucket *) buckets; /* newest first; only grows */
-	size_t n_buckets;		  /* of callers */
-	uint64_t last_bucket;
-	bool public_only;
+	_Atomic(struct bucket *) bucket;  /* of the settings; older ones behind
+					     it; NULL: there is none */
+	_Atomic(struct bucket *) buckets; /* of callers, newest first; only
+					     grows */
+	uint64_t last_bucket;		  /* control loop */
+	bool public_only;		  /* those of callers */
 	char spool_dir[512], storage_dir[512], quarantine_dir[512];
 	char data_dir[512];
 	int64_t disk_low_bytes, left_after_us;
 	struct media *media[MEDIA_MAX];
 	unsigned n_media;
-	struct addr bind_at; /* port 0 */
-	char address[ADDR_TEXT_MAX];
+	struct addr bind_at;				    /* port 0 */
+	char addresses[MEDIA_ADDRESSES_MAX][ADDR_TEXT_MAX]; /* announced */
+	size_t n_addresses;
 	uint16_t port_first, port_last, port_next;
 	uint8_t *ports_used;	 /* a bit a port from port_first */
 	struct rooms_app *apps;	 /* ROOMS_APPS_MAX */
 	_Atomic unsigned n_apps; /* only grows */
+	struct webrtc_identity *identity;
+	unsigned max_sessions;
 	struct map rooms, members, tasks;
+	struct map whips; /* struct whip by key */
+	/* the last sessions that a newer one of their user has replaced */
+	char replaced[WHIP_REPLACED][WHIP_KEY_LEN + 1];
+	unsigned n_replaced; /* ever; the next goes to this, modulo */
 	uint64_t last_task_id;
 	struct workers *erasers; /* one: erasures come one after another */
 	unsigned erasures;	 /* under way */
-	struct workers *texts;	 /* one: manifests, which a store may keep */
+	struct workers *wavers;	 /* one: see waves.c */
+	struct link waves;	 /* struct wave, oldest first */
+	unsigned n_waves;
+	struct wave *wave;     /* the one under way */
+	struct workers *texts; /* one: manifests, which a store may keep */
 	struct retention *retention; /* retention.c */
 	_Atomic bool storage_stops;
 	bool stopping;
@@ -237,6 +271,42 @@ void member_by(const struct member *m, struct by *by);
 /** Has anybody an input in it that is not on its way out? */
 bool room_is_used(const struct room *room);
 void member_close_all(struct rooms *r);
+/** Make a member of `row` in its room; of plain RTP the port is marked
+ *  already.  `whip` is taken over on success.  Returns 0 or ENOMEM. */
+MUST_CHECK int member_make(struct room *room, const struct input_row *row,
+			   const struct addr *source, struct whip *whip,
+			   struct member **out);
+/** What is wanted of its voice has changed. */
+void member_wish(struct member *m);
+/** Have its voice closed; it is freed when that is done. */
+void member_close(struct member *m);
+/** Answer who waits for it to be added or removed. */
+void member_answer(struct member *m, const struct err *e);
+void member_info(const struct member *m, struct input_info *out);
+/** Who is not on its way out; NULL: nobody of that name. */
+struct member *member_find(const struct room *room, const char *user);
+/** Whoever adds an input; returns 0 or what is wrong, with `e`. */
+int member_check_wish(struct rooms *r, uint32_t app, const char *room,
+		      const char *user, struct err *e);
+
+/* whip.c: users by WebRTC */
+/** A member of a row from the store: its user may come again. */
+int whip_resume(struct rooms *r, struct room *room,
+		const struct input_row *row);
+/** Fill in the wish of its voice. */
+void whip_wish(struct member *m);
+/** Its voice has done what was wanted. */
+void whip_on_answered(struct member *m);
+/** What its row's commit changes beside: older sessions of the user go. */
+void whip_put_row(struct member *m, struct store_write *w);
+/** It is committed. */
+void whip_on_joined(struct member *m);
+/** It goes.  NULL is fine. */
+void whip_free(struct rooms *r, struct whip *w);
+/** How it goes with its session: "connecting", "connected", "away". */
+const char *whip_state_name(const struct member *m);
+/** Look at all sessions: who has been away for too long leaves. */
+void whip_look(struct rooms *r, int64_t now_us);
 
 /* tasks.c */
 struct task *task_find(const struct rooms *r, uint64_t id);
@@ -371,52 +441,80 @@ void finish_look(struct task *t);
 /* storages.c */
 
 /** A bucket that files go to, or have gone to.  It is there until the end, and
- *  never changes. */
+ *  never changes, but for how it does. */
 struct bucket {
 	struct bucket *next;
-	uint64_t id; /* of its storage_row; 0: it is that of the settings, and
-			the first one counts */
+	uint64_t id; /* of its storage_row; 0: it is that of the settings */
 	uint32_t app;
-	struct upload_place *place;
+	struct upload_place *place; /* of a caller's: without a prefix */
+	/* any thread: storages_told */
+	_Atomic int64_t rest_until_us; /* nobody waits for it until then */
+	_Atomic int64_t rest_us;       /* the next rest, 0: it is well */
 };
+
+/** So long a caller's bucket may keep a thread that others need [us]. */
+enum { STORAGES_FOREIGN_STALL_US = 10 * 1000 * 1000 };
 
 /** Take the settings, and those of the store.  Returns 0 or an errno. */
 int storages_start(struct rooms *r, const struct rooms_config *c);
 void storages_end(struct rooms *r);
-/** Find a caller's bucket among those that are known, or make it.
- *  Returns 0, EBUSY (too many), or ENOMEM. */
+/** A caller's bucket, whatever the prefix; 0: it is not known.
+ *  Thread: the control loop. */
+uint64_t storages_find(const struct rooms *r, uint32_t app,
+		       const struct upload_s3 *s3);
+/** The same, and make it.  Returns 0, EBUSY (its app has too many), ENOMEM
+ *  with `e`.  Thread: the control loop. */
 MUST_CHECK int storages_take(struct rooms *r, uint32_t app,
 			     const struct upload_s3 *s3, uint64_t *id,
 			     struct err *e);
 /** Add the row of a task's bucket to the write that has the task's; of id 0
- *  there is none.  Returns 0 or ENOMEM. */
+ *  there is none.  Returns 0 or an errno: drop the write. */
 MUST_CHECK int storages_put(const struct rooms *r, uint64_t id,
 			    struct store_write *w);
-/** Where a segment's file is, or where it goes; NULL: in a bucket that the
- *  settings have no more.  Thread: any. */
-const struct upload_place *storages_place(const struct rooms *r,
-					  const struct segment_row *row);
-/** A task's bucket, NULL: it has none of its own. */
-const struct upload_place *storages_own(const struct rooms *r, uint64_t id);
+/**
+ * Where a segment's file is, or where it goes.
+ *
+ * out   its prefix is in the row, all else lives as long as the rooms
+ *
+ * Returns false: in a bucket that is not known (any more).  Thread: any.
+ */
+MUST_CHECK bool storages_place(const struct rooms *r,
+			       const struct segment_row *row,
+			       struct upload_place *out);
+/** Is a task's bucket known, or has it none of its own (0)?  Thread: any. */
+bool storages_know(const struct rooms *r, uint64_t id);
 
 /** Files of one task can be in three places: those of earlier settings stay
  *  where they are. */
 enum slot { SLOT_LOCAL, SLOT_BUCKET, SLOT_OWN, SLOT_N };
+/** Thread: any. */
 enum slot storages_slot(const struct rooms *r, const struct segment_row *row);
 
 /** Places that are open: for one thread at a time. */
 struct storages {
 	const struct rooms *rooms;
-	uint64_t own; /* which bucket SLOT_OWN is */
+	uint64_t own; /* which bucket SLOT_OWN is, with which prefix */
+	char prefix[STORAGE_PREFIX_MAX + 1];
+	struct upload_place places[SLOT_N];
 	struct upload_storage *open[SLOT_N];
 };
 void storages_init(struct storages *s, const struct rooms *r);
 void storages_fini(struct storages *s);
 /** From now on it is about a task with this bucket of its own (0: none). */
-void storages_begin(struct storages *s, uint64_t own);
-/** Open a place, unless it is.  Returns 0, or ENXIO, ENOMEM with `e`. */
+void storages_begin(struct storages *s, uint64_t own, const char *prefix);
+/**
+ * Open a place, unless it is.
+ *
+ * Returns 0, or with `e`
+ *   ENXIO    it is not known (any more)
+ *   EAGAIN   it has failed of late: nobody waits for it again so soon
+ *   ENOMEM
+ */
 MUST_CHECK int storages_get(struct storages *s, enum slot slot,
 			    struct upload_storage **out, struct err *e);
+/** How what was asked of it ended: 0 or an errno of upload.  One that hangs, or
+ *  is not there, is given a rest, which doubles. */
+void storages_told(struct storages *s, enum slot slot, int err);
 
 /* manifest.c */
 
@@ -454,22 +552,65 @@ MUST_CHECK int manifest_put(struct storages *s, const struct task_row *t,
 MUST_CHECK int erase_marked(struct rooms *r, struct segment_row *rows, size_t n,
 			    struct err *e);
 
+/** A storage; `own` names it when the slot is SLOT_OWN; SLOT_N: none. */
+struct erase_place {
+	enum slot slot;
+	uint64_t own;
+};
+
+/** How far erasing goes.  Behind until_us (clock_now_us; at least one file
+ *  goes) and once it was given up, the files that are left stay, with their
+ *  rows as they were. */
+struct erase_bounds {
+	uint32_t part; /* segments */
+	int64_t until_us;
+	const _Atomic bool *given_up;
+	/* is this storage not to be asked? */
+	bool (*is_passed)(const struct erase_place *place, const void *arg);
+	const void *arg;
+};
+
 /**
- * Erase files of a finished task of which nothing is pending, `part` of them at
- * most, as rooms_erase does.  Blocks; the thread of erasures.  Returns 0,
- * EINPROGRESS (something is pending: nothing was done), or an errno with
- * out->err.
+ * Erase files of a finished task of which nothing is pending, within bounds, as
+ * rooms_erase does.  Blocks; the thread of erasures.  Returns 0, EINPROGRESS
+ * (something is pending: nothing was done), EHOSTDOWN (a file is in a storage
+ * that is passed: nothing was done), or an errno with out->err, and at *at the
+ * storage that failed (none: the database did).
  */
-MUST_CHECK int erase_told(struct rooms *r, uint64_t task, uint32_t part,
-			  struct erase_result *out);
+MUST_CHECK int erase_told(struct rooms *r, uint64_t task,
+			  const struct erase_bounds *b,
+			  struct erase_result *out, struct erase_place *at);
 
 /* retention.c: what was kept long enough */
 MUST_CHECK int retention_new(struct rooms *r);
 void retention_free(struct rooms *r);
 /** The keeper's round: is there something to do? */
 void retention_look(struct rooms *r, int64_t now_us);
-/** The times to keep have changed. */
+/** Everything is there: the first look is in a while. */
+void retention_start(struct rooms *r);
+/** The times to keep have changed: a look under way goes by the new ones, and
+ *  another one follows soon. */
 void retention_look_anew(struct rooms *r);
+/** Say for how long those of an app are kept. */
+void retention_announce(const struct rooms_app *app);
+
+/** Finish what an earlier run has begun, behind the start.  Returns 0 or
+ *  ENOMEM. */
+MUST_CHECK int erase_resume(struct rooms *r);
+
+/* waves.c */
+enum { WAVE_TEXT_CAP = (SOUND_PEAKS_MAX + 2) / 3 * 4 + 1 };
+/** The row of a waveform; `text` must live as long. */
+void wave_row_make(uint64_t segment, const struct sound_peaks *p,
+		   char text[WAVE_TEXT_CAP], struct wave_row *out);
+/** Make the waveform of a closed file by and by.  drops: then remove its copy
+ *  in the spool.  Returns false: it is not made now, nothing is removed. */
+bool waves_add(struct rooms *r, const struct segment_row *row, bool drops);
+/** It is in storage: is its copy in the spool still needed?  Then that goes
+ *  when it is not any more. */
+bool waves_take_drop(struct rooms *r, const struct segment_row *row);
+/** Forget what waits; the one under way ends soon. */
+void waves_stop(struct rooms *r);
 
 /* recovery.c */
 int recovery_run(struct rooms *r, struct err *e);

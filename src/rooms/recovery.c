@@ -186,6 +186,21 @@ static int note_track(struct task *t, const struct segment_row *row)
 	return 0;
 }
 
+/** Where that cannot be told it is made again. */
+static bool has_wave(const struct rooms *r, const struct segment_row *row)
+{
+	struct store_filter f = {
+		.what = READ_WAVES, .id = row->id, .state = -1, .limit = 1};
+	struct store_rows rows;
+	bool is_there;
+
+	if (store_read(r->store, &f, &rows))
+		return false;
+	is_there = rows.n > 0;
+	store_rows_free(&rows);
+	return is_there;
+}
+
 static int recover_segment(struct recovery *rc, struct task *t,
 			   struct segment_row *row)
 {
@@ -199,6 +214,8 @@ static int recover_segment(struct recovery *rc, struct task *t,
 	if (row->uploaded_ms)
 		return 0;
 	err = remember(rc, row->file_name);
+	if (!err && !has_wave(rc->rooms, row))
+		waves_add(rc->rooms, row, false);
 	if (!err)
 		err = finish_upload(t, row);
 	return err;
@@ -266,7 +283,7 @@ static int recover_task(struct recovery *rc, struct task_row *row)
 	struct task *t;
 	int err;
 
-	if (row->storage && !storages_own(r, row->storage)) {
+	if (!storages_know(r, row->storage)) {
 		log_error("task=%" PRIu64 " waits: the database has lost the "
 			  "bucket of its files",
 			  row->id);
@@ -321,7 +338,8 @@ static int recover_tasks(struct recovery *rc)
 
 /** Was it stored in a bucket?  It was confirmed before the row said so: at the
  *  start nobody waits for a store. */
-static bool is_in_bucket(const struct rooms *r, const char *name)
+static bool is_in_bucket(const struct rooms *r, const char *name,
+			 struct segment_row *row)
 {
 	struct store_filter f = {.what = READ_SEGMENTS,
 				 .file_name = name,
@@ -333,19 +351,23 @@ static bool is_in_bucket(const struct rooms *r, const char *name)
 	if (store_read(r->store, &f, &rows))
 		return false;
 	is_there = rows.n && rooms_segment_is_remote(&rows.segments[0]);
+	if (is_there)
+		*row = rows.segments[0];
 	store_rows_free(&rows);
 	return is_there;
 }
 
 /** A crash between the commit of `uploaded` and the removal of the spool's
  *  copy: the same file is in storage. */
-static bool is_stored(const struct rooms *r, const char *name)
+static bool is_stored(struct rooms *r, const char *name)
 {
 	char spool[1280], stored[1280], a[65], b[65];
+	struct segment_row row;
 	int64_t len_a, len_b;
 
-	if (is_in_bucket(r, name))
-		return upload_drop_spool(&r->upload_config, name) == 0;
+	if (is_in_bucket(r, name, &row))
+		return (!has_wave(r, &row) && waves_add(r, &row, true)) ||
+		       upload_drop_spool(&r->upload_config, name) == 0;
 	snprintf(spool, sizeof(spool), "%s/%s", r->spool_dir, name);
 	snprintf(stored, sizeof(stored), "%s/%s", r->storage_dir, name);
 	if (file_sha256(stored, b, &len_b) || file_sha256(spool, a, &len_a) ||
@@ -387,16 +409,13 @@ static bool is_known(const char *name, void *arg)
 	       is_stored(rc->rooms, name);
 }
 
-/**
- * Finish what was being erased.  What cannot be removed keeps its row, and its
- * file its place, until somebody asks for it again or the next start.
- */
-static int finish_erasing(struct recovery *rc)
+/** What was being erased goes on behind the start, for a bucket may keep that
+ *  waiting (erase_resume); until then its files have a row. */
+static int keep_erasing(struct recovery *rc)
 {
 	struct store_filter f = {
 		.what = READ_SEGMENTS, .state = SEG_ERASING, .limit = PAGE};
 	struct store_rows rows;
-	struct err e = {0};
 	bool more = true;
 	int err = 0;
 
@@ -407,15 +426,6 @@ static int finish_erasing(struct recovery *rc)
 		for (size_t i = 0; i < rows.n && !err; i++) {
 			f.after = rows.segments[i].id;
 			err = remember(rc, rows.segments[i].file_name);
-		}
-		if (!err && !e.code && rows.n) {
-			log_info(
-				"erase: finishing what was begun, segments=%zu",
-				rows.n);
-			if (erase_marked(rc->rooms, rows.segments, rows.n, &e))
-				log_error("erase: %s; ask for it again, or "
-					  "start again",
-					  e.text);
 		}
 		more = rows.more;
 		store_rows_free(&rows);
@@ -455,7 +465,7 @@ int recovery_run(struct rooms *r, struct err *e)
 	r->last_task_id = store_known_id(r->store, IDS_TASK);
 	err = recover_tasks(&rc);
 	if (!err)
-		err = finish_erasing(&rc);
+		err = keep_erasing(&rc);
 	if (!err)
 		err = record_quarantine(r->spool_dir, r->quarantine_dir,
 					is_known, &rc, &moved);

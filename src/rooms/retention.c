@@ -10,11 +10,21 @@
  * DESIGN
  *   - A look walks all finished tasks by when they finished, in slices with a
  *     rest between them.  A slice ends with the files of one task (at most
- *     FILES of them), after ROWS rows, or after PAGES pages that had nothing.
+ *     FILES of them), after ROWS rows, after PAGES pages that had nothing, or
+ *     after SLICE_US, with the file that is under way then.
+ *   - Each slice goes by what is configured when it begins.  When that changes
+ *     the slice ends with the file under way, and the look goes on by the new
+ *     times.
  *   - Slices run on the thread of erasures, so what somebody asks to be erased
  *     waits for one slice at most, and no task is worked on twice.
  *   - A task whose files cannot be removed is passed; its rows are `erasing`,
- *     and the next look, or the next start, tries again.
+ *     and the next look, or the next start, tries again.  A storage that does
+ *     not answer, or not well, is passed for the rest of the look: each of its
+ *     tasks would cost another timeout.
+ *   - What is over is known by the wall clock alone.  So the first look is a
+ *     while after the start, when that clock may have been set, and a look that
+ *     finds it more than JUMP_MS ahead of the monotonic one since the last look
+ *     leaves it to the next that agrees.
  *   - The time between two looks is a tenth of the shortest time to keep, from
  *     one second to five minutes.
  */
@@ -22,6 +32,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -38,8 +50,11 @@ enum {
 	PAGE = 500,
 	PAGES = 20,
 	REST_US = 50 * 1000,
+	SLICE_US = 5 * 1000 * 1000,
 	LOOKS_MIN_US = 1000 * 1000,
-	LOOKS_MAX_US = 300 * 1000 * 1000
+	LOOKS_MAX_US = 300 * 1000 * 1000,
+	JUMP_MS = 3600 * 1000,
+	FAILED_MAX = 256
 };
 
 /** How long an app's are kept; 0: for ever. */
@@ -55,25 +70,37 @@ struct removed {
 	int64_t bytes;
 };
 
+/** A storage that failed in this look. */
+struct failed {
+	struct erase_place place;
+	bool is_away; /* it is not asked again */
+};
+
 struct retention {
 	struct rooms *rooms;
+	_Atomic bool is_stale; /* the slice goes by times that have changed */
 	/* control loop */
 	struct timer rest;
-	int64_t next_us; /* a look begins */
-	bool is_looking; /* one was begun */
-	bool is_out;	 /* a slice is with the worker */
-	uint64_t failed; /* tasks, in this look */
+	int64_t next_us;	  /* a look begins */
+	bool is_looking;	  /* one was begun */
+	bool is_out;		  /* a slice is with the worker */
+	int64_t seen_us, seen_ms; /* the clocks at the last look */
 	/* worker, while a slice is out */
 	struct job job;
 	struct policy policies[ROOMS_APPS_MAX];
 	size_t n_policies;
-	int64_t now_ms, before_ms; /* nothing that finished later */
-	struct finished_row at;	   /* up to here it was looked */
-	bool again;		   /* the next one has more to go */
-	bool more;		   /* slices are to follow */
-	bool is_lost;		   /* or not, whatever there is */
+	int64_t now_ms, before_ms;	  /* nothing that finished later */
+	int64_t until_us;		  /* the slice ends */
+	struct failed failed[FAILED_MAX]; /* in this look; others are logged
+					     each time */
+	size_t n_failed;
+	struct finished_row at; /* up to here it was looked */
+	bool again;		/* the next one has more to go */
+	bool more;		/* slices are to follow */
+	bool is_lost;		/* or not, whatever there is */
 	struct removed removed;
 	struct err err; /* why the files of a task stay */
+	bool is_news;	/* for the first time in this look */
 };
 
 /* ---- a slice: the worker ---------------------------------------------------- */
@@ -91,7 +118,74 @@ static const struct policy *policy_of(const struct retention *x, uint32_t app)
 static void fail(struct retention *x, int err, const char *text)
 {
 	err_set(&x->err, err, "", "%.150s", text);
-	x->is_lost = true;
+	x->is_lost = x->is_news = true;
+}
+
+/** Was it given up? */
+static bool is_ended(const struct retention *x)
+{
+	return x->rooms->storage_stops ||
+	       atomic_load_explicit(&x->is_stale, memory_order_relaxed);
+}
+
+static bool is_late(const struct retention *x)
+{
+	return clock_now_us() >= x->until_us;
+}
+
+/** Its index, or n_failed. */
+static size_t find_failed(const struct retention *x,
+			  const struct erase_place *place)
+{
+	size_t i = 0;
+
+	while (i < x->n_failed && (x->failed[i].place.slot != place->slot ||
+				   (place->slot == SLOT_OWN &&
+				    x->failed[i].place.own != place->own)))
+		i++;
+	return i;
+}
+
+/** Is it the whole storage that fails, and not this file? */
+static bool is_of_storage(int err)
+{
+	switch (err) {
+	case EAGAIN:
+	case ETIMEDOUT:
+	case ECONNREFUSED:
+	case ECONNRESET:
+	case EHOSTUNREACH:
+	case EADDRNOTAVAIL:
+	case EPROTO:
+	case ENXIO:
+	case ETIME:
+	case EIO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void remember(struct retention *x, const struct erase_place *place,
+		     const struct err *e)
+{
+	const size_t i = find_failed(x, place);
+
+	x->err = *e;
+	x->is_news = i == x->n_failed;
+	if (i == FAILED_MAX)
+		return;
+	x->n_failed += x->is_news;
+	x->failed[i].place = *place;
+	x->failed[i].is_away = place->slot != SLOT_N && is_of_storage(e->code);
+}
+
+static bool is_passed(const struct erase_place *place, const void *arg)
+{
+	const struct retention *x = arg;
+	const size_t i = find_failed(x, place);
+
+	return i < x->n_failed && x->failed[i].is_away;
 }
 
 static bool is_over(const struct retention *x, const struct finished_row *row,
@@ -103,13 +197,20 @@ static bool is_over(const struct retention *x, const struct finished_row *row,
 /** Returns false when they stay, or some do. */
 static bool drop_files(struct retention *x, uint64_t task)
 {
+	const struct erase_bounds bounds = {.part = FILES,
+					    .until_us = x->until_us,
+					    .given_up = &x->is_stale,
+					    .is_passed = is_passed,
+					    .arg = x};
 	struct erase_result result;
-	int err = erase_told(x->rooms, task, FILES, &result);
+	struct erase_place at;
+	int err = erase_told(x->rooms, task, &bounds, &result, &at);
 
-	if (err == EINPROGRESS) /* something was replayed */
+	/* something was replayed; or its storage was away already */
+	if (err == EINPROGRESS || err == EHOSTDOWN)
 		return false;
 	if (err) {
-		x->err = result.err;
+		remember(x, &at, &result.err);
 		return false;
 	}
 	x->removed.task = task;
@@ -125,7 +226,8 @@ static void drop_rows(struct retention *x, uint64_t task)
 	struct store_write *w;
 
 	do {
-		x->again = x->removed.rows >= ROWS || x->rooms->storage_stops;
+		x->again = x->removed.rows >= ROWS || is_ended(x) ||
+			   (x->removed.rows && is_late(x));
 		if (x->again)
 			return;
 		w = store_write_new();
@@ -145,11 +247,14 @@ static void look_at(struct retention *x, const struct finished_row *row)
 	const struct policy *p = policy_of(x, row->app);
 	bool files = p && row->has_segments && is_over(x, row, p->keep_ms);
 	bool rows = p && is_over(x, row, p->history_ms) &&
-		    (files || row->has_events || !row->has_segments);
+		    (files || row->has_events || !row->has_files);
+	const struct erase_place own = {SLOT_OWN, row->storage};
 	bool is_told = false;
 	int err;
 
 	if (!files && !rows)
+		return;
+	if (files && row->storage && is_passed(&own, x))
 		return;
 	err = store_is_told(x->rooms->store, row->id, &is_told);
 	if (err)
@@ -163,7 +268,7 @@ static void look_at(struct retention *x, const struct finished_row *row)
 static bool is_full(const struct retention *x)
 {
 	return x->again || x->removed.segments || x->removed.rows >= ROWS ||
-	       x->err.code || x->rooms->storage_stops;
+	       x->err.code || is_ended(x) || is_late(x);
 }
 
 /** Returns false when there is no page behind it, or the slice is full. */
@@ -225,36 +330,67 @@ static int64_t take_policies(struct retention *x)
 
 static void on_slice(struct job *job);
 
+/** When nothing is to go any more, that was the look. */
 static void begin_slice(struct retention *x)
 {
 	struct rooms *r = x->rooms;
+	int64_t least_ms;
 
+	atomic_store_explicit(&x->is_stale, false, memory_order_relaxed);
+	least_ms = take_policies(x);
+	x->is_looking = least_ms != 0;
+	if (!least_ms)
+		return;
+	x->before_ms = x->now_ms - least_ms + 1;
+	x->until_us = clock_now_us() + SLICE_US;
 	x->removed = (struct removed){0};
 	x->err = (struct err){0};
-	x->again = x->more = x->is_lost = false;
+	x->again = x->more = x->is_lost = x->is_news = false;
 	x->is_out = true;
 	r->erasures++;
 	x->job.run = run;
 	workers_run(r->erasers, &x->job, r->loop, on_slice);
 }
 
-static void begin_look(struct retention *x, int64_t now_us)
+static void set_next(struct retention *x, int64_t now_us)
 {
-	const int64_t least_ms = take_policies(x);
-	int64_t period_us = least_ms * CLOCK_US_PER_MS / 10;
+	int64_t period_us = take_policies(x) * CLOCK_US_PER_MS / 10;
 
 	if (period_us < LOOKS_MIN_US)
 		period_us = LOOKS_MIN_US;
 	if (period_us > LOOKS_MAX_US)
 		period_us = LOOKS_MAX_US;
 	x->next_us = now_us + period_us;
-	if (!least_ms)
+}
+
+/** How far the wall clock has got ahead of the other since the last time. */
+static int64_t read_clocks(struct retention *x, int64_t now_us)
+{
+	const int64_t now_ms = clock_unix_ms();
+	const int64_t ahead_ms =
+		now_ms - x->seen_ms - (now_us - x->seen_us) / CLOCK_US_PER_MS;
+
+	x->seen_us = now_us;
+	x->seen_ms = now_ms;
+	return ahead_ms;
+}
+
+static void begin_look(struct retention *x, int64_t now_us)
+{
+	const int64_t ahead_ms = read_clocks(x, now_us);
+
+	set_next(x, now_us);
+	if (ahead_ms > JUMP_MS) {
+		counter_add(COUNT_retention_put_off, 1);
+		log_warn("retention: the clock is %" PRId64
+			 " s ahead of what has passed since the last look: "
+			 "nothing goes before the next one",
+			 ahead_ms / 1000);
 		return;
-	x->now_ms = clock_unix_ms();
-	x->before_ms = x->now_ms - least_ms + 1;
+	}
+	x->now_ms = x->seen_ms;
 	x->at = (struct finished_row){0};
-	x->failed = 0;
-	x->is_looking = true;
+	x->n_failed = 0;
 	begin_slice(x);
 }
 
@@ -265,6 +401,29 @@ static void on_rested(struct timer *timer, int64_t now_us)
 	(void)now_us;
 	if (!x->rooms->stopping)
 		begin_slice(x);
+}
+
+/** For the log, in the words of the settings. */
+static void write_time(int64_t us, char out[32])
+{
+	const int64_t s = us / CLOCK_US_PER_S;
+
+	if (us % CLOCK_US_PER_S)
+		snprintf(out, 32, "%" PRId64 "ms", us / CLOCK_US_PER_MS);
+	else if (s && s % 86400 == 0)
+		snprintf(out, 32, "%" PRId64 "d", s / 86400);
+	else
+		snprintf(out, 32, "%" PRId64 "s", s);
+}
+
+void retention_announce(const struct rooms_app *app)
+{
+	char keep[32], history[32];
+
+	write_time(app->recording.keep_us, keep);
+	write_time(app->recording.keep_history_us, history);
+	log_info("retention app=%" PRIu32 " keep=%s keep_history=%s", app->id,
+		 keep, history);
 }
 
 /** Files are told of by task, as it was when they were made. */
@@ -284,7 +443,7 @@ static void tell(struct retention *x)
 	if (!x->err.code || x->rooms->stopping)
 		return;
 	counter_add(COUNT_retention_failed, 1);
-	if (!x->failed++)
+	if (x->is_news)
 		log_warn("retention: %s; it is tried again at the next look",
 			 x->err.text);
 }
@@ -305,7 +464,7 @@ static void on_slice(struct job *job)
 	/* without memory for the timer the keeper's next round does it */
 	if (x->is_looking)
 		(void)keeper_arm(r, &x->rest, REST_US, on_rested);
-	else
+	else if (!x->is_lost)
 		counter_add(COUNT_retention_looks, 1);
 }
 
@@ -321,9 +480,21 @@ void retention_look(struct rooms *r, int64_t now_us)
 		begin_look(x, now_us);
 }
 
+void retention_start(struct rooms *r)
+{
+	struct retention *x = r->retention;
+	const int64_t now_us = clock_now_us(); /* the loop's is older */
+
+	(void)read_clocks(x, now_us);
+	set_next(x, now_us);
+}
+
 void retention_look_anew(struct rooms *r)
 {
-	r->retention->next_us = 0;
+	struct retention *x = r->retention;
+
+	x->next_us = 0;
+	atomic_store_explicit(&x->is_stale, true, memory_order_relaxed);
 }
 
 int retention_new(struct rooms *r)

@@ -19,6 +19,7 @@
 
 enum {
 	WORKERS = 1,
+	SESSIONS = 1000,
 	FILE_QUEUE_BYTES = 64 << 20,
 	UPLOAD_RETRY_FIRST_US = 1000 * 1000,
 	UPLOAD_RETRY_MAX_US = 60 * 1000 * 1000,
@@ -194,6 +195,7 @@ void rooms_set_app(struct rooms *r, const struct app_config *config)
 		atomic_load_explicit(&r->n_apps, memory_order_relaxed);
 	struct rooms_app *app = rooms_find_app(r, config->id);
 	const bool is_new = !app;
+	bool is_changed;
 
 	if (is_new) {
 		assert(n < ROOMS_APPS_MAX);
@@ -202,13 +204,19 @@ void rooms_set_app(struct rooms *r, const struct app_config *config)
 	}
 	str_copy(app->name, sizeof(app->name),
 		 config->name ? config->name : "");
+	is_changed = app->recording.keep_us != config->recording.keep_us ||
+		     app->recording.keep_history_us !=
+			     config->recording.keep_history_us;
 	app->recording = config->recording;
+	if (is_changed)
+		retention_announce(app);
 	atomic_store_explicit(&app->zone_minutes,
 			      config->recording.zone_minutes,
 			      memory_order_relaxed);
 	if (is_new)
 		atomic_store_explicit(&r->n_apps, n + 1, memory_order_release);
-	retention_look_anew(r);
+	else
+		retention_look_anew(r);
 }
 
 /** From the root on, for what is told of files; after it was made. */
@@ -257,16 +265,49 @@ static int make_dirs(struct rooms *r, const struct rooms_config *c,
 	return make_absolute(r, e);
 }
 
-static int start_media(struct rooms *r, const struct media_config *c)
+/** The ports of WebRTC: are there as many, and are they nobody else's? */
+static int check_udp_ports(const struct media_config *c, unsigned n,
+			   struct err *e)
+{
+	const unsigned last = c->udp_port + n - 1;
+
+	if (!c->udp_port)
+		return 0;
+	if (last > UINT16_MAX)
+		return err_set(e, EINVAL, "media.udp_port",
+			       "media.udp_port: %u loops need as many ports "
+			       "from it on, at most %u is permitted",
+			       n, UINT16_MAX - n + 1);
+	if (c->udp_port <= c->rtp_port_last && last >= c->rtp_port_first)
+		return err_set(e, EINVAL, "media.udp_port",
+			       "media.udp_port: its ports %u-%u lie in "
+			       "media.rtp_ports, choose others",
+			       c->udp_port, last);
+	return 0;
+}
+
+static int start_media(struct rooms *r, const struct media_config *c,
+		       struct err *e)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned n = c->loops ? c->loops : (unsigned)(cores > 0 ? cores : 1);
-	int err = 0;
+	struct media_webrtc webrtc = {.at = r->bind_at,
+				      .limits = webrtc_limits_usual};
+	int err;
 
 	if (n > MEDIA_MAX)
 		n = MEDIA_MAX;
+	err = check_udp_ports(c, n, e);
+	if (!err)
+		err = webrtc_identity_new(&r->identity);
+	addr_set_port(&webrtc.at, c->udp_port);
+	webrtc.id = r->identity;
+	r->max_sessions = c->max_sessions ? c->max_sessions : SESSIONS;
+	/* sessions that go, while those that take their place come */
+	webrtc.limits.sessions = 2 * r->max_sessions;
 	while (!err && r->n_media < n) {
-		err = media_new(r->n_media, r->loop, &r->media[r->n_media]);
+		err = media_new(r->n_media, r->loop, &webrtc,
+				&r->media[r->n_media], e);
 		if (!err)
 			r->n_media++;
 	}
@@ -284,9 +325,13 @@ static int start_ports(struct rooms *r, const struct media_config *c)
 {
 	size_t n = (size_t)c->rtp_port_last - c->rtp_port_first + 1;
 
-	r->bind_at = c->address;
+	r->bind_at = c->bind;
 	addr_set_port(&r->bind_at, 0);
-	address_text(&c->address, r->address, sizeof(r->address));
+	r->n_addresses = c->n_addresses ? c->n_addresses : 1;
+	address_text(&c->bind, r->addresses[0], sizeof(r->addresses[0]));
+	for (size_t i = 0; i < c->n_addresses; i++)
+		address_text(&c->addresses[i], r->addresses[i],
+			     sizeof(r->addresses[i]));
 	r->port_first = c->rtp_port_first;
 	r->port_last = c->rtp_port_last;
 	r->port_next = r->port_first;
@@ -310,6 +355,8 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 		.retry_max_us = UPLOAD_RETRY_MAX_US,
 		.stops = &r->storage_stops,
 	};
+	r->foreign_config = r->upload_config;
+	r->foreign_config.stall_us = STORAGES_FOREIGN_STALL_US;
 	err = storages_start(r, c);
 	if (!err)
 		err = workers_new("rooms", WORKERS, &r->workers);
@@ -317,6 +364,8 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 		err = workers_new("texts", 1, &r->texts);
 	if (!err)
 		err = workers_new("erase", 1, &r->erasers);
+	if (!err)
+		err = workers_new("waves", 1, &r->wavers);
 	if (!err)
 		err = record_files_new(&files, &r->files);
 	if (!err)
@@ -344,7 +393,9 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 	r->left_after_us = c->left_after_us ? c->left_after_us : LEFT_AFTER_US;
 	map_init(&r->rooms);
 	map_init(&r->members);
+	map_init(&r->whips);
 	map_init(&r->tasks);
+	list_init(&r->waves);
 	r->apps = mem_zalloc_n(ROOMS_APPS_MAX, sizeof(*r->apps));
 	err = r->apps ? retention_new(r) : ENOMEM;
 	for (size_t i = 0; i < n_apps && !err; i++)
@@ -356,11 +407,14 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 	if (!err)
 		err = start_disk(r, c);
 	if (!err)
-		err = start_media(r, &c->media);
+		err = start_media(r, &c->media, e);
 	if (!err)
 		err = recovery_run(r, e);
+	if (!err)
+		err = erase_resume(r);
 	if (!err) {
 		warn_start(r);
+		retention_start(r);
 		keeper_start(r);
 	}
 	if (err && !e->code)
@@ -385,7 +439,7 @@ static void on_stopped(struct timer *t, int64_t now_us)
 void rooms_check_stopped(struct rooms *r)
 {
 	if (!r->stopping || !r->stop_done || r->members.n || r->tasks.n ||
-	    warn_is_measuring(r) || r->erasures)
+	    warn_is_measuring(r) || r->erasures || r->wave)
 		return;
 	/* not inside the callback of whatever was freed last */
 	if (timer_start(&r->stop_timer, r->loop, loop_now_us(r->loop),
@@ -411,6 +465,7 @@ void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
 		task_check(t);
 	}
 	member_close_all(r);
+	waves_stop(r);
 	rooms_check_stopped(r);
 }
 
@@ -418,19 +473,23 @@ void rooms_free(struct rooms *r)
 {
 	if (!r)
 		return;
-	assert(!r->members.n && !r->tasks.n && !r->rooms.n && !r->erasures);
+	assert(!r->members.n && !r->tasks.n && !r->rooms.n && !r->erasures &&
+	       !r->n_waves);
 	timer_stop(&r->stop_timer);
 	timer_stop(&r->watch_timer);
 	for (unsigned i = 0; i < r->n_media; i++)
 		media_free(r->media[i]);
+	webrtc_identity_free(r->identity);
 	upload_free(r->upload);
 	record_files_free(r->files);
 	workers_free(r->workers);
 	workers_free(r->texts);
 	workers_free(r->erasers);
+	workers_free(r->wavers);
 	storages_end(r);
 	map_fini(&r->rooms);
 	map_fini(&r->members);
+	map_fini(&r->whips);
 	map_fini(&r->tasks);
 	retention_free(r);
 	mem_free(r->apps);

@@ -27,6 +27,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "intake/intake.h"
 #include "io/io.h"
 #include "notify/notify.h"
 #include "store/store.h"
@@ -73,8 +74,16 @@ struct caller {
 };
 
 /** media: */
+enum { MEDIA_ADDRESSES_MAX = 4 };
+
 struct media_config {
-	struct addr address; /* bound and announced to senders */
+	struct addr addresses[MEDIA_ADDRESSES_MAX]; /* announced to senders;
+						       RTP: the first */
+	size_t n_addresses;			    /* 0: bind */
+	struct addr bind;      /* where sockets are opened */
+	uint16_t udp_port;     /* WebRTC of the first loop, then upwards; 0:
+				   the system chooses */
+	unsigned max_sessions; /* WebRTC, at a time; 0: 1000 */
 	uint16_t rtp_port_first, rtp_port_last;
 	unsigned loops; /* 0: one a core */
 };
@@ -150,11 +159,26 @@ struct input_wish {
 	const char *client_ip;
 };
 
+/** Of an input by WebRTC: what its sender is answered. */
+struct whip_info {
+	const char *state; /* "connecting", "connected"; "away": the session
+			      has ended, and its user may come again */
+	const char *key;   /* names the session, and is a secret: whoever knows
+			      it may end it */
+	unsigned turn;	   /* ICE restarts so far */
+	const char *remote_ufrag; /* as offered last */
+	const struct webrtc_credentials *ice;
+	const struct fingerprint *fingerprint;
+	const char (*addresses)[ADDR_TEXT_MAX];
+	size_t n_addresses;
+};
+
 struct input_info {
 	uint64_t id;
 	uint32_t app;
 	const char *room, *user;
-	const char *kind;	     /* "rtp" */
+	const char *kind;	     /* "rtp", "whip" */
+	struct whip_info whip;	     /* state NULL: not by WebRTC */
 	char address[ADDR_TEXT_MAX]; /* without port */
 	uint16_t port;
 	bool mic_on;		    /* sound is coming in */
@@ -183,6 +207,35 @@ void rooms_input_set_mic(struct rooms *r, uint64_t id, bool on,
 			 const struct caller *who, rooms_input_fn *done,
 			 void *arg);
 void rooms_input_remove(struct rooms *r, uint64_t id, rooms_input_fn *done,
+			void *arg);
+/** What a sender offers; all is copied. */
+struct whip_wish {
+	uint32_t app;
+	const char *room, *user;
+	const char *client_ip; /* as in input_wish */
+	const char *remote_ufrag;
+	struct fingerprint fingerprint;
+	int opus_pt, red_pt, audio_level_ext; /* as in input_wish */
+};
+
+/**
+ * A user comes by WebRTC, with a session of its own; one that it had by WebRTC
+ * is over then (a page that was loaded again; of two tabs the newer one).
+ *
+ * err: as above, and EAGAIN: media.max_sessions are open.
+ */
+void rooms_whip_join(struct rooms *r, const struct whip_wish *wish,
+		     rooms_input_fn *done, void *arg);
+/** The session of this key.  Returns false when there is none. */
+bool rooms_whip_find(const struct rooms *r, const char *key,
+		     struct input_info *out);
+/** Has a newer session of its user taken the place of this one, not long ago?
+ *  Then a page had better not come back: it would take that place again. */
+bool rooms_whip_is_replaced(const struct rooms *r, const char *key);
+/** ICE restart of it.  err: ENOENT, EBUSY (one is under way), EINVAL, EIO,
+ *  ENOMEM. */
+void rooms_whip_restart(struct rooms *r, const char *key,
+			const char *remote_ufrag, rooms_input_fn *done,
 			void *arg);
 /** Returns false when there is none. */
 bool rooms_input_info(const struct rooms *r, uint64_t id,
@@ -215,7 +268,8 @@ struct task_wish {
 	int64_t expires_ms;		 /* as in task_row; 0: never */
 	const char *recorder;		 /* its name in callbacks; NULL: ours */
 	const struct upload_s3 *storage; /* its files go there; right as
-					    upload_s3_check says; copied.  NULL:
+					    upload_s3_check says, prefix at most
+					    STORAGE_PREFIX_MAX; copied.  NULL:
 					    where those of all do */
 	bool only_one;	   /* EEXIST if any task records the room */
 	bool may_be_empty; /* nobody need be in the room as yet */
@@ -240,6 +294,7 @@ struct task_info {
 	int64_t segment_ms, expires_ms; /* as in task_row */
 	bool is_auto, is_paused;
 	uint64_t storage; /* as in task_row */
+	const char *storage_prefix;
 };
 
 /** What may be changed while a task runs. */
@@ -331,14 +386,23 @@ int rooms_each_task(const struct rooms *r,
 void rooms_segment_path(const struct rooms *r, const struct segment_row *s,
 			char *out, size_t cap);
 
+/** A waveform is made, and stored; or `e` says why not (code 0: it is). */
+typedef void(rooms_wave_fn)(const struct err *e, const struct wave_row *wave,
+			    void *arg);
+/** Make the waveform of a closed segment whose file is on this machine, and
+ *  that has none in the store. */
+void rooms_wave(struct rooms *r, const struct segment_row *row,
+		rooms_wave_fn *done, void *arg);
+
 /** Is it in a bucket?  Then it has no path, but a URL. */
 bool rooms_segment_is_remote(const struct segment_row *s);
-/** Write the URL of the folder or bucket that a task's files go to; storage: as
- *  in task_row.  "": it is not known any more. */
-void rooms_storage_url(const struct rooms *r, uint64_t storage, char *out,
-		       size_t cap);
+/** Write the URL of the folder or bucket that a task's files go to; storage and
+ *  prefix: as in task_row.  "": it is not known any more. */
+void rooms_storage_url(const struct rooms *r, uint64_t storage,
+		       const char *prefix, char *out, size_t cap);
 /** The keys of the bucket of the settings have changed, and nothing else of
- *  it: what waits is stored with the new ones.  Returns 0 or ENOMEM. */
+ *  it: what waits is stored with the new ones.  Returns 0 or ENOMEM.
+ *  Thread: the control loop. */
 MUST_CHECK int rooms_set_bucket(struct rooms *r, const struct upload_s3 *s3);
 /** Append the URL by which anybody can GET it for so long (upload_presign).
  *  Returns 0, ENXIO (in no bucket that is configured), or an errno of `out`. */

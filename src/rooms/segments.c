@@ -151,6 +151,8 @@ static void on_done_committed(const struct store_result *r, void *arg)
 		rooms_tell(t->rooms, "%s's file %" PRIu32 " is closed: %.2f s",
 			   seg->row.user, seg->row.seq,
 			   (double)seg->row.frames / SOUND_RATE);
+		if (!seg->peaks.n)
+			waves_add(t->rooms, &seg->row, false);
 		if (finish_upload(t, &seg->row))
 			log_error("task=%" PRIu64
 				  " upload waits for a restart: out of memory",
@@ -178,6 +180,18 @@ static int put_upload_started(struct task *t, struct seg *seg,
 	return telling_upload_started(&seg->telling, t, &seg->row, w);
 }
 
+/** What was encoded here has a waveform; of copies waves.c makes it. */
+static void put_wave(const struct seg *seg, struct store_write *w)
+{
+	char text[WAVE_TEXT_CAP];
+	struct wave_row row;
+
+	if (seg->row.state != SEG_CLOSED || !seg->peaks.n)
+		return;
+	wave_row_make(seg->row.id, &seg->peaks, text, &row);
+	store_put_wave(w, &row);
+}
+
 static void step_done(struct seg *seg)
 {
 	struct task *t = task_of(seg);
@@ -190,6 +204,7 @@ static void step_done(struct seg *seg)
 		return;
 	}
 	store_set_segment(w, &seg->row);
+	put_wave(seg, w);
 	if (telling_add(&seg->telling, t, &seg->row, EVENT_COMPLETED, w) ||
 	    put_upload_started(t, seg, w)) {
 		store_write_free(w);
@@ -413,6 +428,8 @@ static void fill_row(struct seg *seg)
 		.start_ms = seg->start_ms,
 		.storage = t->row.storage,
 	};
+	str_copy(seg->row.storage_prefix, sizeof(seg->row.storage_prefix),
+		 t->row.storage_prefix);
 	str_copy(seg->row.room, sizeof(seg->row.room), t->row.room);
 	str_copy(seg->row.user, sizeof(seg->row.user), tr->user);
 	set_by(&seg->row, &seg->begun_by);

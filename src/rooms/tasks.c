@@ -71,6 +71,7 @@ static void info_of(const struct task *t, struct task_info *out)
 		.is_auto = t->row.is_auto,
 		.is_paused = t->row.is_paused,
 		.storage = t->row.storage,
+		.storage_prefix = t->row.storage_prefix,
 	};
 }
 
@@ -294,7 +295,18 @@ static void shape_row(const struct rooms_app *app, const struct task_wish *w,
 	row->segment_ms = w->segment_ms;
 }
 
-/** Would it write what `t` writes? */
+/** Do both write into the same folder?  `storage` is the wish's bucket. */
+static bool is_beside(const struct task *t, const struct task_wish *w,
+		      uint64_t storage)
+{
+	if (!w->storage)
+		return !t->row.storage;
+	return storage && storage == t->row.storage &&
+	       !strcmp(w->storage->prefix, t->row.storage_prefix);
+}
+
+/** Would it write what `t` writes?
+ *  storage   of its bucket, 0: that is not known yet, or it wishes none */
 static bool is_like(const struct task *t, const struct task_wish *w,
 		    uint64_t storage)
 {
@@ -305,7 +317,7 @@ static bool is_like(const struct task *t, const struct task_wish *w,
 	       row.format == t->row.format &&
 	       row.sample_rate == t->row.sample_rate &&
 	       row.segment_ms == t->row.segment_ms &&
-	       storage == t->row.storage && lists_are(t, &w->subscribe);
+	       is_beside(t, w, storage) && lists_are(t, &w->subscribe);
 }
 
 /** MP3 has more than one rate, Ogg Opus has not. */
@@ -324,8 +336,12 @@ static int check_rate(const struct rooms_app *app, const struct task_wish *w,
 }
 
 static int check_others(const struct room *room, const struct task_wish *w,
-			uint64_t storage, struct err *e)
+			struct err *e)
 {
+	const uint64_t storage =
+		w->storage && room
+			? storages_find(room->rooms, w->app, w->storage)
+			: 0;
 	unsigned n = 0;
 
 	if (!room)
@@ -377,11 +393,12 @@ static int check_wish(struct rooms *r, const struct task_wish *w,
 			       "there is no room %.128s: it exists once "
 			       "somebody has an input in it",
 			       w->room);
-	if (check_disk(r, e) ||
-	    (w->storage && storages_take(r, w->app, w->storage, storage, e)) ||
-	    check_others(room, w, *storage, e))
+	if (check_others(room, w, e) || check_disk(r, e))
 		return e->code;
-	return 0;
+	if (!w->storage)
+		return 0;
+	assert(strlen(w->storage->prefix) <= STORAGE_PREFIX_MAX);
+	return storages_take(r, w->app, w->storage, storage, e);
 }
 
 /* ---- what is due ---------------------------------------------------------- */
@@ -561,6 +578,8 @@ static int begin_task(struct rooms *r, const struct task_wish *w,
 	int err;
 
 	row.id = task_next_id(r);
+	str_copy(row.storage_prefix, sizeof(row.storage_prefix),
+		 w->storage ? w->storage->prefix : "");
 	str_copy(row.recorder, sizeof(row.recorder),
 		 w->recorder ? w->recorder : "");
 	str_copy(row.room, sizeof(row.room), w->room);

@@ -59,6 +59,8 @@ void task_once(const struct task *t, enum event_kind kind, unsigned page,
 void seg_event(const struct task *t, const struct segment_row *row,
 	       enum event_kind kind, struct event *e)
 {
+	struct upload_place place;
+
 	task_event(t, kind, e);
 	str_copy(e->user, sizeof(e->user), row->user);
 	e->mode = row->mode;
@@ -73,9 +75,9 @@ void seg_event(const struct task *t, const struct segment_row *row,
 	str_copy(e->sha256, sizeof(e->sha256), row->sha256);
 	str_copy(e->reason, sizeof(e->reason), row->reason);
 	str_copy(e->reason_text, sizeof(e->reason_text), row->reason_text);
-	if (kind == EVENT_UPLOADED)
-		upload_location(storages_place(t->rooms, row), row->file_name,
-				e->location, sizeof(e->location));
+	if (kind == EVENT_UPLOADED && storages_place(t->rooms, row, &place))
+		upload_location(&place, row->file_name, e->location,
+				sizeof(e->location));
 }
 
 void seg_once(const struct segment_row *row, enum event_kind kind, char *out,

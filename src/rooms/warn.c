@@ -23,6 +23,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
@@ -204,8 +205,12 @@ static void log_input(const struct member *m, const char *what)
 static bool look_for_loss(struct member *m, const struct sight *s)
 {
 	const int64_t after_us = m->room->app->recording.input_lost_after_us;
+	/* one by WebRTC that sends nothing, and answers that it is there, has
+	 * no sound to send (replaceTrack(null)) */
+	const bool is_there =
+		m->whip && !strcmp(whip_state_name(m), "connected");
 	const bool is_expected = s->packet_us && !s->has_left &&
-				 !m->mic_disabled && after_us > 0;
+				 !m->mic_disabled && !is_there && after_us > 0;
 
 	if (m->lost_us && s->packet_us > m->lost_us) {
 		m->lost_us = 0;

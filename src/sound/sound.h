@@ -439,7 +439,8 @@ typedef void(sound_pcm_fn)(const int16_t *pcm, uint64_t frames, void *arg);
  * frames only, of one rate, one at a time, that wire/mp3.h has measured.  Fed
  * like that, and built with AddressSanitizer, it stood half a million inputs
  * of test/fuzz/reader_fuzz.c.  That is no proof: it is used by commands on a
- * user's behalf, and should not be by a server on files from outside.
+ * user's behalf, and by the server on files that it wrote, not on files from
+ * outside.
  */
 struct sound_reader;
 
@@ -494,5 +495,35 @@ size_t sound_wave_at(const struct sound_wave *w, int64_t pos);
 
 /** Root mean square of a column, 0..1; 0 when nothing was added. */
 double sound_column_rms(const struct sound_column *c);
+
+/* ---- the loudest of each stretch --------------------------------------- */
+
+enum {
+	SOUND_PEAKS_MAX = 1024,
+	SOUND_PEAK_FRAMES = 480 /* of the shortest bucket: 10 ms */
+};
+
+/**
+ * A waveform of bounded size: peaks of equal stretches, which become twice as
+ * long whenever there would be too many.  All zero but bucket_frames, which
+ * sound_peaks_init sets: nothing was added.  1..1024 peaks once there is sound,
+ * of over 512 each time that they were made longer.
+ */
+struct sound_peaks {
+	uint32_t bucket_frames; /* SOUND_PEAK_FRAMES << k */
+	uint32_t filled;	/* frames in the last bucket */
+	uint16_t n;		/* buckets; the last may be short */
+	uint8_t at[SOUND_PEAKS_MAX];
+};
+
+/** Of 0..32768, the largest |sample|, a byte: 0 for digital silence only. */
+uint8_t sound_peak_level(const int16_t *pcm, uint64_t frames);
+void sound_peaks_init(struct sound_peaks *p);
+/** Add `frames` of this level; 0: silence.  What comes after a year is left
+ *  out. */
+void sound_peaks_add(struct sound_peaks *p, uint8_t level, uint64_t frames);
+/** The same for PCM; NULL: silence. */
+void sound_peaks_add_pcm(struct sound_peaks *p, const int16_t *pcm,
+			 uint64_t frames);
 
 #endif

@@ -102,6 +102,14 @@ void ids_publish(struct store *s)
 		atomic_store(&s->known_id[i], s->db.last_id[i]);
 }
 
+/** Before the commit: whoever reads behind it, and does not find an event, is
+ *  to know that it was removed.  When it fails, too much is said to be gone,
+ *  which harms nobody. */
+static void removed_publish(struct store *s)
+{
+	atomic_store(&s->known_id[IDS_REMOVED], s->db.last_id[IDS_REMOVED]);
+}
+
 /* ---- a group -------------------------------------------------------------- */
 
 static bool is_of_disk(int err)
@@ -198,8 +206,9 @@ static int run_writes(struct db *db, struct link *group, bool apart)
 	return err;
 }
 
-static int run_group(struct db *db, struct link *group)
+static int run_group(struct store *s, struct link *group)
 {
+	struct db *db = &s->db;
 	struct store_totals before = db->totals;
 	int err = run_writes(db, group, false);
 
@@ -214,8 +223,10 @@ static int run_group(struct db *db, struct link *group)
 	crash_point("store.commit.before");
 	if (!err)
 		err = crash_errno("store.commit");
-	if (!err)
+	if (!err) {
+		removed_publish(s);
 		err = db_run(db, STMT_COMMIT);
+	}
 	if (!err) /* an error that comes too late */
 		err = crash_errno("store.committed");
 	if (err)
@@ -265,7 +276,7 @@ static int try_group(struct store *s, struct link *group, char *text,
 		return err;
 	if (list_is_empty(group)) /* a trial has to write something */
 		s->db.ids_changed = true;
-	err = run_group(&s->db, group);
+	err = run_group(s, group);
 	if (!err)
 		return 0;
 	snprintf(text, cap, "commit: %s",

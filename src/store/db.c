@@ -24,8 +24,7 @@
 	" OR (task=?1 AND kind IN ('started', 'completed', 'uploaded',"       \
 	" 'upload_failing')"                                                  \
 	" AND NOT EXISTS(SELECT 1 FROM segment WHERE task=?1 AND state<>4)))" \
-	" AND id NOT IN (SELECT event FROM delivery"                          \
-	" WHERE lane=?1 AND state=0))"
+	" AND id NOT IN (SELECT event" PENDING_OF_TASK "))"
 
 static const char *const texts[STMT_N] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -44,9 +43,9 @@ static const char *const texts[STMT_N] = {
 		" reason_text, subscribe, created_ms, stopped_ms, finished_ms,"
 		" leave_code, client_ip, platform, format, sample_rate,"
 		" max_idle_ms, hold_empty_ms, is_auto, is_paused, segment_ms,"
-		" expires_ms, recorder, storage)"
+		" expires_ms, recorder, storage, storage_prefix)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"
-		" ?16,?17,?18,?19,?20,?21,?22,?23,?24)",
+		" ?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)",
 	[STMT_SET_TASK] =
 		"UPDATE task SET state=?2, reason=?3, reason_text=?4,"
 		" leave_code=?5, stopped_ms=?6, finished_ms=?7,"
@@ -69,6 +68,10 @@ static const char *const texts[STMT_N] = {
 		" is_failing=?13, stored_in=?14 WHERE id=?1",
 	[STMT_LEAVE_SEGMENT] = "UPDATE segment SET is_left=1 WHERE id=?1",
 	[STMT_DELETE_SEGMENT] = "DELETE FROM segment WHERE id=?1 AND state=0",
+	/* not of one that is gone, or on its way out, meanwhile */
+	[STMT_PUT_WAVE] = "INSERT OR REPLACE INTO wave SELECT ?1, ?2, ?3"
+			  " WHERE EXISTS(SELECT 1 FROM segment"
+			  " WHERE id=?1 AND state=2)",
 	[STMT_PUT_INPUT] = "INSERT INTO input(id, app, room, user, kind, port,"
 			   " source, created_ms, opus_pt, red_pt,"
 			   " audio_level_ext, mic_disabled)"
@@ -91,12 +94,11 @@ static const char *const texts[STMT_N] = {
 		" last_status=iif(?7, ?9, last_status),"
 		" last_error=iif(?7 OR ?10<>'', ?10, last_error) WHERE id=?1",
 	[STMT_PUT_ATTEMPT] =
-		"INSERT OR REPLACE INTO attempt VALUES(?1,?2,?3,?4,?5,?6)",
+		"INSERT OR REPLACE INTO attempt VALUES(?1,?2,?3,?4,?5,?6,?7)",
 	[STMT_TRIM_ATTEMPTS] =
 		"DELETE FROM attempt WHERE delivery=?1 AND n<=?2",
 	[STMT_IS_TOLD] = "SELECT 1 FROM task WHERE id=?1 AND finished_ms>0"
-			 " AND NOT EXISTS(SELECT 1 FROM delivery"
-			 " WHERE lane=?1 AND state=0)",
+			 " AND NOT EXISTS(SELECT 1" PENDING_OF_TASK ")",
 	[STMT_PRUNE_ATTEMPTS] =
 		"DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery"
 		" WHERE lane=?1 ORDER BY id LIMIT ?2)",

@@ -12,6 +12,9 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/str.h"
+#include "wire/event.h"
+
 /** The column that a field of the filter means; NULL: it does not apply. */
 static const struct columns {
 	const char *id, *task, *endpoint, *delivery, *app;
@@ -54,6 +57,7 @@ static const struct columns {
 	[READ_ATTEMPTS] = {.id = "n",
 			   .delivery = "delivery",
 			   .made = "unix_ms"},
+	[READ_WAVES] = {.id = "segment"},
 };
 
 struct where {
@@ -131,6 +135,26 @@ static void match_kinds(struct where *w, const struct store_filter *f)
 	buf_putc(w->sql, ')');
 }
 
+/** Tasks by the names in their files. */
+static void match_names(struct where *w, const struct store_filter *f)
+{
+	uint64_t id;
+
+	if (f->user)
+		condition(w, "id IN (SELECT task FROM segment"
+			     " WHERE user=:user)");
+	if (!f->text)
+		return;
+	/* char(1114111), the last of all characters, ends what begins so */
+	condition(w, "id IN (SELECT id FROM task WHERE room>=:text"
+		     " AND room<=:text||char(1114111)"
+		     " UNION SELECT task FROM segment WHERE user>=:text"
+		     " AND user<=:text||char(1114111) AND mode<>1");
+	if (!str_to_u64(f->text, &id) && id <= INT64_MAX)
+		buf_printf(w->sql, " UNION VALUES(%" PRIu64 ")", id);
+	buf_putc(w->sql, ')');
+}
+
 int filter_where(const struct store_filter *f, bool page, struct buf *sql)
 {
 	const struct columns *c = &columns[f->what];
@@ -142,7 +166,12 @@ int filter_where(const struct store_filter *f, bool page, struct buf *sql)
 	match_id(&w, c->delivery, f->delivery);
 	match_id(&w, c->app, f->app);
 	match_text(&w, c->room, f->room, "=:room");
-	match_text(&w, c->user, f->user, "=:user");
+	if (f->what == READ_TASKS)
+		match_names(&w, f);
+	else
+		match_text(&w, c->user, f->user, "=:user");
+	if (f->text && f->what != READ_TASKS)
+		w.err = EINVAL;
 	match_text(&w, f->what == READ_SEGMENTS ? "file_name" : NULL,
 		   f->file_name, "=:file_name");
 	match_kinds(&w, f);
@@ -188,5 +217,6 @@ void filter_bind(const struct store_filter *f, sqlite3_stmt *stmt)
 {
 	bind_text(stmt, ":room", f->room);
 	bind_text(stmt, ":user", f->user);
+	bind_text(stmt, ":text", f->text);
 	bind_text(stmt, ":file_name", f->file_name);
 }

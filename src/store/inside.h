@@ -60,6 +60,7 @@ enum op_kind {
 	OP_SET_SEGMENT,
 	OP_LEAVE_SEGMENT,
 	OP_DELETE_SEGMENT,
+	OP_PUT_WAVE,
 	OP_PUT_INPUT,
 	OP_SET_INPUT,
 	OP_DELETE_INPUT,
@@ -138,6 +139,7 @@ enum stmt {
 	STMT_SET_SEGMENT,
 	STMT_LEAVE_SEGMENT,
 	STMT_DELETE_SEGMENT,
+	STMT_PUT_WAVE,
 	STMT_PUT_INPUT,
 	STMT_SET_INPUT,
 	STMT_DELETE_INPUT,
@@ -206,6 +208,10 @@ MUST_CHECK int schema_exec(sqlite3 *handle, const char *sql, struct err *e);
 MUST_CHECK int schema_number(sqlite3 *handle, const char *sql, int64_t *value,
 			     struct err *e);
 
+/* The pending deliveries of task ?1, in the words of the index
+ * delivery_pending. */
+#define PENDING_OF_TASK " FROM delivery WHERE lane=?1 AND state=0"
+
 /** Execute the operations of `w`; fills its result and delta.  When it
  *  fails the caller undoes what it did. */
 MUST_CHECK int ops_run(struct db *db, struct store_write *w);
@@ -258,7 +264,8 @@ struct store {
 
 	/* any thread */
 	_Atomic uint64_t next_id[IDS_N];
-	_Atomic uint64_t known_id[IDS_N]; /* as of the newest commit */
+	_Atomic uint64_t known_id[IDS_N]; /* as of the newest commit; of
+					     IDS_REMOVED, of one under way */
 	_Atomic size_t queued;		  /* writes submitted, not answered */
 	_Atomic uint64_t next_query;
 	_Atomic(sqlite3 *) readers[READERS_KEPT]; /* idle ones */

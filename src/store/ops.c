@@ -26,6 +26,7 @@ static const struct rule {
 	[OP_LEAVE_SEGMENT] = {"leave segment", STMT_LEAVE_SEGMENT, true, IDS_N},
 	[OP_DELETE_SEGMENT] = {"delete segment", STMT_DELETE_SEGMENT, true,
 			       IDS_N},
+	[OP_PUT_WAVE] = {"put wave", STMT_PUT_WAVE, false, IDS_N},
 	[OP_PUT_INPUT] = {"put input", STMT_PUT_INPUT, true, IDS_INPUT},
 	[OP_SET_INPUT] = {"set input", STMT_SET_INPUT, true, IDS_N},
 	[OP_DELETE_INPUT] = {"delete input", STMT_DELETE_INPUT, false, IDS_N},

@@ -11,7 +11,7 @@ struct query {
 	/* fixed while it runs */
 	struct store *store;
 	struct store_filter filter;
-	char *room, *user;
+	char *room, *user, *text;
 	store_rows_fn *done;
 	void *arg;
 	/* worker, then loop */
@@ -24,6 +24,7 @@ static void query_free(struct query *q)
 		return;
 	mem_free(q->room);
 	mem_free(q->user);
+	mem_free(q->text);
 	mem_free(q);
 }
 
@@ -57,12 +58,15 @@ int store_query(struct store *s, const struct store_filter *f,
 	q->arg = arg;
 	q->room = mem_strdup(f->room);
 	q->user = mem_strdup(f->user);
-	if ((f->room && !q->room) || (f->user && !q->user)) {
+	q->text = mem_strdup(f->text);
+	if ((f->room && !q->room) || (f->user && !q->user) ||
+	    (f->text && !q->text)) {
 		query_free(q);
 		return ENOMEM;
 	}
 	q->filter.room = q->room;
 	q->filter.user = q->user;
+	q->filter.text = q->text;
 	q->job.run = run;
 	q->job.key = atomic_fetch_add(&s->next_query, 1);
 	workers_run(s->workers, &q->job, loop, done);

@@ -131,6 +131,7 @@ static void read_task(struct cursor *c, void *row)
 	t->expires_ms = next_int(c);
 	NEXT_TEXT(c, t->recorder);
 	t->storage = next_id(c);
+	NEXT_TEXT(c, t->storage_prefix);
 	t->next_seq = next_id(c);
 }
 
@@ -161,6 +162,7 @@ static void read_segment(struct cursor *c, void *row)
 	s->is_left = next_int(c) != 0;
 	s->stored_in = (int)next_int(c);
 	s->storage = next_id(c);
+	NEXT_TEXT(c, s->storage_prefix);
 }
 
 static void read_input(struct cursor *c, void *row)
@@ -229,6 +231,16 @@ static void read_attempt(struct cursor *c, void *row)
 	a->duration_us = next_int(c);
 	a->status = (int)next_int(c);
 	NEXT_TEXT(c, a->error);
+	NEXT_TEXT(c, a->answer);
+}
+
+static void read_wave(struct cursor *c, void *row)
+{
+	struct wave_row *v = row;
+
+	v->segment = next_id(c);
+	v->bucket_frames = (uint32_t)next_int(c);
+	v->peaks = next_copy(c, NULL);
 }
 
 static const struct kind {
@@ -242,6 +254,7 @@ static const struct kind {
 		 " client_ip, platform, format, sample_rate, max_idle_ms,"
 		 " hold_empty_ms, is_auto, is_paused, end_ip, end_platform,"
 		 " segment_ms, expires_ms, recorder, storage,"
+		 " storage_prefix,"
 		 " (SELECT coalesce(max(task_seq)+1, 0)"
 		 " FROM event WHERE event.task=task.id) FROM task",
 		 sizeof(struct task_row), read_task},
@@ -250,7 +263,9 @@ static const struct kind {
 			   " closed_ms, uploaded_ms, reason, reason_text,"
 			   " by_ip, by_platform, is_failing, is_left,"
 			   " stored_in, coalesce((SELECT storage FROM task"
-			   " WHERE task.id=segment.task), 0)"
+			   " WHERE task.id=segment.task), 0),"
+			   " (SELECT storage_prefix FROM task"
+			   " WHERE task.id=segment.task)"
 			   " FROM segment",
 			   sizeof(struct segment_row), read_segment},
 	[READ_INPUTS] = {"SELECT id, app, room, user, kind, port, source,"
@@ -271,8 +286,10 @@ static const struct kind {
 		 " FROM delivery",
 		 sizeof(struct delivery_row), read_delivery},
 	[READ_ATTEMPTS] = {"SELECT delivery, n, unix_ms, duration_us, status,"
-			   " error FROM attempt",
+			   " error, answer FROM attempt",
 			   sizeof(struct attempt_row), read_attempt},
+	[READ_WAVES] = {"SELECT segment, bucket_frames, peaks FROM wave",
+			sizeof(struct wave_row), read_wave},
 };
 
 /* ---- pages ------------------------------------------------------------------ */
@@ -297,6 +314,9 @@ static void set_rows(struct store_rows *rows, enum store_what what, void *p)
 		break;
 	case READ_ATTEMPTS:
 		rows->attempts = p;
+		break;
+	case READ_WAVES:
+		rows->waves = p;
 		break;
 	}
 }
@@ -412,12 +432,15 @@ void store_rows_free(struct store_rows *rows)
 		mem_free((void *)(uintptr_t)rows->events[i].once);
 		mem_free((void *)(uintptr_t)rows->events[i].facts);
 	}
+	for (size_t i = 0; rows->waves && i < rows->n; i++)
+		mem_free(rows->waves[i].peaks);
 	mem_free(rows->tasks);
 	mem_free(rows->segments);
 	mem_free(rows->inputs);
 	mem_free(rows->events);
 	mem_free(rows->deliveries);
 	mem_free(rows->attempts);
+	mem_free(rows->waves);
 	memset(rows, 0, sizeof(*rows));
 }
 
@@ -496,50 +519,135 @@ static void end_walk(struct store *s, sqlite3 *reader, sqlite3_stmt *stmt)
 		reader_give(s, reader);
 }
 
-static int walk_pending(sqlite3 *reader, sqlite3_stmt *stmt,
-			int (*fn)(const struct pending_row *row, void *arg),
-			void *arg)
+/** Who is told of each row of a walk. */
+struct visitor {
+	union {
+		int (*pending)(const struct pending_row *row, void *arg);
+		int (*removal)(const struct removal_row *row, void *arg);
+		int (*endpoint)(const struct endpoint_row *row, void *arg);
+		int (*storage)(const struct storage_row *row, void *arg);
+	};
+	void *arg;
+	int (*visit)(const struct visitor *v, struct cursor *c);
+};
+
+static int walk(struct store *s, const char *sql, const struct visitor *v)
 {
-	int code;
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *reader = NULL;
+	int err = begin_walk(s, sql, &reader, &stmt);
+	int code = SQLITE_ROW;
 
-	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+	while (!err && code == SQLITE_ROW) {
 		struct cursor c = {.stmt = stmt};
-		struct pending_row row;
-		int err;
 
-		row.id = next_id(&c);
-		row.event = next_id(&c);
-		row.endpoint = next_id(&c);
-		row.lane = next_id(&c);
-		row.due_ms = next_int(&c);
-		row.created_ms = next_int(&c);
-		row.attempts = (unsigned)next_int(&c);
-		row.late = next_int(&c) != 0;
-		row.attempts_ever = (unsigned)next_int(&c);
-		row.last_ms = next_int(&c);
-		err = fn(&row, arg);
-		if (err)
-			return err;
+		code = sqlite3_step(stmt);
+		err = code == SQLITE_ROW ? v->visit(v, &c)
+					 : db_errno(reader, code);
 	}
-	return db_errno(reader, code);
+	end_walk(s, reader, stmt);
+	return err;
+}
+
+/** A text as long as the row is there; NULL: no memory. */
+static const char *next_lent(struct cursor *c)
+{
+	return (const char *)sqlite3_column_text(c->stmt, c->column++);
+}
+
+static int visit_pending(const struct visitor *v, struct cursor *c)
+{
+	struct pending_row row;
+
+	row.id = next_id(c);
+	row.event = next_id(c);
+	row.endpoint = next_id(c);
+	row.lane = next_id(c);
+	row.due_ms = next_int(c);
+	row.created_ms = next_int(c);
+	row.attempts = (unsigned)next_int(c);
+	row.late = next_int(c) != 0;
+	row.attempts_ever = (unsigned)next_int(c);
+	row.last_ms = next_int(c);
+	return v->pending(&row, v->arg);
+}
+
+static int visit_removal(const struct visitor *v, struct cursor *c)
+{
+	struct removal_row row;
+
+	row.endpoint = next_id(c);
+	row.app = (uint32_t)next_int(c);
+	NEXT_TEXT(c, row.name);
+	row.up_to = next_id(c);
+	return v->removal(&row, v->arg);
+}
+
+static int visit_endpoint(const struct visitor *v, struct cursor *c)
+{
+	struct endpoint_row row;
+
+	row.id = next_id(c);
+	row.app = (uint32_t)next_int(c);
+	NEXT_TEXT(c, row.name);
+	row.settings = next_lent(c);
+	return row.settings ? v->endpoint(&row, v->arg) : ENOMEM;
+}
+
+static int visit_storage(const struct visitor *v, struct cursor *c)
+{
+	struct storage_row row;
+
+	row.id = next_id(c);
+	row.app = (uint32_t)next_int(c);
+	row.settings = next_lent(c);
+	return row.settings ? v->storage(&row, v->arg) : ENOMEM;
 }
 
 int store_each_pending(struct store *s,
 		       int (*fn)(const struct pending_row *row, void *arg),
 		       void *arg)
 {
-	static const char sql[] =
-		"SELECT id, event, endpoint, lane, due_ms, created_ms,"
-		" attempts, late, attempts_ever, last_ms FROM delivery"
-		" WHERE state=0 AND state<>1 ORDER BY id";
-	sqlite3_stmt *stmt = NULL;
-	sqlite3 *reader = NULL;
-	int err = begin_walk(s, sql, &reader, &stmt);
+	const struct visitor v = {
+		.pending = fn, .arg = arg, .visit = visit_pending};
 
-	if (!err)
-		err = walk_pending(reader, stmt, fn, arg);
-	end_walk(s, reader, stmt);
-	return err;
+	return walk(s,
+		    "SELECT id, event, endpoint, lane, due_ms, created_ms,"
+		    " attempts, late, attempts_ever, last_ms FROM delivery"
+		    " WHERE state=0 AND state<>1 ORDER BY id",
+		    &v);
+}
+
+int store_each_removal(struct store *s,
+		       int (*fn)(const struct removal_row *row, void *arg),
+		       void *arg)
+{
+	const struct visitor v = {
+		.removal = fn, .arg = arg, .visit = visit_removal};
+
+	return walk(s, "SELECT endpoint, app, name, up_to FROM removal", &v);
+}
+
+int store_each_endpoint(struct store *s,
+			int (*fn)(const struct endpoint_row *row, void *arg),
+			void *arg)
+{
+	const struct visitor v = {
+		.endpoint = fn, .arg = arg, .visit = visit_endpoint};
+
+	return walk(s,
+		    "SELECT id, app, name, settings FROM endpoint ORDER BY id",
+		    &v);
+}
+
+int store_each_storage(struct store *s,
+		       int (*fn)(const struct storage_row *row, void *arg),
+		       void *arg)
+{
+	const struct visitor v = {
+		.storage = fn, .arg = arg, .visit = visit_storage};
+
+	return walk(s, "SELECT id, app, settings FROM storage ORDER BY id", &v);
 }
 
 static int walk_finished(sqlite3 *reader, sqlite3_stmt *stmt,
@@ -556,6 +664,8 @@ static int walk_finished(sqlite3 *reader, sqlite3_stmt *stmt,
 		row->finished_ms = next_int(&c);
 		row->has_segments = next_int(&c) != 0;
 		row->has_events = next_int(&c) != 0;
+		row->has_files = next_int(&c) != 0;
+		row->storage = next_id(&c);
 	}
 	return db_errno(reader, code);
 }
@@ -567,7 +677,9 @@ int store_read_finished(struct store *s, const struct finished_row *after,
 	static const char sql[] =
 		"SELECT id, app, finished_ms,"
 		" EXISTS(SELECT 1 FROM segment WHERE task=t.id),"
-		" EXISTS(SELECT 1 FROM event WHERE task=t.id)"
+		" EXISTS(SELECT 1 FROM event WHERE task=t.id),"
+		" EXISTS(SELECT 1 FROM segment WHERE task=t.id AND state<>3),"
+		" storage"
 		" FROM task t WHERE finished_ms>=?2 AND finished_ms<?1"
 		" AND (finished_ms>?2 OR id>?3)"
 		" ORDER BY finished_ms, id LIMIT ?4";
@@ -594,9 +706,8 @@ int store_is_told(struct store *s, uint64_t task, bool *is_told)
 	sqlite3_stmt *stmt = NULL;
 	sqlite3 *reader = NULL;
 	int code = SQLITE_DONE;
-	int err = begin_walk(
-		s, "SELECT 1 FROM delivery WHERE lane=?1 AND state=0 LIMIT 1",
-		&reader, &stmt);
+	int err = begin_walk(s, "SELECT 1" PENDING_OF_TASK " LIMIT 1", &reader,
+			     &stmt);
 
 	if (!err) {
 		sqlite3_bind_int64(stmt, 1, (int64_t)task);
@@ -606,121 +717,5 @@ int store_is_told(struct store *s, uint64_t task, bool *is_told)
 	end_walk(s, reader, stmt);
 	if (!err)
 		*is_told = code == SQLITE_DONE;
-	return err;
-}
-
-static int walk_removals(sqlite3 *reader, sqlite3_stmt *stmt,
-			 int (*fn)(const struct removal_row *row, void *arg),
-			 void *arg)
-{
-	int code;
-
-	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct cursor c = {.stmt = stmt};
-		struct removal_row row;
-		int err;
-
-		row.endpoint = next_id(&c);
-		row.app = (uint32_t)next_int(&c);
-		NEXT_TEXT(&c, row.name);
-		row.up_to = next_id(&c);
-		err = fn(&row, arg);
-		if (err)
-			return err;
-	}
-	return db_errno(reader, code);
-}
-
-int store_each_removal(struct store *s,
-		       int (*fn)(const struct removal_row *row, void *arg),
-		       void *arg)
-{
-	sqlite3_stmt *stmt = NULL;
-	sqlite3 *reader = NULL;
-	int err =
-		begin_walk(s, "SELECT endpoint, app, name, up_to FROM removal",
-			   &reader, &stmt);
-
-	if (!err)
-		err = walk_removals(reader, stmt, fn, arg);
-	end_walk(s, reader, stmt);
-	return err;
-}
-
-static int walk_endpoints(sqlite3 *reader, sqlite3_stmt *stmt,
-			  int (*fn)(const struct endpoint_row *row, void *arg),
-			  void *arg)
-{
-	int code;
-
-	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct cursor c = {.stmt = stmt};
-		struct endpoint_row row;
-		int err;
-
-		row.id = next_id(&c);
-		row.app = (uint32_t)next_int(&c);
-		NEXT_TEXT(&c, row.name);
-		row.settings =
-			(const char *)sqlite3_column_text(stmt, c.column);
-		err = row.settings ? fn(&row, arg) : ENOMEM;
-		if (err)
-			return err;
-	}
-	return db_errno(reader, code);
-}
-
-int store_each_endpoint(struct store *s,
-			int (*fn)(const struct endpoint_row *row, void *arg),
-			void *arg)
-{
-	sqlite3_stmt *stmt = NULL;
-	sqlite3 *reader = NULL;
-	int err = begin_walk(s,
-			     "SELECT id, app, name, settings FROM endpoint"
-			     " ORDER BY id",
-			     &reader, &stmt);
-
-	if (!err)
-		err = walk_endpoints(reader, stmt, fn, arg);
-	end_walk(s, reader, stmt);
-	return err;
-}
-
-static int walk_storages(sqlite3 *reader, sqlite3_stmt *stmt,
-			 int (*fn)(const struct storage_row *row, void *arg),
-			 void *arg)
-{
-	int code;
-
-	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct cursor c = {.stmt = stmt};
-		struct storage_row row;
-		int err;
-
-		row.id = next_id(&c);
-		row.app = (uint32_t)next_int(&c);
-		row.settings =
-			(const char *)sqlite3_column_text(stmt, c.column);
-		err = row.settings ? fn(&row, arg) : ENOMEM;
-		if (err)
-			return err;
-	}
-	return db_errno(reader, code);
-}
-
-int store_each_storage(struct store *s,
-		       int (*fn)(const struct storage_row *row, void *arg),
-		       void *arg)
-{
-	sqlite3_stmt *stmt = NULL;
-	sqlite3 *reader = NULL;
-	int err = begin_walk(
-		s, "SELECT id, app, settings FROM storage ORDER BY id", &reader,
-		&stmt);
-
-	if (!err)
-		err = walk_storages(reader, stmt, fn, arg);
-	end_walk(s, reader, stmt);
 	return err;
 }

@@ -11,7 +11,8 @@
  *   input     a sound source that comes back after a restart
  *   event     what a backend may want to know; `once` makes it unique
  *   delivery  an event for an endpoint
- *   attempt   the last attempts of a delivery
+ *   attempt   the last attempts of a delivery, with what was answered
+ *   wave      the waveform of a segment's file; goes with its segment
  *   removal   an endpoint that was taken out
  *   endpoint  an endpoint that was made at run time; its settings are JSON,
  *             with its secrets (the file is for our eyes only)
@@ -25,7 +26,7 @@
  * changes, another step is added.
  *
  * A partial index is used only by a query that says its condition in the
- * same words: see filter.c.
+ * same words: see filter.c and PENDING_OF_TASK in inside.h.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/inside.h"
@@ -162,15 +163,28 @@ static const char *const steps[] = {
 	" id INTEGER PRIMARY KEY, app INTEGER NOT NULL,"
 	" settings TEXT NOT NULL) STRICT;"
 	"ALTER TABLE task ADD COLUMN storage INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE task ADD COLUMN storage_prefix TEXT NOT NULL DEFAULT '';"
 	"CREATE INDEX task_storage ON task(storage) WHERE storage<>0;",
+	/* is a task still to be told of?  Not by all its deliveries */
+	"CREATE INDEX delivery_pending ON delivery(lane) WHERE state=0;",
+	/* waveforms; what endpoints answered; tasks by user and by time */
+	"CREATE TABLE wave("
+	" segment INTEGER PRIMARY KEY, bucket_frames INTEGER NOT NULL,"
+	" peaks TEXT NOT NULL) STRICT;"
+	"CREATE TRIGGER segment_wave AFTER DELETE ON segment BEGIN"
+	" DELETE FROM wave WHERE segment=old.id; END;"
+	"ALTER TABLE attempt ADD COLUMN answer TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX segment_user_task ON segment(user, task, mode);"
+	"DROP INDEX segment_user;"
+	"CREATE INDEX task_created ON task(created_ms);",
 };
 
 enum { SCHEMA_VERSION = FIRST_VERSION + (int)ARRAY_LEN(steps) };
 
 static_assert(TASK_STOPPED == 2 && SEG_CLOSED == 2 && SEG_LOST == 3 &&
-		      SEG_ERASING == 4 && DELIVERY_PENDING == 0 &&
-		      DELIVERY_DELIVERED == 1,
-	      "partial indices and db.c name these states");
+		      SEG_ERASING == 4 && MODE_MIXED == 1 &&
+		      DELIVERY_PENDING == 0 && DELIVERY_DELIVERED == 1,
+	      "partial indices, db.c and filter.c name these");
 
 int schema_exec(sqlite3 *handle, const char *sql, struct err *e)
 {

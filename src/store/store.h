@@ -61,7 +61,8 @@ enum store_ids {
 	IDS_SEGMENT,
 	IDS_INPUT,
 	IDS_TASK,    /* given by rooms/: only store_known_id */
-	IDS_REMOVED, /* only store_known_id: of events that are gone */
+	IDS_REMOVED, /* only store_known_id: of events that are gone, or will
+			be in a moment, should that commit not fail */
 	IDS_N
 };
 uint64_t store_next_id(struct store *s, enum store_ids kind);
@@ -75,6 +76,8 @@ uint64_t store_last_id(const struct store *s, enum store_ids kind);
 uint64_t store_known_id(const struct store *s, enum store_ids kind);
 
 /* ---- rows ------------------------------------------------------------- */
+
+enum { STORAGE_PREFIX_MAX = 512 }; /* bytes */
 
 enum task_state {
 	TASK_RUNNING,
@@ -113,8 +116,9 @@ struct task_row {
 	char recorder[ID_MAX + 1]; /* its name in callbacks, "": ours */
 	uint64_t storage; /* its storage_row, 0: its files go where those of
 			     all do */
-	bool is_auto;	  /* started by itself */
-	bool is_paused;	  /* silence, whatever is said */
+	char storage_prefix[STORAGE_PREFIX_MAX + 1]; /* there */
+	bool is_auto;				     /* started by itself */
+	bool is_paused; /* silence, whatever is said */
 	/* who has ended it, "": nobody */
 	char end_ip[48];
 	char end_platform[16];
@@ -153,7 +157,16 @@ struct segment_row {
 	bool is_failing;  /* it was told that it cannot be stored */
 	bool is_left;	  /* it was told that it waits on the server */
 	int stored_in;	  /* enum upload_kind, once it is uploaded */
-	uint64_t storage; /* of its task (derived) */
+	uint64_t storage; /* of its task (derived), as the prefix */
+	char storage_prefix[STORAGE_PREFIX_MAX + 1];
+};
+
+/** The waveform of a closed segment. */
+struct wave_row {
+	uint64_t segment;
+	uint32_t bucket_frames; /* 48 kHz frames that a peak stands for */
+	char *peaks;		/* base64 of a byte a bucket: 0..255 of full
+				   scale; owned by the row set */
 };
 
 struct input_row {
@@ -238,12 +251,15 @@ struct storage_row {
 	const char *settings; /* JSON, with its secrets */
 };
 
+enum { ATTEMPT_ANSWER_MAX = 1024 /* bytes */ };
+
 struct attempt_row {
 	uint64_t delivery;
 	unsigned n;
 	int64_t unix_ms, duration_us;
 	int status;
 	char error[128];
+	char answer[ATTEMPT_ANSWER_MAX + 1]; /* how the body begins */
 };
 
 /* ---- writing ------------------------------------------------------------ */
@@ -273,6 +289,8 @@ void store_set_segment(struct store_write *w, const struct segment_row *s);
 void store_leave_segment(struct store_write *w, uint64_t id);
 /** An `opening` row without a file; its SeqNo stays used. */
 void store_delete_segment(struct store_write *w, uint64_t id);
+/** Insert or replace; a segment that is not closed gets none. */
+void store_put_wave(struct store_write *w, const struct wave_row *v);
 void store_put_input(struct store_write *w, const struct input_row *i);
 /** mic_disabled. */
 void store_set_input(struct store_write *w, const struct input_row *i);
@@ -373,7 +391,8 @@ enum store_what {
 	READ_INPUTS,
 	READ_EVENTS,
 	READ_DELIVERIES,
-	READ_ATTEMPTS
+	READ_ATTEMPTS,
+	READ_WAVES /* id: the segment's */
 };
 
 /** Which rows; 0, NULL and -1 mean: any.  Strings are copied. */
@@ -384,8 +403,11 @@ struct store_filter {
 	uint64_t endpoint; /* deliveries */
 	uint64_t delivery; /* attempts */
 	uint32_t app;
-	const char *room, *user; /* of events: room only */
-	const char *file_name;	 /* segments */
+	const char *room, *user; /* of events: room only; tasks: that have a
+				    file of the user */
+	const char *text; /* tasks: how their room's id, or that of a user who
+			     has a file, begins; or the task's id */
+	const char *file_name; /* segments */
 	uint32_t kinds;	   /* events: a bit for each enum event_kind; 0: any */
 	int state;	   /* task, segment or delivery state, -1: any */
 	bool unfinished;   /* tasks: finished_ms is 0 */
@@ -409,6 +431,7 @@ struct store_rows {
 	struct event_row *events; /* facts and once are owned by the rows */
 	struct delivery_row *deliveries;
 	struct attempt_row *attempts;
+	struct wave_row *waves;
 };
 void store_rows_free(struct store_rows *rows);
 
@@ -454,6 +477,8 @@ struct finished_row {
 	uint32_t app;
 	int64_t finished_ms;
 	bool has_segments, has_events;
+	bool has_files;	  /* segments that are not lost */
+	uint64_t storage; /* as task_row's */
 };
 /**
  * Read finished tasks by finished_ms and id: those behind `after` (these two of

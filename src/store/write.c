@@ -181,7 +181,7 @@ void write_release(struct store_write *w)
 
 void store_put_task(struct store_write *w, const struct task_row *t)
 {
-	struct op *op = op_add(w, OP_PUT_TASK, 24);
+	struct op *op = op_add(w, OP_PUT_TASK, 25);
 
 	if (!op)
 		return;
@@ -209,6 +209,7 @@ void store_put_task(struct store_write *w, const struct task_row *t)
 	add_int(op, t->expires_ms);
 	add_text(w, op, t->recorder);
 	add_id(op, t->storage);
+	add_text(w, op, t->storage_prefix);
 }
 
 void store_set_task(struct store_write *w, const struct task_row *t)
@@ -286,6 +287,17 @@ void store_delete_segment(struct store_write *w, uint64_t id)
 
 	if (op)
 		add_id(op, id);
+}
+
+void store_put_wave(struct store_write *w, const struct wave_row *v)
+{
+	struct op *op = op_add(w, OP_PUT_WAVE, 3);
+
+	if (!op)
+		return;
+	add_id(op, v->segment);
+	add_int(op, v->bucket_frames);
+	add_text(w, op, v->peaks);
 }
 
 void store_put_input(struct store_write *w, const struct input_row *i)
@@ -386,7 +398,7 @@ void store_set_delivery(struct store_write *w, const struct delivery_row *d)
 
 void store_put_attempt(struct store_write *w, const struct attempt_row *a)
 {
-	struct op *op = op_add(w, OP_PUT_ATTEMPT, 6);
+	struct op *op = op_add(w, OP_PUT_ATTEMPT, 7);
 
 	if (!op)
 		return;
@@ -396,6 +408,7 @@ void store_put_attempt(struct store_write *w, const struct attempt_row *a)
 	add_int(op, a->duration_us);
 	add_int(op, a->status);
 	add_text(w, op, a->error);
+	add_text(w, op, a->answer);
 }
 
 static const char *copy_text(struct store_write *w, const char *text)

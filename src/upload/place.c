@@ -78,7 +78,8 @@ bool upload_s3_is(const struct upload_s3 *a, const struct upload_s3 *b)
 		if (strcmp(text_of(a, i), text_of(b, i)) != 0)
 			return false;
 	}
-	return a->path_style == b->path_style && a->is_public == b->is_public;
+	return a->path_style == b->path_style &&
+	       a->is_foreign == b->is_foreign && a->is_public == b->is_public;
 }
 
 int upload_s3_write(const struct upload_s3 *s3, struct buf *out)

@@ -343,11 +343,15 @@ static int drop_page(struct upload_storage *s, const struct page *page,
 	return code;
 }
 
+/* Of 1000 names each: a folder of a track has some 12 files a day. */
+enum { PAGES_MAX = 1000 };
+
 static int drop_folder(struct upload_storage *s, const char *folder,
 		       const char *mark, const char *keep, struct err *err)
 {
 	char prefix[S3_KEY_MAX + 1];
 	struct page page = {.next = ""};
+	unsigned n = 0;
 	int len = snprintf(prefix, sizeof(prefix), "%s%s/", s->place->s3.prefix,
 			   folder);
 	int code = 0;
@@ -361,7 +365,11 @@ static int drop_folder(struct upload_storage *s, const char *folder,
 		code = list(s, prefix, &page, err);
 		if (!code)
 			code = drop_page(s, &page, mark, keep, err);
-	} while (!code && *page.next);
+	} while (!code && *page.next && ++n < PAGES_MAX);
+	if (!code && *page.next)
+		code = err_set(err, E2BIG, "storage",
+			       "%.100s: the bucket lists it without an end",
+			       folder);
 	buf_fini(&page.text);
 	return code;
 }

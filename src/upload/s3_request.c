@@ -25,7 +25,8 @@ enum {
 	FIELDS_MAX = S3_PAIRS_MAX + 4,
 	FIELD_CAP = 1024,
 	CODE_CAP = 64,
-	MESSAGE_CAP = 200
+	MESSAGE_CAP = 200,
+	WHAT_CAP = 360
 };
 
 struct s3_call s3_call(const char *method, const char *name)
@@ -139,8 +140,9 @@ static int prepare(const struct upload_s3 *s3, const struct s3_call *call,
 static void write_what(const struct upload_storage *s,
 		       const struct s3_call *call, char *out, size_t cap)
 {
-	snprintf(out, cap, "%s %.120s%s%.150s", call->method,
+	snprintf(out, cap, "%s %.63s%s%.120s%.150s", call->method,
 		 s->place->s3.bucket, call->name ? "/" : "",
+		 call->name ? s->place->s3.prefix : "",
 		 call->name ? call->name : "");
 }
 
@@ -153,7 +155,7 @@ int s3_send(struct upload_storage *s, const struct s3_call *call,
 				 .timeout_us = call->timeout_us};
 	struct sending x;
 	struct err why = {0};
-	char what[300];
+	char what[WHAT_CAP];
 	int status = 0;
 	int code;
 
@@ -260,7 +262,7 @@ int s3_answer_error(struct upload_storage *s, const struct s3_call *call,
 {
 	const struct xml x = s3_xml(answer);
 	const bool is_error = xml_is(x, "Error");
-	char code[CODE_CAP] = "", message[MESSAGE_CAP] = "", what[300];
+	char code[CODE_CAP] = "", message[MESSAGE_CAP] = "", what[WHAT_CAP];
 	int64_t skew_s = 0;
 	int e;
 

@@ -12,7 +12,8 @@
  *   - An HTTP session belongs to the thread that has taken it out of
  *     `sessions`; there are as many as threads, so that connections are kept.
  *   - Nobody's storage may keep the threads from the others': a target has at
- *     most AT_ONCE jobs, and a single one while it fails; more wait.
+ *     most AT_ONCE jobs, and a single one while it fails; those that callers
+ *     have named have at most FOREIGN of the THREADS together.  More wait.
  *   - A success tells that the storage is well: the one that waits longest
  *     is due then, so that what has piled up does not wait any longer.
  *   - Freed while jobs run: those give up early, their items are orphans
@@ -38,7 +39,7 @@
 #include "base/mem.h"
 #include "upload/storage.h"
 
-enum { THREADS = 6, AT_ONCE = 4 };
+enum { THREADS = 6, AT_ONCE = 4, FOREIGN = 3 };
 
 static const int64_t idle_us = 3600LL * CLOCK_US_PER_S;
 
@@ -56,6 +57,7 @@ struct upload {
 	struct link running;
 	struct link waiting;
 	struct timer timer;
+	size_t n_foreign; /* of those that run, to foreign targets */
 	size_t pending;
 	int64_t bytes;	    /* of those */
 	int64_t sampled_us; /* when `sent` was looked at, and how it was */
@@ -69,10 +71,10 @@ struct upload {
 	_Atomic(struct http_session *) sessions[2][THREADS];
 };
 
-/** A place that something is to go to. */
+/** A place that something is to go to, with whatever prefix. */
 struct target {
 	struct link link;
-	const struct upload_place *place;
+	struct upload_place place;
 	size_t n_items, n_running;
 	bool is_failing; /* its last attempt did */
 };
@@ -87,9 +89,11 @@ struct item {
 	int64_t delay_us;
 	int64_t due_us; /* while waiting */
 
-	/* fixed after add */
+	/* fixed after add, but for the place: before each job */
 	char *name;
 	char *sha256;
+	char *prefix; /* of its place */
+	struct upload_place place;
 	struct upload_item item;
 
 	/* worker, while the job runs */
@@ -104,10 +108,20 @@ static void free_item(struct item *it)
 	list_remove(&it->link);
 	mem_free(it->name);
 	mem_free(it->sha256);
+	mem_free(it->prefix);
 	mem_free(it);
 }
 
 /* ---- targets --------------------------------------------------------------- */
+
+/** By what it points at: texts are there once. */
+static bool is_at(const struct target *t, const struct upload_place *place)
+{
+	return t->place.kind == place->kind && t->place.dir == place->dir &&
+	       t->place.s3.endpoint == place->s3.endpoint &&
+	       t->place.s3.bucket == place->s3.bucket &&
+	       t->place.s3.secret_key == place->s3.secret_key;
+}
 
 static struct target *find_target(const struct upload *u,
 				  const struct upload_place *place)
@@ -116,7 +130,7 @@ static struct target *find_target(const struct upload *u,
 	{
 		struct target *t = CONTAINER_OF(l, struct target, link);
 
-		if (t->place == place)
+		if (is_at(t, place))
 			return t;
 	}
 	return NULL;
@@ -133,7 +147,7 @@ static struct target *get_target(struct upload *u,
 	t = mem_zalloc(sizeof(*t));
 	if (!t)
 		return NULL;
-	t->place = place;
+	t->place = *place;
 	list_append(&u->targets, &t->link);
 	return t;
 }
@@ -146,9 +160,10 @@ static void drop_target(struct target *t)
 	mem_free(t);
 }
 
-static bool is_free(const struct target *t)
+static bool is_free(const struct upload *u, const struct target *t)
 {
-	return t->n_running < (t->is_failing ? 1 : AT_ONCE);
+	return t->n_running < (t->is_failing ? 1 : AT_ONCE) &&
+	       (!t->place.s3.is_foreign || u->n_foreign < FOREIGN);
 }
 
 /* ---- worker ---------------------------------------------------------------- */
@@ -226,7 +241,9 @@ static void start_job(struct upload *u, struct item *it)
 	list_append(&u->running, &it->link);
 	it->attempt++;
 	it->target->n_running++;
-	it->item.place = it->target->place;
+	u->n_foreign += it->target->place.s3.is_foreign;
+	it->place = it->target->place;
+	it->place.s3.prefix = it->prefix;
 	workers_run(u->workers, &it->job, u->loop, on_done);
 }
 
@@ -243,7 +260,7 @@ static int arm(struct upload *u)
 	{
 		struct item *it = CONTAINER_OF(l, struct item, link);
 
-		if (it->due_us < due_us && is_free(it->target))
+		if (it->due_us < due_us && is_free(u, it->target))
 			due_us = it->due_us;
 	}
 	return timer_start(&u->timer, u->loop, due_us, on_timer);
@@ -287,7 +304,7 @@ static void on_timer(struct timer *t, int64_t now_us)
 	{
 		struct item *it = CONTAINER_OF(l, struct item, link);
 
-		if (it->due_us <= now_us && is_free(it->target))
+		if (it->due_us <= now_us && is_free(u, it->target))
 			start_job(u, it);
 	}
 	must_arm(u);
@@ -317,21 +334,20 @@ static bool is_of_storage(int err)
 	return err != ENOENT && err != EBADMSG && err != EEXIST;
 }
 
-/** A job of the target has ended: the next one, which is due, or has waited
- *  for the storage to be well. */
-static void wake_one(struct upload *u, struct target *t)
+/** A job of `t` has ended: the next one, which is due, or has waited for this
+ *  storage to be well. */
+static void wake_one(struct upload *u, const struct target *t)
 {
 	const int64_t now_us = loop_now_us(u->loop);
 
-	if (!is_free(t))
-		return;
 	LIST_EACH(&u->waiting, l, after)
 	{
 		struct item *it = CONTAINER_OF(l, struct item, link);
 
-		if (it->target == t &&
-		    (it->due_us <= now_us ||
-		     (!t->is_failing && is_of_storage(it->err.code)))) {
+		if ((it->due_us <= now_us ||
+		     (it->target == t && !t->is_failing &&
+		      is_of_storage(it->err.code))) &&
+		    is_free(u, it->target)) {
 			start_job(u, it);
 			return;
 		}
@@ -354,6 +370,7 @@ static void on_done(struct job *job)
 	}
 	t = it->target;
 	t->n_running--;
+	u->n_foreign -= t->place.s3.is_foreign;
 	if (it->err.code) {
 		t->is_failing |= is_of_storage(it->err.code);
 		wait_again(u, it);
@@ -457,7 +474,9 @@ int upload_add(struct upload *u, const struct upload_item *item)
 		return ENOMEM;
 	it->name = mem_strdup(item->name);
 	it->sha256 = mem_strdup(item->sha256);
-	if (it->name && it->sha256)
+	it->prefix = mem_strdup(item->place->s3.prefix ? item->place->s3.prefix
+						       : "");
+	if (it->name && it->sha256 && it->prefix)
 		it->target = get_target(u, item->place);
 	if (!it->target) {
 		free_item(it);
@@ -468,6 +487,7 @@ int upload_add(struct upload *u, const struct upload_item *item)
 	it->item = *item;
 	it->item.name = it->name;
 	it->item.sha256 = it->sha256;
+	it->item.place = &it->place;
 	if (!it->item.since_ms)
 		it->item.since_ms = clock_unix_ms();
 	it->job.run = run;
@@ -478,7 +498,7 @@ int upload_add(struct upload *u, const struct upload_item *item)
 	counter_add(COUNT_uploads_pending_bytes, item->len);
 	it->due_us = loop_now_us(u->loop);
 	list_append(&u->waiting, &it->link);
-	if (is_free(it->target))
+	if (is_free(u, it->target))
 		start_job(u, it);
 	if (u->pending == 1) {
 		begin_measuring(u);
@@ -494,7 +514,7 @@ void upload_move(struct upload *u, const struct upload_place *from,
 
 	assert(loop_is_mine(u->loop) && !find_target(u, to));
 	if (t)
-		t->place = to;
+		t->place = *to;
 }
 
 size_t upload_pending(const struct upload *u)

@@ -35,8 +35,8 @@ struct upload_s3 {
 	const char *access_key;
 	const char *secret_key;
 	bool path_style; /* the bucket is in the path, not in the host name */
-	bool is_public;	 /* its endpoint may have global addresses only: who
-			    named it is not who runs this server */
+	bool is_foreign; /* who named it is not who runs this server */
+	bool is_public;	 /* it may have global addresses only */
 };
 
 /** Where files go: a value.  What it points at lives as long as whoever has
@@ -52,9 +52,9 @@ MUST_CHECK int upload_place_copy(const struct upload_s3 *s3,
 				 struct upload_place **out);
 /** Free such a copy; its secrets are wiped.  NULL is fine. */
 void upload_place_free(struct upload_place *place);
-/** The same bucket, and the same keys? */
+/** The same bucket, with the same keys and prefix? */
 bool upload_s3_is(const struct upload_s3 *a, const struct upload_s3 *b);
-/** Append it as JSON, with its secrets, but without is_public.
+/** Append it as JSON, with its secrets, but not how far it is trusted.
  *  Returns 0 or an errno of `out`. */
 MUST_CHECK int upload_s3_write(const struct upload_s3 *s3, struct buf *out);
 /** Read what upload_s3_write wrote.  Returns 0, EBADMSG or ENOMEM. */
@@ -83,8 +83,9 @@ struct upload_item {
 	int64_t len;
 	const char *sha256; /* "" when not known: not compared */
 	int64_t since_ms;   /* wall time from which on it waits; 0: now */
-	/* where to.  Lives until upload_free has returned, also behind
-	 * upload_move */
+	/* where to; copied with its prefix.  All else that it points at lives
+	 * until upload_free has returned, also behind upload_move.  Places that
+	 * differ in their prefix only are one, for who takes turns */
 	const struct upload_place *place;
 	void *user; /* the caller's, in the result */
 };
@@ -128,8 +129,9 @@ void upload_free(struct upload *u);
  *  Returns 0 or ENOMEM. */
 MUST_CHECK int upload_add(struct upload *u, const struct upload_item *item);
 
-/** What was to go to `from` goes to `to` (its keys have changed), from the
- *  next attempt of each on. */
+/** What was to go to `from` goes to `to` (its keys have changed, its prefix has
+ *  not), from the next attempt of each on.  Nothing goes to `to` yet.
+ *  Thread: the loop's. */
 void upload_move(struct upload *u, const struct upload_place *from,
 		 const struct upload_place *to);
 

@@ -107,6 +107,30 @@ void callback_write_data(const struct event *e, struct buf *out);
 /** standard's name of a kind: "segment.started"; "" for EVENT_KIND_N. */
 const char *callback_type_name(enum event_kind kind);
 
+/** How a callback proves who sent it: what is signed, and how. */
+struct callback_proof {
+	const char *algorithm; /* "HMAC-SHA1", ..; NULL: it is not signed */
+	const char *over;      /* what the bytes of `base` are */
+	const char *where;     /* "header Signature", .. */
+	struct buf base;       /* byte for byte, but for the key */
+	struct buf value;      /* what stands there */
+};
+/** Make it empty.  Allocates nothing. */
+void callback_proof_init(struct callback_proof *p);
+void callback_proof_fini(struct callback_proof *p);
+
+/**
+ * Say how a rendered request is signed: by the very bytes of it.
+ *
+ * style  that it was rendered with
+ * out    from callback_proof_init()
+ *
+ * Returns 0 or ENOMEM.
+ */
+MUST_CHECK int callback_prove(const struct callback_style *style,
+			      const struct callback_request *r,
+			      struct callback_proof *out);
+
 enum { SIGNATURE_TEXT_MAX = 65, CALLBACK_STANDARD_SIGNATURE_MAX = 96 };
 
 /**

@@ -1,6 +1,7 @@
 // test/aid/console.mjs -- the console in Chromium, and what it complains of.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 
 import {until} from './tapeop.mjs';
 
@@ -58,3 +59,11 @@ export const nameless = (page) => page.evaluate(() =>
   [...document.querySelectorAll('a, button, input, select, meter')].filter((e) => e.checkVisibility() &&
     !(e.textContent.trim() || e.labels?.length || e.getAttribute('aria-label')))
     .map((e) => e.outerHTML));
+
+/** Start a server again at the port where its pages look for it. */
+export async function restartAt(server, port) {
+  const config = JSON.parse(fs.readFileSync(server.config, 'utf8'));
+  config.http.listen = `127.0.0.1:${port}`;
+  fs.writeFileSync(server.config, JSON.stringify(config));
+  await server.start();
+}

@@ -125,6 +125,7 @@ function yaml(value) {
  * callbacks  endpoints; name, url, dialect are needed; the rest as wanted
  * recording  settings of apps[].recording
  * http       settings of http beside `listen`
+ * media      settings of media beside its ports
  * app        more settings of the app; more_apps: more apps
  * file_storage  settings of storage: s3Storage() of s3.mjs
  * log_level  default: info
@@ -146,7 +147,8 @@ export async function startServer(t, options = {}) {
     data_dir: server.data,
     log_level: options.log_level ?? 'info',
     http: {listen: options.listen ?? '127.0.0.1:0', ...http},
-    media: {address: '127.0.0.1', rtp_ports: server.range, loops: options.loops ?? 2},
+    media: {address: '127.0.0.1', udp_port: 0, rtp_ports: server.range, loops: options.loops ?? 2,
+      ...options.media},
     storage: {kind: 'local', local: {dir: server.storage}, ...options.file_storage},
     apps: [{
       id: APP,

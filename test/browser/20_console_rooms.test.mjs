@@ -2,11 +2,10 @@
 // logging in, names of strangers, a server that goes and comes back.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
 import {test} from 'node:test';
 
 import {noBrowser, startPage} from '../aid/browser.mjs';
-import {fits, isClean, isDark, nameless, openConsole} from '../aid/console.mjs';
+import {fits, isClean, isDark, nameless, openConsole, restartAt} from '../aid/console.mjs';
 import {APP, background, startServer, until} from '../aid/tapeop.mjs';
 
 const TOKEN = 'open-sesame-0123456789';
@@ -234,11 +233,3 @@ test('console_rooms', {skip: noBrowser}, async (t) => {
     await page.sees('why', '#state', /forwarded by a proxy[^]*http.admin_token/);
   });
 });
-
-/** Start it again where its pages are open. */
-async function restartAt(server, port) {
-  const config = JSON.parse(fs.readFileSync(server.config, 'utf8'));
-  config.http.listen = `127.0.0.1:${port}`;
-  fs.writeFileSync(server.config, JSON.stringify(config));
-  await server.start();
-}

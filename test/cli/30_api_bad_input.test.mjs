@@ -181,6 +181,8 @@ const page = {
     '1.0', ' 1'].map((s) => [s, /from 1 to 1000$/])),
   after: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),
 };
+const queryTime = asSent(['-1', '9223372036854775808', 'x', '', '1.5', ' 1'].map((s) =>
+  [s, /whole number from 0 to 9223372036854775807$/]));
 const queryApp = [...parts.app, ['', 400, /from 1 to 4294967295/]];
 const onlyFalse = asSent(['true', '0', '', 'FALSE', 'false '].map((s) =>
   [s, /must be false, or left out$/]));
@@ -229,8 +231,12 @@ const routes = [
       segment_ms: integer(1000n, 86400000n),
       ...lists}},
   {method: 'GET', path: '/v1/tasks', query: {
-    state: states('running', 'stopping', 'stopped', 'failed'), finished: onlyFalse, app: queryApp,
-    room: [...parts.room, ['', 400, /1 to 128 bytes/]], ...page}},
+    state: states('running', 'stopping', 'stopped', 'failed'), finished: onlyFalse,
+    app: queryApp,
+    room: [...parts.room, ['', 400, /1 to 128 bytes/]],
+    user: [...parts.room, ['', 400, /1 to 128 bytes/]],
+    text: [...parts.room, ['', 400, /1 to 128 bytes/]],
+    from_ms: queryTime, to_ms: queryTime, ...page}},
   {method: 'GET', path: '/v1/tasks/{task}'},
   {method: 'PATCH', path: '/v1/tasks/{task}', good: {},
     body: {...lists, paused: bool(), mode: choice('single', 'mixed', 'both')}},
@@ -239,6 +245,7 @@ const routes = [
     presign: asSent(['0', '-1', '604801', 'x', '', '1.5', ' 1'].map((s) =>
       [s, /seconds from 1 to 604800$/]))}},
   {method: 'GET', path: '/v1/segments/{segment}/audio'},
+  {method: 'GET', path: '/v1/segments/{segment}/waveform'},
   {method: 'DELETE', path: '/v1/recordings', query: {
     task: asSent(badIds.map((s) => [s, /from 1 to 9223372036854775807/])),
     app: queryApp.filter(([, status]) => status === 400),
@@ -247,6 +254,8 @@ const routes = [
   {method: 'GET', path: '/v1/apps/{app}/endpoints'},
   {method: 'POST', path: '/v1/apps/{app}/endpoints',
     good: {name: 'new', url: 'http://127.0.0.1:9/'}, body: {name: endpointName, ...settings}},
+  {method: 'POST', path: '/v1/apps/{app}/tickets', good: {user: 'carol'},
+    body: {user: name(), expires_s: integer(1n, 15552000n)}},
   {method: 'GET', path: '/v1/endpoints', query: {app: queryApp}},
   {method: 'GET', path: '/v1/endpoints/{endpoint}'},
   {method: 'PATCH', path: '/v1/endpoints/{endpoint}', good: {},
@@ -487,7 +496,8 @@ async function sendQueries(server, ids, route) {
 
 test('the_table_of_this_test_holds_every_route', () => {
   const shape = (r) => `${r.method} ${r.path.replace(/\{\w+\}/g, '{}')} ${!!r.open}`;
-  const there = routesOfSource().map(shape).sort();
+  const there = routesOfSource().filter((r) => !r.path.startsWith('/whip/')) // 85_whip_api.test.mjs
+    .map(shape).sort();
   assert.ok(there.length > 20);
   assert.deepEqual(routes.map(shape).sort(), there);
 });
@@ -522,6 +532,8 @@ test('bad_input_is_named_and_changes_nothing', async (t) => {
         {field: 'subscribe', says: /one is required/});
       for (const [from_ms, to_ms] of [[5, 5], [5, 4]]) {
         isProblem(await server.api('POST', '/v1/deliveries/replay', {from_ms, to_ms}),
+          400, {field: 'to_ms', says: /over from_ms/});
+        isProblem(await server.api('GET', `/v1/tasks?from_ms=${from_ms}&to_ms=${to_ms}`),
           400, {field: 'to_ms', says: /over from_ms/});
       }
     });

@@ -170,6 +170,36 @@ async function recorded(t, server, speakers) {
   return {task, senders};
 }
 
+test('tasks_are_searched_by_user_text_and_time', async (t) => {
+  const server = await startServer(t);
+  const tasks = {};
+  for (const [room, user] of [['daily', 'alice'], ['daily 2', 'al ü'], ['weekly', 'bob']]) {
+    const input = await server.join(room, user);
+    const sending = sendPackets(t, packets, input.port);
+    tasks[user] = await server.record(room);
+    await until('a file is recorded', async () => (await server.segments(tasks[user])).length);
+    sending.stop();
+    await server.finish(tasks[user]);
+  }
+  const found = async (query) => (await server.ask(200, 'GET',
+    `/v1/tasks?${new URLSearchParams(query)}`)).tasks.map((r) => r.task_id);
+  const {alice, bob, 'al ü': al} = tasks;
+  assert.deepEqual(await found({user: 'al ü'}), [al]);
+  assert.deepEqual(await found({user: 'al'}), [], 'a user is named in full');
+  assert.deepEqual(await found({user: 'bob', room: 'daily'}), [], 'filters narrow');
+  assert.deepEqual(await found({text: 'daily'}), [al, alice], 'rooms that begin so');
+  assert.deepEqual(await found({text: 'al'}), [al, alice], 'users that begin so');
+  assert.deepEqual(await found({text: 'al', limit: 1}), [al]);
+  assert.deepEqual(await found({text: 'al', limit: 1, after: al}), [alice]);
+  assert.deepEqual(await found({text: 'AL'}), []);
+  assert.deepEqual(await found({text: '%'}), [], 'no pattern');
+  assert.deepEqual(await found({text: bob}), [bob]);
+  const {created_ms} = await server.task(al);
+  assert.deepEqual(await found({from_ms: created_ms}), [bob, al]);
+  assert.deepEqual(await found({to_ms: created_ms}), [alice]);
+  assert.deepEqual(await found({from_ms: created_ms, to_ms: created_ms + 1}), [al]);
+});
+
 test('a_file_is_served_whole_and_in_ranges', async (t) => {
   const server = await startServer(t);
   const {task, senders} = await recorded(t, server, ['a', 'b', 'c']);

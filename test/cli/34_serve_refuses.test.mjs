@@ -27,7 +27,7 @@ async function configOf(dir, more = {}) {
   return {
     data_dir: path.join(dir, 'data'),
     http: {listen: '127.0.0.1:0'},
-    media: {rtp_ports: await rtpRange(), loops: 1},
+    media: {udp_port: 0, rtp_ports: await rtpRange(), loops: 1},
     ...more,
   };
 }

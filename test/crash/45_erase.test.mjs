@@ -77,6 +77,9 @@ test('kill_9_at_each_step_of_erasing_leaves_all_or_nothing', {concurrency: 5},
     assert.deepEqual(proc.ended, {code: null, signal: 'SIGKILL'}, proc.text);
 
     await server.start();
+    await until('what was begun is finished', async () =>
+      (await Promise.all(tasks.map((task) => server.segments(task)))).flat()
+        .every((s) => s.state === 'closed'));
     await checkWhole(server, tasks);
     await server.ask(200, 'DELETE', `/v1/recordings?task=${tasks[0]}`);
     assert.deepEqual(await server.segments(tasks[0]), []);

@@ -7,6 +7,7 @@ import {describe, test} from 'node:test';
 
 import {BEEPS, beepsFile} from '../aid/beeps.mjs';
 import {noBrowser, startPublisher} from '../aid/browser.mjs';
+import {inRealTime} from '../aid/calm.mjs';
 import {noJanus, noWebRtc, startJanus} from '../aid/janus.mjs';
 import {RATE, decode, ffmpegSend, likeness, toneEnvelope, tool} from '../aid/sound.mjs';
 import {startServer, tempDir, until} from '../aid/tapeop.mjs';
@@ -34,31 +35,6 @@ async function checkCounters(server) {
   for (const none of ['rtp_bad', 'rtp_bad_opus', 'rtp_duplicate', 'rtp_stranger'])
     assert.equal(m[none], 0, none);
   assert.ok(m.rtp_lost <= m.rtp_late, `${m.rtp_lost} lost, ${m.rtp_late} late`);
-}
-
-/** Janus mixes and the browser speaks in real time: when the machine has stood
- *  still meanwhile, that is heard, and proves nothing.  Then try again. */
-async function inRealTime(t, once) {
-  for (let left = 4;; left--) {
-    const after = [];
-    let [worst, before] = [0, performance.now()];
-    const timer = setInterval(() => {
-      const now = performance.now();
-      worst = Math.max(worst, now - before - 20);
-      before = now;
-    }, 20);
-    try {
-      return await once({after: (fn) => after.unshift(fn)});
-    } catch (e) {
-      if (worst < 100 || left === 0)
-        throw e;
-      t.diagnostic(`once more, the machine stood still for ${Math.round(worst)} ms: ${e.message}`);
-    } finally {
-      clearInterval(timer);
-      for (const fn of after)
-        await fn();
-    }
-  }
 }
 
 const recording = {mic_off: 'silence'};

@@ -141,6 +141,18 @@ int control_keys_new(const struct control_key *keys, size_t n,
 	return 0;
 }
 
+int control_keys_add_app(struct control_keys *k, uint32_t app, const char *key,
+			 const char *previous)
+{
+	const size_t len = strlen(k->text);
+
+	if (fail_at && fails())
+		return ENOMEM;
+	snprintf(k->text + len, sizeof(k->text) - len, "app %u %s/%s; ", app,
+		 key, previous ? previous : "");
+	return 0;
+}
+
 void control_keys_free(struct control_keys *k)
 {
 	mem_free(k);
@@ -299,7 +311,8 @@ static void all_of_it_is_true_afterwards(void **state)
 	assert_string_equal(key_of(3, "a", false), "x");
 	assert_string_equal(world.keys,
 			    "1/A/a-2/a-1/secret-2; 1/C/c//secret-2; "
-			    "2/B/b//x; ");
+			    "2/B/b//x; app 1 secret-2/secret-1; app 3 x/; "
+			    "app 2 x/; ");
 	assert_int_equal(n_rereads, 2);
 	assert_int_equal(rereads[0], 3);
 	assert_int_equal(rereads[1], 1);
@@ -374,9 +387,9 @@ static void when_one_step_fails_nothing_has_changed(void **state)
 		config_free(next);
 		config_free(running);
 	}
-	/* the keys of the Cloud API, TLS, 4 endpoints, the keys of the bucket,
-	 * the tokens */
-	assert_int_equal(failures, 8);
+	/* the keys of the Cloud API, of 3 apps, TLS, 4 endpoints, the keys of
+	 * the bucket, the tokens */
+	assert_int_equal(failures, 11);
 }
 
 static void a_key_of_an_app_that_is_gone_is_not_another_apps(void **state)

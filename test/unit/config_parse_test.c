@@ -128,7 +128,34 @@ static const struct bad {
 	{"media: {address: 0.0.0.0}\n",
 	 "1:18: media.address: ", "senders can reach", NULL},
 	{"media: {address: [127.0.0.1, \"::1\"]}\n",
-	 "1:30: media.address: ", "at most 1", NULL},
+	 "1:18: media.bind: ", "is required", "\"::\""},
+	{"media: {address: [127.0.0.1, 127.0.0.2, 127.0.0.3, 127.0.0.4, "
+	 "127.0.0.5]}\n",
+	 "1:63: media.address: ", "at most 4", NULL},
+	{"media: {address: [127.0.0.1, 224.0.0.1], bind: 0.0.0.0}\n",
+	 "1:30: media.address: ", "senders can reach", NULL},
+	{"media: {bind: 224.0.0.1}\n",
+	 "1:15: media.bind: ", "address of this machine", NULL},
+	{"media: {udp_port: -1}\n", "1:19: media.udp_port: ", "out of range",
+	 "from 0 to 65535"},
+	{"media: {udp_port: 65536}\n", "1:19: media.udp_port: ", "out of range",
+	 "from 0 to 65535"},
+	{"media: {max_sessions: 0}\n",
+	 "1:23: media.max_sessions: ", "out of range", "from 1 to 10000"},
+	{"media: {max_sessions: 10001}\n",
+	 "1:23: media.max_sessions: ", "out of range", "from 1 to 10000"},
+	{"http: {allowed_origins: app.example.com}\n",
+	 "1:25: http.allowed_origins: ", "no origin", "https://HOST"},
+	{"http: {allowed_origins: [\"*\", \"https://a/\"]}\n",
+	 "1:31: http.allowed_origins: ", "no origin", "https://HOST"},
+	{"http: {allowed_origins: \"https://A.example\"}\n",
+	 "1:25: http.allowed_origins: ", "no origin", NULL},
+	{"http: {allowed_origins: \"https://a.example:0\"}\n",
+	 "1:25: http.allowed_origins: ", "no origin", NULL},
+	{"http: {allowed_origins: \"https://[::1\"}\n",
+	 "1:25: http.allowed_origins: ", "no origin", NULL},
+	{"http: {allowed_origins: \"null\"}\n",
+	 "1:25: http.allowed_origins: ", "no origin", NULL},
 	{"log_level: loud\n", "1:12: log_level: ", "not known",
 	 "error, warn, info, debug"},
 	{APP "    recording: {segment: 500ms}\n",
@@ -326,9 +353,6 @@ static const struct bad {
 	{S3("endpoint: \"http://[fd00::1]\", bucket: bbb, access_key: a, "
 	    "secret_key: s, path_style: false"),
 	 "1:111: storage.s3.path_style: ", "must be true", "fd00::1"},
-	/* what is not there yet */
-	{"media: {udp_port: 40001}\n",
-	 "1:19: media.udp_port: ", "not there yet", "permitted: 40000"},
 	/* keys of the Cloud API */
 	{APP "    api_keys: [{secret_id: AKIDmine}]\n",
 	 "3:16: apps[0].api_keys[0].secret_key: ", "is missing", NULL},
@@ -513,11 +537,40 @@ static void defaults_are_those_of_the_design(void **state)
 	assert_int_equal(addr_port(&c->listen[0]), 8080);
 	assert_null(c->admin_token);
 	assert_null(c->callbacks_origin);
-	assert_true(addr_is_loopback(&c->media.address));
+	assert_true(addr_is_loopback(&c->media.addresses[0]));
 	assert_int_equal(c->media.rtp_port_first, 41000);
 	assert_int_equal(c->media.rtp_port_last, 41999);
 	assert_int_equal(c->media.loops, 0);
 	assert_int_equal(c->n_apps, 0);
+	config_free(c);
+}
+
+static void origins_and_addresses_may_be_lists(void **state)
+{
+	struct config *c =
+		load("http: {allowed_origins: [\"https://app.example.com\", "
+		     "\"http://localhost:5173\", \"http://[::1]:80\"]}\n"
+		     "media: {address: [192.0.2.1, \"2001:db8::1\"], "
+		     "bind: \"::\", udp_port: 0, max_sessions: 7}\n");
+	char text[ADDR_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(c->allowed_origins,
+			    "https://app.example.com http://localhost:5173 "
+			    "http://[::1]:80");
+	assert_int_equal(c->media.n_addresses, 2);
+	assert_string_equal(addr_write(&c->media.addresses[1], text),
+			    "[2001:db8::1]:0");
+	assert_string_equal(addr_write(&c->media.bind, text), "[::]:0");
+	assert_int_equal(c->media.udp_port, 0);
+	assert_int_equal(c->media.max_sessions, 7);
+	config_free(c);
+	c = load("{}\n");
+	assert_null(c->allowed_origins);
+	assert_int_equal(c->media.n_addresses, 1);
+	assert_true(addr_is_equal(&c->media.bind, &c->media.addresses[0]));
+	assert_int_equal(c->media.udp_port, 40000);
+	assert_int_equal(c->media.max_sessions, 1000);
 	config_free(c);
 }
 
@@ -675,7 +728,7 @@ static void addresses_may_be_one_or_a_list(void **state)
 	(void)state;
 	assert_int_equal(c->n_listen, 3);
 	assert_int_equal(addr_port(&c->listen[1]), 8080);
-	assert_true(addr_is_loopback(&c->media.address));
+	assert_true(addr_is_loopback(&c->media.addresses[0]));
 	assert_string_equal(c->storage_dir, "/var/lib/tapeop/recordings");
 	config_free(c);
 }
@@ -806,6 +859,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
 		cmocka_unit_test(a_misplaced_secret_is_not_shown),
 		cmocka_unit_test(defaults_are_those_of_the_design),
+		cmocka_unit_test(origins_and_addresses_may_be_lists),
 		cmocka_unit_test(the_origin_of_callbacks_may_be_set),
 		cmocka_unit_test(an_app_has_defaults),
 		cmocka_unit_test(an_endpoint_has_the_defaults_of_its_dialect),

@@ -243,6 +243,12 @@ static void who_is_in_and_speaks_is_shown_as_it_changes(void **state)
 	finish(st, task);
 	LOOK_UNTIL(c, json_array_size(json_object_get(room_of(c, "lobby"),
 						      "tasks")) == 0);
+	/* what was told of it counts */
+	LOOK_UNTIL(c, number(json_object_get(c->state, "deliveries"),
+			     "attempts") == counter_get(COUNT_attempts) &&
+			      counter_get(COUNT_attempts) > 0 &&
+			      number(json_object_get(c->state, "deliveries"),
+				     "delivered") > 0);
 	leave(st, a.id, &a);
 	LOOK_UNTIL(c, number(c->state, "total") == 0);
 	assert_int_equal(counter_get(COUNT_live_streams), 1);

@@ -73,6 +73,126 @@ static void assert_error(struct rig *g, uint64_t id, unsigned n,
 		fail_msg("attempt %u: \"%s\" has no \"%s\"", n, error, part);
 }
 
+/* ---- for people to see ---- */
+
+static void assert_attempt(struct rig *g, unsigned n, int64_t sent_ms,
+			   const char *answer)
+{
+	struct store_rows rows =
+		aid_read(&g->a, (struct store_filter){.what = READ_ATTEMPTS,
+						      .delivery = 1,
+						      .state = -1});
+
+	assert_true(rows.n >= n);
+	assert_int_equal(rows.attempts[n - 1].unix_ms, sent_ms);
+	assert_string_equal(rows.attempts[n - 1].answer, answer);
+	store_rows_free(&rows);
+}
+
+static void an_attempt_keeps_how_the_answer_begins(void **state)
+{
+	static char long_no[2001], long_yes[2001];
+	char kept[ATTEMPT_ANSWER_MAX + 1];
+	struct rig *g = *state;
+	const int64_t sent_ms = wall_by_hand();
+
+	memset(long_no, 'n', 2000);
+	memset(long_yes, 'y', 2000);
+	retry(endpoint_to(g, "backend", 0, "/"), "1s,1s,1s");
+	SCRIPT(g, 0,
+	       {.status = 500, .body = "{\n\t\"no\":\"\xc3\xa9 \x01\xff\"}"},
+	       {.status = 500, .body = long_no}, {.status = 204},
+	       {.status = 500});
+	rig_begin(g);
+	tell(g, 64, 0);
+	clock_pass(g, 1 * S);
+	assert_attempt(g, 1, sent_ms, "{  \"no\":\"\xc3\xa9 ??\"}");
+	memset(kept, 'n', ATTEMPT_ANSWER_MAX);
+	kept[ATTEMPT_ANSWER_MAX] = 0;
+	assert_attempt(g, 2, sent_ms + 1000, kept);
+	clock_pass(g, 1 * S);
+	assert_attempt(g, 3, sent_ms + 2000, "");
+	assert_balance(g, 1, 0, 0, 0);
+	SCRIPT(g, 0, {.status = 200, .body = long_yes});
+	tell(g, 64, 1);
+	clock_pass(g, 0);
+	struct store_rows rows =
+		aid_read(&g->a, (struct store_filter){.what = READ_ATTEMPTS,
+						      .delivery = 2,
+						      .state = -1});
+
+	assert_int_equal(strspn(rows.attempts[0].answer, "y"), 256);
+	assert_int_equal(strlen(rows.attempts[0].answer), 256);
+	store_rows_free(&rows);
+	assert_int_equal(stats_of(g, 0).delivered_minute, 2);
+	clock_pass(g, 61 * S);
+	assert_int_equal(stats_of(g, 0).delivered_minute, 0);
+}
+
+/** Show the request of an attempt to deliver the newest event. */
+static int show(struct rig *g, size_t endpoint, unsigned attempt,
+		int64_t sent_ms, struct notify_request *out)
+{
+	struct store_rows rows =
+		aid_read(&g->a, (struct store_filter){.what = READ_EVENTS,
+						      .newest_first = true,
+						      .limit = 1,
+						      .state = -1});
+	int err = notify_show_request(
+		g->n, notify_endpoint_id(APP, g->endpoints[endpoint].name),
+		&rows.events[0], attempt, sent_ms, out);
+
+	store_rows_free(&rows);
+	return err;
+}
+
+static void assert_has(const struct notify_request *r, const char *name,
+		       const char *value)
+{
+	char line[400];
+
+	snprintf(line, sizeof(line), "%s: %s\n", name, value);
+	if (!strstr(buf_str(&r->fields), line))
+		fail_msg("\"%s\" has no %s", buf_str(&r->fields), line);
+}
+
+static void what_is_shown_is_what_was_sent(void **state)
+{
+	struct rig *g = *state;
+	struct notify_endpoint *e = endpoint_to(g, "one", 0, "/a?secret=1#f");
+	const int64_t sent_ms = wall_by_hand();
+	struct notify_request r;
+	const struct seen *s = &g->seen[1];
+
+	e->previous_key = "old-key"; /* signs the second attempt */
+	retry(e, "1s");
+	SCRIPT(g, 0, {.status = 500}, {.status = 200});
+	rig_begin(g);
+	tell(g, 64, 0);
+	clock_pass(g, 5 * S);
+	assert_int_equal(g->n_seen, 2);
+	assert_int_equal(show(g, 0, 2, sent_ms + 1000, &r), 0);
+	assert_string_equal(buf_str(&r.body), s->body);
+	assert_has(&r, "Signature", s->signature);
+	assert_has(&r, "Content-Type", s->type);
+	assert_has(&r, "Tapeop-Event-Id", s->id);
+	assert_has(&r, "Tapeop-Sequence", s->sequence);
+	assert_has(&r, "Tapeop-Attempt", "2");
+	assert_non_null(strstr(buf_str(&r.url), "/a?..."));
+	assert_null(strstr(buf_str(&r.url), "secret"));
+	assert_string_equal(buf_str(&r.proof.value), s->signature);
+	notify_request_fini(&r);
+	/* the first was signed by the other key, a second before */
+	assert_int_equal(show(g, 0, 1, sent_ms, &r), 0);
+	assert_string_equal(buf_str(&r.body), g->seen[0].body);
+	assert_has(&r, "Signature", g->seen[0].signature);
+	notify_request_fini(&r);
+	assert_int_equal(
+		notify_remove_endpoint(g->n, notify_endpoint_id(APP, "one")),
+		0);
+	assert_int_equal(show(g, 0, 1, 0, &r), ENOENT);
+}
+
 /* ---- verdicts ---- */
 
 static void by_body_only_ok_and_zero_is_success_and_the_rest_says_why(
@@ -572,6 +692,8 @@ static void what_is_too_old_expires_and_can_be_replayed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		RIG_TEST(an_attempt_keeps_how_the_answer_begins),
+		RIG_TEST(what_is_shown_is_what_was_sent),
 		RIG_TEST(
 			by_body_only_ok_and_zero_is_success_and_the_rest_says_why),
 		RIG_TEST(by_status_any_2xx_is_success_whatever_its_body),

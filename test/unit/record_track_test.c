@@ -220,6 +220,78 @@ static void a_stop_on_the_cut_leaves_no_empty_segment(void **state)
 	track_free(r.track);
 }
 
+/* ---- waveforms ------------------------------------------------------------- */
+
+/** Where is it loud, [frames from `start`] of a segment's waveform? */
+static int64_t loud_at(const struct piece *p, unsigned *n)
+{
+	const struct sound_peaks *w = &p->s->peaks;
+	int64_t first = -1;
+
+	*n = 0;
+	for (unsigned i = 0; i < w->n; i++) {
+		if (!w->at[i])
+			continue;
+		if (first < 0)
+			first = p->start_pos - start +
+				(int64_t)i * w->bucket_frames;
+		++*n;
+	}
+	return first;
+}
+
+/** Silence, but for a chunk that is loud. */
+static void play_loud(struct rig *r, int64_t loud_pos)
+{
+	int16_t pcm[CHUNK] = {0};
+	struct sound_chunk chunk = {
+		.kind = CHUNK_SOUND, .frames = CHUNK, .pcm = pcm};
+
+	for (int64_t pos = start; pos < start + 5 * 48000; pos += CHUNK) {
+		for (int i = 0; i < CHUNK; i++)
+			pcm[i] = pos == loud_pos ? 16384 : 0;
+		chunk.pos = pos;
+		if (pos < start + 48000 || pos > start + 2 * 48000 ||
+		    pos == loud_pos)
+			assert_int_equal(track_write(r->track, &chunk), 0);
+	}
+	assert_int_equal(track_end_segment(r->track, start + 5 * 48000), 0);
+}
+
+static void a_waveform_has_its_sound_where_the_file_has_it(void **state)
+{
+	(void)state;
+	/* also on both sides of a cut, and in a gap */
+	for (int64_t at = 0; at < 4 * 48000; at += 13 * (int64_t)CHUNK) {
+		struct rig r;
+		uint64_t cut;
+
+		set_up(&r, 48000);
+		play_loud(&r, start + at);
+		cut = round_up(48000);
+		for (size_t i = 0; i < r.n; i++) {
+			const struct sound_peaks *w = &r.pieces[i].s->peaks;
+			unsigned n;
+			int64_t found = loud_at(&r.pieces[i], &n);
+			bool is_mine = (uint64_t)at / cut == i;
+			bool is_next = (uint64_t)(at + CHUNK) / cut == i;
+
+			assert_int_equal(
+				(w->n - 1) * (uint64_t)w->bucket_frames +
+					w->filled,
+				r.pieces[i].frames);
+			if (!is_mine && !is_next)
+				assert_int_equal(n, 0);
+			if (!is_mine)
+				continue;
+			assert_in_range(n, 1, 5);
+			assert_in_range(found + 2 * SOUND_PEAK_FRAMES, at,
+					at + 4 * SOUND_PEAK_FRAMES);
+		}
+		track_free(r.track);
+	}
+}
+
 /* ---- positions ------------------------------------------------------------- */
 
 /** Stop so many MP3 frames behind a cut at 10: the files' frames. */
@@ -614,6 +686,8 @@ int main(void)
 			segments_behind_each_other_are_the_uncut_recording),
 		cmocka_unit_test(a_stop_on_the_cut_leaves_no_empty_segment),
 		cmocka_unit_test(no_file_is_too_short_to_open),
+		cmocka_unit_test(
+			a_waveform_has_its_sound_where_the_file_has_it),
 		cmocka_unit_test(a_gap_in_an_open_segment_becomes_silence),
 		cmocka_unit_test(overlap_is_skipped),
 		cmocka_unit_test(

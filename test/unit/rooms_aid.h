@@ -363,7 +363,7 @@ static inline int stage_setup(void **state)
 		.media = {.loops = 2},
 		.file_threads = 2,
 	};
-	assert_int_equal(addr_parse("127.0.0.1:0", &st->config.media.address),
+	assert_int_equal(addr_parse("127.0.0.1:0", &st->config.media.bind),
 			 0);
 	st->config.media.rtp_port_first = first_port();
 	st->config.media.rtp_port_last =
@@ -522,7 +522,7 @@ static inline struct speaker *talk(struct stage *st, uint16_t port)
 	while (s->fd >= 0)
 		s++;
 	assert_true(s < st->speakers + SPEAKERS);
-	*s = (struct speaker){.to = st->config.media.address,
+	*s = (struct speaker){.to = st->config.media.bind,
 			      .next_us = clock_now_us()};
 	addr_set_port(&s->to, port);
 	s->fd = socket(s->to.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);

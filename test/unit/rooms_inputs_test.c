@@ -116,10 +116,10 @@ static void a_sender_with_ipv6_is_shown_so(void **state)
 	struct answer a;
 	char wanted[ADDR_TEXT_MAX];
 
-	assert_int_equal(addr_parse("[::1]:0", &st->config.media.address), 0);
+	assert_int_equal(addr_parse("[::1]:0", &st->config.media.bind), 0);
 	s = talk(st, 9);
-	if (bind(s->fd, &st->config.media.address.sa,
-		 st->config.media.address.len))
+	if (bind(s->fd, &st->config.media.bind.sa,
+		 st->config.media.bind.len))
 		skip(); /* this machine has no IPv6 */
 	assert_int_equal(getsockname(s->fd, (struct sockaddr *)&own, &len), 0);
 	begin(st);

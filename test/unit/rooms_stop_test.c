@@ -250,7 +250,7 @@ static void a_stop_right_after_the_start_of_the_server_is_clean(void **state)
 /** Somebody else has the port when the server comes back. */
 static int squat(struct stage *st, uint16_t port)
 {
-	struct addr at = st->config.media.address;
+	struct addr at = st->config.media.bind;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	addr_set_port(&at, port);

@@ -443,7 +443,7 @@ static void a_user_of_ipv6_is_told_without_port_and_brackets(void **state)
 
 	if (!has_v6())
 		skip();
-	assert_int_equal(addr_parse("[::1]:0", &st->config.media.address), 0);
+	assert_int_equal(addr_parse("[::1]:0", &st->config.media.bind), 0);
 	st->app.recording.auto_mode = AUTO_SINGLE;
 	begin(st);
 	alice = join(st, "room", "alice");

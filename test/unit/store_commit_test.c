@@ -385,6 +385,79 @@ static void what_was_committed_though_it_failed_can_be_written_again(
 	log_set_sink(NULL, NULL);
 }
 
+/** An event that is removed in a commit that is made, but said to fail: who
+ *  reads behind it does not find it, and is to know why. */
+static void what_went_is_known_before_its_commit(void **state)
+{
+	struct aid *a = *state;
+	struct task_row t = aid_task(64);
+	struct event_row e = aid_event(a, 64, 0, NULL);
+	struct store_write *w = aid_write();
+
+	log_set_sink(quiet, NULL);
+	t.state = TASK_STOPPED;
+	t.finished_ms = 1;
+	store_put_task(w, &t);
+	store_put_event(w, &e, NULL, 0);
+	aid_commit(a, w, 0);
+	store_close(a->s);
+	set_fault("store.committed=EIO:1-1");
+	aid_open(a);
+	assert_int_equal(store_known_id(a->s, IDS_REMOVED), 0);
+	w = aid_write();
+	store_prune(w, 64, 100);
+	aid_commit(a, w, EIO);
+	set_fault(NULL);
+	assert_int_equal(aid_count(a, ALL(READ_EVENTS)), 0);
+	assert_int_equal(store_known_id(a->s, IDS_REMOVED), e.id);
+	log_set_sink(NULL, NULL);
+}
+
+/* ---- by which index ---------------------------------------------------------- */
+
+static bool plan_has(struct aid *a, const char *sql, const char *what)
+{
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *db = NULL;
+	struct err e = {0};
+	char text[4096];
+	bool has = false;
+
+	assert_int_equal(db_open_reader(a->s->path, &db, &e), 0);
+	assert_true(snprintf(text, sizeof(text), "EXPLAIN QUERY PLAN %s", sql) <
+		    (int)sizeof(text));
+	assert_int_equal(sqlite3_prepare_v2(db, text, -1, &stmt, NULL), 0);
+	while (sqlite3_step(stmt) == SQLITE_ROW)
+		has |= strstr((const char *)sqlite3_column_text(stmt, 3),
+			      what) != NULL;
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+	return has;
+}
+
+static void what_is_pending_of_a_task_is_not_looked_for_among_all_of_it(
+	void **state)
+{
+	struct aid *a = *state;
+	static const enum stmt asking[] = {
+		STMT_IS_TOLD, STMT_ERASE_COUNT, STMT_ERASE_ATTEMPTS,
+		STMT_ERASE_DELIVERIES, STMT_ERASE_EVENTS};
+
+	for (size_t i = 0; i < ARRAY_LEN(asking); i++)
+		assert_true(plan_has(a, sqlite3_sql(a->s->db.stmts[asking[i]]),
+				     "INDEX delivery_pending (lane=?)"));
+	assert_true(plan_has(a, "SELECT 1" PENDING_OF_TASK " LIMIT 1",
+			     "INDEX delivery_pending (lane=?)"));
+	/* the others go on using theirs */
+	assert_true(plan_has(a,
+			     sqlite3_sql(a->s->db.stmts[STMT_PRUNE_DELIVERIES]),
+			     "INDEX delivery_lane (lane=?)"));
+	assert_true(plan_has(a,
+			     "SELECT lane FROM delivery WHERE state=0"
+			     " AND state<>1 ORDER BY id",
+			     "INDEX delivery_open (state=?)"));
+}
+
 /* ---- who may open ------------------------------------------------------------ */
 
 static void a_second_process_is_refused(void **state)
@@ -502,8 +575,14 @@ static void make_older(struct aid *a)
 		   "ALTER TABLE segment DROP COLUMN is_failing;"
 		   "ALTER TABLE segment DROP COLUMN is_left;"
 		   "ALTER TABLE segment DROP COLUMN stored_in;"
+		   "DROP INDEX delivery_pending;"
 		   "DROP TABLE storage; DROP INDEX task_storage;"
 		   "ALTER TABLE task DROP COLUMN storage;"
+		   "ALTER TABLE task DROP COLUMN storage_prefix;"
+		   "DROP TRIGGER segment_wave; DROP TABLE wave;"
+		   "ALTER TABLE attempt DROP COLUMN answer;"
+		   "DROP INDEX segment_user_task; DROP INDEX task_created;"
+		   "CREATE INDEX segment_user ON segment(user);"
 		   "INSERT INTO task VALUES(64, 1, 'r', 0, 0, '', '', '', 3, 0,"
 		   " 0, 0, '', ''); PRAGMA user_version=1");
 }
@@ -806,6 +885,8 @@ int main(void)
 		TEST(an_io_error_fails_the_group_and_is_not_retried),
 		TEST(a_failed_commit_is_answered_and_undone),
 		TEST(what_was_committed_though_it_failed_can_be_written_again),
+		TEST(what_went_is_known_before_its_commit),
+		TEST(what_is_pending_of_a_task_is_not_looked_for_among_all_of_it),
 		TEST(writing_and_reading_survive_no_memory),
 		TEST(opening_survives_no_memory),
 	};

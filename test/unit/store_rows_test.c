@@ -134,6 +134,100 @@ static void tasks_are_filtered(void **state)
 		4);
 }
 
+static void close_segment(struct aid *a, struct segment_row *s)
+{
+	struct store_write *w = aid_write();
+
+	store_put_segment(w, s);
+	s->state = SEG_CLOSED;
+	store_set_segment(w, s);
+	aid_commit(a, w, 0);
+}
+
+static size_t count_text(struct aid *a, const char *text)
+{
+	return aid_count(a, FILTER(.what = READ_TASKS, .text = text));
+}
+
+static void tasks_are_found_by_user_and_text(void **state)
+{
+	struct aid *a = *state;
+	struct store_write *w = aid_write();
+	struct segment_row s[] = {
+		aid_segment(a, 64, "alice", 0), aid_segment(a, 64, "alice", 1),
+		aid_segment(a, 65, "bob", 0), aid_segment(a, 66, "0", 0),
+		aid_segment(a, 66, "al%", 0)};
+
+	s[3].mode = MODE_MIXED;
+	for (uint64_t id = 64; id < 68; id++) {
+		struct task_row t = aid_task(id); /* room1 room2 room0 room1 */
+
+		store_put_task(w, &t);
+	}
+	aid_commit(a, w, 0);
+	for (size_t i = 0; i < ARRAY_LEN(s); i++)
+		close_segment(a, &s[i]);
+	assert_int_equal(
+		aid_count(a, FILTER(.what = READ_TASKS, .user = "alice")), 1);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_TASKS, .user = "0")),
+			 1);
+	assert_int_equal(
+		aid_count(a, FILTER(.what = READ_TASKS, .user = "ali")), 0);
+	assert_int_equal(count_text(a, "room"), 4);
+	assert_int_equal(count_text(a, "room1"), 2);
+	assert_int_equal(count_text(a, "oom"), 0);
+	assert_int_equal(count_text(a, "al"), 2);
+	assert_int_equal(count_text(a, "alice"), 1);
+	assert_int_equal(count_text(a, "al%"), 1); /* no pattern */
+	assert_int_equal(count_text(a, "0"), 0);   /* not every mix */
+	assert_int_equal(count_text(a, "65"), 1);
+	assert_int_equal(count_text(a, "\xf4\x8f\xbf\xbf"), 0);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_TASKS, .text = "al",
+					     .user = "bob")),
+			 0);
+}
+
+static void put_wave(struct aid *a, uint64_t segment, const char *peaks)
+{
+	struct wave_row v = {.segment = segment, .bucket_frames = 4800};
+	struct store_write *w = aid_write();
+	char text[16];
+
+	str_copy(text, sizeof(text), peaks);
+	v.peaks = text;
+	store_put_wave(w, &v);
+	aid_commit(a, w, 0);
+}
+
+static void a_wave_goes_with_its_segment(void **state)
+{
+	struct aid *a = *state;
+	struct segment_row s = aid_segment(a, 64, "alice", 0);
+	struct segment_row open = aid_segment(a, 64, "bob", 0);
+	struct store_write *w = aid_write();
+	struct store_rows rows;
+
+	store_put_segment(w, &open);
+	aid_commit(a, w, 0);
+	close_segment(a, &s);
+	put_wave(a, s.id, "AAAA");
+	put_wave(a, s.id, "BBBB");
+	put_wave(a, open.id, "CCCC"); /* not closed */
+	put_wave(a, 999, "DDDD");     /* there is none */
+	rows = aid_read(a, FILTER(.what = READ_WAVES));
+	assert_int_equal(rows.n, 1);
+	assert_int_equal(rows.waves[0].segment, s.id);
+	assert_int_equal(rows.waves[0].bucket_frames, 4800);
+	assert_string_equal(rows.waves[0].peaks, "BBBB");
+	store_rows_free(&rows);
+	s.state = SEG_ERASING;
+	w = aid_write();
+	store_set_segment(w, &s);
+	store_erase_segment(w, s.id);
+	aid_commit(a, w, 0);
+	assert_int_equal(aid_count(a, FILTER(.what = READ_WAVES)), 0);
+}
+
 static void a_segment_goes_through_its_states(void **state)
 {
 	struct aid *a = *state;
@@ -442,7 +536,8 @@ static void the_last_twenty_attempts_are_kept(void **state)
 					 .unix_ms = n,
 					 .duration_us = 10,
 					 .status = 500,
-					 .error = "HTTP 500"};
+					 .error = "HTTP 500",
+					 .answer = "{\"no\":\"\xc3\xa9\"}"};
 
 		store_put_attempt(w, &at);
 		at.delivery = 6;
@@ -456,6 +551,7 @@ static void the_last_twenty_attempts_are_kept(void **state)
 	assert_int_equal(rows.attempts[19].n, 30);
 	assert_int_equal(rows.attempts[19].status, 500);
 	assert_string_equal(rows.attempts[19].error, "HTTP 500");
+	assert_string_equal(rows.attempts[19].answer, "{\"no\":\"\xc3\xa9\"}");
 	store_rows_free(&rows);
 	assert_int_equal(
 		aid_count(a, FILTER(.what = READ_ATTEMPTS, .delivery = 6)), 2);
@@ -864,6 +960,9 @@ static const char *finished_before(struct aid *a, int64_t before_ms)
 			assert_int_equal(after.app, 1400000000);
 			assert_int_equal(after.has_events, after.id != 7);
 			assert_int_equal(after.has_segments, after.id != 7);
+			assert_int_equal(after.has_files,
+					 after.id != 5 && after.id != 7);
+			assert_int_equal(after.storage, after.id == 7 ? 9 : 0);
 			snprintf(text + strlen(text),
 				 sizeof(text) - strlen(text), "%u,",
 				 (unsigned)after.id);
@@ -884,6 +983,7 @@ static void finished_tasks_are_read_by_when_they_finished(void **state)
 	finish(a, 4, 100, SEG_ERASING);
 	finish(a, 5, 200, SEG_LOST);
 	bare.finished_ms = 100;
+	bare.storage = 9;
 	store_put_task(w, &bare);
 	aid_commit(a, w, 0);
 	assert_string_equal(finished_before(a, 201), "3,1,4,7,5,");
@@ -919,7 +1019,8 @@ static void a_filter_that_does_not_apply_is_refused(void **state)
 {
 	struct aid *a = *state;
 	const struct store_filter bad[] = {
-		{.what = READ_TASKS, .state = -1, .user = "u"},
+		{.what = READ_SEGMENTS, .state = -1, .text = "u"},
+		{.what = READ_WAVES, .state = -1, .app = 1},
 		{.what = READ_TASKS, .state = -1, .not_uploaded = true},
 		{.what = READ_EVENTS, .state = -1, .user = "u"},
 		{.what = READ_TASKS, .state = -1, .kinds = 1},
@@ -1056,6 +1157,8 @@ int main(void)
 		cmocka_unit_test(names_of_states_come_back),
 		TEST(a_task_is_put_set_and_read),
 		TEST(tasks_are_filtered),
+		TEST(tasks_are_found_by_user_and_text),
+		TEST(a_wave_goes_with_its_segment),
 		TEST(a_segment_goes_through_its_states),
 		TEST(a_seq_no_is_never_used_again),
 		TEST(a_file_name_belongs_to_one_segment),

@@ -323,7 +323,7 @@ static void each_answer_has_its_reason(void **state)
 		snprintf(status, sizeof(status), "status %d",
 			 answers[i].status);
 		assert_non_null(strstr(r.said, status));
-		assert_non_null(strstr(r.said, "PUT bucket/" NAME));
+		assert_non_null(strstr(r.said, "PUT bucket/pre/" NAME));
 		if (answers[i].code) {
 			assert_non_null(strstr(r.said, answers[i].code));
 			assert_non_null(strstr(r.said, ": a <b> &"));
@@ -551,9 +551,37 @@ static struct upload_place other_place(const struct rig *r)
 	return other;
 }
 
-static void a_place_that_hangs_keeps_no_thread_from_others(void **state)
+/** Callers' places that hang, and ours beside them. */
+static void places_that_hang_keep_no_thread_from_ours(void **state)
 {
-	struct upload_place other;
+	static const char *const buckets[] = {"other1", "other2", "other3",
+					      "other4", "other5", "other6",
+					      "other7", "other8"};
+	struct upload_place others[ARRAY_LEN(buckets)];
+	struct rig r;
+
+	(void)state;
+	set_up(&r);
+	r.fake->rules[0] = (struct fake_rule){.method = "GET", .has = "/other"};
+	for (size_t i = 0; i < ARRAY_LEN(buckets); i++) {
+		others[i] = r.place;
+		others[i].s3.bucket = buckets[i];
+		others[i].s3.is_foreign = true;
+		add_ten(&r, &others[i]);
+	}
+	assert_int_equal(add(&r), 0);
+	wait_stored(&r);
+	assert_non_null(fake_find(r.fake, KEY));
+	assert_int_equal(upload_pending(r.upload), 10 * ARRAY_LEN(buckets));
+	tear_down(&r);
+}
+
+/** As many prefixes as you like are one place. */
+static void a_place_is_one_whatever_the_prefix(void **state)
+{
+	static const char *const prefixes[] = {"a/", "b/", "c/", "d/",
+					       "e/", "f/", "g/"};
+	struct upload_place other, third;
 	struct rig r;
 
 	(void)state;
@@ -561,11 +589,29 @@ static void a_place_that_hangs_keeps_no_thread_from_others(void **state)
 	other = other_place(&r);
 	r.fake->rules[0] =
 		(struct fake_rule){.method = "GET", .has = "/other/"};
-	add_ten(&r, &other);
-	assert_int_equal(add(&r), 0);
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		struct upload_item item = {.segment = 8,
+					   .name = NAME,
+					   .len = LEN,
+					   .sha256 = r.sha256,
+					   .place = &other};
+
+		other.s3.prefix = prefixes[i];
+		assert_int_equal(upload_add(r.upload, &item), 0);
+	}
+	third = r.place;
+	third.s3.bucket = "third";
+	third.s3.prefix = "x/";
+	assert_int_equal(
+		upload_add(r.upload, &(struct upload_item){.segment = 9,
+							   .name = NAME,
+							   .len = LEN,
+							   .sha256 = r.sha256,
+							   .place = &third}),
+		0);
 	wait_stored(&r);
-	assert_non_null(fake_find(r.fake, KEY));
-	assert_int_equal(upload_pending(r.upload), 10);
+	assert_int_equal(fake_find(r.fake, "/third/x/" NAME)->len, LEN);
+	assert_true(fake_count(r.fake, "GET /other/") <= 4);
 	tear_down(&r);
 }
 
@@ -997,7 +1043,7 @@ static void what_cannot_be_removed_is_told(void **state)
 					      .status = 403,
 					      .code = "AccessDenied"};
 	assert_int_equal(upload_erase(r.storage, NAME, &e), EACCES);
-	assert_non_null(strstr(e.text, "DELETE bucket/" NAME));
+	assert_non_null(strstr(e.text, "DELETE bucket/pre/" NAME));
 	assert_true(file_is_there(tempdir_path(r.dir, NAME)));
 	assert_int_equal(upload_erase(r.storage, NAME, &e), 0);
 	assert_null(fake_find(r.fake, KEY));
@@ -1167,8 +1213,8 @@ int main(void)
 		cmocka_unit_test(
 			what_has_piled_up_does_not_wait_when_the_store_is_well),
 		cmocka_unit_test(an_item_may_have_a_place_of_its_own),
-		cmocka_unit_test(
-			a_place_that_hangs_keeps_no_thread_from_others),
+		cmocka_unit_test(places_that_hang_keep_no_thread_from_ours),
+		cmocka_unit_test(a_place_is_one_whatever_the_prefix),
 		cmocka_unit_test(a_place_that_fails_is_asked_once_at_a_time),
 		cmocka_unit_test(what_waits_moves_to_other_keys),
 		cmocka_unit_test(a_public_place_has_no_private_address),

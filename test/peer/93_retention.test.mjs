@@ -74,7 +74,8 @@ test('what_was_kept_long_enough_goes_and_nothing_else', async (t) => {
   const endpoint = await startEndpoint(t);
   const recording = {segment: '1s'};
   const server = await startServer(t, {recording,
-    callbacks: [{name: 'backend', url: endpoint.url, dialect: 'gme', timeout: '2s'}],
+    callbacks: [{name: 'backend', url: endpoint.url, dialect: 'gme', timeout: '2s',
+      retry: Array(32).fill('2s').join()}],
     more_apps: [{id: OTHER, secret_key: 'other', recording: {...recording,
       keep: '30d', keep_history: '30d'}}]});
   await join(t, server, 'one');
@@ -82,16 +83,15 @@ test('what_was_kept_long_enough_goes_and_nothing_else', async (t) => {
   await join(t, server, 'away');
   await join(t, server, 'kept', OTHER);
 
-  const told = await record(server, 'one');
-  await server.finish(told);
+  const [told, kept] = await Promise.all([record(server, 'one'),
+    record(server, 'kept', OTHER)]);
+  const [keptFiles] = await Promise.all([server.finish(kept), server.finish(told)]);
   await server.drained();
   await checkTruth(server, endpoint, told);
-  const kept = await record(server, 'kept', OTHER);
-  const keptFiles = await server.finish(kept);
-  const running = await record(server, 'two');
-  // the endpoint is down: this one is finished, and nobody has been told
+  // the endpoint is down: one is finished, and nobody has been told; one goes on
   endpoint.answer = endpointAnswers(503);
-  const untold = await record(server, 'away');
+  const [untold, running] = await Promise.all([record(server, 'away'),
+    record(server, 'two')]);
   const untoldFiles = await server.finish(untold);
   const [{segment_id: segment}] = await server.segments(told);
   const before = await server.metrics();
@@ -125,6 +125,9 @@ test('what_was_kept_long_enough_goes_and_nothing_else', async (t) => {
 
   // told at last, and then it goes
   endpoint.answer = endpointAnswers(200);
+  const {endpoints: [{endpoint_id: backend}]} = await server.ask(200, 'GET', '/v1/endpoints');
+  const tried = await server.ask(200, 'POST', `/v1/endpoints/${backend}/test`);
+  assert.ok(tried.delivered); // its breaker is closed, or would rest for 30 s
   await isGone(server, untold);
   const ids = new Set(endpoint.requests.filter((r) => r.body.TaskID === Number(untold) &&
     r.body.EventType === 3).map((r) => r.headers['tapeop-event-id']));

@@ -1,0 +1,212 @@
+// Deliveries: endpoints and how they do, the callbacks; one of them is
+// delivery.mjs.
+// SPDX-License-Identifier: Apache-2.0
+import {button, confirm, count, el, empty, name, select, table, time, words} from '../widgets.mjs';
+import {block, pretty, requestText, stateBadge, swap} from './callbacks.mjs';
+import {mountDelivery} from './delivery.mjs';
+
+export const title = 'Deliveries';
+
+const PAGE = 50;
+const SOON_MS = 500;
+const STATES = [['', 'any state'], ['pending', 'pending'], ['dead', 'dead'],
+  ['expired', 'expired'], ['delivered', 'delivered']];
+
+/** How an endpoint does: [state, since when or what more]. */
+function healthOf(e) {
+  if (!e.enabled)
+    return ['off', 'what is pending waits'];
+  if (e.gone)
+    return ['gone', 'it answered 410'];
+  if (e.breaker === 'open')
+    return ['breaker open', el('span', {}, 'next probe ', time(e.next_probe_ms))];
+  if (e.breaker === 'half_open')
+    return ['half open', 'a probe is under way'];
+  if (e.failing_since_ms)
+    return ['failing', el('span', {}, 'since ', time(e.failing_since_ms))];
+  if (e.consent === false)
+    return ['healthy', 'its consent is missing'];
+  return ['healthy', e.limited ? 'waits for its rate' : ''];
+}
+
+function rateOf(e) {
+  const n = e.delivered_last_minute / 60;
+  const told = e.delivered_last_minute ? `${n < 10 ? n.toFixed(n < 0.1 ? 2 : 1) : Math.round(n)}/s` : '0';
+  return e.effective_rate ? `${told} of ${e.effective_rate}/s` : told;
+}
+
+/** What came of a test event. */
+function showTest(e, r) {
+  const dialog = el('dialog', {class: 'wide', 'aria-label': `Test of ${e.name}`},
+    el('h2', {}, 'Test of ', name(e.name)),
+    el('p', {class: 'line'}, stateBadge(r.delivered ? 'delivered' : 'failing'),
+      el('span', {}, `${r.status || 'no answer'}${r.error ? `: ${r.error}` : ''}, ${r.duration_ms} ms`)),
+    block('Request', requestText(r.request)), block('Answer', pretty(r.answer) || '(empty)'),
+    el('p', {class: 'line'}, button('Close', () => dialog.close(), {class: 'main'})));
+  dialog.addEventListener('close', () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+async function mountList(root, ctx) {
+  const {api, live, params, path, toast, signal} = ctx;
+  const apps = new Map((await ctx.apps()).map((a) => [a.app, a.name]));
+  const state = select(STATES, params.get('state') ?? '', {'aria-label': 'State'});
+  const endpoint = el('select', {'aria-label': 'Endpoint'});
+  const replay = button('Replay these', replayAll);
+  const note = el('p', {class: 'note', role: 'status'});
+  const who = el('div', {class: 'endpoints'});
+  const list = el('div', {class: 'list'});
+  const more = button('Show more', () => load(true));
+  const dead = new Map(); // by endpoint: how many
+  let rows = [], next = null, asked = 0, timer = 0, endpoints = [], moved = '', counted = '';
+
+  /** An endpoint of this list is its name and app, as the API wants it. */
+  const chosen = () => endpoints.find((e) => e.endpoint_id === endpoint.value);
+  const filter = () => ({state: state.value, endpoint: chosen()?.name, app: chosen()?.app});
+
+  async function test(e) {
+    try {
+      showTest(e, await api.post(path`/v1/endpoints/${e.endpoint_id}/test`));
+    } catch (fault) {
+      toast(fault.message, 'bad');
+    }
+  }
+
+  async function replayAll() {
+    const what = {state: ['dead', 'expired'].includes(state.value) ? state.value : 'all',
+      endpoint: chosen()?.name, app: chosen()?.app};
+    try {
+      const {would_replay: n, more: cut} = await api.post('/v1/deliveries/replay',
+        {...what, dry_run: true});
+      if (!n) {
+        toast('There is nothing dead or expired among them.');
+        return;
+      }
+      if (!await confirm('Replay', `${cut ? 'More than ' : ''}${count(n, 'delivery', 'deliveries')} ` +
+          'that are dead or expired go out again, with a fresh budget.', `Replay ${n}`))
+        return;
+      const {replayed} = await api.post('/v1/deliveries/replay', what);
+      toast(`${count(replayed, 'delivery', 'deliveries')} go out again.`);
+      await load(false);
+    } catch (fault) {
+      toast(fault.message, 'bad');
+    }
+  }
+
+  const columns = [
+    {title: 'Endpoint', cell: (e) => el('span', {}, el('b', {}, name(e.name)),
+      el('span', {class: 'soft'}, ` ${apps.get(e.app) ?? ''} ${e.app} · ${e.dialect}`))},
+    {title: 'Goes to', cell: (e) => name(e.url, 'mono')},
+    {title: 'State', cell: (e) => {
+      const [health, text] = healthOf(e);
+      return el('span', {class: 'line'}, stateBadge(health), el('span', {class: 'soft'}, text));
+    }},
+    {title: 'Rate', class: 'number', cell: rateOf},
+    {title: 'Pending', class: 'number', cell: (e) => String(e.pending)},
+    {title: 'Dead', class: 'number', cell: (e) => String(dead.get(e.endpoint_id) ?? '')},
+    {title: '', cell: (e) => button('Send test', () => test(e),
+      {'aria-label': `Send a test event to ${e.name}`, 'data-key': `test ${e.endpoint_id}`})},
+  ];
+
+  function showEndpoints() {
+    const names = endpoints.map((e) => e.endpoint_id).join();
+    if (endpoint.dataset.names !== names) {
+      const value = endpoint.value;
+      endpoint.dataset.names = names;
+      endpoint.replaceChildren(el('option', {value: ''}, 'all endpoints'), ...endpoints.map((e) =>
+        el('option', {value: e.endpoint_id}, `${e.name} (${e.app})`)));
+      endpoint.value = endpoints.some((e) => e.endpoint_id === value) ? value : '';
+    }
+    swap(who, endpoints.length ? table('Endpoints', columns, endpoints) :
+      empty('Nobody is told yet', el('p', {}, 'An endpoint is a URL of your backend that is told ' +
+        'of recordings. Declare one under ', el('code', {}, 'callbacks:'), ' of the configuration, ' +
+        'or make one: ', el('code', {}, 'tapeop endpoints add'), '.')));
+  }
+
+  /** How many are dead, of each; asked for when that may have changed. */
+  async function countDead(now) {
+    if (now === counted)
+      return;
+    counted = now;
+    for (const e of endpoints) {
+      const {would_replay: n} = now === '0' ? {would_replay: 0} : await api.post(
+        '/v1/deliveries/replay', {state: 'dead', endpoint: e.name, app: e.app, dry_run: true},
+        {signal});
+      dead.set(e.endpoint_id, n);
+    }
+    showEndpoints();
+  }
+
+  function showList() {
+    more.hidden = !next;
+    note.textContent = rows.length ? '' : 'No delivery matches.';
+    swap(list, ...(rows.length ? [table('Deliveries', [
+      {title: 'Event', cell: (d) => el('a', {href: `#/deliveries/${d.delivery_id}`,
+        'data-key': `d ${d.delivery_id}`}, words(d.kind))},
+      {title: 'Happened', cell: (d) => time(d.event_ms)},
+      {title: 'Endpoint', cell: (d) => name(d.endpoint || 'removed')},
+      {title: 'Recording', cell: (d) => el('a', {href: `#/recordings/${d.task_id}`,
+        'data-key': `t ${d.delivery_id}`}, d.task_id)},
+      {title: 'State', cell: (d) => el('span', {}, stateBadge(d.state),
+        d.late ? el('span', {class: 'soft'}, ' late') : '')},
+      {title: 'Attempts', class: 'number', cell: (d) => String(d.attempts)},
+      {title: 'Last answer', cell: (d) => d.last_error || String(d.last_status || '')},
+    ], rows)] : []));
+  }
+
+  async function load(append) {
+    const mine = ++asked;
+    try {
+      if (!append) {
+        const known = (await api.get('/v1/endpoints', {}, {signal})).endpoints;
+        if (mine !== asked)
+          return;
+        endpoints = known;
+        showEndpoints();
+      }
+      const page = await api.get('/v1/deliveries', {...filter(), order: 'newest',
+        limit: append ? PAGE : Math.min(1000, Math.max(PAGE, rows.length)),
+        after: append ? next : undefined}, {signal});
+      if (mine !== asked)
+        return;
+      rows = append ? [...rows, ...page.deliveries] : page.deliveries;
+      next = page.next;
+      showList();
+    } catch (fault) {
+      if (!signal.aborted && mine === asked)
+        note.textContent = fault.message;
+    }
+  }
+  function soon() {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      load(false);
+    }, SOON_MS);
+  }
+
+  for (const input of [state, endpoint])
+    input.addEventListener('input', () => {
+      rows = [];
+      load(false);
+    });
+  root.append(el('h2', {}, 'Deliveries'), who, el('div', {class: 'bar filters', role: 'search'},
+    state, endpoint, replay, note), list, el('p', {class: 'bar'}, more));
+  more.hidden = true;
+  await load(false);
+  const end = live.subscribe(({deliveries}) => {
+    const now = JSON.stringify(deliveries);
+    if (now !== moved) {
+      moved = now;
+      soon();
+      countDead(String(deliveries.dead)).catch(() => (counted = ''));
+    }
+  });
+  return () => {
+    end();
+    clearTimeout(timer);
+  };
+}
+
+export const mount = (root, ctx) =>
+  (ctx.rest[0] ? mountDelivery(root, ctx, ctx.rest[0]) : mountList(root, ctx));

@@ -1,0 +1,125 @@
+// test/aid/whip.mjs -- what tests of WHIP share: a server, a relay, beeps on the clock.
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+import net from 'node:net';
+import path from 'node:path';
+
+import {startEndpoint} from './endpoint.mjs';
+import {RATE, decode, toneEnvelope, tool} from './sound.mjs';
+import {APP, rtpRange, startServer, tempDir, until} from './tapeop.mjs';
+
+export const ROOM = 'lobby';
+
+/** An address of HTTP that stays the same over restarts. */
+async function freeTcp() {
+  const probe = net.createServer();
+  await new Promise((done) => probe.listen(0, '127.0.0.1', done));
+  const {port} = probe.address();
+  await new Promise((done) => probe.close(done));
+  return `127.0.0.1:${port}`;
+}
+
+/**
+ * A server with an endpoint of gme, and ports that are known beforehand:
+ * .udp_port of WebRTC, .whip(user) the URL to POST to; .endpoint.
+ */
+export async function startWhipServer(t, {media, ...options} = {}) {
+  const endpoint = await startEndpoint(t);
+  const udp_port = Number((await rtpRange()).split('-')[0]);
+  const server = await startServer(t, {loops: 1, listen: await freeTcp(),
+    callbacks: [{name: 'backend', url: endpoint.url, dialect: 'gme'}],
+    media: {udp_port, ...media}, ...options});
+  server.endpoint = endpoint;
+  server.udp_port = udp_port;
+  server.whip = (user, room = ROOM) => `${server.url}/whip/${APP}/${room}/${user}`;
+  /** The inputs of the room. */
+  server.inputs = async (room = ROOM) => (await server.ask(200, 'GET', '/v1/rooms')).rooms
+    .find((r) => r.room === room)?.inputs ?? [];
+  /** Wait until this user is connected and heard: the input. */
+  server.hears = (user, room) => until(`${user} sends`, async () => {
+    const input = (await server.inputs(room)).find((i) => i.user === user);
+    return input?.session === 'connected' && input.packets > 0 && input;
+  });
+  return server;
+}
+
+/**
+ * A relay between a WebRTC peer and the server, both ways.  `plan(n, packet)`:
+ * does the n-th packet of media of the peer get through?
+ * {port, media, dropped, move()}: move() gives the peer another address, as a NAT
+ * or another network does.
+ */
+export async function startWebRtcRelay(t, to, plan = () => true) {
+  const near = dgram.createSocket('udp4');
+  const relay = {media: 0, dropped: 0, moves: 0};
+  let far, peer;
+  const open = async () => {
+    const socket = dgram.createSocket('udp4');
+    socket.on('error', () => {});
+    socket.on('message', (packet) => peer && near.send(packet, peer.port, peer.address));
+    await new Promise((done) => socket.bind(0, '127.0.0.1', done));
+    return socket;
+  };
+  near.on('error', () => {});
+  near.on('message', (packet, from) => {
+    peer = from;
+    // RFC 7983: 128 to 191 is RTP or RTCP; RFC 5761: types 64 to 95 are RTCP
+    const isMedia = packet[0] >= 128 && packet[0] < 192 && !((packet[1] & 127) >= 64 &&
+      (packet[1] & 127) <= 95);
+    if (isMedia && !plan(relay.media++, packet)) {
+      relay.dropped++;
+      return;
+    }
+    far.send(packet, to, '127.0.0.1', () => {});
+  });
+  far = await open();
+  await new Promise((done) => near.bind(0, '127.0.0.1', done));
+  relay.port = near.address().port;
+  relay.move = async () => {
+    const old = far;
+    far = await open();
+    relay.moves++;
+    old.close();
+  };
+  t.after(() => {
+    near.close();
+    far.close();
+  });
+  return relay;
+}
+
+/** A minute of 100 ms of 1 kHz each second, from 0.5 s on, and the noise of a room
+ *  all the time: nobody's microphone is at -127 dB while it is on. */
+export async function ticksFile(t) {
+  const file = path.join(tempDir(t), 'ticks.wav');
+  await tool('ffmpeg', ['-nostdin', '-v', 'error', '-f', 'lavfi', '-i',
+    `aevalsrc='0.4*sin(2*PI*1000*t)*between(mod(t,1),0.5,0.6)+0.02*(random(0)-0.5)':s=${RATE}:d=60`, file]);
+  return file;
+}
+
+/** When [Unix ms] the ticks of these segments begin. */
+export async function ticksOf(server, segments) {
+  const found = [];
+  for (const s of segments) {
+    const levels = toneEnvelope(await decode(server.file(s)), 1000);
+    levels.forEach((v, i) => {
+      if (v > 0.1 && !(levels[i - 1] > 0.1))
+        found.push({at: s.start_ms + 10 * i, in_file: 10 * i, seq: s.seq});
+    });
+  }
+  return found;
+}
+
+/** Ticks lie on one clock, whatever was between them. */
+export function checkOnClock(ticks, slack_ms = 60) {
+  assert.ok(ticks.length > 1, 'there are ticks');
+  for (const tick of ticks) {
+    const off = ((tick.at - ticks[0].at + 500) % 1000 + 1000) % 1000 - 500;
+    assert.ok(Math.abs(off) <= slack_ms, `a tick is ${off} ms off: ${JSON.stringify(ticks)}`);
+  }
+}
+
+/** How long [ms] the longest pause between ticks is. */
+export const longestPause = (ticks) =>
+  Math.max(...ticks.slice(1).map((tick, i) => tick.at - ticks[i].at));
