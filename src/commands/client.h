@@ -256,6 +256,19 @@ MUST_CHECK int client_show_task(const struct client *c, const char *text);
 MUST_CHECK int client_read_segments(const struct client *c, const json_t *task,
 				    json_t **list);
 
+/** Files of a task that are not in storage yet. */
+struct client_waiting {
+	size_t files;	 /* that are there, or to come there */
+	size_t waiting;	 /* recorded to the end, and not in storage */
+	json_t *segment; /* of the waiting ones, one that failed, or NULL:
+			    borrowed from the list */
+};
+/** Count in a list of client_read_segments. */
+void client_count_waiting(const json_t *list, struct client_waiting *out);
+
+/** Is the task over, but not all of its files in storage? */
+bool client_task_waits(const json_t *task);
+
 /**
  * Show a task's segments, as the command was asked to: a table of user, seq,
  * state, start, length, size and file; with --json the task itself with

@@ -101,19 +101,54 @@ void client_show_head(const json_t *task)
 
 /* ---- segments ------------------------------------------------------------------ */
 
+static bool is_in_state(const json_t *segment, const char *state)
+{
+	return !strcmp(client_text(segment, "state"), state);
+}
+
+/** What is being erased was stored as well, and may be gone. */
+static bool is_stored(const json_t *segment)
+{
+	return is_in_state(segment, "closed") &&
+	       json_is_true(json_object_get(segment, "uploaded"));
+}
+
+void client_count_waiting(const json_t *list, struct client_waiting *out)
+{
+	json_t *s;
+	size_t i;
+
+	*out = (struct client_waiting){0};
+	json_array_foreach(list, i, s)
+	{
+		if (is_in_state(s, "lost") || is_in_state(s, "erasing"))
+			continue;
+		out->files++;
+		if (!is_in_state(s, "closed") || is_stored(s))
+			continue;
+		out->waiting++;
+		if (!out->segment && client_text(s, "reason")[0])
+			out->segment = s;
+	}
+}
+
+bool client_task_waits(const json_t *task)
+{
+	return json_is_integer(json_object_get(task, "stopped_ms")) &&
+	       !json_is_integer(json_object_get(task, "finished_ms"));
+}
+
 static void segment_row(struct client_table *t, const json_t *s)
 {
 	char start[CLIENT_WORD_MAX], len[CLIENT_WORD_MAX],
 		size[CLIENT_WORD_MAX];
 	const char *reason = client_text(s, "reason_text");
-	bool closed = !strcmp(client_text(s, "state"), "closed");
+	const char *code = client_text(s, "reason");
+	bool closed = is_in_state(s, "closed") || is_in_state(s, "erasing");
 
 	client_cell(t, "  %s", client_text(s, "user"));
 	client_cell(t, "%" PRId64, client_number(s, "seq"));
-	client_cell(t, "%s",
-		    json_is_true(json_object_get(s, "uploaded"))
-			    ? "stored"
-			    : client_text(s, "state"));
+	client_cell(t, "%s", is_stored(s) ? "stored" : client_text(s, "state"));
 	client_cell(t, "%s", client_time(client_number(s, "start_ms"), start));
 	client_cell(
 		t, "%s",
@@ -121,28 +156,48 @@ static void segment_row(struct client_table *t, const json_t *s)
 		       : "-");
 	client_cell(t, "%s",
 		    closed ? client_size(client_number(s, "size"), size) : "-");
-	client_cell(t, "%s%s%s", client_text(s, "file"), reason[0] ? "  " : "",
+	client_cell(t, "%s%s%s%s%s", client_text(s, "file"),
+		    code[0] ? "  " : "", code, code[0] && reason[0] ? ": " : "",
 		    reason);
 }
 
-/** Say where the files are, if one is there. */
+/** Say where the files are, or are to go, and how many are not there. */
 static void print_storage(const json_t *task, const json_t *list)
 {
 	const char *storage = client_text(task, "storage");
+	struct client_waiting w;
+	bool any = false;
 	json_t *segment;
 	size_t i;
 
 	json_array_foreach(list, i, segment)
 	{
-		if (storage[0] &&
-		    json_is_true(json_object_get(segment, "uploaded"))) {
-			client_say("  stored below %s", storage);
-			return;
-		}
+		any |= is_stored(segment);
 	}
+	client_count_waiting(list, &w);
+	if (!storage[0] || !w.files)
+		return;
+	if (!w.waiting)
+		client_say("  %s below %s", any ? "stored" : "to be stored",
+			   storage);
+	else
+		client_say("  to be stored below %s; %zu of %zu files wait for "
+			   "that%s%s",
+			   storage, w.waiting, w.files, w.segment ? ": " : "",
+			   w.segment ? client_text(w.segment, "reason") : "");
 }
 
-static void print_segments(const json_t *list)
+/** There is none.  What was erased leaves no row, and only what is finished can
+ *  be erased. */
+static void print_no_segment(const json_t *task)
+{
+	puts(json_is_integer(json_object_get(task, "finished_ms"))
+		     ? "  no file (any more): nobody has spoken, or what was "
+		       "recorded has been erased"
+		     : "  no file: nobody has spoken");
+}
+
+static void print_segments(const json_t *task, const json_t *list)
 {
 	static const char *const heads[] = {"  USER", "SEQ",  "STATE", "START",
 					    "LENGTH", "SIZE", "FILE"};
@@ -151,7 +206,7 @@ static void print_segments(const json_t *list)
 	size_t i;
 
 	if (!json_array_size(list)) {
-		puts("  no file: nobody has spoken");
+		print_no_segment(task);
 		return;
 	}
 	for (i = 0; i < ARRAY_LEN(heads); i++)
@@ -192,7 +247,7 @@ int client_show_segments(const struct client *c, json_t *task)
 		return code;
 	if (!c->json) {
 		print_storage(task, list);
-		print_segments(list);
+		print_segments(task, list);
 	} else if (json_object_set(task, "segments", list)) {
 		code = client_fail(c, EXIT_FAILED, "out of memory");
 	} else {

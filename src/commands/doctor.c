@@ -87,6 +87,7 @@ static void examine(struct doctor *d)
 		   n_callbacks);
 	doctor_check_folders(d);
 	doctor_check_bucket(d);
+	doctor_check_bucket_way(d);
 	doctor_check_limits(d);
 	doctor_check_clock(d);
 	doctor_check_secrets(d);

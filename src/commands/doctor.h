@@ -18,7 +18,8 @@
 #include "base/attr.h"
 #include "config/config.h"
 
-/* FAIL: the server would not start, or callbacks can never arrive. */
+/* FAIL: the server would not start, or callbacks or files can never arrive.
+   WARN: what mends itself, or works and should not be so. */
 enum doctor_state { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
 
 struct doctor {
@@ -41,6 +42,9 @@ void doctor_check_secrets(struct doctor *d);
 
 /** Of kind s3: puts a small object, looks at it and removes it. */
 void doctor_check_bucket(struct doctor *d);
+/** Of kind s3: is it plain http through the open?  Connects, if the endpoint has
+ *  a name. */
+void doctor_check_bucket_way(struct doctor *d);
 void doctor_check_listen(struct doctor *d);
 void doctor_check_rtp(struct doctor *d);
 void doctor_check_webrtc(struct doctor *d);
@@ -56,6 +60,15 @@ void doctor_check_callbacks(struct doctor *d);
  */
 enum doctor_state doctor_judge_clock(int64_t unix_s, int kernel,
 				     const char **text);
+
+/** Who can read what goes to a URL on its way. */
+enum doctor_way {
+	DOCTOR_WAY_CLOSED,  /* https; this machine, or a private network */
+	DOCTOR_WAY_OPEN,    /* http to a global address */
+	DOCTOR_WAY_BY_NAME, /* http to a name: depends on its addresses */
+};
+/** url   as http_url_check permits it */
+enum doctor_way doctor_judge_way(const char *url);
 
 /**
  * What to think of who may do what with a file that holds a secret.

@@ -52,6 +52,28 @@ static const char *bucket_advice(int err)
 	return "files wait on this machine until it is well";
 }
 
+/** It is away or has too much to do: nothing needs to be set otherwise.  A name
+ *  that nobody knows does. */
+static bool bucket_is_away(int err)
+{
+	return err == ECONNREFUSED || err == ECONNRESET || err == ETIMEDOUT ||
+	       err == EAGAIN;
+}
+
+/** Say why files cannot be stored now. */
+static void say_bucket(struct doctor *d, const char *url, int err,
+		       const struct err *e)
+{
+	const bool is_away = bucket_is_away(err);
+
+	doctor_say(d, is_away ? DOCTOR_WARN : DOCTOR_FAIL, "storage.s3",
+		   "%s: %s: %s; %s%s", url, upload_reason(err), e->text,
+		   bucket_advice(err),
+		   err == ECONNREFUSED
+			   ? "; until then files wait on this machine"
+			   : "");
+}
+
 void doctor_check_bucket(struct doctor *d)
 {
 	const struct config *c = d->config;
@@ -74,8 +96,7 @@ void doctor_check_bucket(struct doctor *d)
 	else
 		err = upload_try(s, &e);
 	if (err)
-		doctor_say(d, DOCTOR_FAIL, "storage.s3", "%s: %s: %s; %s", url,
-			   upload_reason(err), e.text, bucket_advice(err));
+		say_bucket(d, url, err, &e);
 	else
 		doctor_say(d, DOCTOR_OK, "storage.s3",
 			   "%s: an object was put, looked at and removed", url);
@@ -105,7 +126,7 @@ static int try_bind(const struct addr *at, int type)
 	return err;
 }
 
-/** Is it a tapeop that listens there already? */
+/** Is it a tapeop that listens there already?  Its console is at /. */
 static bool answers_as_tapeop(const struct addr *at)
 {
 	char where[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + 16];
@@ -121,7 +142,7 @@ static bool answers_as_tapeop(const struct addr *at)
 	snprintf(url, sizeof(url), "http://%s/", addr_write(at, where));
 	buf_init(&answer, ANSWER_MAX);
 	yes = !http_fetch(&call, &status, &answer, &e) && status == 200 &&
-	      str_starts_with(buf_str(&answer), "tapeop ");
+	      strstr(buf_str(&answer), "<title>tapeop</title>");
 	buf_fini(&answer);
 	return yes;
 }
@@ -345,6 +366,46 @@ static int probe_all(struct probe *probes, size_t n)
 		loop_turn(loop, 0); /* what is still on its way */
 	loop_free(loop);
 	return err;
+}
+
+enum doctor_way doctor_judge_way(const char *url)
+{
+	char host[256];
+	struct addr addr;
+	uint16_t port;
+	struct err e;
+
+	if (!str_starts_with(url, "http:") ||
+	    http_url_target(url, host, sizeof(host), &port, &e))
+		return DOCTOR_WAY_CLOSED;
+	if (addr_parse(host, &addr))
+		return DOCTOR_WAY_BY_NAME;
+	return addr_is_global(&addr) ? DOCTOR_WAY_OPEN : DOCTOR_WAY_CLOSED;
+}
+
+void doctor_check_bucket_way(struct doctor *d)
+{
+	const char *url = d->config->s3.endpoint;
+	const struct notify_endpoint ep = {.url = url};
+	struct probe p = {.endpoint = &ep};
+	enum doctor_way way;
+
+	if (d->config->storage_kind != UPLOAD_S3)
+		return;
+	way = doctor_judge_way(url);
+	/* What the HTTP client refuses is this machine, or a private network;
+	   whether a name is known is told by doctor_check_bucket. */
+	if (way == DOCTOR_WAY_BY_NAME)
+		way = probe_all(&p, 1) || p.result.refused_address ||
+				      p.result.not_found
+			      ? DOCTOR_WAY_CLOSED
+			      : DOCTOR_WAY_OPEN;
+	if (way == DOCTOR_WAY_OPEN)
+		doctor_say(d, DOCTOR_WARN, "storage.s3.endpoint",
+			   "%s: http to an address that is not in your own "
+			   "network: whoever is on the way hears the "
+			   "recordings; use https",
+			   url);
 }
 
 void doctor_check_callbacks(struct doctor *d)

@@ -1,5 +1,6 @@
 /** commands/status.c -- `tapeop status`: how is it going? */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,12 @@ static const char help[] =
 	"`segments`.\n"
 	"Example: tapeop status 57110321809850368\n";
 
-enum { METRICS_MAX = 1 << 20, RUNNING_MAX = 1000 };
+enum {
+	METRICS_MAX = 1 << 20,
+	RUNNING_MAX = 1000,
+	WAITING_LOOKS = 20, /* tasks whose files are looked at, the oldest */
+	WAITING_MAX = 3	    /* that are named */
+};
 
 /** What the overview is made of. */
 struct overview {
@@ -30,6 +36,8 @@ struct overview {
 	json_t *rooms; /* the answer of /v1/rooms */
 	json_t *tasks; /* running */
 	bool more_tasks;
+	json_t *waiting;    /* tasks with files that wait for storage */
+	bool more_waiting;  /* there may be others */
 	json_t *endpoints;  /* the answer of /v1/endpoints */
 	struct buf metrics; /* text */
 };
@@ -87,6 +95,64 @@ static int read_overview(struct client *c, struct overview *o, struct err *e)
 	return err;
 }
 
+/** Add the task to those that wait, if a file of it does. */
+static int add_waiting(const struct client *c, struct overview *o,
+		       const json_t *task)
+{
+	struct client_waiting w;
+	json_t *list = NULL;
+	int err = 0;
+
+	if (client_read_segments(c, task, &list))
+		return EIO; /* it said so */
+	client_count_waiting(list, &w);
+	if (w.waiting)
+		err = json_array_append_new(
+			o->waiting,
+			json_pack("{s:s, s:I, s:s, s:s}", "task_id",
+				  client_text(task, "task_id"), "waiting",
+				  (json_int_t)w.waiting, "reason",
+				  client_text(w.segment, "reason"),
+				  "reason_text",
+				  client_text(w.segment, "reason_text")));
+	json_decref(list);
+	return err ? ENOMEM : 0;
+}
+
+/** Find tasks with files that wait, the oldest first; those that are over before
+ *  those that run, which may have stored all that is recorded to the end. */
+static void read_waiting(const struct client *c, struct overview *o)
+{
+	json_t *tasks = NULL;
+	size_t looks = WAITING_LOOKS;
+	struct err e;
+	bool more;
+
+	o->waiting = json_array();
+	/* an older server does not know this filter: then none is named */
+	if (!metric(o, "uploads_pending") ||
+	    client_list(c, "/v1/tasks?finished=false&", "tasks", RUNNING_MAX,
+			&tasks, &more, &e))
+		return;
+	o->more_waiting = more;
+	for (int running = 0; running < 2; running++) {
+		for (size_t i = json_array_size(tasks); i; i--) {
+			const json_t *task = json_array_get(tasks, i - 1);
+
+			if (client_task_waits(task) == running)
+				continue;
+			if (!looks ||
+			    json_array_size(o->waiting) == WAITING_MAX)
+				o->more_waiting = true;
+			else if (add_waiting(c, o, task))
+				looks = 0;
+			else
+				looks--;
+		}
+	}
+	json_decref(tasks);
+}
+
 static void show_tasks(const struct overview *o)
 {
 	char length[CLIENT_WORD_MAX];
@@ -136,6 +202,8 @@ static void show_uploads(const struct overview *o)
 {
 	char bytes[CLIENT_WORD_MAX], rate[CLIENT_WORD_MAX];
 	char age[CLIENT_WORD_MAX];
+	json_t *task;
+	size_t i;
 
 	if (!metric(o, "uploads_pending"))
 		return;
@@ -146,6 +214,18 @@ static void show_uploads(const struct overview *o)
 	       client_duration(metric(o, "uploads_oldest_seconds") * 1000, age),
 	       client_size(metric(o, "upload_bytes_per_second"), rate),
 	       metric(o, "uploads_failed_total"));
+	json_array_foreach(o->waiting, i, task)
+	{
+		const char *reason = client_text(task, "reason");
+
+		client_say("           task %s: %" PRId64 " wait%s%s%s%s",
+			   client_text(task, "task_id"),
+			   client_number(task, "waiting"),
+			   reason[0] ? ": " : "", reason, reason[0] ? ": " : "",
+			   client_text(task, "reason_text"));
+	}
+	if (json_array_size(o->waiting) && o->more_waiting)
+		puts("           maybe others: `tapeop tasks`");
 }
 
 static void show_disk(const struct overview *o)
@@ -178,6 +258,47 @@ static void show_retention(const struct overview *o)
 		       files,
 		       client_size(metric(o, "retention_bytes_total"), bytes),
 		       rows, failed, failed ? ": the log says why" : "");
+}
+
+/** When the oldest callback that is pending was made, of all endpoints; 0: none
+ *  is.  taken: how many were taken in the last minute, -1: not known. */
+static int64_t oldest_pending(const struct overview *o, int64_t *taken)
+{
+	int64_t oldest_ms = 0;
+	json_t *e;
+	size_t i;
+
+	*taken = -1;
+	json_array_foreach(json_object_get(o->endpoints, "endpoints"), i, e)
+	{
+		const json_t *n = json_object_get(e, "delivered_last_minute");
+		const int64_t at_ms = client_number(e, "oldest_pending_ms");
+
+		if (at_ms && (!oldest_ms || at_ms < oldest_ms))
+			oldest_ms = at_ms;
+		if (json_is_integer(n))
+			*taken = (*taken < 0 ? 0 : *taken) +
+				 json_integer_value(n);
+	}
+	return oldest_ms;
+}
+
+static void show_callbacks(const struct overview *o)
+{
+	char age[CLIENT_WORD_MAX];
+	int64_t taken;
+	const int64_t oldest_ms = oldest_pending(o, &taken);
+
+	printf("callbacks  %" PRId64 " delivered",
+	       metric(o, "deliveries_delivered_total"));
+	if (taken >= 0)
+		printf(" (%" PRId64 " in the last minute)", taken);
+	printf(", %" PRId64 " pending", metric(o, "deliveries_pending"));
+	if (oldest_ms)
+		printf(" (the oldest for %s)",
+		       client_duration(clock_unix_ms() - oldest_ms, age));
+	printf(", %" PRId64 " dead, %" PRId64 " expired (tapeop deliveries)\n",
+	       metric(o, "deliveries_dead"), metric(o, "deliveries_expired"));
 }
 
 /** Endpoints that get nothing now, and what helps. */
@@ -232,19 +353,19 @@ static void show_overview(const struct client *c, const struct overview *o)
 		       metric(o, "work_late_total"));
 	show_disk(o);
 	show_retention(o);
-	printf("callbacks  %" PRId64 " delivered, %" PRId64 " pending, %" PRId64
-	       " dead, %" PRId64 " expired (tapeop deliveries)\n",
-	       metric(o, "deliveries_delivered_total"),
-	       metric(o, "deliveries_pending"), metric(o, "deliveries_dead"),
-	       metric(o, "deliveries_expired"));
+	show_callbacks(o);
 	show_endpoints(o);
 }
 
 static int print_overview(const struct overview *o)
 {
+	int64_t taken;
+	const int64_t oldest_ms = oldest_pending(o, &taken);
 	json_t *all = json_pack(
-		"{s:b, s:s, s:O, s:O, s:b, s:I, s:{s:I, s:I, s:I, s:I}, "
-		"s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}}",
+		"{s:b, s:s, s:O, s:O, s:b, s:I, "
+		"s:{s:I, s:I, s:I, s:I, s:o, s:o}, "
+		"s:{s:I, s:I, s:I, s:I, s:I, s:I, s:O}, "
+		"s:{s:I, s:I, s:I, s:I}}",
 		"ready", (int)o->ready, "why", o->why, "rooms",
 		json_object_get(o->rooms, "rooms"), "tasks", o->tasks,
 		"more_tasks", (int)o->more_tasks, "disk_free_bytes",
@@ -253,7 +374,11 @@ static int print_overview(const struct overview *o)
 		(json_int_t)metric(o, "deliveries_delivered_total"), "pending",
 		(json_int_t)metric(o, "deliveries_pending"), "dead",
 		(json_int_t)metric(o, "deliveries_dead"), "expired",
-		(json_int_t)metric(o, "deliveries_expired"), "uploads",
+		(json_int_t)metric(o, "deliveries_expired"),
+		"oldest_pending_ms",
+		oldest_ms ? json_integer(oldest_ms) : json_null(),
+		"delivered_last_minute",
+		taken < 0 ? json_null() : json_integer(taken), "uploads",
 		"pending", (json_int_t)metric(o, "uploads_pending"),
 		"pending_bytes", (json_int_t)metric(o, "uploads_pending_bytes"),
 		"oldest_seconds",
@@ -261,9 +386,10 @@ static int print_overview(const struct overview *o)
 		"bytes_per_second",
 		(json_int_t)metric(o, "upload_bytes_per_second"), "done",
 		(json_int_t)metric(o, "uploads_done_total"), "failed",
-		(json_int_t)metric(o, "uploads_failed_total"), "retention",
-		"files", (json_int_t)metric(o, "retention_segments_total"),
-		"bytes", (json_int_t)metric(o, "retention_bytes_total"), "rows",
+		(json_int_t)metric(o, "uploads_failed_total"), "tasks",
+		o->waiting, "retention", "files",
+		(json_int_t)metric(o, "retention_segments_total"), "bytes",
+		(json_int_t)metric(o, "retention_bytes_total"), "rows",
 		(json_int_t)metric(o, "retention_rows_total"), "failed",
 		(json_int_t)metric(o, "retention_failed_total"));
 	int code = client_print(all);
@@ -279,16 +405,20 @@ static int show_server(struct client *c)
 	int code = EXIT_DONE;
 
 	buf_init(&o.metrics, METRICS_MAX);
-	if (read_overview(c, &o, &e))
+	if (read_overview(c, &o, &e)) {
 		code = client_fail(c, EXIT_FAILED, "%s", e.text);
-	else if (c->json)
-		code = print_overview(&o);
-	else
-		show_overview(c, &o);
+	} else {
+		read_waiting(c, &o);
+		if (c->json)
+			code = print_overview(&o);
+		else
+			show_overview(c, &o);
+	}
 	if (code == EXIT_DONE && !o.ready)
 		code = EXIT_FAILED;
 	json_decref(o.rooms);
 	json_decref(o.tasks);
+	json_decref(o.waiting);
 	json_decref(o.endpoints);
 	buf_fini(&o.metrics);
 	return code;

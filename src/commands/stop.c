@@ -18,10 +18,15 @@ static const char help[] =
 	"\n"
 	"  --no-wait          only ask for the stop\n"
 	"  --timeout SECONDS  wait no longer than this (60)\n" CLIENT_HELP "\n"
+	"Exit codes: 0 stopped, with all files in storage (--no-wait: asked "
+	"for);\n"
+	"1 failed; 2 usage; 3 stopped, but not all files are in storage when "
+	"the\n"
+	"wait is over: they are listed, each is tried again until it is.\n"
 	"--json prints the task, with its `segments` unless --no-wait.\n"
 	"Example: tapeop stop 57110321809850368\n";
 
-enum { LOOK_MS = 100 };
+enum { LOOK_MS = 100, EXIT_WAITS = 3 };
 
 struct stop {
 	struct client client;
@@ -29,7 +34,8 @@ struct stop {
 	bool no_wait;
 };
 
-/** Look until it is finished; *task is replaced by what it is now. */
+/** Look until it is finished, or stopped and the time is over; *task is replaced
+ *  by what it is now. */
 static int wait_for_end(struct stop *s, const char *path, int64_t seconds,
 			json_t **task)
 {
@@ -38,6 +44,8 @@ static int wait_for_end(struct stop *s, const char *path, int64_t seconds,
 	struct err e;
 
 	while (!json_is_integer(json_object_get(*task, "finished_ms"))) {
+		if (clock_now_us() > until_us && client_task_waits(*task))
+			break;
 		if (clock_now_us() > until_us)
 			return client_fail(&s->client, EXIT_FAILED,
 					   "task %s is still %s; look again "
@@ -52,6 +60,41 @@ static int wait_for_end(struct stop *s, const char *path, int64_t seconds,
 					   e.text);
 	}
 	return EXIT_DONE;
+}
+
+/** It is stopped, and its files are not in storage: say how many, and why. */
+static int say_waiting(const struct stop *s, const json_t *task)
+{
+	const char *id = s->client.args[0];
+	struct client_waiting w;
+	json_t *list;
+	int code = client_read_segments(&s->client, task, &list);
+
+	if (code)
+		return code;
+	client_count_waiting(list, &w);
+	if (w.segment)
+		code = client_fail(&s->client, EXIT_WAITS,
+				   "task %s is stopped, but %zu of %zu files "
+				   "are not in storage yet: %s: %s; each is "
+				   "tried again, look with `tapeop status %s`",
+				   id, w.waiting, w.files,
+				   client_text(w.segment, "reason"),
+				   client_text(w.segment, "reason_text"), id);
+	else if (w.waiting)
+		code = client_fail(&s->client, EXIT_WAITS,
+				   "task %s is stopped, but %zu of %zu files "
+				   "are not in storage yet; look again with "
+				   "`tapeop status %s`",
+				   id, w.waiting, w.files, id);
+	else
+		code = client_fail(&s->client, EXIT_WAITS,
+				   "task %s is stopped, and its files are in "
+				   "storage, but not its manifest yet; look "
+				   "again with `tapeop status %s`",
+				   id, id);
+	json_decref(list);
+	return code;
 }
 
 static int show(struct stop *s, json_t *task)
@@ -93,6 +136,8 @@ static int stop(struct stop *s)
 		code = wait_for_end(s, path, seconds, &task);
 	if (code == EXIT_DONE)
 		code = show(s, task);
+	if (code == EXIT_DONE && !s->no_wait && client_task_waits(task))
+		code = say_waiting(s, task);
 	json_decref(task);
 	return code;
 }

@@ -34,6 +34,11 @@ static const char help[] =
 	"recorded.\n"
 	"Example: tapeop tasks 57110321809850368 --wave\n";
 
+enum {
+	REASON_MAX = 2048,
+	LOOKS_MAX = 20 /* tasks whose files are looked at, for the reason */
+};
+
 struct tasks {
 	struct client client;
 	const char *state, *app, *room, *limit, *columns;
@@ -41,11 +46,39 @@ struct tasks {
 	int64_t n_columns; /* of --columns; 0: not given */
 };
 
-static void task_row(struct client_table *t, const json_t *task)
+/**
+ * Why is it not finished?  Its own reason, and that files of it wait for
+ * storage, with the code of one that failed.
+ *
+ * looks   so many tasks may still be asked for that code
+ */
+static void write_reason(const struct client *c, const json_t *task,
+			 size_t *looks, struct buf *out)
+{
+	struct client_waiting w = {0};
+	json_t *list = NULL;
+
+	buf_puts(out, client_text(task, "reason_text"));
+	if (!client_task_waits(task))
+		return;
+	if (*looks) {
+		--*looks;
+		if (client_read_segments(c, task, &list))
+			*looks = 0; /* that was said */
+		client_count_waiting(list, &w);
+	}
+	buf_printf(out, "%sfiles wait for storage", out->len ? "; " : "");
+	if (w.segment)
+		buf_printf(out, ": %s", client_text(w.segment, "reason"));
+	json_decref(list);
+}
+
+static void task_row(const struct client *c, struct client_table *t,
+		     const json_t *task, size_t *looks)
 {
 	char started[CLIENT_WORD_MAX], length[CLIENT_WORD_MAX];
-	const char *reason = client_text(task, "reason_text");
 	const char *state = client_text(task, "state");
+	struct buf reason;
 	bool running = !strcmp(state, "running");
 	int64_t from = client_number(task, "created_ms");
 	int64_t to = client_number(task, "stopped_ms");
@@ -62,15 +95,20 @@ static void task_row(struct client_table *t, const json_t *task)
 	client_cell(
 		t, "%s",
 		client_duration((to ? to : clock_unix_ms()) - from, length));
-	client_cell(t, "%s", reason[0] ? reason : "");
+	buf_init(&reason, REASON_MAX);
+	write_reason(c, task, looks, &reason);
+	client_cell(t, "%s", buf_str(&reason));
+	buf_fini(&reason);
 }
 
-static void show(const json_t *list, bool more, size_t limit)
+static void show(const struct client *c, const json_t *list, bool more,
+		 size_t limit)
 {
 	static const char *const heads[] = {"TASK",   "APP",   "ROOM",
 					    "MODE",   "STATE", "STARTED",
 					    "LENGTH", "REASON"};
 	struct client_table t = {.n_columns = ARRAY_LEN(heads)};
+	size_t looks = LOOKS_MAX;
 	json_t *task;
 	size_t i;
 
@@ -82,7 +120,7 @@ static void show(const json_t *list, bool more, size_t limit)
 		client_cell(&t, "%s", heads[i]);
 	json_array_foreach(list, i, task)
 	{
-		task_row(&t, task);
+		task_row(c, &t, task, &looks);
 	}
 	client_table_print(&t);
 	if (more)
@@ -112,7 +150,7 @@ static int list_tasks(struct tasks *ts)
 		return code;
 	if (ts->client.json)
 		return client_print_list("tasks", list, more);
-	show(list, more, limit);
+	show(&ts->client, list, more, limit);
 	json_decref(list);
 	return EXIT_DONE;
 }

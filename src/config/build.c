@@ -520,6 +520,27 @@ static bool has_s3(const struct upload_s3 *s3)
 	       *s3->secret_key;
 }
 
+/** A bucket in front of an address is no host name.  Returns 0 or EINVAL. */
+static int check_style(struct builder *b, struct mark *at, struct err *e)
+{
+	const struct upload_s3 *s3 = &b->config->s3;
+	char host[256];
+	struct addr addr;
+	struct err why;
+	uint16_t port;
+
+	if (s3->path_style ||
+	    http_url_target(s3->endpoint, host, sizeof(host), &port, &why) ||
+	    addr_parse(host, &addr))
+		return 0;
+	*at = place(b, SET_S3_PATH_STYLE);
+	return err_set(e, EINVAL, "storage.s3.path_style",
+		       "must be true, because storage.s3.endpoint is an "
+		       "address (%s): false puts the bucket in front of a host "
+		       "name",
+		       host);
+}
+
 /** Also of kind local they are right, or not there: files that are in the
  *  bucket already are read and erased. */
 static int check_s3(struct builder *b, struct mark *at, struct err *e)
@@ -535,7 +556,7 @@ static int check_s3(struct builder *b, struct mark *at, struct err *e)
 	if (c->storage_kind == UPLOAD_LOCAL && !has_s3(&c->s3))
 		return 0;
 	if (!upload_s3_check(&c->s3, &why))
-		return 0;
+		return check_style(b, at, e);
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
 		if (!strcmp(settings[ids[i]].key, why.field))
 			*at = place(b, ids[i]);

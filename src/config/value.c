@@ -139,13 +139,14 @@ static int read_int(const struct setting *s, const struct scalar *in,
 static int read_duration(const struct setting *s, const struct scalar *in,
 			 struct value *v, struct err *e)
 {
+	const bool negative = *in->text == '-';
 	int64_t us;
-	int err = str_to_duration_us(in->text, &us);
+	int err = str_to_duration_us(in->text + negative, &us);
 
 	if (err == EINVAL)
 		return refuse(s, "is not a time with a unit (ms, s, m, h, d)",
 			      e);
-	if (err || us < s->min || us > s->max)
+	if (err || negative || us < s->min || us > s->max)
 		return refuse(s, "is out of range", e);
 	v->number = us;
 	return 0;

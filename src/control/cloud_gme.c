@@ -71,7 +71,7 @@ static void no_task(struct call *c)
 		    "TaskId: there is no task %" PRIu64 ".", c->cloud->q.task);
 }
 
-/** The task, if it is in memory and of this app; answers otherwise. */
+/** The task, if it is not over and of this app; answers otherwise. */
 static bool find_task(struct call *c, struct task_info *out)
 {
 	const struct cloud_request *q = &c->cloud->q;
@@ -79,7 +79,9 @@ static bool find_task(struct call *c, struct task_info *out)
 	if (rooms_task_info(c->control->rooms, q->task, out) &&
 	    out->app == q->app)
 		return true;
-	no_task(c);
+	cloud_error(c, "ResourceNotFound.TaskNotFound",
+		    "TaskId: there is no task %" PRIu64 ", or it has ended.",
+		    q->task);
 	return false;
 }
 

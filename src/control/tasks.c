@@ -340,12 +340,28 @@ static void on_tasks(struct store_rows *rows, void *arg)
 	call_reply(c, 200, page_json("tasks", list, more, last));
 }
 
+/** finished=false: those that are still being recorded or stored. */
+static bool query_finished(struct call *c)
+{
+	const char *text = http_query(c->request, "finished");
+
+	if (text && strcmp(text, "false") != 0) {
+		call_problem(c, 400, "finished",
+			     "finished: must be false, or left out");
+		return false;
+	}
+	c->filter.unfinished = text != NULL;
+	return true;
+}
+
 static bool query_state(struct call *c)
 {
 	const char *text = http_query(c->request, "state");
 	enum task_state state;
 
 	c->filter.state = -1;
+	if (!query_finished(c))
+		return false;
 	if (!text)
 		return true;
 	if (!task_state_parse(text, &state)) {
@@ -381,9 +397,9 @@ static bool query_times(struct call *c)
 
 void tasks_list(struct call *c)
 {
-	static const char *const keys[] = {"state", "app",     "room",	"user",
-					   "text",  "from_ms", "to_ms", "limit",
-					   "after", NULL};
+	static const char *const keys[] = {
+		"state",   "finished", "app",	"room",	 "user", "text",
+		"from_ms", "to_ms",    "limit", "after", NULL};
 	const char *app = http_query(c->request, "app");
 
 	c->filter =

@@ -183,8 +183,9 @@ test('lists_of_users_may_be_repeated_and_hold_commas', async (t) => {
   assert.deepEqual(first.subscribe, ['a', 'b', 'c d', 'Doe, Jane', 'ü']);
   assert.equal(first.mode, 'single');
   assert.match(await cli('status', first.task_id),
-    /records only a, b, c d, Doe, Jane, ü\n/);
-  assert.match(await cli('stop', first.task_id), /no file: nobody has spoken/);
+    /records only a, b, c d, Doe, Jane, ü\n {2}no file: nobody has spoken\n/);
+  assert.match(await cli('stop', first.task_id), /no file \(any more\): nobody has spoken, or/);
+  assert.equal((await cli.json('status')).deliveries.oldest_pending_ms, null);
   const second = await cli.json('start', '--app', app, '--room', 'r',
     '--mode', 'single', '--unsubscribe', 'a', '--unsubscribe', 'b');
   assert.deepEqual(second.unsubscribe, ['a', 'b']);
@@ -206,6 +207,50 @@ test('stop_waits_no_longer_than_it_was_told', async (t) => {
   assert.equal(never.requests[0].method, 'DELETE');
   assert.ok(never.requests.length > 2);
   assert.match(await cli('stop', '8', '--no-wait'), /^task 8: stopping\n$/);
+});
+
+test('the_overview_names_what_waits_and_for_how_long', async (t) => {
+  const stopped = (id) => ({task_id: id, stopped_ms: 2, finished_ms: null});
+  const tasks = [{task_id: '9', stopped_ms: null, finished_ms: null}, stopped('8'), stopped('7'),
+    stopped('6'), stopped('5')];
+  const segment = (state, more) => ({state, uploaded: false, reason: '', reason_text: '', ...more});
+  const failed = segment('closed', {reason: 'access_denied', reason_text: 'status 403'});
+  const segments = {
+    5: [segment('closed', {uploaded: true}), segment('lost', {reason: 'file_lost'})],
+    6: [segment('closed'), failed, segment('erasing', {uploaded: true})],
+    9: [segment('recording'), failed],
+  };
+  let endpoints = [];
+  const fake = await startEndpoint(t, (seen, response) => {
+    const url = new URL(seen.path ?? seen.url, 'http://x');
+    const [, , , id] = url.pathname.split('/');
+    const body = {
+      '/readyz': {detail: ''},
+      '/v1/rooms': {rooms: [], next: null},
+      '/v1/tasks': {tasks: url.searchParams.get('finished') ? tasks : [], next: null},
+      '/v1/endpoints': {endpoints, next: null},
+      '/metrics': '\ntapeop_uploads_pending 5\ntapeop_deliveries_pending 3\n',
+    }[url.pathname] ?? {segments: segments[id] ?? [segment('closed')], next: null};
+    response.writeHead(200, {'Content-Type': 'application/json'});
+    response.end(typeof body === 'string' ? body : JSON.stringify(body));
+  });
+  const cli = commandsAt(t, fake.url);
+  const first = await cli('status');
+  assert.match(first, /\ncallbacks +0 delivered, 3 pending, 0 dead/);
+  // those that are over come first, the oldest of them before the others, and no more than three
+  assert.match(first, /attempts failed since the start\n +task 6: 2 wait: access_denied: status 403\n +task 7: 1 wait\n +task 8: 1 wait\n +maybe others: `tapeop tasks`\n/);
+  const now = Date.now();
+  endpoints = [{name: 'a', breaker: 'closed', oldest_pending_ms: now - 5000, delivered_last_minute: 4},
+    {name: 'b', breaker: 'closed', oldest_pending_ms: now - 65_000, delivered_last_minute: 3},
+    {name: 'c', breaker: 'closed', oldest_pending_ms: null}];
+  assert.match(await cli('status'),
+    /\ncallbacks +0 delivered \(7 in the last minute\), 3 pending \(the oldest for \d+:\d\d\.\d\d\), 0 dead/);
+  const {deliveries} = await cli.json('status');
+  assert.deepEqual([deliveries.oldest_pending_ms, deliveries.delivered_last_minute], [now - 65_000, 7]);
+  tasks.length = 1;
+  const running = await cli('status');
+  assert.match(running, /\n +task 9: 1 wait: access_denied: status 403\n/);
+  assert.doesNotMatch(running, /maybe others/);
 });
 
 test('lists_are_followed_page_by_page_and_never_cut_in_silence', async (t) => {
@@ -276,7 +321,8 @@ test('a_server_that_is_not_ready_is_an_exit_code', async (t) => {
   const json = await status('--json');
   assert.equal(json.code, 1);
   assert.deepEqual(JSON.parse(json.out).deliveries,
-    {delivered: 0, pending: 0, dead: 3, expired: 0});
+    {delivered: 0, pending: 0, dead: 3, expired: 0, oldest_pending_ms: null,
+      delivered_last_minute: null});
   sick.answer = (seen, response) => response.writeHead(404).end('{}');
   oneLine(await status(), 'status', 1);
 });

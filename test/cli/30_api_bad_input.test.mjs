@@ -227,6 +227,8 @@ const page = {
 const queryTime = asSent(['-1', '9223372036854775808', 'x', '', '1.5', ' 1'].map((s) =>
   [s, /whole number from 0 to 9223372036854775807$/]));
 const queryApp = [...parts.app, ['', 400, /from 1 to 4294967295/]];
+const onlyFalse = asSent(['true', '0', '', 'FALSE', 'false '].map((s) =>
+  [s, /must be false, or left out$/]));
 const states = (...names) => asSent(['foo', '', names[0].toUpperCase(), long(129)]
   .map((s) => [s, new RegExp(`one of: ${names.join(', ')}$`)]));
 
@@ -272,7 +274,8 @@ const routes = [
       segment_ms: integer(1000n, 86400000n),
       ...lists}},
   {method: 'GET', path: '/v1/tasks', query: {
-    state: states('running', 'stopping', 'stopped', 'failed'), app: queryApp,
+    state: states('running', 'stopping', 'stopped', 'failed'), finished: onlyFalse,
+    app: queryApp,
     room: [...parts.room, ['', 400, /1 to 128 bytes/]],
     user: [...parts.room, ['', 400, /1 to 128 bytes/]],
     text: [...parts.room, ['', 400, /1 to 128 bytes/]],

@@ -1,15 +1,19 @@
 // POST / as the Cloud API: envelope, signatures, and every fault by its code.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import {execFile} from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import {test} from 'node:test';
+import {promisify} from 'node:util';
 
 import {API_KEYS, SECRET_ID, SECRET_KEY, call, opened, recording, refused, send, sign1, sign3,
   userSig} from '../aid/cloud.mjs';
 import {APP, KEY, startServer, tempDir, until} from '../aid/tapeop.mjs';
 
+const exec = promisify(execFile);
+const page = fs.readFileSync(new URL('../../docs/cloud-api.md', import.meta.url), 'utf8');
 const GME = '2018-07-11';
 const now = () => Math.floor(Date.now() / 1000);
 const UNSIGNED = crypto.createHash('sha256').update('UNSIGNED-PAYLOAD').digest('hex');
@@ -283,6 +287,20 @@ const bads = {
     /only one of the two/],
     [{...good, StorageParams: {CloudStorage: {...good.StorageParams.CloudStorage,
       FileNamePrefix: ['a b']}}}, 'InvalidParameter.OutOfRange', /FileNamePrefix.0 must be/],
+    ...[[{FileNamePrefix: ids(33)}, 'InvalidParameter.OutOfRange', /at most 32 words/],
+      [{FileNamePrefix: ['x'.repeat(65)]}, 'InvalidParameter.OutOfRange', /1 to 64 letters/],
+      [{Vendor: 101}, 'InvalidParameter.OutOfRange', /Vendor must be .* 0 to 100/],
+      [{Vendor: 2, Bucket: 'bbb'}, 'UnsupportedOperation', /Vendor: 0/],
+      [{Bucket: ''}, 'InvalidParameter.OutOfRange', /Bucket must be/],
+      [{AccessKey: ''}, 'InvalidParameter.OutOfRange', /AccessKey must be/],
+      [{SecretKey: ''}, 'InvalidParameter.OutOfRange', /SecretKey must be/],
+      [{Bucket: 'No'}, 'InvalidParameter', /Bucket must be 3 to 63/],
+      [{Bucket: 'bbb', Region: ''}, 'InvalidParameter', /Region is required/],
+      [{Bucket: 'bbb', Region: 'a b'}, 'InvalidParameter', /Region must be|EndpointUrl/],
+      [{Bucket: 'bbb', EndpointUrl: 'ftp://h'}, 'InvalidParameter', /EndpointUrl/],
+      [{Bucket: 'bbb', AccessKey: 'a b'}, 'InvalidParameter', /AccessKey must be/],
+    ].map(([more, code, says]) => [{...good, StorageParams: {CloudStorage:
+      {...good.StorageParams.CloudStorage, ...more}}}, code, says]),
   ],
   DescribeCloudRecording: () => [
     [{SdkAppId: APP}, 'MissingParameter.TaskId', /^TaskId is missing/],
@@ -458,5 +476,72 @@ test('who_asks_too_often_is_told_to_wait', async (t) => {
   assert.ok(lines > 150, `${lines} lines`);
   await until('and forgiven', async () =>
     codeOf(await post(server, 'DescribeTaskInfo', room)) === 'ok');
+  await server.stop();
+});
+
+test('the_page_names_every_parameter_that_can_be_out_of_range', async (t) => {
+  const server = await start(t);
+  const row = /^\| `InvalidParameter\.OutOfRange` \(trtc\) \| (.*) \|$/m.exec(page)[1];
+  const named = [...row.matchAll(/`(\w+)`/g)].map((m) => m[1]);
+  const good = recording({RoomId: '1987', MaxIdleTime: undefined});
+  const storage = (more) => ({StorageParams: {CloudStorage:
+    {...good.StorageParams.CloudStorage, ...more}}});
+  const record = (more) => ({RecordParams: {...good.RecordParams, ...more}});
+  const users = (name) => record({SubscribeStreamUserIds: {[name]: ids(33)}});
+  const bad = {
+    RecordMode: record({RecordMode: 3}), StreamType: record({StreamType: 3}),
+    MaxIdleTime: record({MaxIdleTime: 4}), OutputFormat: record({OutputFormat: 5}),
+    MaxMediaFileDuration: record({MaxMediaFileDuration: 0}), RoomIdType: {RoomIdType: 2},
+    ResourceExpiredHour: {ResourceExpiredHour: 5},
+    SubscribeAudioUserIds: users('SubscribeAudioUserIds'),
+    UnSubscribeAudioUserIds: users('UnSubscribeAudioUserIds'),
+    Vendor: storage({Vendor: 101}), FileNamePrefix: storage({FileNamePrefix: ['a/b']}),
+    Bucket: storage({Bucket: ''}), AccessKey: storage({AccessKey: ''}),
+    SecretKey: storage({SecretKey: ''}),
+  };
+  assert.deepEqual(named.sort(), Object.keys(bad).sort());
+  for (const [name, more] of Object.entries(bad))
+    await refused(server, 'CreateCloudRecording', {...good, ...more},
+      'InvalidParameter.OutOfRange', new RegExp(`\\b${name}`));
+  await server.stop();
+});
+
+test('the_samples_of_the_page_record', async (t) => {
+  const server = await startServer(t, {app: {api_keys: [{secret_id: 'AKIDexample',
+    secret_key: 'of the page'}]}});
+  await server.join('lobby', 'alice');
+  const dir = tempDir(t);
+  const sdk = new URL('../node_modules/tencentcloud-sdk-nodejs', import.meta.url);
+  fs.mkdirSync(path.join(dir, 'node_modules/tls-sig-api-v2'), {recursive: true});
+  fs.symlinkSync(fs.realpathSync(sdk), path.join(dir, 'node_modules/tencentcloud-sdk-nodejs'));
+  // in the place of Tencent's library, which the tests do not install
+  fs.writeFileSync(path.join(dir, 'node_modules/tls-sig-api-v2/index.js'),
+    `exports.Api = class {
+      constructor(app, key) { Object.assign(this, {app, key}); }
+      genUserSig(user, expire) {
+        return require('node:child_process').execFileSync(process.execPath, ['--input-type=module',
+          '-e', 'import {userSig} from ' + JSON.stringify(process.env.AID) +
+          '; const [user, app, key, expire] = JSON.parse(process.argv[1]);' +
+          'console.log(userSig(user, {app, key, expire}))',
+          JSON.stringify([user, this.app, this.key, expire])]).toString().trim();
+      }
+    };`);
+  const samples = [...page.matchAll(/```js\n([^]*?)\n```/g)].map((m) => m[1]);
+  assert.equal(samples.length, 2);
+  for (const [i, sample] of samples.entries()) {
+    const file = path.join(dir, `sample${i}.js`);
+    assert.ok(sample.includes("'127.0.0.1:8080'") && sample.includes('1400000000'));
+    fs.writeFileSync(file, sample.replace('127.0.0.1:8080', new URL(server.url).host)
+      .replace('1400000000', String(APP)));
+    const {stdout, stderr} = await exec(process.execPath, [file], {env: {...process.env,
+      TAPEOP_API_KEY: 'of the page', TAPEOP_SECRET_KEY: KEY,
+      AID: new URL('../aid/cloud.mjs', import.meta.url).href}});
+    assert.equal(stderr, '');
+    const [, task] = /^recording (\d+)\n/.exec(stdout) ?? assert.fail(stdout);
+    assert.equal(stdout.split('\n')[1], i ? 'Idle' : '');
+    await until('it ends', async () =>
+      (await server.ask(200, 'GET', `/v1/tasks?app=${APP}&limit=1`)).tasks[0].state === 'stopped');
+    assert.ok(task);
+  }
   await server.stop();
 });

@@ -175,14 +175,47 @@ describe('s3', {concurrency: 3, skip}, () => {
       return m.uploads_pending === 1 && m.uploads_pending_bytes === s.size &&
         m.uploads_oldest_seconds >= 1;
     });
-    const status = await command(t, ['status', '--server', server.url]);
+    const said = async (...args) => command(t, [...args, '--server', server.url]);
+    const status = await said('status');
     assert.match(status.out, /uploads +1 files \(.*\) wait, the oldest for 0:/);
-    const {uploads} = JSON.parse((await command(t, ['status', '--json', '--server', server.url])).out);
+    assert.match(status.out, new RegExp(`\n +task ${task}: 1 wait: access_denied: status 403.*\n`));
+    const {uploads} = JSON.parse((await said('status', '--json')).out);
     assert.equal(uploads.pending, 1);
     assert.equal(uploads.pending_bytes, s.size);
+    assert.deepEqual(uploads.tasks.map((x) => [x.task_id, x.waiting, x.reason]),
+      [[task, 1, 'access_denied']]);
+    assert.match((await said('tasks')).out,
+      new RegExp(`${task} .* stopped .* files wait for storage: access_denied\n`));
+    const bucket = `${proxy.url}/${BUCKET}/${PREFIX}/`;
+    for (const name of ['status', 'tasks']) {
+      const {out} = await said(name, task);
+      assert.ok(out.includes(`  to be stored below ${bucket}; 1 of 1 files wait for that: ` +
+        'access_denied\n'), out);
+      assert.match(out, /alice +0 +closed .*_audio\.mp3 {2}access_denied: status 403/);
+    }
+    // the task is stopped: that is no failure, and not all of it either
+    const stop = await said('stop', task, '--timeout', '1');
+    assert.equal(stop.code, 3, stop.text);
+    assert.match(stop.out, /: stopped\n.*to be stored below .*\n.*USER[^]*alice +0 +closed/);
+    assert.match(stop.text, new RegExp(`^tapeop stop: task ${task} is stopped, but 1 of 1 files ` +
+      'are not in storage yet: access_denied: status 403[^\\n]*; each is tried again, look with ' +
+      `\`tapeop status ${task}\`\n$`));
+    const {code, out} = await said('stop', task, '--timeout', '1', '--json');
+    assert.equal(code, 3);
+    assert.equal(JSON.parse(out).segments[0].reason, 'access_denied');
+    assert.equal((await said('stop', task, '--no-wait')).code, 0);
+    const pages = async (query) => (await server.api('GET', `/v1/tasks?${query}`)).json;
+    assert.deepEqual((await pages('finished=false')).tasks.map((x) => x.task_id), [task]);
+    assert.equal((await pages('finished=true')).field, 'finished');
     proxy.rule = () => undefined;
     await store.start();
     await checkBucket(server, store, endpoint, task);
+    assert.deepEqual((await pages('finished=false')).tasks, []);
+    const end = await said('stop', task);
+    assert.equal(end.code, 0, end.text);
+    assert.match(end.out, new RegExp(`\n {2}stored below ${proxy.url}/[^]*alice +0 +stored`));
+    assert.doesNotMatch((await said('status')).out, /uploads|1 wait/);
+    assert.doesNotMatch((await said('tasks')).out, /files wait/);
   });
 
   test('a_long_file_goes_in_parts_and_on_after_a_restart', async (t) => {
@@ -251,9 +284,16 @@ describe('s3', {concurrency: 3, skip}, () => {
     const {status, json} = await server.api('DELETE', `/v1/recordings?task=${task}`);
     assert.ok(status >= 500, String(status));
     assert.match(json.detail, /DELETE recordings\//);
+    const shown = async (name) => (await command(t, [name, task, '--server', server.url])).out;
+    for (const name of ['status', 'tasks']) {
+      assert.match(await shown(name), /alice +0 +erasing +\S+ \S+ +0:0/);
+      assert.doesNotMatch(await shown(name), /stored/);
+    }
     await store.start();
     await server.ask(200, 'DELETE', `/v1/recordings?task=${task}`);
     assert.deepEqual(await store.keys(), []);
+    for (const name of ['status', 'tasks'])
+      assert.match(await shown(name), /no file \(any more\): nobody has spoken, or .* erased\n/);
   });
 
   test('files_of_an_earlier_kind_of_storage_are_found_and_erased', async (t) => {
@@ -352,9 +392,34 @@ describe('s3', {concurrency: 3, skip}, () => {
       assert.equal(bad.code, 1);
     }
     const config = JSON.parse(fs.readFileSync(server.config, 'utf8'));
-    config.storage.s3.endpoint = `http://127.0.0.1:${await deadPort()}`;
-    fs.writeFileSync(server.config, JSON.stringify(config));
-    assert.match((await doctor()).text, /connection_lost.*nobody listens/);
+    // what is away comes back by itself
+    const waits = [
+      [() => ({status: 503, code: 'SlowDown'}), /store_busy.*files wait on this machine/],
+      [() => ({reset: 0}), /connection_lost.*files wait on this machine/],
+    ];
+    for (const [rule, text] of waits) {
+      proxy.rule = rule;
+      const away = await doctor();
+      assert.deepEqual([away.state, away.code], ['warn', 0], away.text);
+      assert.match(away.text, text);
+    }
+    const at = (endpoint) => {
+      config.storage.s3.endpoint = endpoint;
+      fs.writeFileSync(server.config, JSON.stringify(config));
+    };
+    at(`http://127.0.0.1:${await deadPort()}`);
+    const away = await doctor();
+    assert.deepEqual([away.state, away.code], ['warn', 0], away.text);
+    assert.match(away.text, /connection_lost.*nobody listens.*files wait on this machine/);
+    // a name that nobody knows is a setting that is wrong
+    at('http://no-such-host.invalid');
+    assert.equal((await doctor()).state, 'FAIL');
+    // http does no harm here, whatever it is called
+    at(proxy.url.replace('127.0.0.1', 's3.localhost'));
+    proxy.rule = () => undefined;
+    const {out} = await command(t, ['doctor', '-c', server.config]);
+    assert.match(out, /^ok +storage\.s3 /m);
+    assert.doesNotMatch(out, /storage\.s3\.endpoint/);
   });
 
   test('a_server_that_stops_does_not_wait_for_the_store', async (t) => {

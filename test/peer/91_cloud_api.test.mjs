@@ -96,7 +96,7 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
       assert.ok(level(await decode(server.file(segment))) > 0.01);
     }
     await refused(api.StopRecord({BizId, TaskId}), 'ResourceNotFound.TaskNotFound',
-      /there is no task/);
+      /there is no task \d+, or it has ended\./);
     await refused(api.ModifyRecordInfo({BizId, TaskId, RecordMode: 1}),
       'ResourceNotFound.TaskNotFound', /there is no task/);
     await refused(api.DescribeRecordInfo({BizId, TaskId: 1}), 'ResourceNotFound.TaskNotFound',

@@ -372,6 +372,27 @@ static void doctor_judges_modes(void **state)
 	assert_non_null(strstr(text, "written"));
 }
 
+static void doctor_judges_ways(void **state)
+{
+	static const char *const closed[] = {
+		"https://203.0.113.9",	 "https://s3.example.com",
+		"http://127.0.0.1:9000", "http://10.1.2.3",
+		"http://[::1]:9000",	 "http://[fd00::1]",
+		"http://169.254.1.1",
+	};
+	static const char *const open[] = {"http://8.8.8.8",
+					   "http://[2606:4700::1]:9000"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(closed); i++)
+		assert_int_equal(doctor_judge_way(closed[i]),
+				 DOCTOR_WAY_CLOSED);
+	for (size_t i = 0; i < ARRAY_LEN(open); i++)
+		assert_int_equal(doctor_judge_way(open[i]), DOCTOR_WAY_OPEN);
+	assert_int_equal(doctor_judge_way("http://minio.internal:9000"),
+			 DOCTOR_WAY_BY_NAME);
+}
+
 #define T(name) \
 	cmocka_unit_test_setup_teardown(name, forget_environment, close_client)
 
@@ -392,6 +413,7 @@ int main(void)
 		T(long_lines_are_not_cut),
 		T(doctor_judges_clocks),
 		T(doctor_judges_modes),
+		T(doctor_judges_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

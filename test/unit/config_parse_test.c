@@ -160,6 +160,12 @@ static const struct bad {
 	 "error, warn, info, debug"},
 	{APP "    recording: {segment: 500ms}\n",
 	 "3:26: apps[0].recording.segment: ", "out of range", "from 1s to 24h"},
+	{APP "    recording: {keep: -1s}\n",
+	 "3:23: apps[0].recording.keep: ", "out of range", "to "},
+	{APP "    recording: {keep: -1}\n",
+	 "3:23: apps[0].recording.keep: ", "not a time with a unit", NULL},
+	{APP "    recording: {keep: --1s}\n",
+	 "3:23: apps[0].recording.keep: ", "not a time with a unit", NULL},
 	{APP "    recording: {segment: 3600}\n",
 	 "3:26: apps[0].recording.segment: ", "not a time with a unit",
 	 "from 1s to 24h"},
@@ -341,6 +347,12 @@ static const struct bad {
 	 "1:73: storage.s3.access_key: ", "no spaces", NULL},
 	{S3("endpoint: \"http://h\", bucket: bbb, access_key: a"),
 	 "1:25: storage.s3.secret_key: ", "is required", NULL},
+	{S3("endpoint: \"http://127.0.0.1:9\", bucket: bbb, access_key: a, "
+	    "secret_key: s, path_style: false"),
+	 "1:113: storage.s3.path_style: ", "must be true", "127.0.0.1"},
+	{S3("endpoint: \"http://[fd00::1]\", bucket: bbb, access_key: a, "
+	    "secret_key: s, path_style: false"),
+	 "1:111: storage.s3.path_style: ", "must be true", "fd00::1"},
 	/* keys of the Cloud API */
 	{APP "    api_keys: [{secret_id: AKIDmine}]\n",
 	 "3:16: apps[0].api_keys[0].secret_key: ", "is missing", NULL},
