@@ -65,7 +65,7 @@ struct call {
 	struct delivery_row delivery;
 	struct segment_row segment;
 	int64_t sent_ms; /* of its last attempt, 0: there was none */
-	bool is_secret; /* the answer holds secrets: nobody keeps it */
+	bool is_secret;	 /* the answer holds secrets: nobody keeps it */
 	json_t *answer;
 	struct cloud *cloud; /* of the Cloud API; NULL: it is a native call */
 	struct sdp_offer *offer;	  /* of WHIP: what was offered */

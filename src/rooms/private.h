@@ -229,6 +229,7 @@ struct rooms {
 	uint64_t last_task_id;
 	struct workers *erasers; /* one: erasures come one after another */
 	unsigned erasures;	 /* under way */
+	bool was_erasing;	 /* an earlier run, and had not finished */
 	struct workers *wavers;	 /* one: see waves.c */
 	struct link waves;	 /* struct wave, oldest first */
 	unsigned n_waves;

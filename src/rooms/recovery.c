@@ -427,6 +427,7 @@ static int keep_erasing(struct recovery *rc)
 			f.after = rows.segments[i].id;
 			err = remember(rc, rows.segments[i].file_name);
 		}
+		rc->rooms->was_erasing |= rows.n > 0;
 		more = rows.more;
 		store_rows_free(&rows);
 	}

@@ -457,7 +457,7 @@ int rooms_new(struct loop *loop, struct store *store, struct notify *notify,
 		err = start_media(r, &c->media, e);
 	if (!err)
 		err = recovery_run(r, e);
-	if (!err)
+	if (!err && r->was_erasing)
 		err = erase_resume(r);
 	if (!err) {
 		warn_start(r);
