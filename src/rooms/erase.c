@@ -42,6 +42,8 @@ struct erasure {
 	uint32_t part;			   /* segments at most */
 	const struct erase_bounds *bounds; /* NULL: not of retention */
 	struct erase_place at;		   /* worker: the last storage */
+	struct let_go let_go;		   /* control loop; worker looks */
+	uint64_t marked_to;		   /* worker: ids of what goes */
 	rooms_erase_fn *done;
 	void *arg;
 	struct erase_result result; /* worker */
@@ -144,7 +146,8 @@ static int put_manifest(struct group *g, struct err *e)
 		if (err)
 			fail(e, err, "cannot read", "the task's segments");
 	}
-	if (rows.n && !err)
+	/* one that is not finished gets it then */
+	if (rows.n && !err && rows.tasks[0].finished_ms)
 		err = manifest_put(g->storages, &rows.tasks[0], all.rows, all.n,
 				   g->left, e);
 	mem_free(all.rows);
@@ -194,6 +197,20 @@ static int drop_folders(struct group *g, enum slot slot, struct err *e)
 	return err;
 }
 
+/** A caller's bucket that never took the file, and cannot be asked now: what is
+ *  here goes. */
+static int erase_unstored(struct group *g, const struct segment_row *row,
+			  struct err *e)
+{
+	int err = upload_drop_spool(&g->rooms->upload_config, row->file_name);
+
+	log_warn("erase: task=%" PRIu64 " %s was never stored; whether the "
+		 "bucket has a part of it cannot be told: %s",
+		 row->task, row->file_name, e->text);
+	*e = (struct err){0};
+	return err ? fail(e, err, "cannot erase", row->file_name) : 0;
+}
+
 static int erase_file(struct group *g, const struct segment_row *row,
 		      struct err *e)
 {
@@ -205,6 +222,8 @@ static int erase_file(struct group *g, const struct segment_row *row,
 	if (!err)
 		err = upload_erase(storage, row->file_name, e);
 	storages_told(g->storages, slot, err);
+	if (err && slot == SLOT_OWN && !row->uploaded_ms)
+		return erase_unstored(g, row, e);
 	if (err)
 		return err;
 	crash_point("erase.file");
@@ -417,13 +436,39 @@ static int refuse(struct erasure *x, const struct task_row *t)
 		       t->id, state);
 }
 
-/** Refused while a task that it is about is not finished. */
+/** May it go though the task is not finished?  If that waits for nothing but
+ *  storage, and what is to go is not being stored. */
+static int may_go(const struct erasure *x, uint64_t task, bool *may)
+{
+	struct store_filter f = {.what = READ_SEGMENTS,
+				 .task = task,
+				 .user = text_or_null(x->user),
+				 .state = -1,
+				 .not_uploaded = true,
+				 .limit = PAGE};
+	struct store_rows rows;
+	int err;
+
+	*may = let_go_has_task(&x->let_go, task);
+	if (!*may)
+		return 0;
+	err = store_read(x->rooms->store, &f, &rows);
+	if (err)
+		return err;
+	*may = !rows.more;
+	for (size_t i = 0; i < rows.n; i++)
+		*may &= let_go_has_segment(&x->let_go, rows.segments[i].id);
+	store_rows_free(&rows);
+	return 0;
+}
+
+/** Refused while a task that it is about is not finished, and may become so. */
 static int check_finished(struct erasure *x)
 {
 	struct store_filter f = filter_of(x, READ_TASKS);
 	struct store_rows rows;
 	bool more = true;
-	bool has = false;
+	bool has = false, may = false;
 	int err = 0;
 
 	f.unfinished = true;
@@ -436,6 +481,8 @@ static int check_finished(struct erasure *x)
 			f.after = rows.tasks[i].id;
 			err = has_user(x, rows.tasks[i].id, &has);
 			if (!err && has)
+				err = may_go(x, rows.tasks[i].id, &may);
+			if (!err && has && !may)
 				err = refuse(x, &rows.tasks[i]);
 		}
 		more = rows.more;
@@ -490,7 +537,10 @@ static int mark(struct erasure *x, struct store_rows *rows)
 	}
 	if (w && x->bounds)
 		store_must_be_told(w, x->task);
-	return commit(x->rooms, w, &x->result.err);
+	if (commit(x->rooms, w, &x->result.err))
+		return x->result.err.code;
+	x->marked_to = rows->segments[rows->n - 1].id;
+	return 0;
 }
 
 /** The first n of them went. */
@@ -578,8 +628,10 @@ int erase_told(struct rooms *r, uint64_t task, const struct erase_bounds *b,
 			    .part = b->part,
 			    .bounds = b,
 			    .at = {.slot = SLOT_N}};
-	int err = erase_or_say(&x);
+	int err;
 
+	let_go_init(&x.let_go);
+	err = erase_or_say(&x);
 	*out = x.result;
 	*at = x.at;
 	return err;
@@ -623,6 +675,7 @@ static void on_erased(struct job *job)
 
 	audit(x);
 	x->done(&x->result, x->arg);
+	finish_take_back(r, &x->let_go, x->marked_to);
 	mem_free(x);
 	r->erasures--;
 	rooms_check_stopped(r);
@@ -656,6 +709,9 @@ void rooms_erase(struct rooms *r, const struct erase_wish *wish,
 	x->done = done;
 	x->arg = arg;
 	x->job.run = run;
+	let_go_init(&x->let_go);
+	finish_let_go(r, x->task, x->app, text_or_null(x->room),
+		      text_or_null(x->user), &x->let_go);
 	r->erasures++;
 	workers_run(r->erasers, &x->job, r->loop, on_erased);
 }

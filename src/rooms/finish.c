@@ -54,22 +54,29 @@ enum { STATUS_LEFT = 1, STATUS_RECOVERED = 2, STATUS_ABNORMAL = 2 };
 
 enum { PAGE = 500, MANIFEST_RETRY_US = 5 * 1000 * 1000 };
 
-int finish_upload(struct task *t, const struct segment_row *row)
+static int begin_upload(struct confirm *c)
 {
 	struct upload_place place;
-	struct upload_item item = {
-		.segment = row->id,
-		.name = row->file_name,
-		.len = row->size,
-		.sha256 = row->sha256,
-		.since_ms = row->closed_ms,
+	const struct upload_item item = {
+		.segment = c->row.id,
+		.name = c->row.file_name,
+		.len = c->row.size,
+		.sha256 = c->row.sha256,
+		.since_ms = c->row.closed_ms,
 		.place = &place,
+		.user = c,
 	};
-	struct confirm *c = mem_zalloc(sizeof(*c));
-	bool is_known = storages_place(t->rooms, row, &place);
-	int err;
+	const bool is_known = storages_place(c->rooms, &c->row, &place);
 
 	assert(is_known); /* of a task that is in memory */
+	return upload_add(c->rooms->upload, &item);
+}
+
+int finish_upload(struct task *t, const struct segment_row *row)
+{
+	struct confirm *c = mem_zalloc(sizeof(*c));
+	int err;
+
 	if (!c)
 		return ENOMEM;
 	c->task = t;
@@ -77,8 +84,7 @@ int finish_upload(struct task *t, const struct segment_row *row)
 	c->row = *row;
 	str_copy(c->reason, sizeof(c->reason), row->reason);
 	str_copy(c->reason_text, sizeof(c->reason_text), row->reason_text);
-	item.user = c;
-	err = upload_add(t->rooms->upload, &item);
+	err = begin_upload(c);
 	if (err) {
 		mem_free(c);
 		return err;
@@ -725,9 +731,132 @@ void finish_look(struct task *t)
 {
 	const int64_t after_ms = t->rooms->left_after_us / CLOCK_US_PER_MS;
 
-	if (!t->row.stopped_ms || t->is_left || t->finishing || t->due ||
-	    t->due_sent || !t->uploads ||
+	if (!t->row.stopped_ms || t->is_left || t->finishing || t->pins ||
+	    t->due || t->due_sent || !t->uploads ||
 	    clock_unix_ms() - t->row.stopped_ms < after_ms || !is_failing(t))
 		return;
 	wrap_up(t, true);
+}
+
+/* ---- let go, to be erased ---------------------------------------------------------- */
+
+/** A task that an erasure keeps from finishing. */
+struct pin {
+	struct link link;
+	uint64_t task;
+};
+
+void let_go_init(struct let_go *g)
+{
+	list_init(&g->confirms);
+	list_init(&g->pins);
+}
+
+bool let_go_has_task(const struct let_go *g, uint64_t task)
+{
+	LIST_EACH(&g->pins, l, after)
+	{
+		if (CONTAINER_OF(l, struct pin, link)->task == task)
+			return true;
+	}
+	return false;
+}
+
+bool let_go_has_segment(const struct let_go *g, uint64_t segment)
+{
+	LIST_EACH(&g->confirms, l, after)
+	{
+		if (CONTAINER_OF(l, struct confirm, in_task)->row.id == segment)
+			return true;
+	}
+	return false;
+}
+
+/** Is it doing nothing but waiting to be tried again? */
+static bool only_waits(const struct confirm *c)
+{
+	return c->is_failing && !c->sent && !c->due && !c->telling.taken &&
+	       !timer_is_armed(&c->retry);
+}
+
+static void let_go(struct task *t, const char *user, struct let_go *g)
+{
+	struct pin *pin = mem_zalloc(sizeof(*pin));
+
+	if (!pin)
+		return; /* then it is refused: its files are being stored */
+	pin->task = t->row.id;
+	list_append(&g->pins, &pin->link);
+	t->pins++;
+	LIST_EACH(&t->confirms, l, after)
+	{
+		struct confirm *c = CONTAINER_OF(l, struct confirm, in_task);
+
+		if ((user && strcmp(user, c->row.user) != 0) ||
+		    !only_waits(c) || !upload_cancel(t->rooms->upload, c))
+			continue;
+		list_remove(&c->in_task);
+		list_append(&g->confirms, &c->in_task);
+	}
+}
+
+void finish_let_go(struct rooms *r, uint64_t task, uint32_t app,
+		   const char *room, const char *user, struct let_go *g)
+{
+	struct map_node *n = map_next(&r->tasks, NULL);
+
+	for (; n; n = map_next(&r->tasks, n)) {
+		struct task *t = CONTAINER_OF(n, struct task, node);
+
+		if ((task && t->row.id != task) || (app && t->row.app != app) ||
+		    (room && strcmp(t->row.room, room) != 0) ||
+		    !t->row.stopped_ms || t->finishing || t->left ||
+		    !is_failing(t))
+			continue;
+		let_go(t, user, g);
+	}
+}
+
+/** Stored after all; it is found at the next start where that cannot be. */
+static void take_back(struct task *t, struct confirm *c)
+{
+	list_append(&t->confirms, &c->in_task);
+	if (begin_upload(c))
+		log_error("task=%" PRIu64 " upload waits for a restart: out of "
+			  "memory",
+			  t->row.id);
+}
+
+static void unpin(struct rooms *r, struct pin *pin)
+{
+	struct task *t = task_find(r, pin->task);
+
+	mem_free(pin);
+	if (!t)
+		return;
+	t->pins--;
+	task_check(t);
+}
+
+void finish_take_back(struct rooms *r, struct let_go *g, uint64_t gone_to)
+{
+	LIST_EACH(&g->confirms, l, after)
+	{
+		struct confirm *c = CONTAINER_OF(l, struct confirm, in_task);
+		struct task *t = task_find(r, c->row.task);
+
+		list_remove(l);
+		if (t && !r->stopping && c->row.id > gone_to) {
+			take_back(t, c);
+			continue;
+		}
+		if (t)
+			t->uploads--;
+		mem_free(c);
+	}
+	LIST_EACH(&g->pins, l, after)
+	{
+		list_remove(l);
+		unpin(r, CONTAINER_OF(l, struct pin, link));
+	}
 }

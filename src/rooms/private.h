@@ -156,7 +156,8 @@ struct task {
 	struct link tracks;
 	unsigned segs;		  /* alive */
 	struct link trackless;	  /* struct seg: no memory for a track yet */
-	unsigned uploads;	  /* closed, not confirmed */
+	unsigned uploads;	  /* closed, not confirmed, or let go */
+	unsigned pins;		  /* erasures that keep it from finishing */
 	struct link confirms;	  /* finish.c: one each of these */
 	bool restored;		  /* of an earlier run */
 	uint64_t segments_closed; /* ever, of this run */
@@ -441,6 +442,25 @@ void finish_task(struct task *t);
 void finish_tell_again(struct task *t);
 /** Has it waited too long for files that cannot be stored?  Then tell. */
 void finish_look(struct task *t);
+
+/** What erasing has taken out of the hands of tasks that are stopped and
+ *  cannot be finished, for their files cannot be stored. */
+struct let_go {
+	struct link confirms; /* finish.c */
+	struct link pins;     /* of the tasks, which do not finish meanwhile */
+};
+void let_go_init(struct let_go *g);
+/**
+ * Take the files of a user (NULL: of all) whose storing fails, and is not
+ * being tried just now, of the tasks that this is about (0, NULL: any).
+ */
+void finish_let_go(struct rooms *r, uint64_t task, uint32_t app,
+		   const char *room, const char *user, struct let_go *g);
+/** Is it pinned?  Was its file taken?  Thread: any, until finish_take_back. */
+bool let_go_has_task(const struct let_go *g, uint64_t task);
+bool let_go_has_segment(const struct let_go *g, uint64_t segment);
+/** Segments up to this id are gone, or go; the others are stored after all. */
+void finish_take_back(struct rooms *r, struct let_go *g, uint64_t gone_to);
 
 /* storages.c */
 

@@ -784,7 +784,7 @@ void task_check(struct task *t)
 	}
 	if (t->rooms->stopping)
 		task_free(t); /* its uploads go on at the next start */
-	else if (!t->uploads)
+	else if (!t->uploads && !t->pins)
 		finish_task(t);
 }
 

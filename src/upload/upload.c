@@ -354,6 +354,20 @@ static void wake_one(struct upload *u, const struct target *t)
 	}
 }
 
+/** It is not pending any more. */
+static void forget(struct upload *u, struct item *it)
+{
+	struct target *t = it->target;
+
+	u->pending--;
+	u->bytes -= it->item.len;
+	counter_add(COUNT_uploads_pending, -1);
+	counter_add(COUNT_uploads_pending_bytes, -it->item.len);
+	t->n_items--;
+	drop_target(t);
+	free_item(it);
+}
+
 static void on_done(struct job *job)
 {
 	struct item *it = CONTAINER_OF(job, struct item, job);
@@ -382,16 +396,10 @@ static void on_done(struct job *job)
 		u->fn(&result, u->arg);
 		return;
 	}
-	u->pending--;
-	u->bytes -= it->item.len;
-	counter_add(COUNT_uploads_pending_bytes, -it->item.len);
 	t->is_failing = false;
-	t->n_items--;
 	wake_one(u, t);
-	drop_target(t);
-	free_item(it);
+	forget(u, it);
 	counter_add(COUNT_uploads_done, 1);
-	counter_add(COUNT_uploads_pending, -1);
 	result.text = "";
 	result.reason = "";
 	u->fn(&result, u->arg);
@@ -505,6 +513,21 @@ int upload_add(struct upload *u, const struct upload_item *item)
 		must_arm(u);
 	}
 	return 0;
+}
+
+bool upload_cancel(struct upload *u, const void *user)
+{
+	assert(loop_is_mine(u->loop));
+	LIST_EACH(&u->waiting, l, after)
+	{
+		struct item *it = CONTAINER_OF(l, struct item, link);
+
+		if (it->item.user != user)
+			continue;
+		forget(u, it);
+		return true;
+	}
+	return false;
 }
 
 void upload_move(struct upload *u, const struct upload_place *from,

@@ -129,6 +129,10 @@ void upload_free(struct upload *u);
  *  Returns 0 or ENOMEM. */
 MUST_CHECK int upload_add(struct upload *u, const struct upload_item *item);
 
+/** Forget an item that waits for its next attempt, by its `user`.  Returns
+ *  false when there is none: it is being attempted.  Thread: the loop's. */
+MUST_CHECK bool upload_cancel(struct upload *u, const void *user);
+
 /** What was to go to `from` goes to `to` (its keys have changed, its prefix has
  *  not), from the next attempt of each on.  Nothing goes to `to` yet.
  *  Thread: the loop's. */

@@ -128,6 +128,12 @@ describe('task_storage', {concurrency: 2, skip}, () => {
     assert.equal(proxy.requests.length, 0);
     const [segment] = await server.segments(task);
     assert.deepEqual([segment.uploaded, segment.reason], [false, 'address_private']);
+    // it will never be stored: it can be erased all the same
+    await until('it is erased', async () =>
+      (await server.api('DELETE', `/v1/recordings?task=${task}`)).status === 200);
+    await finished(server, task);
+    assert.deepEqual(await server.segments(task), []);
+    assert.deepEqual(filesBelow(path.join(server.data, 'spool')), []);
     await server.stop();
   });
 

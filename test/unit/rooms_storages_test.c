@@ -239,6 +239,136 @@ static void a_bucket_that_is_not_there_is_given_a_rest(void **state)
 	storages_fini(&s);
 }
 
+/* ---- one that can never take them ------------------------------------------------ */
+
+struct erased {
+	int calls;
+	struct erase_result r;
+};
+
+static void on_erased(const struct erase_result *result, void *arg)
+{
+	struct erased *e = arg;
+
+	e->calls++;
+	e->r = *result;
+}
+
+static struct erase_result erase(struct stage *st, const char *user)
+{
+	const struct erase_wish w = {.app = APP,
+				     .room = "room",
+				     .user = user,
+				     .client_ip = "127.0.0.1"};
+	struct erased e = {0};
+
+	rooms_erase(st->r, &w, on_erased, &e);
+	UNTIL(st, e.calls);
+	return e.r;
+}
+
+/** Files that were told as failing. */
+static size_t failing_in(struct stage *st, uint64_t task)
+{
+	struct store_rows rows = segments_of(st, task);
+	size_t n = 0;
+
+	for (size_t i = 0; i < rows.n; i++)
+		n += rows.segments[i].is_failing;
+	store_rows_free(&rows);
+	return n;
+}
+
+/** alice and bob are recorded into a bucket whose address is refused; gives
+ *  the task, which is stopped and cannot be finished. */
+static uint64_t record_stuck(struct stage *st, const char *endpoint)
+{
+	const struct upload_s3 s3 = bucket_at(endpoint, "");
+	struct task_info info;
+	struct err e;
+	struct answer a;
+	uint64_t task;
+
+	join(st, "room", "alice");
+	join(st, "room", "bob");
+	assert_int_equal(start_in(st, &s3, false, &e), 0);
+	task = st->r->last_task_id;
+	UNTIL(st, segments_in(st, task, "alice", SEG_RECORDING) == 1 &&
+			  segments_in(st, task, "bob", SEG_RECORDING) == 1);
+	stop(st, task, &a);
+	UNTIL(st, a.calls);
+	UNTIL(st, rooms_task_info(st->r, task, &info) && info.stopped_ms &&
+			  failing_in(st, task) == 2);
+	return task;
+}
+
+/** Asked until they are not just being tried. */
+static struct erase_result erase_soon(struct stage *st, const char *user)
+{
+	struct erase_result r = erase(st, user);
+
+	for (int i = 0; i < 1000 && r.err.code == EBUSY; i++) {
+		turn_for(st, 10 * 1000);
+		r = erase(st, user);
+	}
+	return r;
+}
+
+static void what_can_never_be_stored_can_be_erased(void **state)
+{
+	struct stage *st = *state;
+	struct erase_result r;
+	struct silence store;
+	uint64_t task;
+
+	begin_silence(&store);
+	st->deaf = true;
+	begin(st);
+	task = record_stuck(st, store.endpoint);
+	r = erase_soon(st, "bob");
+	assert_int_equal(r.err.code, 0);
+	assert_int_equal(r.erased, 1);
+	assert_int_equal(segments_in(st, task, "bob", -1), 0);
+	assert_int_equal(files_below(st, "spool"), 1);
+	/* alice's is tried on, as is the task */
+	assert_true(is_there(st, task));
+	assert_int_equal(segments_in(st, task, "alice", SEG_CLOSED), 1);
+	assert_int_equal(upload_pending(st->r->upload), 1);
+	r = erase_soon(st, NULL);
+	assert_int_equal(r.err.code, 0);
+	assert_int_equal(r.erased, 1);
+	UNTIL(st, !is_there(st, task));
+	assert_int_equal(segments_in(st, task, NULL, -1), 0);
+	assert_int_equal(files_below(st, "spool"), 0);
+	assert_int_equal(upload_pending(st->r->upload), 0);
+	assert_true(task_of_store(st, task).finished_ms > 0);
+	close(store.fd);
+}
+
+static void what_was_let_go_in_vain_is_stored_after_all(void **state)
+{
+	struct stage *st = *state;
+	struct erase_result r;
+	struct silence store;
+	uint64_t task;
+
+	begin_silence(&store);
+	st->deaf = true;
+	begin(st);
+	task = record_stuck(st, store.endpoint);
+	set_fault("store.commit=EIO:1-1");
+	r = erase(st, NULL);
+	set_fault(NULL);
+	assert_int_equal(r.err.code, EIO);
+	assert_int_equal(segments_in(st, task, NULL, SEG_CLOSED), 2);
+	assert_int_equal(upload_pending(st->r->upload), 2);
+	assert_true(is_there(st, task));
+	end(st);
+	begin(st); /* it is as stuck as before */
+	assert_int_equal(upload_pending(st->r->upload), 2);
+	close(store.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +377,8 @@ int main(void)
 		STAGE_TEST(only_a_task_that_began_makes_a_bucket_known),
 		STAGE_TEST(an_app_has_a_thousand_at_most),
 		STAGE_TEST(a_bucket_that_is_not_there_is_given_a_rest),
+		STAGE_TEST(what_can_never_be_stored_can_be_erased),
+		STAGE_TEST(what_was_let_go_in_vain_is_stored_after_all),
 	};
 
 	return RUN_STAGES(tests);
