@@ -7,10 +7,11 @@ import {crashPoints, startStage} from '../aid/crash.mjs';
 import {sql} from '../aid/truth.mjs';
 
 /** Reached only after another crash: 20_recovery kills there; or when somebody
- *  erases: 45_erase does; or was kept long enough: 47_retention does; or makes an endpoint: 46_endpoints does; or when
- *  storage fails: peer/52_trtc_events does; or of a bucket: 70_s3 does. */
+ *  erases: 45_erase does; or makes an endpoint or an app: 46_endpoints and 47_apps do; or what
+ *  was kept long enough goes: 47_retention does; or when storage fails: peer/52_trtc_events does;
+ *  or of a bucket: 70_s3 does. */
 const later = (name) =>
-  /^(recovery|erase|retention|endpoint|s3)\.|^segment\.failing$|^task\.left$/.test(name);
+  /^(recovery|erase|retention|endpoint|app|s3)\.|^segment\.failing$|^task\.left$/.test(name);
 
 // The first time, and once more in the midst of a roll-over; every commit of a
 // task's beginning.
