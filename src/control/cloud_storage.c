@@ -117,7 +117,7 @@ bool cloud_storage_find(const struct cloud_request *q, struct cloud_place *p,
 				    STORAGE_PREFIX_MAX);
 	if (upload_s3_check(&p->s3, &why))
 		return cloud_refuse(e, "InvalidParameter",
-				    "StorageParams.CloudStorage.%s %s.",
+				    "StorageParams.CloudStorage.%s: %s.",
 				    parameter_of(why.field), why.text);
 	*out = &p->s3;
 	return true;

@@ -320,8 +320,9 @@ static void wait_again(struct upload *u, struct item *it)
 	list_remove(&it->link);
 	list_append(&u->waiting, &it->link);
 	counter_add(COUNT_uploads_failed, 1);
-	/* A store that is away for days would fill the log. */
-	if (it->attempt & (it->attempt - 1))
+	/* A store that is away for days would fill the log; of the first one
+	 * the owner tells. */
+	if (it->attempt == 1 || it->attempt & (it->attempt - 1))
 		return;
 	log_warn("segment=%llu upload failed attempt=%u retry_in_ms=%lld: %s",
 		 (unsigned long long)it->item.segment, it->attempt,

@@ -289,7 +289,7 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
       [{RecordParams: {RecordMode: 1, StreamType: 2}}, 'UnsupportedOperation', /StreamType/],
       [{RecordParams: {RecordMode: 1, StreamType: 1, OutputFormat: 3}}, 'UnsupportedOperation',
         /OutputFormat/],
-      [storage({Bucket: 'No_Bucket'}), 'InvalidParameter', /CloudStorage\.Bucket must be 3 to 63/],
+      [storage({Bucket: 'No_Bucket'}), 'InvalidParameter', /CloudStorage\.Bucket: must be 3 to 63/],
       [storage({Bucket: 'another', Vendor: 2}), 'UnsupportedOperation', /EndpointUrl of their S3/],
       [storage({Bucket: 'another', Region: ''}), 'InvalidParameter', /CloudStorage\.Region/],
       [storage({Bucket: 'another', Region: 'a b'}), 'InvalidParameter', /CloudStorage\./],
@@ -297,7 +297,7 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
       [storage({Bucket: 'another', AccessKey: 'a b'}), 'InvalidParameter', /CloudStorage\.AccessKey/],
       [storage({EndpointUrl: 'ftp://s3.example.com'}), 'InvalidParameter', /CloudStorage\.EndpointUrl/],
       [storage({EndpointUrl: 'https://s3.example.com/bucket'}), 'InvalidParameter',
-        /CloudStorage\.EndpointUrl must end behind the host/],
+        /CloudStorage\.EndpointUrl: must end behind the host/],
       [storage({FileNamePrefix: ['a']}), 'UnsupportedOperation', /FileNamePrefix/],
       [{StorageParams: {CloudVod: {}}}, 'UnsupportedOperation', /CloudVod/],
     ])
