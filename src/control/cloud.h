@@ -104,8 +104,9 @@ struct cloud_place {
  *
  * Returns false with an error: it is no bucket that can be used.
  */
-bool cloud_storage_find(const struct cloud_request *q, struct cloud_place *p,
-			const struct upload_s3 **out, struct cloud_error *e);
+bool cloud_storage_find(const struct rooms *r, const struct cloud_request *q,
+			struct cloud_place *p, const struct upload_s3 **out,
+			struct cloud_error *e);
 
 /* cloud_keys.c */
 

@@ -84,8 +84,28 @@ static void write_prefix(const struct cloud_users *prefix, char *out,
 				       prefix->ids[i]);
 }
 
-bool cloud_storage_find(const struct cloud_request *q, struct cloud_place *p,
-			const struct upload_s3 **out, struct cloud_error *e)
+/** An address can be judged at once; a name, when it is connected to. */
+static bool check_address(const struct rooms *r, const char *endpoint,
+			  struct cloud_error *e)
+{
+	const char *at = strstr(endpoint, "://");
+	char text[ADDR_TEXT_MAX];
+	struct addr a;
+
+	at = at ? at + 3 : endpoint;
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
+	if (addr_parse(text, &a) || rooms_permit_bucket_at(r, &a))
+		return true;
+	return cloud_refuse(e, "InvalidParameter",
+			    "StorageParams.CloudStorage.EndpointUrl: the "
+			    "address %s is not a global one (%s); the server's "
+			    "setting storage.allow_private permits that.",
+			    text, addr_special(&a));
+}
+
+bool cloud_storage_find(const struct rooms *r, const struct cloud_request *q,
+			struct cloud_place *p, const struct upload_s3 **out,
+			struct cloud_error *e)
 {
 	const struct cloud_storage *s = &q->storage;
 	struct err why = {0};
@@ -120,5 +140,5 @@ bool cloud_storage_find(const struct cloud_request *q, struct cloud_place *p,
 				    "StorageParams.CloudStorage.%s: %s.",
 				    parameter_of(why.field), why.text);
 	*out = &p->s3;
-	return true;
+	return check_address(r, p->endpoint, e);
 }

@@ -150,7 +150,8 @@ void cloud_create_recording(struct call *c, const struct cloud_key *key)
 	struct cloud_error e;
 
 	if (!check_shape(q, &e) || !check_ticket(q, key, &e) ||
-	    !cloud_storage_find(q, &place, &wish.storage, &e) ||
+	    !cloud_storage_find(c->control->rooms, q, &place, &wish.storage,
+				&e) ||
 	    !check_name(c, &e)) {
 		cloud_fail(c, &e);
 		return;

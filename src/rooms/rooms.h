@@ -408,6 +408,9 @@ void rooms_wave(struct rooms *r, const struct segment_row *row,
 
 /** Is it in a bucket?  Then it has no path, but a URL. */
 bool rooms_segment_is_remote(const struct segment_row *s);
+/** May a caller's bucket be at this address?  Names are looked at when they
+ *  are connected to. */
+bool rooms_permit_bucket_at(const struct rooms *r, const struct addr *a);
 /** Write the URL of the folder or bucket that a task's files go to; storage and
  *  prefix: as in task_row.  "": it is not known any more. */
 void rooms_storage_url(const struct rooms *r, uint64_t storage,

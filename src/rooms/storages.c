@@ -378,6 +378,11 @@ int rooms_segment_url(const struct rooms *r, const struct segment_row *s,
 	return upload_presign(&place, s->file_name, expires_s, out);
 }
 
+bool rooms_permit_bucket_at(const struct rooms *r, const struct addr *a)
+{
+	return !r->public_only || addr_is_global(a);
+}
+
 void rooms_storage_url(const struct rooms *r, uint64_t storage,
 		       const char *prefix, char *out, size_t cap)
 {

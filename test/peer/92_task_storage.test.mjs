@@ -120,11 +120,16 @@ describe('task_storage', {concurrency: 2, skip}, () => {
   test('a_private_address_is_asked_only_where_the_settings_allow_it', async (t) => {
     const s = await stage(t, {storage: {}});
     const {server, live, proxy} = s;
-    const task = await record(t, s, bucket(proxy));
+    // an address can be seen at once, a name when it is connected to
+    for (const EndpointUrl of [proxy.url, 'http://10.0.0.5:9000', 'https://[::1]'])
+      await assert.rejects(s.api.CreateCloudRecording(recording(bucket(proxy, {EndpointUrl}))),
+        (e) => e.code === 'InvalidParameter' && /CloudStorage\.EndpointUrl: .*allow_private/.test(e.message));
+    const named = bucket(proxy, {EndpointUrl: proxy.url.replace('127.0.0.1', 'localhost')});
+    const task = await record(t, s, named);
     const told = await until('it is told', () => live.requests.find((r) =>
       r.body.EventInfo.TaskId === task && r.body.EventType === 308));
     assert.equal(told.body.EventInfo.Payload.Code, 'address_private');
-    assert.match(told.body.EventInfo.Payload.Message, /127\.0\.0\.1 is not a global one/);
+    assert.match(told.body.EventInfo.Payload.Message, /(127\.0\.0\.1|::1) is not a global one/);
     assert.equal(proxy.requests.length, 0);
     const [segment] = await server.segments(task);
     assert.deepEqual([segment.uploaded, segment.reason], [false, 'address_private']);
