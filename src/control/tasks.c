@@ -270,10 +270,29 @@ void tasks_change(struct call *c)
 	rooms_task_change(c->control->rooms, id, &change, on_done, c);
 }
 
+/** What is stored already is where it went, whatever the settings say now. */
+static void on_first_file(struct store_rows *rows, void *arg)
+{
+	struct call *c = arg;
+	char url[EVENT_LOCATION_MAX];
+	json_t *item;
+
+	if (call_rows_are_bad(c, rows))
+		return;
+	if (rows->n && rows->segments[0].uploaded_ms) {
+		rooms_segment_below(c->control->rooms, &rows->segments[0], url,
+				    sizeof(url));
+		json_object_set_new(c->answer, "storage", json_string(url));
+	}
+	store_rows_free(rows);
+	item = c->answer;
+	c->answer = NULL;
+	call_reply(c, 200, item);
+}
+
 static void on_one_task(struct store_rows *rows, void *arg)
 {
 	struct call *c = arg;
-	json_t *item;
 
 	if (call_rows_are_bad(c, rows))
 		return;
@@ -283,11 +302,15 @@ static void on_one_task(struct store_rows *rows, void *arg)
 			     c->parts[0]);
 		return;
 	}
-	item = with_storage(c, rows->tasks[0].storage,
-			    rows->tasks[0].storage_prefix,
-			    task_json(c, &rows->tasks[0]));
+	c->answer = with_storage(c, rows->tasks[0].storage,
+				 rows->tasks[0].storage_prefix,
+				 task_json(c, &rows->tasks[0]));
+	c->filter = (struct store_filter){.what = READ_SEGMENTS,
+					  .task = rows->tasks[0].id,
+					  .state = SEG_CLOSED,
+					  .limit = 1};
 	store_rows_free(rows);
-	call_reply(c, 200, item);
+	call_ask(c, on_first_file);
 }
 
 static void ask_task(struct call *c, uint64_t id, store_rows_fn *done)

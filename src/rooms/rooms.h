@@ -408,6 +408,10 @@ void rooms_wave(struct rooms *r, const struct segment_row *row,
 
 /** Is it in a bucket?  Then it has no path, but a URL. */
 bool rooms_segment_is_remote(const struct segment_row *s);
+/** Write the folder, or the URL of the bucket, that a stored segment's file is
+ *  below; "": it is in a bucket that is not known (any more). */
+void rooms_segment_below(const struct rooms *r, const struct segment_row *s,
+			 char *out, size_t cap);
 /** May a caller's bucket be at this address?  Names are looked at when they
  *  are connected to. */
 bool rooms_permit_bucket_at(const struct rooms *r, const struct addr *a);

@@ -378,6 +378,18 @@ int rooms_segment_url(const struct rooms *r, const struct segment_row *s,
 	return upload_presign(&place, s->file_name, expires_s, out);
 }
 
+void rooms_segment_below(const struct rooms *r, const struct segment_row *s,
+			 char *out, size_t cap)
+{
+	struct upload_place place;
+
+	*out = 0;
+	if (!rooms_segment_is_remote(s))
+		str_copy(out, cap, r->storage_dir);
+	else if (storages_place(r, s, &place))
+		upload_location(&place, "", out, cap);
+}
+
 bool rooms_permit_bucket_at(const struct rooms *r, const struct addr *a)
 {
 	return !r->public_only || addr_is_global(a);

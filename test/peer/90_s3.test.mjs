@@ -324,6 +324,9 @@ describe('s3', {concurrency: 3, skip}, () => {
       }
       assert.ok((await get(local)).startsWith(server.url));
       assert.ok((await get(remote)).startsWith(proxy.url));
+      // and said to be there
+      assert.equal((await server.task(local)).storage, fs.realpathSync(server.storage));
+      assert.equal((await server.task(remote)).storage, `${proxy.url}/${BUCKET}/${PREFIX}/`);
     }
     for (const task of [local, remote])
       await server.ask(200, 'DELETE', `/v1/recordings?task=${task}`);
