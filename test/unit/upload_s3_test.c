@@ -690,10 +690,10 @@ static void a_public_place_has_no_private_address(void **state)
 
 static void a_place_is_kept_as_text(void **state)
 {
-	static const char *const bad[] = {
-		"", "[]", "{}",
+	static const char number[] =
 		"{\"endpoint\":1,\"region\":\"\",\"bucket\":\"\",\"prefix\":"
-		"\"\",\"access_key\":\"\",\"secret_key\":\"\"}"};
+		"\"\",\"access_key\":\"\",\"secret_key\":\"\"}";
+	static const char *const bad[] = {"", "[]", "{}", number};
 	struct upload_place *copy, *again;
 	struct buf text;
 	struct rig r;
