@@ -43,10 +43,11 @@ static void set_text(struct upload_s3 *s3, size_t i, const char *text)
 
 void upload_place_free(struct upload_place *place)
 {
-	struct kept *k = CONTAINER_OF(place, struct kept, place);
+	struct kept *k;
 
 	if (!place)
 		return;
+	k = CONTAINER_OF(place, struct kept, place);
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		mem_free_secret(k->owned[i]);
 	mem_free(k);
