@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "wire/bytes.h"
+
 enum {
 	VERSION = 2,
 	PADDING = 0x20,
@@ -21,23 +23,10 @@ enum {
 	ITEM_CNAME = 1
 };
 
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-	       (uint32_t)p[2] << 8 | p[3];
-}
-
 static uint8_t *put8(uint8_t *p, unsigned v)
 {
 	*p = (uint8_t)v;
 	return p + 1;
-}
-
-static uint8_t *put32(uint8_t *p, uint32_t v)
-{
-	for (int shift = 24; shift >= 0; shift -= 8)
-		p = put8(p, v >> shift & 255);
-	return p;
 }
 
 /** Do `count` chunks lie in the `len` bytes, a multiple of 4? */
@@ -64,7 +53,7 @@ static bool is_sdes(const uint8_t *p, size_t len, unsigned count)
 static bool has_source(const uint8_t *p, unsigned count, uint32_t ssrc)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (get32(p + (size_t)i * 4) == ssrc)
+		if (bytes_get32(p + (size_t)i * 4) == ssrc)
 			return true;
 	}
 	return false;
@@ -78,10 +67,11 @@ static int parse_packet(uint8_t type, unsigned count, const uint8_t *p,
 	case SR:
 		if (len < 4 + SENDER_LEN + (size_t)count * BLOCK_LEN)
 			return EBADMSG;
-		if (r->has_ssrc && !r->has_sr && get32(p) == r->ssrc) {
+		if (r->has_ssrc && !r->has_sr && bytes_get32(p) == r->ssrc) {
 			r->has_sr = true;
-			r->ntp = (uint64_t)get32(p + 4) << 32 | get32(p + 8);
-			r->ts = get32(p + 12);
+			r->ntp = (uint64_t)bytes_get32(p + 4) << 32 |
+				 bytes_get32(p + 8);
+			r->ts = bytes_get32(p + 12);
 		}
 		return 0;
 	case RR:
@@ -126,7 +116,7 @@ int rtcp_parse(const uint8_t *data, size_t len, struct rtcp *out)
 		}
 		if (at == 0 && inside >= 4) {
 			r.has_ssrc = true;
-			r.ssrc = get32(p + HEADER_LEN);
+			r.ssrc = bytes_get32(p + HEADER_LEN);
 		}
 		if (parse_packet(p[1], p[0] & 31, p + HEADER_LEN,
 				 inside - padding, &r))
@@ -157,16 +147,16 @@ size_t rtcp_write_report(const struct rtcp_report *r, const char *cname,
 	assert(n > 0 && n <= RTCP_CNAME_MAX);
 	assert(r->lost <= LOST_MAX && r->lost >= -LOST_MAX - 1);
 	p = put_header(p, 1, RR, HEADER_LEN + 4 + BLOCK_LEN);
-	p = put32(p, r->from);
-	p = put32(p, r->of);
-	p = put32(p,
-		  (uint32_t)r->fraction << 24 | ((uint32_t)r->lost & 0xffffff));
-	p = put32(p, r->last_seq);
-	p = put32(p, r->jitter);
-	p = put32(p, r->lsr);
-	p = put32(p, r->dlsr);
+	p = bytes_put32(p, r->from);
+	p = bytes_put32(p, r->of);
+	p = bytes_put32(p, (uint32_t)r->fraction << 24 |
+				   ((uint32_t)r->lost & 0xffffff));
+	p = bytes_put32(p, r->last_seq);
+	p = bytes_put32(p, r->jitter);
+	p = bytes_put32(p, r->lsr);
+	p = bytes_put32(p, r->dlsr);
 	p = put_header(p, 1, SDES, sdes_len);
-	p = put32(p, r->from);
+	p = bytes_put32(p, r->from);
 	p = put8(p, ITEM_CNAME);
 	p = put8(p, (unsigned)n);
 	memcpy(p, cname, n);

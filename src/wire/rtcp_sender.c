@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "wire/bytes.h"
 #include "wire/rtp.h"
 
 enum {
@@ -25,26 +26,11 @@ enum {
 /* From 1900, where NTP begins, to 1970 [s]. */
 static const uint64_t ntp_of_1970 = 2208988800U;
 
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-	       (uint32_t)p[2] << 8 | p[3];
-}
-
-static uint8_t *put32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-	return p + 4;
-}
-
 static uint8_t *put_header(uint8_t *p, unsigned count, unsigned type,
 			   size_t len)
 {
-	return put32(p, (uint32_t)VERSION << 30 | count << 24 | type << 16 |
-				(uint32_t)(len / 4 - 1));
+	return bytes_put32(p, (uint32_t)VERSION << 30 | count << 24 |
+				      type << 16 | (uint32_t)(len / 4 - 1));
 }
 
 size_t rtcp_sender_write(const struct rtcp_sender_report *r, const char *name,
@@ -60,15 +46,15 @@ size_t rtcp_sender_write(const struct rtcp_sender_report *r, const char *name,
 			      RTCP_SENDER_MAX,
 		      "room for all");
 	assert(name_len && name_len <= RTCP_SENDER_NAME_MAX);
-	p = put32(p, r->ssrc);
-	p = put32(p, (uint32_t)(ms / NTP_MS + ntp_of_1970));
-	p = put32(p, (uint32_t)((ms % NTP_MS << 32) / NTP_MS));
-	p = put32(p, r->ts);
-	p = put32(p, r->packets);
-	p = put32(p, r->octets);
+	p = bytes_put32(p, r->ssrc);
+	p = bytes_put32(p, (uint32_t)(ms / NTP_MS + ntp_of_1970));
+	p = bytes_put32(p, (uint32_t)((ms % NTP_MS << 32) / NTP_MS));
+	p = bytes_put32(p, r->ts);
+	p = bytes_put32(p, r->packets);
+	p = bytes_put32(p, r->octets);
 	memset(p, 0, sdes_len);
 	p = put_header(p, 1, TYPE_SDES, sdes_len);
-	p = put32(p, r->ssrc);
+	p = bytes_put32(p, r->ssrc);
 	*p++ = SDES_CNAME;
 	*p++ = (uint8_t)name_len;
 	str_copy((char *)p, sdes_len - HEADER_LEN - 2, name);
@@ -84,17 +70,17 @@ static int find_block(const uint8_t *p, size_t len, uint32_t ssrc,
 
 	for (; n && at + BLOCK_LEN <= len; n--, at += BLOCK_LEN) {
 		const uint8_t *b = p + at;
-		uint32_t lost = get32(b + 4) & 0xffffff;
+		uint32_t lost = bytes_get32(b + 4) & 0xffffff;
 
-		if (get32(b) != ssrc)
+		if (bytes_get32(b) != ssrc)
 			continue;
 		*out = (struct rtcp_block){
 			.ssrc = ssrc,
 			.fraction_lost = b[4],
 			.lost = (int32_t)lost -
 				(lost & 0x800000 ? 0x1000000 : 0),
-			.newest = get32(b + 8),
-			.jitter = get32(b + 12),
+			.newest = bytes_get32(b + 8),
+			.jitter = bytes_get32(b + 12),
 		};
 		return 0;
 	}

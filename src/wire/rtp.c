@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "wire/bytes.h"
+
 enum {
 	VERSION = 2,
 	EXT_HEADER_LEN = 4,
@@ -13,28 +15,6 @@ enum {
 	ID_PADDING = 0, /* RFC 8285 section 4.2 */
 	ID_STOP = 15
 };
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-static void put16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, (uint16_t)(v >> 16));
-	put16(p + 2, (uint16_t)v);
-}
 
 bool rtp_is_rtcp(const uint8_t *data, size_t len)
 {
@@ -87,8 +67,8 @@ static int parse_extension(const uint8_t *data, size_t len, size_t *at,
 
 	if (len - *at < EXT_HEADER_LEN)
 		return EBADMSG;
-	p->ext_profile = get16(data + *at);
-	p->ext_len = (size_t)get16(data + *at + 2) * 4;
+	p->ext_profile = bytes_get16(data + *at);
+	p->ext_len = (size_t)bytes_get16(data + *at + 2) * 4;
 	*at += EXT_HEADER_LEN;
 	if (len - *at < p->ext_len)
 		return EBADMSG;
@@ -112,9 +92,9 @@ int rtp_parse(const uint8_t *data, size_t len, struct rtp_packet *out)
 	p.n_csrc = data[0] & 15;
 	p.marker = data[1] >> 7;
 	p.pt = data[1] & 127;
-	p.seq = get16(data + 2);
-	p.ts = get32(data + 4);
-	p.ssrc = get32(data + 8);
+	p.seq = bytes_get16(data + 2);
+	p.ts = bytes_get32(data + 4);
+	p.ssrc = bytes_get32(data + 8);
 	if (len - at < (size_t)p.n_csrc * 4)
 		return EBADMSG;
 	at += (size_t)p.n_csrc * 4;
@@ -153,7 +133,7 @@ void rtp_write_header(const struct rtp_packet *p, uint8_t out[RTP_HEADER_LEN])
 	assert(p->pt < 128);
 	out[0] = VERSION << 6;
 	out[1] = (uint8_t)((p->marker ? 0x80 : 0) | p->pt);
-	put16(out + 2, p->seq);
-	put32(out + 4, p->ts);
-	put32(out + 8, p->ssrc);
+	bytes_put16(out + 2, p->seq);
+	bytes_put32(out + 4, p->ts);
+	bytes_put32(out + 8, p->ssrc);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "wire/bytes.h"
 
 enum {
 	RTP_LEN = 12, /* the fixed part of the header */
@@ -60,27 +61,9 @@ struct srtp {
 	struct source sources[SRTP_SOURCES];
 };
 
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-}
-
 static void xor32(uint8_t *p, uint32_t v)
 {
-	put32(p, get32(p) ^ v);
+	bytes_put32(p, bytes_get32(p) ^ v);
 }
 
 /* ---- profiles --------------------------------------------------------------- */
@@ -412,7 +395,7 @@ static bool run_packet_hmac(const struct seal *seal, const uint8_t *data,
 {
 	uint8_t cycles[4];
 
-	put32(cycles, (uint32_t)(n >> 16));
+	bytes_put32(cycles, (uint32_t)(n >> 16));
 	return run_hmac(seal, data, len, cycles, sizeof(cycles), mac);
 }
 
@@ -429,16 +412,16 @@ static size_t header_len(const uint8_t *p, size_t len)
 	if (p[0] & 16) {
 		if (len < n + 4)
 			return 0;
-		n += 4 + (size_t)get16(p + n + 2) * 4;
+		n += 4 + (size_t)bytes_get16(p + n + 2) * 4;
 	}
 	return n <= len ? n : 0;
 }
 
 static int want_packet(struct srtp *s, const uint8_t *in, struct wanted *w)
 {
-	const uint32_t ssrc = get32(in + 8);
+	const uint32_t ssrc = bytes_get32(in + 8);
 	const struct source *src = find_source(s, ssrc);
-	const uint16_t seq = get16(in + 2);
+	const uint16_t seq = bytes_get16(in + 2);
 
 	*w = (struct wanted){.n = src ? place(&src->packets, seq) : seq};
 	if (w->n < 0)
@@ -596,10 +579,10 @@ int srtcp_unprotect(struct srtp *s, const uint8_t *in, size_t len, uint8_t *out,
 	    in[0] >> 6 != 2)
 		return EBADMSG;
 	r = lay_out(s, len - RTCP_LEN - report_trailer(s));
-	index = get32(in + r.index_at);
+	index = bytes_get32(in + r.index_at);
 	encrypted = index & ENCRYPTED;
 	w.n = index & ~ENCRYPTED;
-	err = want(s, get32(in + 4), &w);
+	err = want(s, bytes_get32(in + 4), &w);
 	if (err)
 		return err;
 	memcpy(out, in, RTCP_LEN + (encrypted ? 0 : r.body));
@@ -627,10 +610,10 @@ int srtcp_protect(struct srtp *s, const uint8_t *in, size_t len, uint8_t *out,
 	if (s->next_report == REPORT_END)
 		return EOVERFLOW;
 	n = s->next_report++; /* not again, whatever happens */
-	ssrc = get32(in + 4);
+	ssrc = bytes_get32(in + 4);
 	r = lay_out(s, len - RTCP_LEN);
 	memcpy(out, in, RTCP_LEN);
-	put32(out + r.index_at, n | ENCRYPTED);
+	bytes_put32(out + r.index_at, n | ENCRYPTED);
 	if (s->is_gcm) {
 		aad.more = out + r.index_at;
 		make_gcm_iv(seal, ssrc, n, iv);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "wire/bytes.h"
 #include "wire/sig.h"
 
 enum {
@@ -35,28 +36,6 @@ enum {
 	ATTR_ICE_CONTROLLED = 0x8029,
 	ATTR_ICE_CONTROLLING = 0x802a
 };
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-static void put16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, (uint16_t)(v >> 16));
-	put16(p + 2, (uint16_t)v);
-}
 
 /* ---- reading --------------------------------------------------------------- */
 
@@ -137,9 +116,9 @@ static int read_attributes(const uint8_t *data, size_t len, struct stun *out)
 
 	while (at < len) {
 		const uint8_t *value = data + at + ATTR_HEADER_LEN;
-		const uint16_t type = get16(data + at);
+		const uint16_t type = bytes_get16(data + at);
 		/* There are four bytes: all lengths are multiples of it. */
-		const size_t n = get16(data + at + 2);
+		const size_t n = bytes_get16(data + at + 2);
 		const int expected = length_of(type);
 
 		if (n > len - at - ATTR_HEADER_LEN ||
@@ -147,7 +126,7 @@ static int read_attributes(const uint8_t *data, size_t len, struct stun *out)
 			return EBADMSG;
 		if (type == ATTR_FINGERPRINT) {
 			if (at + FINGERPRINT_LEN != len ||
-			    get32(value) != fingerprint_of(data, at))
+			    bytes_get32(value) != fingerprint_of(data, at))
 				return EBADMSG;
 			out->has_fingerprint = true;
 		} else if (out->integrity_at == 0) {
@@ -165,10 +144,10 @@ int stun_parse(const uint8_t *data, size_t len, struct stun *out)
 	int err;
 
 	if (len < STUN_HEADER_LEN || len > STUN_MAX || len % 4 != 0 ||
-	    !stun_is_likely(data[0]) || get32(data + 4) != COOKIE ||
-	    get16(data + 2) + (size_t)STUN_HEADER_LEN != len)
+	    !stun_is_likely(data[0]) || bytes_get32(data + 4) != COOKIE ||
+	    bytes_get16(data + 2) + (size_t)STUN_HEADER_LEN != len)
 		return EBADMSG;
-	read_type(get16(data), &s);
+	read_type(bytes_get16(data), &s);
 	s.id = data + 8;
 	err = read_attributes(data, len, &s);
 	if (!err)
@@ -184,7 +163,7 @@ static int integrity_of(const uint8_t *data, size_t at, const char *pwd,
 
 	assert(at >= STUN_HEADER_LEN && at <= sizeof(copy));
 	memcpy(copy, data, at);
-	put16(copy + 2, (uint16_t)(at + INTEGRITY_LEN - STUN_HEADER_LEN));
+	bytes_put16(copy + 2, (uint16_t)(at + INTEGRITY_LEN - STUN_HEADER_LEN));
 	return sig_hmac_sha1(pwd, strlen(pwd), copy, at, mac);
 }
 
@@ -213,8 +192,8 @@ static uint8_t *add(struct writer *w, uint16_t type, size_t len)
 	const size_t padded = (len + 3) & ~(size_t)3;
 
 	assert(w->len + ATTR_HEADER_LEN + padded <= STUN_ANSWER_MAX);
-	put16(at, type);
-	put16(at + 2, (uint16_t)len);
+	bytes_put16(at, type);
+	bytes_put16(at + 2, (uint16_t)len);
 	memset(at + ATTR_HEADER_LEN, 0, padded);
 	w->len += ATTR_HEADER_LEN + padded;
 	return at + ATTR_HEADER_LEN;
@@ -227,15 +206,15 @@ static struct writer begin(const struct stun *request, enum stun_class class,
 	const unsigned type = (m & 0x000f) | (m & 0x0070) << 1 |
 			      (m & 0x0f80) << 2 | (c & 1) << 4 | (c & 2) << 7;
 
-	put16(out, (uint16_t)type);
-	put32(out + 4, COOKIE);
+	bytes_put16(out, (uint16_t)type);
+	bytes_put32(out + 4, COOKIE);
 	memcpy(out + 8, request->id, STUN_ID_LEN);
 	return (struct writer){.out = out, .len = STUN_HEADER_LEN};
 }
 
 static void set_length(struct writer *w, size_t more)
 {
-	put16(w->out + 2, (uint16_t)(w->len + more - STUN_HEADER_LEN));
+	bytes_put16(w->out + 2, (uint16_t)(w->len + more - STUN_HEADER_LEN));
 }
 
 static size_t end(struct writer *w, const char *pwd)
@@ -249,10 +228,10 @@ static size_t end(struct writer *w, const char *pwd)
 		       sizeof(mac));
 	}
 	set_length(w, FINGERPRINT_LEN);
-	put32(w->out + w->len + ATTR_HEADER_LEN,
-	      fingerprint_of(w->out, w->len));
-	put16(w->out + w->len, ATTR_FINGERPRINT);
-	put16(w->out + w->len + 2, 4);
+	bytes_put32(w->out + w->len + ATTR_HEADER_LEN,
+		    fingerprint_of(w->out, w->len));
+	bytes_put16(w->out + w->len, ATTR_FINGERPRINT);
+	bytes_put16(w->out + w->len + 2, 4);
 	return w->len + FINGERPRINT_LEN;
 }
 
@@ -265,7 +244,7 @@ size_t stun_write_success(const struct stun *request,
 	uint8_t *v = add(&w, ATTR_XOR_MAPPED_ADDRESS, 4 + ip_len);
 
 	v[1] = from->is_v6 ? 2 : 1;
-	put16(v + 2, (uint16_t)(from->port ^ COOKIE >> 16));
+	bytes_put16(v + 2, (uint16_t)(from->port ^ COOKIE >> 16));
 	/* The mask is cookie and id, which follow each other. */
 	for (size_t i = 0; i < ip_len; i++)
 		v[4 + i] = from->ip[i] ^ out[4 + i];
@@ -307,7 +286,7 @@ size_t stun_write_error(const struct stun *request, enum stun_code code,
 	if (code == STUN_UNKNOWN_ATTRIBUTE) {
 		v = add(&w, ATTR_UNKNOWN_ATTRIBUTES, 2 * request->n_unknown);
 		for (size_t i = 0; i < request->n_unknown; i++)
-			put16(v + 2 * i, request->unknown[i]);
+			bytes_put16(v + 2 * i, request->unknown[i]);
 	}
 	return end(&w, pwd);
 }
