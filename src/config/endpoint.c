@@ -148,15 +148,10 @@ char *config_show_endpoint(const struct value *values,
 
 	buf_init(&b, SHOWN_MAX);
 	for (unsigned i = 0; i < SETTING_N && !err; i++) {
-		const struct setting *s = &settings[i];
-		char key[64];
-
-		if (s->group != GROUP_ID_CALLBACK || s->flags & SETTING_LATER)
+		if (settings[i].group != GROUP_ID_CALLBACK)
 			continue;
-		snprintf(key, sizeof(key), "%s%s",
-			 s->type == TYPE_SECRET ? "has_" : "", s->key);
-		err = json_object_set_new(
-			object, key,
+		err = json_add_setting(
+			object, &settings[i],
 			value_json((enum setting_id)i, &values[i], ep));
 		if (!err && i == SET_CB_KEY)
 			err = json_object_set_new(

@@ -331,19 +331,22 @@ json_t *json_show_value(enum setting_id id, const struct value *v)
 	}
 }
 
+int json_add_setting(json_t *object, const struct setting *s, json_t *value)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "%s%s", s->type == TYPE_SECRET ? "has_" : "",
+		 s->key);
+	return json_object_set_new(object, key, value) ? ENOMEM : 0;
+}
+
 int json_show_group(const struct value *values, enum group_id group,
 		    json_t *object)
 {
 	for (unsigned i = 0; i < SETTING_N; i++) {
-		const struct setting *s = &settings[i];
-		char key[64];
-
-		if (s->group != group || s->flags & SETTING_LATER)
-			continue;
-		snprintf(key, sizeof(key), "%s%s",
-			 s->type == TYPE_SECRET ? "has_" : "", s->key);
-		if (json_object_set_new(
-			    object, key,
+		if (settings[i].group == group &&
+		    json_add_setting(
+			    object, &settings[i],
 			    json_show_value((enum setting_id)i, &values[i])))
 			return ENOMEM;
 	}

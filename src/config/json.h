@@ -28,6 +28,11 @@ MUST_CHECK json_t *json_show_value(enum setting_id id, const struct value *v);
 /** Name number `place` of an ENUM or of NAMES; a number, when it is one. */
 MUST_CHECK json_t *json_show_name(const struct setting *s, int64_t place);
 
+/** Add a setting's value to `object`, under has_NAME that of a secret.  Takes
+ *  the value over.  Returns 0 or ENOMEM. */
+MUST_CHECK int json_add_setting(json_t *object, const struct setting *s,
+				json_t *value);
+
 /** Add the settings of a group to `object`; has_NAME of a secret.  Returns 0
  *  or ENOMEM. */
 MUST_CHECK int json_show_group(const struct value *values, enum group_id group,

@@ -76,16 +76,14 @@ static void write_comment(const struct margin *m, const struct setting *s,
 
 	buf_init(&words, 2048);
 	buf_puts(&words, s->text);
-	if (!(s->flags & SETTING_LATER) && !says_itself(s->type)) {
+	if (!says_itself(s->type)) {
 		buf_puts(&words, " Permitted: ");
 		setting_write_permitted(s, &words);
 		buf_putc(&words, '.');
 	}
 	if (s->needs)
 		buf_printf(&words, " Needs: %s.", s->needs);
-	if (s->flags & SETTING_LATER)
-		buf_puts(&words, " (Not there yet.)");
-	else if (s->flags & SETTING_RELOAD)
+	if (s->flags & SETTING_RELOAD)
 		buf_puts(&words, " (reload)");
 	write_words(m, buf_str(&words), out);
 	if (buf_err(&words) && !out->err)
@@ -97,7 +95,7 @@ static void write_setting(struct margin *m, const struct setting *s,
 			  struct buf *out)
 {
 	const char *sample = s->sample;
-	bool comment = s->flags & SETTING_LATER || (sample && *sample == '#');
+	bool comment = sample && *sample == '#';
 
 	write_comment(m, s, out);
 	write_margin(m, comment, out);
@@ -146,8 +144,7 @@ static void write_group(const struct table *t, unsigned group, struct margin m,
 			continue;
 		buf_putc(out, '\n');
 		write_words(&m, g->text, out);
-		sub.is_comment = m.is_comment || g->flags & SETTING_LATER ||
-				 is_empty(t, i);
+		sub.is_comment = m.is_comment || is_empty(t, i);
 		write_margin(&sub, false, out);
 		buf_printf(out, "%s:\n", g->key);
 		sub.depth += INDENT;
@@ -229,15 +226,13 @@ static void write_row(const struct table *t, const struct setting *s,
 	buf_fini(&permitted);
 }
 
-static void write_table(const struct table *t, bool later, struct buf *out)
+static void write_table(const struct table *t, struct buf *out)
 {
 	buf_puts(out, "| setting | default | permitted | what it does | "
 		      "reload |\n"
 		      "|---|---|---|---|---|\n");
-	for (unsigned i = 0; i < t->n_settings; i++) {
-		if (!(t->settings[i].flags & SETTING_LATER) == !later)
-			write_row(t, &t->settings[i], out);
-	}
+	for (unsigned i = 0; i < t->n_settings; i++)
+		write_row(t, &t->settings[i], out);
 }
 
 void config_write_markdown(struct buf *out)
@@ -268,13 +263,7 @@ void config_write_markdown(struct buf *out)
 	buf_printf(
 		out, "At most %d apps, %d endpoints an app, %d KiB in all.\n\n",
 		CONFIG_APPS_MAX, CONFIG_ENDPOINTS_MAX, CONFIG_FILE_MAX / 1024);
-	write_table(&serve_table, false, out);
-	buf_puts(out, "\n## Not there yet\n\n"
-		      "These are known, so that a file may have them, but only "
-		      "their default is taken: a\n"
-		      "setting that does nothing is never ignored in "
-		      "silence.\n\n");
-	write_table(&serve_table, true, out);
+	write_table(&serve_table, out);
 }
 
 void config_receive_write_markdown(struct buf *out)
@@ -299,5 +288,5 @@ void config_receive_write_markdown(struct buf *out)
 		"([Receiving for several apps]"
 		"(operations.md#receiving-for-several-apps)).\n\n",
 		RECEIVE_APPS_MAX, RECEIVE_KEYS_MAX);
-	write_table(&receive_table, false, out);
+	write_table(&receive_table, out);
 }

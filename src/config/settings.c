@@ -11,7 +11,6 @@
 #define S(n)	 ((n) * (int64_t)1000000)
 #define H(n)	 S((n) * (int64_t)3600)
 #define REQUIRED SETTING_REQUIRED
-#define LATER	 SETTING_LATER
 #define RELOAD	 SETTING_RELOAD
 
 static_assert((int)SETTING_N <= SETTINGS_MAX &&
@@ -125,8 +124,7 @@ static bool is_in_a_list(const struct table *t, unsigned group)
 
 bool setting_is_fixed(const struct table *t, const struct setting *s)
 {
-	return !(s->flags & (SETTING_RELOAD | SETTING_LATER)) &&
-	       !is_in_a_list(t, s->group);
+	return !(s->flags & SETTING_RELOAD) && !is_in_a_list(t, s->group);
 }
 
 void setting_write_duration(int64_t us, struct buf *out)
@@ -154,40 +152,28 @@ void setting_write_duration(int64_t us, struct buf *out)
 
 /* ---- names of an ENUM -------------------------------------------------- */
 
-/** Place of `name` in "a|b|c", which ends at `end`; -1: it is not in. */
-static int index_of(const char *names, const char *end, const char *name)
+int setting_name_index(const struct setting *s, const char *name)
 {
+	const char *end = s->names + strlen(s->names);
+	const char *at = s->names;
 	const size_t len = strlen(name);
 
-	for (int i = 0; names < end; i++) {
-		size_t n = strcspn(names, "|;");
+	for (int i = 0; at < end; i++) {
+		size_t n = strcspn(at, "|");
 
-		if (n == len && !memcmp(names, name, len))
+		if (n == len && !memcmp(at, name, len))
 			return i;
-		names += n + 1;
+		at += n + 1;
 	}
 	return -1;
 }
 
-int setting_name_index(const struct setting *s, const char *name)
-{
-	return index_of(s->names, strchrnul(s->names, ';'), name);
-}
-
-bool setting_name_is_later(const struct setting *s, const char *name)
-{
-	const char *later = strchr(s->names, ';');
-
-	return later &&
-	       index_of(later + 1, s->names + strlen(s->names), name) >= 0;
-}
-
 static void write_names(const struct setting *s, struct buf *out)
 {
-	const char *end = strchrnul(s->names, ';');
+	const char *end = s->names + strlen(s->names);
 
 	for (const char *p = s->names; p < end;) {
-		size_t n = strcspn(p, "|;");
+		size_t n = strcspn(p, "|");
 
 		buf_puts(out, p == s->names ? "" : ", ");
 		buf_append(out, p, n);
@@ -245,8 +231,7 @@ void setting_write_permitted(const struct setting *s, struct buf *out)
 		buf_puts(out, "true or false");
 		break;
 	case TYPE_ENUM:
-		if (strchrnul(s->names, ';') - s->names >
-		    (ptrdiff_t)strcspn(s->names, "|"))
+		if (strchr(s->names, '|'))
 			buf_puts(out, "one of: ");
 		write_names(s, out);
 		break;

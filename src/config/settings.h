@@ -31,7 +31,7 @@ enum setting_type {
 };
 
 /* RELOAD: a change takes effect when the file is read again. */
-enum { SETTING_REQUIRED = 1, SETTING_LATER = 2, SETTING_RELOAD = 4 };
+enum { SETTING_REQUIRED = 1, SETTING_RELOAD = 2 };
 
 /** The root of each table. */
 enum { GROUP_ROOT = 0 };
@@ -135,11 +135,8 @@ bool setting_is_fixed(const struct table *t, const struct setting *s);
  */
 void setting_write_permitted(const struct setting *s, struct buf *out);
 
-/** Place of `name` in the names of an ENUM or of NAMES that are there, -1: not there. */
+/** Place of `name` in the names of an ENUM or of NAMES, -1: not there. */
 int setting_name_index(const struct setting *s, const char *name);
-
-/** Is it a name that is promised for later? */
-bool setting_name_is_later(const struct setting *s, const char *name);
 
 /** Write a time in its largest whole unit: "90m", "2h", "200ms". */
 void setting_write_duration(int64_t us, struct buf *out);

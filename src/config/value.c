@@ -209,28 +209,11 @@ static int read_zone(const struct setting *s, const struct scalar *in,
 
 /* ---- names and lists --------------------------------------------------- */
 
-static int not_there_yet(const struct setting *s, struct err *e)
-{
-	struct buf b;
-
-	buf_init(&b, PERMITTED_MAX);
-	if (s->type == TYPE_ENUM)
-		setting_write_permitted(s, &b);
-	else
-		buf_puts(&b, *s->def ? s->def : "\"\"");
-	err_set(e, EINVAL, s->key, "is not there yet; permitted: %s",
-		buf_str(&b));
-	buf_fini(&b);
-	return EINVAL;
-}
-
 static int read_enum(const struct setting *s, const struct scalar *in,
 		     struct value *v, struct err *e)
 {
 	int i = setting_name_index(s, in->text);
 
-	if (i < 0 && setting_name_is_later(s, in->text))
-		return not_there_yet(s, e);
 	if (i < 0)
 		return refuse(s, "is not known", e);
 	v->number = i;
@@ -443,22 +426,6 @@ void value_write(const struct setting *s, const struct value *v,
 	}
 }
 
-/** Has a setting that is not there yet another value than its default? */
-static int check_later(const struct setting *s, const struct value *v,
-		       struct err *e)
-{
-	struct value def = {0};
-	int err = value_set_default(s, &def);
-
-	if (err)
-		return no_memory(s, e);
-	if (v->number != def.number ||
-	    (v->text && (!def.text || strcmp(v->text, def.text) != 0)))
-		err = not_there_yet(s, e);
-	value_clear(&def);
-	return err;
-}
-
 /** Nothing, or a YAML word for it: who means that text quotes it. */
 static bool is_null(const struct scalar *in)
 {
@@ -474,14 +441,9 @@ static bool is_null(const struct scalar *in)
 int value_read(const struct setting *s, const struct scalar *in,
 	       struct value *v, struct err *e)
 {
-	int err;
-
 	if (!str_is_clean_utf8(in->text, in->len))
 		return refuse(s, "holds a control character", e);
 	if (is_null(in))
 		return refuse(s, "has no value", e);
-	err = read_by_type(s, in, v, e);
-	if (!err && s->flags & SETTING_LATER)
-		err = check_later(s, v, e);
-	return err;
+	return read_by_type(s, in, v, e);
 }

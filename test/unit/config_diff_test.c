@@ -169,8 +169,7 @@ static void write_map(enum group_id group, enum setting_id other,
 {
 	buf_puts(out, groups[group].kind == GROUP_LIST ? "[{" : "{");
 	for (unsigned i = 0; i < SETTING_N; i++) {
-		if (settings[i].group != group ||
-		    settings[i].flags & SETTING_LATER)
+		if (settings[i].group != group)
 			continue;
 		if (!values[i][0])
 			fail_msg("%s: give it two values in this test",
@@ -179,8 +178,7 @@ static void write_map(enum group_id group, enum setting_id other,
 			   values[i][i == other]);
 	}
 	for (unsigned i = GROUP_ID_ROOT + 1; i < GROUP_N; i++) {
-		if (groups[i].parent != group ||
-		    groups[i].flags & SETTING_LATER)
+		if (groups[i].parent != group)
 			continue;
 		buf_printf(out, "%s: ", groups[i].key);
 		write_map((enum group_id)i, other, out);
@@ -244,8 +242,6 @@ static void a_change_of_every_setting_is_noticed(void **state)
 	for (unsigned i = 0; i < SETTING_N; i++) {
 		const struct setting *s = &settings[i];
 
-		if (s->flags & SETTING_LATER)
-			continue;
 		/* Apps and endpoints are compared as a whole. */
 		if (!setting_is_fixed(&serve_table, s) &&
 		    !(s->flags & SETTING_RELOAD))
