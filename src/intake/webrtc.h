@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "intake/dtls.h"
 #include "intake/intake.h"
+#include "wire/rtp.h"
 #include "wire/srtp.h"
 #include "wire/stun.h"
 
@@ -55,8 +56,9 @@ struct webrtc_port {
 	struct dtls_context *dtls;
 	webrtc_send_fn *send;
 	void *send_arg;
-	struct map names; /* struct webrtc_name by ufrag */
-	struct map paths; /* struct webrtc_path by key */
+	struct map names;    /* struct webrtc_name by ufrag */
+	struct map paths;    /* struct webrtc_path by key */
+	struct map speakers; /* struct webrtc_session by ssrc */
 	struct link sessions;
 	struct link shaking; /* sessions whose handshake is under way */
 	unsigned n_sessions, n_shaking;
@@ -135,8 +137,11 @@ struct webrtc_session {
 	struct webrtc_path paths[WEBRTC_PATHS];
 	struct webrtc_path *path; /* where we send to; NULL: none yet */
 	int64_t opened_us, hello_us, checked_us;
-	struct dtls *dtls;	   /* NULL: no hello yet, or it has ended */
-	struct srtp *srtp, *reply; /* theirs, ours; NULL: not connected */
+	struct dtls *dtls;	    /* NULL: no hello yet, or it has ended */
+	struct srtp *srtp, *reply;  /* theirs, ours; NULL: not connected */
+	struct map_node speaker;    /* by ssrc; member of no map: key NULL */
+	uint8_t ssrc[RTP_SSRC_LEN]; /* of its last authentic packet */
+	bool has_ssrc;
 	struct webrtc_session_stats stats;
 };
 
@@ -145,7 +150,8 @@ void session_checked(struct webrtc_name *name, const struct stun *check,
 		     const struct datagram *d);
 /** From one of its paths. */
 void session_take_dtls(struct webrtc_path *path, const struct datagram *d);
-void session_take_media(struct webrtc_path *path, const struct datagram *d);
+/** From wherever: the keys tell whether it is the peer's. */
+void session_take_media(struct webrtc_session *s, const struct datagram *d);
 /** Of those whose handshake is under way. */
 void session_tick(struct webrtc_session *s, int64_t now_us);
 /** Of all: is its time up? */

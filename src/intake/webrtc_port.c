@@ -5,11 +5,14 @@
  * DESIGN
  *   The first byte says what it is (RFC 7983), the address whose (a map of
  *   all addresses that have proved themselves), and of STUN its USERNAME.
- *   A stranger costs one look-up, and is not answered: neither with an error,
- *   which a forged address would turn against others, nor with DTLS.  Errors
- *   400 and 401 go to addresses that have proved themselves, 420 and 487 to
- *   whoever has asked with the right credentials; none is longer than a check
- *   with its integrity.
+ *   A peer whose NAT has given it another port speaks on before it checks
+ *   again, up to seconds later: SRTP from nowhere is whose SSRC it has, if
+ *   the keys agree.
+ *   A stranger costs a look-up or two, and is not answered: neither with an
+ *   error, which a forged address would turn against others, nor with DTLS.
+ *   Errors 400 and 401 go to addresses that have proved themselves, 420 and
+ *   487 to whoever has asked with the right credentials; none is longer than a
+ *   check with its integrity.
  *   Reading: the loop watches the socket; once something has come, it is read
  *   every REST_US until nothing has.  So the first check is answered at once,
  *   and of 2,500 speakers a system call takes a batch instead of a datagram.
@@ -24,6 +27,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "intake/webrtc.h"
+#include "wire/rtp.h"
 
 enum {
 	REST_US = 4 * 1000,
@@ -180,6 +184,31 @@ static void take_stun(struct webrtc_port *p, const struct datagram *d)
 		session_checked(name, &check, d);
 }
 
+/* ---- packets ---------------------------------------------------------------- */
+
+/* Whose packet it says it is, from an address that nobody has proved. */
+static struct webrtc_session *find_speaker(const struct webrtc_port *p,
+					   const struct datagram *d)
+{
+	struct map_node *n;
+
+	if (d->len < RTP_HEADER_LEN || rtp_is_rtcp(d->data, d->len))
+		return NULL;
+	n = map_find(&p->speakers, d->data + RTP_SSRC_AT, RTP_SSRC_LEN);
+	return n ? CONTAINER_OF(n, struct webrtc_session, speaker) : NULL;
+}
+
+static void take_media(struct webrtc_port *p, const struct webrtc_path *path,
+		       const struct datagram *d)
+{
+	struct webrtc_session *s = path ? path->session : find_speaker(p, d);
+
+	if (s)
+		session_take_media(s, d);
+	else
+		counter_add(COUNT_webrtc_strangers, 1);
+}
+
 /* ---- datagrams ---------------------------------------------------------------- */
 
 void webrtc_port_take(struct webrtc_port *p, const struct datagram *d)
@@ -195,12 +224,12 @@ void webrtc_port_take(struct webrtc_port *p, const struct datagram *d)
 		return;
 	}
 	path = find_path(p, d->from);
-	if (!path)
+	if (d->data[0] >> 6 == 2)
+		take_media(p, path, d);
+	else if (!path)
 		counter_add(COUNT_webrtc_strangers, 1);
 	else if (dtls_is_likely(d->data[0]))
 		session_take_dtls(path, d);
-	else if (d->data[0] >> 6 == 2)
-		session_take_media(path, d);
 	else
 		counter_add(COUNT_webrtc_bad, 1);
 }
@@ -357,6 +386,7 @@ int webrtc_port_new(const struct webrtc_identity *id,
 	p->send_arg = arg;
 	map_init(&p->names);
 	map_init(&p->paths);
+	map_init(&p->speakers);
 	list_init(&p->sessions);
 	list_init(&p->shaking);
 	err = dtls_context_new(id, &p->dtls);
@@ -372,10 +402,12 @@ void webrtc_port_free(struct webrtc_port *p)
 {
 	if (!p)
 		return;
-	assert(p->n_sessions == 0 && p->names.n == 0 && p->paths.n == 0);
+	assert(p->n_sessions == 0 && p->names.n == 0 && p->paths.n == 0 &&
+	       p->speakers.n == 0);
 	dtls_context_free(p->dtls);
 	map_fini(&p->names);
 	map_fini(&p->paths);
+	map_fini(&p->speakers);
 	mem_wipe(p->plain, sizeof(p->plain));
 	mem_free(p);
 }

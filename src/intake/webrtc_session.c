@@ -10,7 +10,7 @@
  *   another session's path stays that one's until it has been silent, too.
  *   Consent (RFC 7675): we are lite and send no checks, so the peer's are the
  *   sign that it is still there.  Packets are none: anybody may send them
- *   again.
+ *   again.  They are taken from any address, but move nothing.
  *   Restart: the peer learns its new credentials from us some time before it
  *   uses them, so the old ones stay valid until it does.
  */
@@ -122,6 +122,13 @@ static void drop_name(struct webrtc_session *s, struct webrtc_name **name)
 	*name = NULL;
 }
 
+static void forget_speaker(struct webrtc_session *s)
+{
+	if (s->speaker.key)
+		map_remove(&s->port->speakers, &s->speaker);
+	s->speaker.key = NULL;
+}
+
 /* Whatever others could reach it by, and its keys. */
 static void let_go(struct webrtc_session *s)
 {
@@ -132,6 +139,7 @@ static void let_go(struct webrtc_session *s)
 	drop_name(s, &s->name);
 	drop_name(s, &s->old_name);
 	leave_shaking(s);
+	forget_speaker(s);
 	dtls_free(s->dtls);
 	srtp_free(s->srtp);
 	srtp_free(s->reply);
@@ -335,9 +343,24 @@ static void report(struct webrtc_session *s, int64_t now_us)
 	s->port->send(&s->path->addr, sealed, len, s->port->send_arg);
 }
 
-void session_take_media(struct webrtc_path *path, const struct datagram *d)
+/* An authentic packet: whoever moves is known by its SSRC.  Of two that have
+ * the same, or without memory, by its checks only. */
+static void note_speaker(struct webrtc_session *s, const uint8_t *packet)
 {
-	struct webrtc_session *s = path->session;
+	const uint8_t *ssrc = packet + RTP_SSRC_AT;
+
+	if (s->has_ssrc && memcmp(s->ssrc, ssrc, RTP_SSRC_LEN) == 0)
+		return;
+	forget_speaker(s);
+	memcpy(s->ssrc, ssrc, RTP_SSRC_LEN);
+	s->has_ssrc = true;
+	if (!map_find(&s->port->speakers, s->ssrc, RTP_SSRC_LEN) &&
+	    map_add(&s->port->speakers, &s->speaker, s->ssrc, RTP_SSRC_LEN))
+		s->speaker.key = NULL;
+}
+
+void session_take_media(struct webrtc_session *s, const struct datagram *d)
+{
 	const bool is_report = rtp_is_rtcp(d->data, d->len);
 	uint8_t *plain = s->port->plain;
 	size_t len;
@@ -360,9 +383,11 @@ void session_take_media(struct webrtc_path *path, const struct datagram *d)
 		return;
 	}
 	s->stats.packets++;
-	input_packet(s->in, plain, len, &path->addr, d->arrival_us);
+	input_packet(s->in, plain, len, d->from, d->arrival_us);
 	if (is_report)
 		report(s, d->arrival_us);
+	else
+		note_speaker(s, plain);
 }
 
 /* ---- time ----------------------------------------------------------------------------- */

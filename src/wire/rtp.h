@@ -16,6 +16,8 @@
 
 enum {
 	RTP_HEADER_LEN = 12, /* without sources and extension */
+	RTP_SSRC_AT = 8,     /* in the header [bytes] */
+	RTP_SSRC_LEN = 4,
 	RTP_EXT_ONE_BYTE = 0xbede
 };
 

@@ -1,10 +1,11 @@
 // test/aid/calm.mjs -- what only a machine that keeps up can show.
 // SPDX-License-Identifier: Apache-2.0
 /** Others mix and speak in real time: when the machine has stood still meanwhile,
- *  that is heard, and proves nothing.  Then try again. */
+ *  that is heard, and proves nothing.  Then try again.  t.watch(ms): another who
+ *  knows for how long it did. */
 export async function inRealTime(t, once) {
   for (let left = 4;; left--) {
-    const after = [];
+    const after = [], watched = [];
     let [worst, before] = [0, performance.now()];
     const timer = setInterval(() => {
       const now = performance.now();
@@ -12,8 +13,9 @@ export async function inRealTime(t, once) {
       before = now;
     }, 20);
     try {
-      return await once({after: (fn) => after.unshift(fn)});
+      return await once({after: (fn) => after.unshift(fn), watch: (fn) => watched.push(fn)});
     } catch (e) {
+      worst = Math.max(worst, ...watched.map((ms) => ms()));
       if (worst < 100 || left === 0)
         throw e;
       t.diagnostic(`once more, the machine stood still for ${Math.round(worst)} ms: ${e.message}`);

@@ -210,24 +210,48 @@ static void a_peer_that_moves_is_followed_and_its_run_goes_on(void **state)
 	join(p);
 	say(p);
 	at_addr(&p->at, "198.51.100.9:6000");
-	say(p); /* before the check it is a stranger's */
-	assert_int_equal(heard(p).packets, 1);
-	assert_int_equal(counter_get(COUNT_webrtc_strangers), strange + 1);
+	say(p); /* before the check its keys tell that it is its own */
+	assert_int_equal(heard(p).packets, 2);
+	assert_true(is_heard_from(p, &p->at));
+	assert_false(is_at(p, &p->at));
+	assert_int_equal(counter_get(COUNT_webrtc_strangers), strange);
 	check(p);
 	assert_int_equal(p->n_success, 2);
 	say(p);
 	say(p);
-	assert_int_equal(heard(p).packets, 3);
-	assert_true(is_heard_from(p, &p->at));
+	assert_int_equal(heard(p).packets, 4);
 	assert_true(is_at(p, &p->at));
 	assert_int_equal(stats(p).moves, 1);
-	/* one that was lost, no other run: nothing jumped */
+	/* none is lost, and there is no other run: nothing jumped */
 	fake_us += 2 * S_US;
 	input_advance(p->in, fake_us);
-	assert_int_equal(heard(p).lost, 1);
+	assert_int_equal(heard(p).lost, 0);
 	assert_int_equal(heard(p).stranger, 0);
 	assert_int_equal(p->n_connected, 1);
 	assert_int_equal(p->n_ended, 0);
+	rig_free(r);
+}
+
+/* All peers of this file have one SSRC: only their keys are not the same. */
+static void a_peer_that_moves_speaks_for_nobody_else(void **state)
+{
+	struct rig *r = rig_new(NULL);
+	struct peer *a = peer_new(r, "192.0.2.1:5000", NULL, NULL);
+	struct peer *b = peer_new(r, "192.0.2.2:5000", NULL, NULL);
+
+	(void)state;
+	join(a);
+	say(a);
+	join(b);
+	say(b);
+	at_addr(&b->at, "198.51.100.9:6000");
+	say(b);
+	assert_int_equal(heard(a).packets, 1);
+	assert_int_equal(heard(b).packets, 1);
+	assert_int_equal(stats(a).refused, 1);
+	check(b);
+	say(b);
+	assert_int_equal(heard(b).packets, 2);
 	rig_free(r);
 }
 
@@ -337,7 +361,8 @@ static void without_checks_the_consent_ends_whatever_is_sent(void **state)
 	assert_int_equal(heard(p).packets, 29);
 	assert_int_equal(p->n_success, 5);
 	assert_true(stats(p).has_ended && !stats(p).is_connected);
-	assert_int_equal(r->port->paths.n + r->port->names.n, 0);
+	assert_int_equal(
+		r->port->paths.n + r->port->names.n + r->port->speakers.n, 0);
 	pass(r, 60 * S_US);
 	assert_int_equal(p->n_ended, 1);
 	rig_free(r);
@@ -388,9 +413,12 @@ static void a_path_that_is_not_checked_any_more_is_given_up(void **state)
 	}
 	assert_int_equal(r->port->paths.n, 1);
 	say(p);
-	p->at = first;
+	p->at = first; /* what comes from there is heard, not answered */
+	assert_false(is_at(p, &first));
 	say(p);
-	assert_int_equal(heard(p).packets, 1);
+	assert_int_equal(heard(p).packets, 2);
+	assert_false(is_at(p, &first));
+	assert_int_equal(r->port->paths.n, 1);
 	assert_int_equal(p->n_ended, 0);
 	rig_free(r);
 }
@@ -820,6 +848,7 @@ int main(void)
 		cmocka_unit_test(a_peer_on_ipv6_joins_too),
 		cmocka_unit_test(
 			a_peer_that_moves_is_followed_and_its_run_goes_on),
+		cmocka_unit_test(a_peer_that_moves_speaks_for_nobody_else),
 		cmocka_unit_test(
 			only_a_nomination_or_silence_moves_where_we_send),
 		cmocka_unit_test(paths_are_bounded_and_the_one_in_use_stays),
