@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "rooms/confirm.h"
 #include "rooms/private.h"
 
 enum { PART = 500, PAGE = 1000 };
@@ -675,7 +676,7 @@ static void on_erased(struct job *job)
 
 	audit(x);
 	x->done(&x->result, x->arg);
-	finish_take_back(r, &x->let_go, x->marked_to);
+	confirm_take_back(r, &x->let_go, x->marked_to);
 	mem_free(x);
 	r->erasures--;
 	rooms_check_stopped(r);
@@ -710,8 +711,8 @@ void rooms_erase(struct rooms *r, const struct erase_wish *wish,
 	x->arg = arg;
 	x->job.run = run;
 	let_go_init(&x->let_go);
-	finish_let_go(r, x->task, x->app, text_or_null(x->room),
-		      text_or_null(x->user), &x->let_go);
+	confirm_let_go(r, x->task, x->app, text_or_null(x->room),
+		       text_or_null(x->user), &x->let_go);
 	r->erasures++;
 	workers_run(r->erasers, &x->job, r->loop, on_erased);
 }

@@ -158,7 +158,7 @@ struct task {
 	struct link trackless;	  /* struct seg: no memory for a track yet */
 	unsigned uploads;	  /* closed, not confirmed, or let go */
 	unsigned pins;		  /* erasures that keep it from finishing */
-	struct link confirms;	  /* finish.c: one each of these */
+	struct link confirms;	  /* confirm.h: one each of these */
 	bool restored;		  /* of an earlier run */
 	uint64_t segments_closed; /* ever, of this run */
 	bool upload_told;	  /* upload_started was sent */
@@ -429,38 +429,12 @@ void seg_look(struct task *t);
 void seg_on_ended(struct seg *seg);
 
 /* finish.c */
-/** Hand a closed segment to upload.  Returns 0 or ENOMEM. */
-int finish_upload(struct task *t, const struct segment_row *row);
-void finish_on_uploaded(const struct upload_result *result, void *arg);
-/** Is a confirmed upload on its way into the store? */
-bool finish_is_committing(const struct task *t);
-/** Forget uploads that are not confirmed; they are found at the start. */
-void finish_forget(struct task *t);
 /** All is closed and confirmed: tell, and forget the task. */
 void finish_task(struct task *t);
 /** Tell again what no timer will. */
 void finish_tell_again(struct task *t);
 /** Has it waited too long for files that cannot be stored?  Then tell. */
 void finish_look(struct task *t);
-
-/** What erasing has taken out of the hands of tasks that are stopped and
- *  cannot be finished, for their files cannot be stored. */
-struct let_go {
-	struct link confirms; /* finish.c */
-	struct link pins;     /* of the tasks, which do not finish meanwhile */
-};
-void let_go_init(struct let_go *g);
-/**
- * Take the files of a user (NULL: of all) whose storing fails, and is not
- * being tried just now, of the tasks that this is about (0, NULL: any).
- */
-void finish_let_go(struct rooms *r, uint64_t task, uint32_t app,
-		   const char *room, const char *user, struct let_go *g);
-/** Is it pinned?  Was its file taken?  Thread: any, until finish_take_back. */
-bool let_go_has_task(const struct let_go *g, uint64_t task);
-bool let_go_has_segment(const struct let_go *g, uint64_t segment);
-/** Segments up to this id are gone, or go; the others are stored after all. */
-void finish_take_back(struct rooms *r, struct let_go *g, uint64_t gone_to);
 
 /* storages.c */
 

@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "rooms/confirm.h"
 #include "rooms/private.h"
 
 enum { PAGE = 500 };
@@ -217,7 +218,7 @@ static int recover_segment(struct recovery *rc, struct task *t,
 	if (!err && !has_wave(rc->rooms, row))
 		waves_add(rc->rooms, row, false);
 	if (!err)
-		err = finish_upload(t, row);
+		err = confirm_begin(t, row);
 	return err;
 }
 

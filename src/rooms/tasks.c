@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "rooms/confirm.h"
 #include "rooms/private.h"
 
 /* ---- small things ----------------------------------------------------------- */
@@ -199,7 +200,7 @@ void task_free(struct task *t)
 
 	assert(!t->segs && !t->session && !t->due && !t->due_sent);
 	assert(list_is_empty(&t->calls) && !warn_is_committing(t));
-	finish_forget(t);
+	confirm_forget(t);
 	leave_room(t);
 	timer_stop(&t->retry);
 	map_remove(&r->tasks, &t->node);
@@ -768,7 +769,7 @@ void task_check(struct task *t)
 {
 	commit_due(t);
 	if (!t->drained || t->segs || t->finishing || t->due || t->due_sent ||
-	    finish_is_committing(t) || warn_is_committing(t))
+	    confirm_is_committing(t) || warn_is_committing(t))
 		return;
 	if (t->row.state == TASK_RUNNING) {
 		if (t->rooms->stopping) /* resumed at the next start */
