@@ -24,9 +24,9 @@
 /* Status of upload_stopped and files_ready (tencent.md section 2.3). */
 enum { STATUS_LEFT = 1, STATUS_RECOVERED = 2, STATUS_ABNORMAL = 2 };
 
-enum { PAGE = 500, MANIFEST_RETRY_US = 5 * 1000 * 1000 };
+enum { MANIFEST_RETRY_US = 5 * 1000 * 1000 };
 
-/** The task's segments, page by page. */
+/** What is told of a task behind its end. */
 struct wrap {
 	struct task *task;
 	struct segment_row *rows; /* n, all of the task */
@@ -35,7 +35,7 @@ struct wrap {
 	struct notify_batch *batch;
 	uint64_t first_seq, seq; /* of its events: the first, the next */
 	struct task_row row; /* the task's, for the worker; its lists are not */
-	struct job job;	     /* writes the manifest */
+	struct job job;	     /* reads the rows, then writes the manifest */
 	struct err err;	     /* of that */
 	/* of what is left */
 	bool is_taken; /* its numbers are */
@@ -369,54 +369,24 @@ static void begin_left(struct wrap *w)
 
 /* ---- the rows ---------------------------------------------------------------------- */
 
-static void on_page(struct store_rows *rows, void *arg);
-
-static int next_page(struct wrap *w)
+static void rows_run(struct job *job)
 {
-	struct rooms *r = w->task->rooms;
-	struct store_filter f = {
-		.what = READ_SEGMENTS,
-		.task = w->task->row.id,
-		.state = -1,
-		.after = w->n ? w->rows[w->n - 1].id : 0,
-		.limit = PAGE,
-	};
+	struct wrap *w = CONTAINER_OF(job, struct wrap, job);
 
-	return store_query(r->store, &f, r->loop, on_page, w);
+	w->err.code = store_read_segments(w->task->rooms->store, job->key,
+					  &w->rows, &w->n);
 }
 
-static int keep_page(struct wrap *w, const struct store_rows *rows)
+static void rows_done(struct job *job)
 {
-	struct segment_row *all;
+	struct wrap *w = CONTAINER_OF(job, struct wrap, job);
 
-	if (!rows->n)
-		return 0;
-	all = mem_realloc(w->rows, (w->n + rows->n) * sizeof(*all));
-	if (!all)
-		return ENOMEM;
-	memcpy(all + w->n, rows->segments, rows->n * sizeof(*all));
-	w->rows = all;
-	w->n += rows->n;
-	return 0;
-}
-
-static void on_page(struct store_rows *rows, void *arg)
-{
-	struct wrap *w = arg;
-	int err = rows->err;
-	bool more = rows->more;
-
-	if (!err)
-		err = keep_page(w, rows);
-	store_rows_free(rows);
-	if (!err && more)
-		err = next_page(w);
-	else if (!err && w->is_left)
+	if (w->err.code)
+		wrap_again(w, strerror(w->err.code));
+	else if (w->is_left)
 		begin_left(w);
-	else if (!err)
+	else
 		make_manifest(w);
-	if (err)
-		wrap_again(w, strerror(err));
 }
 
 static void wrap_up(struct task *t, bool is_left)
@@ -430,8 +400,9 @@ static void wrap_up(struct task *t, bool is_left)
 	t->finishing = true;
 	w->task = t;
 	w->is_left = is_left;
-	if (next_page(w))
-		wrap_again(w, "out of memory");
+	w->job.run = rows_run;
+	w->job.key = t->row.id;
+	workers_run(t->rooms->workers, &w->job, t->rooms->loop, rows_done);
 }
 
 void finish_task(struct task *t)
