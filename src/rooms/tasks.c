@@ -633,19 +633,3 @@ bool rooms_task_info(const struct rooms *r, uint64_t id, struct task_info *out)
 		info_of(t, out);
 	return t != NULL;
 }
-
-int rooms_each_task(const struct rooms *r,
-		    int (*fn)(const struct task_info *t, void *arg), void *arg)
-{
-	struct map_node *n = map_next(&r->tasks, NULL);
-	struct task_info info;
-	int err;
-
-	for (; n; n = map_next(&r->tasks, n)) {
-		info_of(CONTAINER_OF(n, struct task, node), &info);
-		err = fn(&info, arg);
-		if (err)
-			return err;
-	}
-	return 0;
-}
