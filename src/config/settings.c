@@ -19,12 +19,11 @@ static_assert((int)SETTING_N <= SETTINGS_MAX &&
 		      (int)RX_GROUP_N <= GROUPS_MAX,
 	      "room for each table");
 
-#define GROUP(id, up, name, what, most, bits, words) \
-	[GROUP_ID_##id] = {.parent = GROUP_ID_##up,  \
-			   .key = (name),            \
-			   .kind = GROUP_##what,     \
-			   .max = (most),            \
-			   .flags = (bits),          \
+#define GROUP(id, up, name, what, most, words)      \
+	[GROUP_ID_##id] = {.parent = GROUP_ID_##up, \
+			   .key = (name),           \
+			   .kind = GROUP_##what,    \
+			   .max = (most),           \
 			   .text = (words)},
 #define SETTING(...)
 const struct group groups[GROUP_N] = {

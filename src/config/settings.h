@@ -86,7 +86,6 @@ struct group {
 	const char *key;
 	enum group_kind kind;
 	unsigned max; /* of a list */
-	unsigned flags;
 	const char *text;
 };
 

@@ -199,36 +199,40 @@ static void on_request(struct http_request *r, void *arg)
 
 /* ---- opening ------------------------------------------------------------------------ */
 
+struct loading {
+	struct recordings *recordings;
+	uint64_t last_id;
+};
+
+static int load_page(struct store_rows *rows, void *arg)
+{
+	struct loading *l = arg;
+	int err = 0;
+
+	for (size_t i = 0; i < rows->n && !err; i++) {
+		const struct event_row *row = &rows->events[i];
+		json_t *facts = json_loadb(row->facts, row->facts_len, 0, NULL);
+		json_t *event = json_object_get(facts, "event");
+
+		if (event)
+			err = recordings_add(l->recordings, event);
+		if (err == ENOBUFS)
+			err = 0; /* as when it came */
+		l->last_id = row->id;
+		json_decref(facts);
+	}
+	return err;
+}
+
 /** What was received before the restart; *last_id of the newest. */
 static int load(struct receive *rc, uint64_t *last_id)
 {
-	struct store_filter f = {
+	const struct store_filter f = {
 		.what = READ_EVENTS, .state = -1, .limit = PAGE};
-	struct store_rows rows;
-	bool more = true;
-	int err = 0;
+	struct loading l = {.recordings = &rc->recordings};
+	int err = store_read_pages(rc->store, &f, load_page, &l);
 
-	while (more && !err) {
-		err = store_read(rc->store, &f, &rows);
-		if (err)
-			return err;
-		for (size_t i = 0; i < rows.n && !err; i++) {
-			json_t *facts =
-				json_loadb(rows.events[i].facts,
-					   rows.events[i].facts_len, 0, NULL);
-			json_t *event = json_object_get(facts, "event");
-
-			if (event)
-				err = recordings_add(&rc->recordings, event);
-			if (err == ENOBUFS)
-				err = 0; /* as when it came */
-			f.after = rows.events[i].id;
-			json_decref(facts);
-		}
-		more = rows.more;
-		store_rows_free(&rows);
-	}
-	*last_id = f.after;
+	*last_id = l.last_id;
 	return err;
 }
 

@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "rooms/confirm.h"
 #include "rooms/private.h"
 
 enum { PART = 500, PAGE = 1000 };
@@ -66,51 +67,6 @@ static int commit(struct rooms *r, struct store_write *w, struct err *e)
 
 /* ---- steps 2 to 4, for one task -------------------------------------------- */
 
-/** Rows of a task that grow page by page. */
-struct task_rows {
-	struct segment_row *rows;
-	size_t n;
-};
-
-static int keep_page(struct task_rows *all, const struct store_rows *page)
-{
-	struct segment_row *grown;
-
-	if (!page->n)
-		return 0;
-	grown = mem_realloc(all->rows, (all->n + page->n) * sizeof(*grown));
-	if (!grown)
-		return ENOMEM;
-	memcpy(grown + all->n, page->segments, page->n * sizeof(*grown));
-	all->rows = grown;
-	all->n += page->n;
-	return 0;
-}
-
-/** All rows of a task; the caller frees them, also on an error. */
-static int read_rows(struct rooms *r, uint64_t task, struct task_rows *all)
-{
-	struct store_filter f = {.what = READ_SEGMENTS,
-				 .task = task,
-				 .state = -1,
-				 .limit = PAGE};
-	struct store_rows page;
-	bool more = true;
-	int err = 0;
-
-	while (more && !err) {
-		err = store_read(r->store, &f, &page);
-		if (err)
-			return err;
-		err = keep_page(all, &page);
-		if (all->n)
-			f.after = all->rows[all->n - 1].id;
-		more = page.more;
-		store_rows_free(&page);
-	}
-	return err;
-}
-
 /** Segments of one task, on their way out. */
 struct group {
 	struct rooms *rooms;
@@ -134,7 +90,8 @@ static int put_manifest(struct group *g, struct err *e)
 		.state = -1,
 		.limit = 1,
 	};
-	struct task_rows all = {0};
+	struct segment_row *all = NULL;
+	size_t n = 0;
 	struct store_rows rows;
 	int err = store_read(g->rooms->store, &f, &rows);
 
@@ -142,15 +99,15 @@ static int put_manifest(struct group *g, struct err *e)
 		return fail(e, err, "cannot read", "the task");
 	if (rows.n) {
 		manifest_name(g->rooms, &rows.tasks[0], g->manifest);
-		err = read_rows(g->rooms, f.id, &all);
+		err = store_read_segments(g->rooms->store, f.id, &all, &n);
 		if (err)
 			fail(e, err, "cannot read", "the task's segments");
 	}
 	/* one that is not finished gets it then */
 	if (rows.n && !err && rows.tasks[0].finished_ms)
-		err = manifest_put(g->storages, &rows.tasks[0], all.rows, all.n,
-				   g->left, e);
-	mem_free(all.rows);
+		err = manifest_put(g->storages, &rows.tasks[0], all, n, g->left,
+				   e);
+	mem_free(all);
 	store_rows_free(&rows);
 	return err;
 }
@@ -462,33 +419,30 @@ static int may_go(const struct erasure *x, uint64_t task, bool *may)
 	return 0;
 }
 
+static int check_page(struct store_rows *rows, void *arg)
+{
+	struct erasure *x = arg;
+	bool has = false, may = false;
+	int err = 0;
+
+	for (size_t i = 0; i < rows->n && !err; i++) {
+		err = has_user(x, rows->tasks[i].id, &has);
+		if (!err && has)
+			err = may_go(x, rows->tasks[i].id, &may);
+		if (!err && has && !may)
+			err = refuse(x, &rows->tasks[i]);
+	}
+	return err;
+}
+
 /** Refused while a task that it is about is not finished, and may become so. */
 static int check_finished(struct erasure *x)
 {
 	struct store_filter f = filter_of(x, READ_TASKS);
-	struct store_rows rows;
-	bool more = true;
-	bool has = false, may = false;
-	int err = 0;
 
 	f.unfinished = true;
 	f.limit = PAGE;
-	while (more && !err) {
-		err = store_read(x->rooms->store, &f, &rows);
-		if (err)
-			return err;
-		for (size_t i = 0; i < rows.n && !err; i++) {
-			f.after = rows.tasks[i].id;
-			err = has_user(x, rows.tasks[i].id, &has);
-			if (!err && has)
-				err = may_go(x, rows.tasks[i].id, &may);
-			if (!err && has && !may)
-				err = refuse(x, &rows.tasks[i]);
-		}
-		more = rows.more;
-		store_rows_free(&rows);
-	}
-	return err;
+	return store_read_pages(x->rooms->store, &f, check_page, x);
 }
 
 /** Nothing was found: is there such a task?  What is left of what it told, for
@@ -675,7 +629,7 @@ static void on_erased(struct job *job)
 
 	audit(x);
 	x->done(&x->result, x->arg);
-	finish_take_back(r, &x->let_go, x->marked_to);
+	confirm_take_back(r, &x->let_go, x->marked_to);
 	mem_free(x);
 	r->erasures--;
 	rooms_check_stopped(r);
@@ -710,8 +664,8 @@ void rooms_erase(struct rooms *r, const struct erase_wish *wish,
 	x->arg = arg;
 	x->job.run = run;
 	let_go_init(&x->let_go);
-	finish_let_go(r, x->task, x->app, text_or_null(x->room),
-		      text_or_null(x->user), &x->let_go);
+	confirm_let_go(r, x->task, x->app, text_or_null(x->room),
+		       text_or_null(x->user), &x->let_go);
 	r->erasures++;
 	workers_run(r->erasers, &x->job, r->loop, on_erased);
 }
@@ -738,42 +692,34 @@ static void resume_group(struct rooms *r, struct segment_row *rows, size_t n)
 			  rows[0].task, e.text);
 }
 
-static void resume_page(struct rooms *r, struct segment_row *rows, size_t n)
+/** ECANCELED: the server stops. */
+static int resume_page(struct store_rows *page, void *arg)
 {
+	struct rooms *r = arg;
+	struct segment_row *rows = page->segments;
+	const size_t n = page->n;
 	size_t end;
 
-	if (n)
-		qsort(rows, n, sizeof(*rows), by_task);
+	qsort(rows, n, sizeof(*rows), by_task);
 	for (size_t at = 0; at < n && !r->storage_stops; at = end) {
 		end = at + 1;
 		while (end < n && rows[end].task == rows[at].task)
 			end++;
 		resume_group(r, rows + at, end - at);
 	}
+	return r->storage_stops ? ECANCELED : 0;
 }
 
 static void resume_run(struct job *job)
 {
 	struct rooms *r = CONTAINER_OF(job, struct resumption, job)->rooms;
-	struct store_filter f = {
+	const struct store_filter f = {
 		.what = READ_SEGMENTS, .state = SEG_ERASING, .limit = PAGE};
-	struct store_rows rows;
-	bool more = true;
+	int err = store_read_pages(r->store, &f, resume_page, r);
 
-	while (more && !r->storage_stops) {
-		int err = store_read(r->store, &f, &rows);
-
-		if (err) {
-			log_error("erase: what was begun cannot be read: %s",
-				  strerror(err));
-			return;
-		}
-		if (rows.n)
-			f.after = rows.segments[rows.n - 1].id;
-		more = rows.more;
-		resume_page(r, rows.segments, rows.n);
-		store_rows_free(&rows);
-	}
+	if (err && err != ECANCELED)
+		log_error("erase: what was begun cannot be read: %s",
+			  strerror(err));
 }
 
 static void on_resumed(struct job *job)

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "rooms/confirm.h"
 #include "rooms/private.h"
 
 enum {
@@ -236,6 +237,7 @@ static void look_at_task(struct task *t, int64_t now_us)
 {
 	keep_task(t, now_us);
 	seg_look(t);
+	confirm_tell_again(t);
 	finish_tell_again(t);
 	finish_look(t);
 	warn_look_at_task(t);

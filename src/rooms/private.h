@@ -158,7 +158,7 @@ struct task {
 	struct link trackless;	  /* struct seg: no memory for a track yet */
 	unsigned uploads;	  /* closed, not confirmed, or let go */
 	unsigned pins;		  /* erasures that keep it from finishing */
-	struct link confirms;	  /* finish.c: one each of these */
+	struct link confirms;	  /* confirm.h: one each of these */
 	bool restored;		  /* of an earlier run */
 	uint64_t segments_closed; /* ever, of this run */
 	bool upload_told;	  /* upload_started was sent */
@@ -315,7 +315,6 @@ void whip_look(struct rooms *r, int64_t now_us);
 
 /* tasks.c */
 struct task *task_find(const struct rooms *r, uint64_t id);
-uint64_t task_next_id(struct rooms *r);
 /** A task of a row from the store, in memory, without sound. */
 int task_restore(struct rooms *r, struct task_row *row, struct task **out);
 /** Begin recording a restored task again. */
@@ -331,12 +330,30 @@ struct task_track *task_get_track(struct task *t, const char *user,
 void task_retry(struct task *t, void (*fn)(struct task *t));
 void task_retry_in(struct task *t, void (*fn)(struct task *t),
 		   int64_t delay_us);
-
+/** Do what no timer will, since there was no memory for it. */
+void task_look(struct task *t);
 /** End a running task for this reason; the wish is durable first. */
 void task_stop(struct task *t, enum leave_code why, const struct by *by);
 /** Start one; as rooms_task_start, which checks the wish. */
 void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 		rooms_task_fn *done, void *arg);
+
+/* task_wish.c */
+/**
+ * May it be started?  The disk is asked anew, and a bucket of the caller's
+ * taken.
+ *
+ * is_auto   by the room itself, and not on request
+ * storage   out: its bucket's id, 0: it wishes none
+ *
+ * Returns 0 or an errno with `e`.
+ */
+MUST_CHECK int task_wish_check(struct rooms *r, const struct task_wish *w,
+			       bool is_auto, uint64_t *storage, struct err *e);
+/** The row that it makes of a wish that was checked, but for what is ours: id,
+ *  when, is_auto, storage, lists. */
+void task_wish_row(const struct rooms_app *app, const struct task_wish *w,
+		   struct task_row *row);
 
 /* task_session.c */
 /** Make a session, not begun yet.  Returns 0 or ENOMEM. */
@@ -345,9 +362,6 @@ int task_make_session(struct task *t);
 void task_wish_session(struct task *t);
 /** Stop its sound, without the wish in the store; `by` NULL: by nobody. */
 void task_suspend(struct task *t, const struct by *by);
-
-/** Do what no timer will, since there was no memory for it. */
-void task_look(struct task *t);
 
 /* keeper.c: tasks that begin and end by themselves */
 /** Arm a timer.  Returns false, and logs, when that cannot be: a round of the
@@ -429,38 +443,12 @@ void seg_look(struct task *t);
 void seg_on_ended(struct seg *seg);
 
 /* finish.c */
-/** Hand a closed segment to upload.  Returns 0 or ENOMEM. */
-int finish_upload(struct task *t, const struct segment_row *row);
-void finish_on_uploaded(const struct upload_result *result, void *arg);
-/** Is a confirmed upload on its way into the store? */
-bool finish_is_committing(const struct task *t);
-/** Forget uploads that are not confirmed; they are found at the start. */
-void finish_forget(struct task *t);
 /** All is closed and confirmed: tell, and forget the task. */
 void finish_task(struct task *t);
 /** Tell again what no timer will. */
 void finish_tell_again(struct task *t);
 /** Has it waited too long for files that cannot be stored?  Then tell. */
 void finish_look(struct task *t);
-
-/** What erasing has taken out of the hands of tasks that are stopped and
- *  cannot be finished, for their files cannot be stored. */
-struct let_go {
-	struct link confirms; /* finish.c */
-	struct link pins;     /* of the tasks, which do not finish meanwhile */
-};
-void let_go_init(struct let_go *g);
-/**
- * Take the files of a user (NULL: of all) whose storing fails, and is not
- * being tried just now, of the tasks that this is about (0, NULL: any).
- */
-void finish_let_go(struct rooms *r, uint64_t task, uint32_t app,
-		   const char *room, const char *user, struct let_go *g);
-/** Is it pinned?  Was its file taken?  Thread: any, until finish_take_back. */
-bool let_go_has_task(const struct let_go *g, uint64_t task);
-bool let_go_has_segment(const struct let_go *g, uint64_t segment);
-/** Segments up to this id are gone, or go; the others are stored after all. */
-void finish_take_back(struct rooms *r, struct let_go *g, uint64_t gone_to);
 
 /* storages.c */
 

@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "rooms/confirm.h"
 #include "rooms/private.h"
 
 enum { PAGE = 500 };
@@ -217,46 +218,55 @@ static int recover_segment(struct recovery *rc, struct task *t,
 	if (!err && !has_wave(rc->rooms, row))
 		waves_add(rc->rooms, row, false);
 	if (!err)
-		err = finish_upload(t, row);
+		err = confirm_begin(t, row);
 	return err;
 }
 
 /* ---- one task ------------------------------------------------------------------------ */
 
-typedef int(segment_fn)(struct recovery *rc, struct task *t,
-			struct segment_row *row);
-
-static int each_segment(struct recovery *rc, uint64_t task, segment_fn *fn,
-			struct task *t)
+/** The segments of a task. */
+static struct store_filter segments_of(uint64_t task)
 {
-	struct store_filter f = {.what = READ_SEGMENTS,
-				 .task = task,
-				 .state = -1,
-				 .limit = PAGE};
-	struct store_rows rows;
-	bool more = true;
+	return (struct store_filter){.what = READ_SEGMENTS,
+				     .task = task,
+				     .state = -1,
+				     .limit = PAGE};
+}
+
+/** A task that is in memory again. */
+struct restored {
+	struct recovery *recovery;
+	struct task *task;
+};
+
+static int recover_segments(struct store_rows *rows, void *arg)
+{
+	const struct restored *x = arg;
 	int err = 0;
 
-	while (more && !err) {
-		err = store_read(rc->rooms->store, &f, &rows);
-		if (err)
-			return err;
-		for (size_t i = 0; i < rows.n && !err; i++) {
-			f.after = rows.segments[i].id;
-			err = fn(rc, t, &rows.segments[i]);
-		}
-		more = rows.more;
-		store_rows_free(&rows);
+	for (size_t i = 0; i < rows->n && !err; i++)
+		err = recover_segment(x->recovery, x->task, &rows->segments[i]);
+	return err;
+}
+
+static int keep_files(struct store_rows *rows, void *arg)
+{
+	struct recovery *rc = arg;
+	int err = 0;
+
+	for (size_t i = 0; i < rows->n && !err; i++) {
+		if (!rows->segments[i].uploaded_ms)
+			err = remember(rc, rows->segments[i].file_name);
 	}
 	return err;
 }
 
-/** The file waits in the spool for its app. */
-static int keep_file(struct recovery *rc, struct task *t,
-		     struct segment_row *row)
+/** The task cannot be restored: its files wait in the spool. */
+static int keep_task(struct recovery *rc, uint64_t task)
 {
-	(void)t;
-	return row->uploaded_ms ? 0 : remember(rc, row->file_name);
+	const struct store_filter f = segments_of(task);
+
+	return store_read_pages(rc->rooms->store, &f, keep_files, rc);
 }
 
 /** The first segment that was closed has told that uploads begin. */
@@ -279,6 +289,7 @@ static int was_upload_told(struct recovery *rc, struct task *t)
 static int recover_task(struct recovery *rc, struct task_row *row)
 {
 	struct rooms *r = rc->rooms;
+	const struct store_filter segments = segments_of(row->id);
 	bool resume = row->state == TASK_RUNNING;
 	struct task *t;
 	int err;
@@ -287,19 +298,20 @@ static int recover_task(struct recovery *rc, struct task_row *row)
 		log_error("task=%" PRIu64 " waits: the database has lost the "
 			  "bucket of its files",
 			  row->id);
-		return each_segment(rc, row->id, keep_file, NULL);
+		return keep_task(rc, row->id);
 	}
 	if (!rooms_find_app(r, row->app)) {
 		log_warn("task=%" PRIu64 " waits: app %" PRIu32
 			 " is not configured",
 			 row->id, row->app);
-		return each_segment(rc, row->id, keep_file, NULL);
+		return keep_task(rc, row->id);
 	}
 	err = task_restore(r, row, &t);
 	if (!err)
 		err = was_upload_told(rc, t);
 	if (!err)
-		err = each_segment(rc, t->row.id, recover_segment, t);
+		err = store_read_pages(r->store, &segments, recover_segments,
+				       &(struct restored){rc, t});
 	if (err)
 		return err;
 	if (!resume) {
@@ -310,28 +322,23 @@ static int recover_task(struct recovery *rc, struct task_row *row)
 	return task_resume(t);
 }
 
-static int recover_tasks(struct recovery *rc)
+static int recover_tasks(struct store_rows *rows, void *arg)
 {
-	struct store_filter f = {.what = READ_TASKS,
-				 .state = -1,
-				 .unfinished = true,
-				 .limit = PAGE};
-	struct store_rows rows;
-	bool more = true;
 	int err = 0;
 
-	while (more && !err) {
-		err = store_read(rc->rooms->store, &f, &rows);
-		if (err)
-			return err;
-		for (size_t i = 0; i < rows.n && !err; i++) {
-			f.after = rows.tasks[i].id;
-			err = recover_task(rc, &rows.tasks[i]);
-		}
-		more = rows.more;
-		store_rows_free(&rows);
-	}
+	for (size_t i = 0; i < rows->n && !err; i++)
+		err = recover_task(arg, &rows->tasks[i]);
 	return err;
+}
+
+static int recover_unfinished(struct recovery *rc)
+{
+	const struct store_filter f = {.what = READ_TASKS,
+				       .state = -1,
+				       .unfinished = true,
+				       .limit = PAGE};
+
+	return store_read_pages(rc->rooms->store, &f, recover_tasks, rc);
 }
 
 /* ---- files and inputs ------------------------------------------------------------------ */
@@ -409,51 +416,42 @@ static bool is_known(const char *name, void *arg)
 	       is_stored(rc->rooms, name);
 }
 
+static int keep_marked(struct store_rows *rows, void *arg)
+{
+	struct recovery *rc = arg;
+	int err = 0;
+
+	for (size_t i = 0; i < rows->n && !err; i++)
+		err = remember(rc, rows->segments[i].file_name);
+	rc->rooms->was_erasing = true;
+	return err;
+}
+
 /** What was being erased goes on behind the start, for a bucket may keep that
  *  waiting (erase_resume); until then its files have a row. */
 static int keep_erasing(struct recovery *rc)
 {
-	struct store_filter f = {
+	const struct store_filter f = {
 		.what = READ_SEGMENTS, .state = SEG_ERASING, .limit = PAGE};
-	struct store_rows rows;
-	bool more = true;
+
+	return store_read_pages(rc->rooms->store, &f, keep_marked, rc);
+}
+
+static int resume_members(struct store_rows *rows, void *arg)
+{
 	int err = 0;
 
-	while (more && !err) {
-		err = store_read(rc->rooms->store, &f, &rows);
-		if (err)
-			return err;
-		for (size_t i = 0; i < rows.n && !err; i++) {
-			f.after = rows.segments[i].id;
-			err = remember(rc, rows.segments[i].file_name);
-		}
-		rc->rooms->was_erasing |= rows.n > 0;
-		more = rows.more;
-		store_rows_free(&rows);
-	}
+	for (size_t i = 0; i < rows->n && !err; i++)
+		err = member_resume(arg, &rows->inputs[i]);
 	return err;
 }
 
-static int resume_inputs(struct recovery *rc)
+static int resume_inputs(struct rooms *r)
 {
-	struct store_filter f = {
+	const struct store_filter f = {
 		.what = READ_INPUTS, .state = -1, .limit = PAGE};
-	struct store_rows rows;
-	bool more = true;
-	int err = 0;
 
-	while (more && !err) {
-		err = store_read(rc->rooms->store, &f, &rows);
-		if (err)
-			return err;
-		for (size_t i = 0; i < rows.n && !err; i++) {
-			f.after = rows.inputs[i].id;
-			err = member_resume(rc->rooms, &rows.inputs[i]);
-		}
-		more = rows.more;
-		store_rows_free(&rows);
-	}
-	return err;
+	return store_read_pages(r->store, &f, resume_members, r);
 }
 
 int recovery_run(struct rooms *r, struct err *e)
@@ -464,7 +462,7 @@ int recovery_run(struct rooms *r, struct err *e)
 
 	map_init(&rc.known);
 	r->last_task_id = store_known_id(r->store, IDS_TASK);
-	err = recover_tasks(&rc);
+	err = recover_unfinished(&rc);
 	if (!err)
 		err = keep_erasing(&rc);
 	if (!err)
@@ -472,7 +470,7 @@ int recovery_run(struct rooms *r, struct err *e)
 					is_known, &rc, &moved);
 	crash_point("recovery.quarantined");
 	if (!err)
-		err = resume_inputs(&rc);
+		err = resume_inputs(r);
 	forget_all(&rc);
 	if (err && !e->code)
 		err_set(e, err, "", "recovery failed: %s", strerror(err));

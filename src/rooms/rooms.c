@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "rooms/confirm.h"
 #include "rooms/private.h"
 
 enum {
@@ -413,8 +414,8 @@ static int start_disk(struct rooms *r, const struct rooms_config *c)
 	if (!err)
 		err = record_files_new(&files, &r->files);
 	if (!err)
-		err = upload_new(r->loop, &r->upload_config, finish_on_uploaded,
-				 r, &r->upload);
+		err = upload_new(r->loop, &r->upload_config,
+				 confirm_on_uploaded, r, &r->upload);
 	return err;
 }
 
@@ -506,6 +507,7 @@ void rooms_stop(struct rooms *r, void (*done)(void *arg), void *arg)
 		struct task *t = CONTAINER_OF(n, struct task, node);
 
 		next = map_next(&r->tasks, n);
+		confirm_tell_again(t);
 		finish_tell_again(t);
 		warn_look_at_task(t);
 		task_suspend(t, NULL);

@@ -383,15 +383,13 @@ struct room_info {
 bool rooms_room_info(const struct rooms *r, uint32_t app, const char *room,
 		     struct room_info *out);
 
-/** Call fn for every room, its inputs, or every task in memory; stops on
- *  non-zero.  Nothing may be changed inside. */
+/** Call fn for every room, or its inputs; stops on non-zero.  Nothing may be
+ *  changed inside. */
 int rooms_each(const struct rooms *r,
 	       int (*fn)(const struct room_info *room, void *arg), void *arg);
 int rooms_each_input(const struct rooms *r, uint32_t app, const char *id,
 		     int (*fn)(const struct input_info *in, void *arg),
 		     void *arg);
-int rooms_each_task(const struct rooms *r,
-		    int (*fn)(const struct task_info *t, void *arg), void *arg);
 
 /** Where a segment's file is now, unless it is remote: storage if uploaded,
  *  else spool.  Path into `out`. */

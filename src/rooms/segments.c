@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "rooms/confirm.h"
 #include "rooms/private.h"
 
 static void step_row(struct seg *seg);
@@ -153,7 +154,7 @@ static void on_done_committed(const struct store_result *r, void *arg)
 			   (double)seg->row.frames / SOUND_RATE);
 		if (!seg->peaks.n)
 			waves_add(t->rooms, &seg->row, false);
-		if (finish_upload(t, &seg->row))
+		if (confirm_begin(t, &seg->row))
 			log_error("task=%" PRIu64
 				  " upload waits for a restart: out of memory",
 				  t->row.id);

@@ -18,7 +18,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -27,6 +26,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "rooms/confirm.h"
 #include "rooms/private.h"
 
 /* ---- small things ----------------------------------------------------------- */
@@ -36,16 +36,6 @@ struct task *task_find(const struct rooms *r, uint64_t id)
 	struct map_node *n = map_find(&r->tasks, &id, sizeof(id));
 
 	return n ? CONTAINER_OF(n, struct task, node) : NULL;
-}
-
-uint64_t task_next_id(struct rooms *r)
-{
-	uint64_t id = event_task_id_at(clock_unix_ms());
-
-	if (id <= r->last_task_id) /* same millisecond, or clock set back */
-		id = r->last_task_id + (1U << EVENT_TASK_ID_ZERO_BITS);
-	r->last_task_id = id;
-	return id;
 }
 
 static void info_of(const struct task *t, struct task_info *out)
@@ -199,7 +189,7 @@ void task_free(struct task *t)
 
 	assert(!t->segs && !t->session && !t->due && !t->due_sent);
 	assert(list_is_empty(&t->calls) && !warn_is_committing(t));
-	finish_forget(t);
+	confirm_forget(t);
 	leave_room(t);
 	timer_stop(&t->retry);
 	map_remove(&r->tasks, &t->node);
@@ -252,158 +242,6 @@ int task_resume(struct task *t)
 	log_info("app=%" PRIu32 " room=%s task=%" PRIu64 " resumed", t->row.app,
 		 t->row.room, t->row.id);
 	return 0;
-}
-
-/* ---- start ----------------------------------------------------------------------- */
-
-/** Asked anew: what was measured some seconds ago may be gone. */
-static int check_disk(const struct rooms *r, struct err *e)
-{
-	int64_t free_bytes;
-
-	if (file_free_bytes(r->data_dir, &free_bytes))
-		return err_set(e, EIO, "data_dir",
-			       "%s: how much is free there cannot be told",
-			       r->data_dir);
-	if (free_bytes < r->disk_low_bytes)
-		return err_set(
-			e, ENOSPC, "data_dir",
-			"disk low: %" PRId64 " MiB free below %s, %" PRId64
-			" MiB needed; free some space",
-			free_bytes >> 20, r->data_dir, r->disk_low_bytes >> 20);
-	return 0;
-}
-
-/** What the wish leaves open is as the app has it. */
-static void shape_row(const struct rooms_app *app, const struct task_wish *w,
-		      struct task_row *row)
-{
-	const struct recording_config *rec = &app->recording;
-
-	row->mode = w->mode;
-	row->format =
-		w->format < 0 ? rec->format : (enum record_format)w->format;
-	row->sample_rate = w->sample_rate ? w->sample_rate : rec->sample_rate;
-	if (row->format == FORMAT_OGG)
-		row->sample_rate = SOUND_RATE; /* Opus has no other */
-	row->max_idle_ms = w->max_idle_ms < 0
-				   ? rec->max_idle_us / CLOCK_US_PER_MS
-				   : w->max_idle_ms;
-	row->hold_empty_ms = w->hold_empty_ms < 0
-				     ? rec->hold_empty_us / CLOCK_US_PER_MS
-				     : w->hold_empty_ms;
-	row->segment_ms = w->segment_ms;
-}
-
-/** Do both write into the same folder?  `storage` is the wish's bucket. */
-static bool is_beside(const struct task *t, const struct task_wish *w,
-		      uint64_t storage)
-{
-	if (!w->storage)
-		return !t->row.storage;
-	return storage && storage == t->row.storage &&
-	       !strcmp(w->storage->prefix, t->row.storage_prefix);
-}
-
-/** Would it write what `t` writes?
- *  storage   of its bucket, 0: that is not known yet, or it wishes none */
-static bool is_like(const struct task *t, const struct task_wish *w,
-		    uint64_t storage)
-{
-	struct task_row row = {0};
-
-	shape_row(t->app, w, &row);
-	return t->row.state == TASK_RUNNING && row.mode == t->row.mode &&
-	       row.format == t->row.format &&
-	       row.sample_rate == t->row.sample_rate &&
-	       row.segment_ms == t->row.segment_ms &&
-	       is_beside(t, w, storage) && lists_are(t, &w->subscribe);
-}
-
-/** MP3 has more than one rate, Ogg Opus has not. */
-static int check_rate(const struct rooms_app *app, const struct task_wish *w,
-		      struct err *e)
-{
-	struct task_row row = {0};
-
-	shape_row(app, w, &row);
-	if (w->sample_rate && w->sample_rate != row.sample_rate)
-		return err_set(e, EINVAL, "sample_rate",
-			       "sample_rate: of format mp3 only; ogg, as the "
-			       "app is set up, has %d",
-			       SOUND_RATE);
-	return 0;
-}
-
-static int check_others(const struct room *room, const struct task_wish *w,
-			struct err *e)
-{
-	const uint64_t storage =
-		w->storage && room
-			? storages_find(room->rooms, w->app, w->storage)
-			: 0;
-	unsigned n = 0;
-
-	if (!room)
-		return 0;
-	LIST_EACH(&room->tasks, l, after)
-	{
-		struct task *t = CONTAINER_OF(l, struct task, in_room);
-
-		n++;
-		if (w->only_one && t->row.state == TASK_RUNNING &&
-		    !t->stop_after_start)
-			return err_set(e, EEXIST, "room",
-				       "task %" PRIu64 " records this room",
-				       t->row.id);
-		if (is_like(t, w, storage))
-			return err_set(e, EEXIST, "room",
-				       "task %" PRIu64 " records this room "
-				       "already in this way",
-				       t->row.id);
-	}
-	if (n >= TASKS_MAX)
-		return err_set(e, EBUSY, "room",
-			       "%u tasks record this room already: stop one "
-			       "first",
-			       n);
-	return 0;
-}
-
-/** storage   out: its bucket's id, 0: it wishes none */
-static int check_wish(struct rooms *r, const struct task_wish *w, bool is_auto,
-		      uint64_t *storage, struct err *e)
-{
-	const struct rooms_app *app = rooms_find_app(r, w->app);
-	struct room *room;
-
-	if (r->stopping)
-		return err_set(e, ECANCELED, "", "the server is stopping");
-	if (!app)
-		return err_set(e, ENOENT, "app", "there is no app %" PRIu32,
-			       w->app);
-	if (app->recording.is_not_on_request && !is_auto)
-		return err_set(e, EPERM, "app",
-			       "app %" PRIu32 " is not recorded on request: "
-			       "its recording.on_request is false",
-			       w->app);
-	if (event_id_check(w->room, "room", e) ||
-	    (w->recorder && event_id_check(w->recorder, "recorder", e)))
-		return e->code;
-	if (lists_check(&w->subscribe, e) || check_rate(app, w, e))
-		return e->code;
-	room = rooms_find_room(r, w->app, w->room);
-	if (!w->may_be_empty && (!room || !room_is_used(room)))
-		return err_set(e, ENOENT, "room",
-			       "there is no room %.128s: it exists once "
-			       "somebody has an input in it",
-			       w->room);
-	if (check_others(room, w, e) || check_disk(r, e))
-		return e->code;
-	if (!w->storage)
-		return 0;
-	assert(strlen(w->storage->prefix) <= STORAGE_PREFIX_MAX);
-	return storages_take(r, w->app, w->storage, storage, e);
 }
 
 /* ---- what is due ---------------------------------------------------------- */
@@ -565,33 +403,30 @@ static void on_start_committed(const struct store_result *result, void *arg)
 		task_suspend(t, NULL);
 }
 
+static uint64_t next_id(struct rooms *r)
+{
+	uint64_t id = event_task_id_at(clock_unix_ms());
+
+	if (id <= r->last_task_id) /* same millisecond, or clock set back */
+		id = r->last_task_id + (1U << EVENT_TASK_ID_ZERO_BITS);
+	r->last_task_id = id;
+	return id;
+}
+
 static int begin_task(struct rooms *r, const struct task_wish *w,
 		      uint64_t storage, bool is_auto, struct task **out)
 {
 	struct rooms_app *app = rooms_find_app(r, w->app);
-	struct task_row row = {
-		.app = w->app,
-		.is_auto = is_auto,
-		.state = TASK_RUNNING,
-		.created_ms = clock_unix_ms(),
-		.expires_ms = w->expires_ms,
-		.storage = storage,
-	};
+	struct task_row row;
 	struct room *room;
 	struct task *t;
-	struct by by;
 	int err;
 
-	row.id = task_next_id(r);
-	str_copy(row.storage_prefix, sizeof(row.storage_prefix),
-		 w->storage ? w->storage->prefix : "");
-	str_copy(row.recorder, sizeof(row.recorder),
-		 w->recorder ? w->recorder : "");
-	str_copy(row.room, sizeof(row.room), w->room);
-	by_set(&by, &(struct caller){w->client_ip, w->platform});
-	str_copy(row.client_ip, sizeof(row.client_ip), by.ip);
-	str_copy(row.platform, sizeof(row.platform), by.platform);
-	shape_row(app, w, &row);
+	task_wish_row(app, w, &row);
+	row.id = next_id(r);
+	row.is_auto = is_auto;
+	row.created_ms = clock_unix_ms();
+	row.storage = storage;
 	err = make_task(r, app, &row, &t);
 	if (err)
 		return err;
@@ -616,7 +451,7 @@ void task_start(struct rooms *r, const struct task_wish *w, bool is_auto,
 	uint64_t storage = 0;
 	struct task *t;
 
-	if (check_wish(r, w, is_auto, &storage, &e)) {
+	if (task_wish_check(r, w, is_auto, &storage, &e)) {
 		answer(&call, NULL, &e);
 		return;
 	}
@@ -768,7 +603,7 @@ void task_check(struct task *t)
 {
 	commit_due(t);
 	if (!t->drained || t->segs || t->finishing || t->due || t->due_sent ||
-	    finish_is_committing(t) || warn_is_committing(t))
+	    confirm_is_committing(t) || warn_is_committing(t))
 		return;
 	if (t->row.state == TASK_RUNNING) {
 		if (t->rooms->stopping) /* resumed at the next start */
@@ -797,20 +632,4 @@ bool rooms_task_info(const struct rooms *r, uint64_t id, struct task_info *out)
 	if (t)
 		info_of(t, out);
 	return t != NULL;
-}
-
-int rooms_each_task(const struct rooms *r,
-		    int (*fn)(const struct task_info *t, void *arg), void *arg)
-{
-	struct map_node *n = map_next(&r->tasks, NULL);
-	struct task_info info;
-	int err;
-
-	for (; n; n = map_next(&r->tasks, n)) {
-		info_of(CONTAINER_OF(n, struct task, node), &info);
-		err = fn(&info, arg);
-		if (err)
-			return err;
-	}
-	return 0;
 }

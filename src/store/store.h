@@ -460,6 +460,29 @@ MUST_CHECK int store_query(struct store *s, const struct store_filter *f,
 MUST_CHECK int store_read(struct store *s, const struct store_filter *f,
 			  struct store_rows *rows);
 
+/** Is handed a page with at least one row.  The rows are freed behind it, but
+ *  for a text that it takes out of one, leaving NULL.  Anything but 0 ends the
+ *  reading. */
+typedef int(store_page_fn)(struct store_rows *rows, void *arg);
+
+/**
+ * Read all that the filter lets through, page by page: each begins behind the
+ * last row of the one before, whatever `fn` has changed.
+ *
+ * f    `after`: where to begin; `limit`: of a page
+ * fn   called for each page in turn, never for an empty one
+ *
+ * Returns 0, what `fn` has returned, or an errno of store_read; `fn` has had
+ * all pages before that, and no other is read.  Thread: as store_read.
+ */
+MUST_CHECK int store_read_pages(struct store *s, const struct store_filter *f,
+				store_page_fn *fn, void *arg);
+
+/** All segments of a task: *rows (n, NULL: none) are the caller's to free.
+ *  Returns 0 or an errno of store_read.  Thread: as store_read. */
+MUST_CHECK int store_read_segments(struct store *s, uint64_t task,
+				   struct segment_row **rows, size_t *n);
+
 /** next_seq and newest start second of a track; 0 and INT64_MIN if new.
  *  Blocks; start-up only. */
 MUST_CHECK int store_read_track(struct store *s, uint64_t task,

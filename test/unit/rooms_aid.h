@@ -303,6 +303,13 @@ static inline void end(struct stage *st)
 	end_stopped(st);
 }
 
+/** Stop the node at once, and start it again. */
+static inline void again(struct stage *st)
+{
+	end(st);
+	begin(st);
+}
+
 /** From the next begin on; NULL: none.  The node must not be running. */
 static inline void set_fault(const char *fault)
 {
@@ -549,6 +556,16 @@ static inline void leave(struct stage *st, uint64_t input, struct answer *a)
 	rooms_input_remove(st->r, input, on_input, a);
 }
 
+/** Leave, and wait until it is done. */
+static inline void leave_now(struct stage *st, uint64_t input)
+{
+	struct answer a;
+
+	leave(st, input, &a);
+	UNTIL(st, a.calls);
+	assert_int_equal(a.err, 0);
+}
+
 static inline struct task_wish wish_of(const char *room)
 {
 	return (struct task_wish){.app = APP,
@@ -585,15 +602,22 @@ static inline void subscribe(struct stage *st, uint64_t task,
 	rooms_task_change(st->r, task, &c, on_task, a);
 }
 
-static inline uint64_t record(struct stage *st, const char *room)
+static inline uint64_t record_as(struct stage *st, const struct task_wish *w)
 {
 	struct answer a;
 
-	start(st, room, &a);
+	start_as(st, w, &a);
 	UNTIL(st, a.calls);
 	if (a.err)
 		fail_msg("start: %s", a.text);
 	return a.id;
+}
+
+static inline uint64_t record(struct stage *st, const char *room)
+{
+	const struct task_wish w = wish_of(room);
+
+	return record_as(st, &w);
 }
 
 static inline void stop(struct stage *st, uint64_t task, struct answer *a)
@@ -632,7 +656,51 @@ static inline void lists(struct stage *st, uint64_t task, bool allow,
 	assert_int_equal(a.err, 0);
 }
 
+struct erased {
+	unsigned calls;
+	struct erase_result r;
+};
+
+static inline void on_erased(const struct erase_result *result, void *arg)
+{
+	struct erased *e = arg;
+
+	e->calls++;
+	e->r = *result;
+}
+
+static inline struct erase_result erase_as(struct stage *st,
+					   const struct erase_wish *w)
+{
+	struct erased e = {0};
+
+	rooms_erase(st->r, w, on_erased, &e);
+	UNTIL(st, e.calls);
+	assert_int_equal(e.calls, 1);
+	return e.r;
+}
+
 /* ---- looking ---- */
+
+static inline int note_newest(const struct room_info *room, void *arg)
+{
+	uint64_t *newest = arg;
+
+	for (size_t i = 0; i < room->n_tasks; i++) {
+		if (room->tasks[i] > *newest)
+			*newest = room->tasks[i];
+	}
+	return 0;
+}
+
+/** The newest of the tasks that run or are being started, 0: none. */
+static inline uint64_t newest_task(struct stage *st)
+{
+	uint64_t newest = 0;
+
+	assert_int_equal(rooms_each(st->r, note_newest, &newest), 0);
+	return newest;
+}
 
 /** All segments of a task, by id; free the rows. */
 static inline struct store_rows segments_of(struct stage *st, uint64_t task)
@@ -652,6 +720,20 @@ static inline size_t segments_in(struct stage *st, uint64_t task,
 						       .user = user,
 						       .state = state,
 						       .limit = SEGMENTS_MAX});
+}
+
+/** Segments of a mode in a state (-1: any). */
+static inline size_t of_mode(struct stage *st, uint64_t task,
+			     enum record_mode mode, int state)
+{
+	struct store_rows rows = segments_of(st, task);
+	size_t n = 0;
+
+	for (size_t i = 0; i < rows.n; i++)
+		n += rows.segments[i].mode == mode &&
+		     (state == -1 || (int)rows.segments[i].state == state);
+	store_rows_free(&rows);
+	return n;
 }
 
 static inline struct task_row task_of_store(struct stage *st, uint64_t task)
@@ -983,6 +1065,26 @@ static inline struct truth check_truth(struct stage *st, uint64_t task)
 	check_manifest(st, task, &segs);
 	store_rows_free(&segs);
 	return truth;
+}
+
+/** alice and bob are recorded, and all is told. */
+static inline uint64_t record_two(struct stage *st, const char *room)
+{
+	uint64_t task = record(st, room);
+
+	UNTIL(st, segments_in(st, task, "alice", SEG_RECORDING) == 1 &&
+			  segments_in(st, task, "bob", SEG_RECORDING) == 1);
+	finish(st, task);
+	check_truth(st, task);
+	return task;
+}
+
+static inline void check_totals(struct stage *st)
+{
+	struct store_totals t;
+
+	store_totals(st->a.s, &t);
+	assert_int_equal(t.in, t.delivered + t.pending + t.dead + t.expired);
 }
 
 /** Nothing is left in the spool, and nothing is open. */

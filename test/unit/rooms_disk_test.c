@@ -195,12 +195,6 @@ static void an_input_that_cannot_be_stored_leaves_nothing(void **state)
 	assert_int_equal(counter_get(COUNT_inputs), 1);
 }
 
-static int take_id(const struct task_info *t, void *arg)
-{
-	*(uint64_t *)arg = t->id;
-	return 0;
-}
-
 static void a_start_that_cannot_be_stored_leaves_nothing(void **state)
 {
 	struct stage *st = *state;
@@ -212,7 +206,7 @@ static void a_start_that_cannot_be_stored_leaves_nothing(void **state)
 	begin(st);
 	join(st, "room", "alice");
 	start(st, "room", &started);
-	rooms_each_task(st->r, take_id, &task);
+	task = newest_task(st);
 	subscribe(st, task, &s, &listed);
 	stop(st, task, &stopped);
 	UNTIL(st, started.calls && stopped.calls);

@@ -13,19 +13,6 @@
 #include "rooms/private.h"
 #include "rooms_aid.h"
 
-struct erased {
-	unsigned calls;
-	struct erase_result r;
-};
-
-static void on_erased(const struct erase_result *result, void *arg)
-{
-	struct erased *e = arg;
-
-	e->calls++;
-	e->r = *result;
-}
-
 static struct erase_result erase(struct stage *st, uint64_t task, uint32_t app,
 				 const char *room, const char *user)
 {
@@ -34,12 +21,8 @@ static struct erase_result erase(struct stage *st, uint64_t task, uint32_t app,
 				     .room = room,
 				     .user = user,
 				     .client_ip = "127.0.0.1"};
-	struct erased e = {0};
 
-	rooms_erase(st->r, &w, on_erased, &e);
-	UNTIL(st, e.calls);
-	assert_int_equal(e.calls, 1);
-	return e.r;
+	return erase_as(st, &w);
 }
 
 static size_t events_of(struct stage *st, uint64_t task)
@@ -56,26 +39,6 @@ static size_t deliveries_of(struct stage *st, uint64_t task, int state)
 						       .task = task,
 						       .state = state,
 						       .limit = 1000});
-}
-
-static void check_totals(struct stage *st)
-{
-	struct store_totals t;
-
-	store_totals(st->a.s, &t);
-	assert_int_equal(t.in, t.delivered + t.pending + t.dead + t.expired);
-}
-
-/** alice and bob are recorded, and all is told. */
-static uint64_t record_two(struct stage *st, const char *room)
-{
-	uint64_t task = record(st, room);
-
-	UNTIL(st, segments_in(st, task, "alice", SEG_RECORDING) == 1 &&
-			  segments_in(st, task, "bob", SEG_RECORDING) == 1);
-	finish(st, task);
-	check_truth(st, task);
-	return task;
 }
 
 static void a_task_goes_as_a_whole(void **state)

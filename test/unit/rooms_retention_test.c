@@ -24,14 +24,6 @@ static size_t count(struct stage *st, enum store_what what, uint64_t task)
 						       .limit = 1000});
 }
 
-static void check_totals(struct stage *st)
-{
-	struct store_totals t;
-
-	store_totals(st->a.s, &t);
-	assert_int_equal(t.in, t.delivered + t.pending + t.dead + t.expired);
-}
-
 /** From now on they are kept so long, which is looked at soon. */
 static void keep(struct stage *st, int64_t days, int64_t history_days)
 {
@@ -50,18 +42,6 @@ static void keep_at(struct stage *st, int64_t ms, int64_t days,
 	keep(st, days, history_days);
 	UNTIL(st, counter_get(COUNT_retention_put_off) == before + 1);
 	rooms_set_app(st->r, &st->app);
-}
-
-/** alice and bob are recorded, and all is told. */
-static uint64_t record_two(struct stage *st, const char *room)
-{
-	uint64_t task = record(st, room);
-
-	UNTIL(st, segments_in(st, task, "alice", SEG_RECORDING) == 1 &&
-			  segments_in(st, task, "bob", SEG_RECORDING) == 1);
-	finish(st, task);
-	check_truth(st, task);
-	return task;
 }
 
 static void files_go_when_they_were_kept_long_enough(void **state)

@@ -13,13 +13,6 @@
 
 #include "rooms_aid.h"
 
-/** Stop the server at once, and start it again. */
-static void again(struct stage *st)
-{
-	end(st);
-	begin(st);
-}
-
 static int note_port(const struct input_info *in, void *arg)
 {
 	*(uint16_t *)arg = in->port;
@@ -34,19 +27,12 @@ static uint16_t port_in(struct stage *st, const char *room)
 	return port;
 }
 
-static int note_task(const struct task_info *t, void *arg)
-{
-	*(uint64_t *)arg = t->id;
-	return 0;
-}
-
 /** The one task; it was running. */
 static uint64_t resumed(struct stage *st)
 {
+	const uint64_t task = newest_task(st);
 	struct task_info info;
-	uint64_t task = 0;
 
-	rooms_each_task(st->r, note_task, &task);
 	assert_true(rooms_task_info(st->r, task, &info));
 	assert_int_equal(info.state, TASK_RUNNING);
 	return task;
@@ -133,7 +119,7 @@ static void a_stop_while_a_task_starts_and_is_stopped_ends_it(void **state)
 	begin(st);
 	join(st, "room", "alice");
 	start(st, "room", &started);
-	rooms_each_task(st->r, note_task, &task);
+	task = newest_task(st);
 	stop(st, task, &stopped);
 	again(st);
 	assert_int_equal(started.calls + stopped.calls, 2);

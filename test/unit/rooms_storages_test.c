@@ -241,30 +241,14 @@ static void a_bucket_that_is_not_there_is_given_a_rest(void **state)
 
 /* ---- one that can never take them ------------------------------------------------ */
 
-struct erased {
-	int calls;
-	struct erase_result r;
-};
-
-static void on_erased(const struct erase_result *result, void *arg)
-{
-	struct erased *e = arg;
-
-	e->calls++;
-	e->r = *result;
-}
-
 static struct erase_result erase(struct stage *st, const char *user)
 {
 	const struct erase_wish w = {.app = APP,
 				     .room = "room",
 				     .user = user,
 				     .client_ip = "127.0.0.1"};
-	struct erased e = {0};
 
-	rooms_erase(st->r, &w, on_erased, &e);
-	UNTIL(st, e.calls);
-	return e.r;
+	return erase_as(st, &w);
 }
 
 /** Files that were told as failing. */

@@ -15,17 +15,6 @@
 #include "rooms/private.h"
 #include "rooms_aid.h"
 
-static uint64_t record_as(struct stage *st, const struct task_wish *w)
-{
-	struct answer a;
-
-	start_as(st, w, &a);
-	UNTIL(st, a.calls);
-	if (a.err)
-		fail_msg("start: %s", a.text);
-	return a.id;
-}
-
 static uint64_t record_mode(struct stage *st, const char *room,
 			    enum record_mode mode)
 {
@@ -35,52 +24,23 @@ static uint64_t record_mode(struct stage *st, const char *room,
 	return record_as(st, &w);
 }
 
-/** Segments of a mode in a state (-1: any). */
-static size_t of_mode(struct stage *st, uint64_t task, enum record_mode mode,
-		      int state)
-{
-	struct store_rows rows = segments_of(st, task);
-	size_t n = 0;
-
-	for (size_t i = 0; i < rows.n; i++)
-		n += rows.segments[i].mode == mode &&
-		     (state == -1 || (int)rows.segments[i].state == state);
-	store_rows_free(&rows);
-	return n;
-}
-
 static bool both_sound(struct stage *st, uint64_t task)
 {
 	return of_mode(st, task, MODE_SINGLE, SEG_RECORDING) &&
 	       of_mode(st, task, MODE_MIXED, SEG_RECORDING);
 }
 
-/** Stop the server at once, and start it again. */
-static void again(struct stage *st)
-{
-	end(st);
-	begin(st);
-}
-
-static int note_task(const struct task_info *t, void *arg)
-{
-	if (t->state == TASK_RUNNING)
-		*(uint64_t *)arg = t->id;
-	return 0;
-}
-
 /** A task that runs, 0: none.  Those that are being started are none. */
 static uint64_t running_task(struct stage *st)
 {
-	uint64_t task = 0;
+	struct store_rows rows =
+		aid_read(&st->a, (struct store_filter){.what = READ_TASKS,
+						       .state = TASK_RUNNING,
+						       .limit = 1});
+	const uint64_t task = rows.n ? rows.tasks[0].id : 0;
 
-	rooms_each_task(st->r, note_task, &task);
-	return task && aid_count(&st->a,
-				 (struct store_filter){.what = READ_TASKS,
-						       .id = task,
-						       .state = -1})
-		       ? task
-		       : 0;
+	store_rows_free(&rows);
+	return task;
 }
 
 static struct task_info info_of(struct stage *st, uint64_t task)
@@ -89,15 +49,6 @@ static struct task_info info_of(struct stage *st, uint64_t task)
 
 	assert_true(rooms_task_info(st->r, task, &info));
 	return info;
-}
-
-static void leave_now(struct stage *st, uint64_t input)
-{
-	struct answer a;
-
-	leave(st, input, &a);
-	UNTIL(st, a.calls);
-	assert_int_equal(a.err, 0);
 }
 
 /** The task that is in the store alone ended for this reason. */
@@ -255,7 +206,7 @@ static void stop_at_once(struct stage *st, bool soon)
 		start_as(st, &w, &started);
 		if (!soon)
 			UNTIL(st, started.calls);
-		rooms_each_task(st->r, note_task, &tasks[i]);
+		tasks[i] = newest_task(st);
 		stop(st, tasks[i], &stopped);
 		UNTIL(st, started.calls && stopped.calls);
 		assert_int_equal(started.err, 0);
@@ -359,7 +310,7 @@ static void a_pause_is_durable_when_it_is_answered(void **state)
 	begin(st);
 	join(st, "room", "alice");
 	start(st, "room", &started);
-	rooms_each_task(st->r, note_task, &task);
+	task = newest_task(st);
 	set_paused(st, task, true, &changed); /* while it starts */
 	UNTIL(st, changed.calls);
 	assert_int_equal(changed.err, 0);

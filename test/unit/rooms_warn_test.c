@@ -63,19 +63,15 @@ static size_t told_of(struct stage *st, uint64_t task, enum event_kind kind,
 	return n;
 }
 
-static uint64_t record_as(struct stage *st, enum record_mode mode,
-			  const char *but)
+static uint64_t record_but(struct stage *st, enum record_mode mode,
+			   const char *but)
 {
 	struct task_wish w = wish_of("room");
-	struct answer a;
 
 	w.mode = mode;
 	if (but)
 		w.subscribe = (struct subscription){.users = {but}, .n = 1};
-	start_as(st, &w, &a);
-	UNTIL(st, a.calls);
-	assert_int_equal(a.err, 0);
-	return a.id;
+	return record_as(st, &w);
 }
 
 static uint64_t packets_of(const struct stage *st, uint64_t input)
@@ -96,9 +92,9 @@ static void each_loss_is_told_once_to_each_task_that_wants_it(void **state)
 	st->app.recording.input_lost_after_us = AFTER_US;
 	begin(st);
 	a = join(st, "room", "alice");
-	tasks[0] = record_as(st, MODE_SINGLE, NULL);
-	tasks[1] = record_as(st, MODE_MIXED, NULL);
-	tasks[2] = record_as(st, MODE_SINGLE, "alice");
+	tasks[0] = record_but(st, MODE_SINGLE, NULL);
+	tasks[1] = record_but(st, MODE_MIXED, NULL);
+	tasks[2] = record_but(st, MODE_SINGLE, "alice");
 	UNTIL(st, packets_of(st, a.id) > 0);
 	st->paused = true;
 	UNTIL(st, is_warned(st, a.id, "input_lost"));
@@ -106,7 +102,7 @@ static void each_loss_is_told_once_to_each_task_that_wants_it(void **state)
 	turn_for(st, SOME_ROUNDS_US);
 	n = told_of(st, tasks[0], EVENT_INPUT_LOST, "alice");
 	assert_true(n >= 1);
-	late = record_as(st, MODE_BOTH, NULL); /* begins while it is lost */
+	late = record_but(st, MODE_BOTH, NULL); /* begins while it is lost */
 	UNTIL(st, told_of(st, late, EVENT_INPUT_LOST, "alice") > 0);
 	turn_for(st, SOME_ROUNDS_US);
 	assert_int_equal(told_of(st, tasks[0], EVENT_INPUT_LOST, "alice"), n);

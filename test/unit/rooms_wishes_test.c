@@ -14,17 +14,6 @@
 #include "rooms/private.h"
 #include "rooms_aid.h"
 
-static uint64_t record_as(struct stage *st, const struct task_wish *w)
-{
-	struct answer a;
-
-	start_as(st, w, &a);
-	UNTIL(st, a.calls);
-	if (a.err)
-		fail_msg("start: %s", a.text);
-	return a.id;
-}
-
 /** errno of a start. */
 static int try_record(struct stage *st, const struct task_wish *w)
 {
@@ -33,19 +22,6 @@ static int try_record(struct stage *st, const struct task_wish *w)
 	start_as(st, w, &a);
 	UNTIL(st, a.calls);
 	return a.err;
-}
-
-static size_t of_mode(struct stage *st, uint64_t task, enum record_mode mode,
-		      enum segment_state state)
-{
-	struct store_rows rows = segments_of(st, task);
-	size_t n = 0;
-
-	for (size_t i = 0; i < rows.n; i++)
-		n += rows.segments[i].mode == mode &&
-		     rows.segments[i].state == state;
-	store_rows_free(&rows);
-	return n;
 }
 
 static void set_mode(struct stage *st, uint64_t task, enum record_mode mode)
