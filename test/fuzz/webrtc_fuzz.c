@@ -12,12 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../aid/webrtc_peer.h"
 #include "base/log.h"
 #include "intake/webrtc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { OPUS = 111, RED = 63, STEP_US = 1000000 };
+enum { STEP_US = 1000000 };
 
 static struct webrtc_identity *id;
 static struct webrtc_port *port;
@@ -30,32 +31,6 @@ static void on_send(const struct addr *to, const uint8_t *data, size_t len,
 	(void)arg;
 	assert(len <= DTLS_MTU);
 	assert(!addr_is_equal(to, &stranger));
-}
-
-static void on_connected(const struct addr *peer, int64_t now_us, void *arg)
-{
-	(void)peer;
-	(void)now_us;
-	(void)arg;
-}
-
-static void on_ended(enum webrtc_end why, int64_t now_us, void *arg)
-{
-	(void)now_us;
-	(void)arg;
-	assert(*webrtc_end_name(why));
-}
-
-static void on_chunk(const struct sound_chunk *c, void *arg)
-{
-	(void)c;
-	(void)arg;
-}
-
-static void on_mic(int64_t pos, void *arg)
-{
-	(void)pos;
-	(void)arg;
 }
 
 static void ignore_line(enum log_level level, const char *line, void *arg)
@@ -75,33 +50,23 @@ static void set_up(void)
 }
 
 struct rig {
-	struct input *in;
-	struct webrtc_session *session[2];
-	struct addr at[2];
+	struct peer_session peers[2]; /* of one input */
 	int64_t now_us;
 };
 
 static void open_session(struct rig *r, int i, const char *ufrag,
 			 const char *at)
 {
-	static const struct webrtc_session_events events = {
-		.connected = on_connected, .ended = on_ended};
-	struct webrtc_credentials local;
-	struct webrtc_session_config c = {.local = &local,
-					  .remote_ufrag = "theirs",
-					  .in = r->in,
-					  .opus_pt = OPUS,
-					  .red_pt = RED};
+	struct peer_session *p = &r->peers[i];
 	struct stun check = {.id = (const uint8_t *)"123456789012",
 			     .method = STUN_BINDING};
-	struct datagram d = {.from = &r->at[i], .arrival_us = r->now_us};
+	struct datagram d = {.from = &p->at, .arrival_us = r->now_us};
 
-	assert(!webrtc_credentials_make(&local));
-	memcpy(local.ufrag, ufrag, strlen(ufrag) + 1);
-	assert(!addr_parse(at, &r->at[i]));
-	assert(!webrtc_session_open(port, &c, &events, NULL, r->now_us,
-				    &r->session[i]));
-	session_checked(r->session[i]->name, &check, &d);
+	p->in = r->peers[0].in;
+	memcpy(p->local.ufrag, ufrag, strlen(ufrag) + 1);
+	assert(!addr_parse(at, &p->at));
+	assert(!peer_session_open(p, port, NULL, r->now_us));
+	session_checked(p->session->name, &check, &d);
 }
 
 /* As if its handshake had been done; of the keys nobody knows. */
@@ -116,23 +81,17 @@ static void give_keys(struct webrtc_session *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static const struct input_events events = {
-		.chunk = on_chunk, .mic_on = on_mic, .mic_off = on_mic};
-	const struct input_config ic = {.window_us = 400000,
-					.is_authentic = true,
-					.opus_pt = OPUS,
-					.red_pt = RED};
 	struct rig r = {.now_us = 1000 * (int64_t)STEP_US};
 
 	if (!port)
 		set_up();
-	assert(!input_new(&ic, &events, NULL, &r.in));
+	assert(!peer_input_new(&r.peers[0].in));
 	open_session(&r, 0, "first", "192.0.2.1:5000");
 	open_session(&r, 1, "second", "192.0.2.2:5000");
-	give_keys(r.session[1]);
+	give_keys(r.peers[1].session);
 	while (len >= 3) {
-		const struct addr *const from[] = {&stranger, &r.at[0],
-						   &r.at[1]};
+		const struct addr *const from[] = {&stranger, &r.peers[0].at,
+						   &r.peers[1].at};
 		const uint8_t who = data[0] % 4;
 		const size_t said = (size_t)data[1] << 8 | data[2];
 		const size_t n = said < len - 3 ? said : len - 3;
@@ -156,9 +115,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		data += who == 3 ? 0 : n;
 		len -= who == 3 ? 0 : n;
 	}
-	webrtc_session_close(r.session[0]);
-	webrtc_session_close(r.session[1]);
-	input_free(r.in);
+	webrtc_session_close(r.peers[0].session);
+	webrtc_session_close(r.peers[1].session);
+	input_free(r.peers[0].in);
 	assert(port->n_sessions == 0 && port->n_shaking == 0);
 	return 0;
 }
