@@ -116,18 +116,22 @@ static bool match_path(const char *pattern, const char *path, struct call *c)
 	return !*pattern && !*path;
 }
 
-/** NULL: none; then `methods` are those of the path, "" when there is none. */
-static const struct route *find_route(struct call *c, char *methods, size_t cap)
+/** NULL: none; then `methods` are those of the path, "" when there is none.
+ *  is_open: whoever asks may know that; of a path's routes all are, or none. */
+static const struct route *find_route(struct call *c, char *methods, size_t cap,
+				      bool *is_open)
 {
 	const char *method = c->request->method; /* of HEAD: "GET" */
 	size_t len = 0;
 
 	methods[0] = 0;
+	*is_open = false;
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		bool get = !strcmp(routes[i].method, "GET");
 
 		if (!match_path(routes[i].path, c->request->raw_path, c))
 			continue;
+		*is_open = routes[i].flags & OPEN;
 		if (!strcmp(routes[i].method, method))
 			return &routes[i];
 		len += (size_t)snprintf(methods + len, cap - len, "%s%s%s",
@@ -202,9 +206,10 @@ static void dispatch(struct call *c)
 {
 	const struct route *route;
 	char methods[64];
+	bool is_open;
 
-	route = find_route(c, methods, sizeof(methods));
-	if (!(route && route->flags & OPEN) && !auth_permits(c))
+	route = find_route(c, methods, sizeof(methods), &is_open);
+	if (!is_open && !auth_permits(c))
 		return;
 	if (!route && methods[0]) {
 		c->extra = (struct http_field){"Allow", methods};

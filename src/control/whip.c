@@ -388,6 +388,23 @@ static void on_restarted(const struct err *e, const struct input_info *in,
 	mem_wipe(&local, sizeof(local));
 }
 
+/** Is the tag in the list, or the list "*", for any?  RFC 9725 writes that one
+ *  in quotes. */
+static bool is_matched(const char *list, const char *etag)
+{
+	const size_t len = strlen(etag);
+
+	if (!strcmp(list, "*") || !strcmp(list, "\"*\""))
+		return true;
+	for (const char *at = list; *at; at += *at == ',') {
+		at += strspn(at, " \t");
+		if (!strncmp(at, etag, len) && strchr(" \t,", at[len]))
+			return true;
+		at += strcspn(at, ",");
+	}
+	return false;
+}
+
 /** Is the request about the session as it is now (or as it may be)?  Answers
  *  412 and 428 itself. */
 static bool check_match(struct call *c, const struct input_info *in)
@@ -396,7 +413,7 @@ static bool check_match(struct call *c, const struct input_info *in)
 	char etag[ETAG_CAP];
 
 	write_etag(in, etag);
-	if (match && (!strcmp(match, "*") || !strcmp(match, etag)))
+	if (match && is_matched(match, etag))
 		return true;
 	call_field(c, "ETag", etag);
 	if (match)

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "intake/webrtc.h"
+#include "wire/bytes.h"
 
 enum {
 	/* A flight is sent again after that, then after twice as long, ..
@@ -19,6 +20,11 @@ enum {
 	RESEND_MAX_US = 2 * 1000 * 1000,
 	/* RFC 8122 certificates stand alone; RSA 4096 has 1.3 KB */
 	CERTIFICATES_MAX = 8 * 1024,
+	/* Sealed records before the handshake is done.  A peer sends one a
+	 * flight; OpenSSL keeps those that overtake the keys, up to 100, with
+	 * 17 KB each. */
+	EARLY_MAX = 16,
+	SEALED_MIN = 8 + 16, /* RFC 5288: nonce and tag of GCM */
 	RECORD_CIPHER_SPEC = 20,
 	RECORD_HANDSHAKE = 22,
 	CLIENT_HELLO = 1
@@ -37,6 +43,7 @@ struct dtls {
 	enum dtls_state state;
 	enum webrtc_end why;
 	const char *reason;
+	unsigned n_early;  /* sealed records that came before it was done */
 	const uint8_t *in; /* the datagram that is to be read, or NULL */
 	size_t in_len;
 };
@@ -116,6 +123,8 @@ static int on_certificate(X509_STORE_CTX *store, void *arg)
 	return 0;
 }
 
+/* GCM only, which all WebRTC has (RFC 8827 section 6.5): of CBC OpenSSL 3.0
+ * ends the session for any record that is not authentic. */
 static bool set_up(SSL_CTX *ctx, const struct webrtc_identity *id)
 {
 	char groups[] =
@@ -132,9 +141,7 @@ static bool set_up(SSL_CTX *ctx, const struct webrtc_identity *id)
 	return SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) &&
 	       SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) &&
 	       SSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-AES128-GCM-SHA256:"
-					    "ECDHE-ECDSA-AES256-GCM-SHA384:"
-					    "ECDHE-ECDSA-CHACHA20-POLY1305:"
-					    "ECDHE-ECDSA-AES128-SHA") &&
+					    "ECDHE-ECDSA-AES256-GCM-SHA384") &&
 	       SSL_CTX_set1_groups_list(ctx, groups) &&
 	       /* in order of preference; 0 is success here alone */
 	       !SSL_CTX_set_tlsext_use_srtp(ctx, "SRTP_AEAD_AES_128_GCM:"
@@ -224,19 +231,24 @@ bool dtls_is_hello(const uint8_t *data, size_t len)
 	       data[DTLS_RECORD_HEADER_LEN] == CLIENT_HELLO;
 }
 
-/* Does it consist of records that OpenSSL can do no harm with?  It gives a
- * handshake up for data that nobody has encrypted: anybody can send that. */
-static bool is_whole(const uint8_t *data, size_t len)
+/* Does it consist of records that OpenSSL can do no harm with?  It gives up
+ * for data that nobody has encrypted, and, also after the handshake, for a
+ * record that is too short to be sealed: anybody can send these.
+ * n_sealed: how many of them are encrypted. */
+static bool is_whole(const uint8_t *data, size_t len, unsigned *n_sealed)
 {
+	*n_sealed = 0;
 	while (len >= DTLS_RECORD_HEADER_LEN) {
-		const size_t n = DTLS_RECORD_HEADER_LEN +
-				 ((size_t)data[11] << 8 | data[12]);
-		const bool is_plain = data[3] == 0 && data[4] == 0;
+		const size_t body = bytes_get16(data + 11);
+		const size_t n = DTLS_RECORD_HEADER_LEN + body;
+		const bool is_plain = bytes_get16(data + 3) == 0; /* epoch */
 
 		if (data[1] != 0xfe || n > len ||
-		    (is_plain && (data[0] < RECORD_CIPHER_SPEC ||
-				  data[0] > RECORD_HANDSHAKE)))
+		    (is_plain ? data[0] < RECORD_CIPHER_SPEC ||
+					data[0] > RECORD_HANDSHAKE
+			      : body < SEALED_MIN))
 			return false;
+		*n_sealed += !is_plain;
 		data += n;
 		len -= n;
 	}
@@ -303,9 +315,16 @@ static enum dtls_state shake(struct dtls *d)
 
 enum dtls_state dtls_take(struct dtls *d, const uint8_t *data, size_t len)
 {
+	unsigned n_sealed;
+
 	if ((d->state != DTLS_SHAKING && d->state != DTLS_DONE) ||
-	    !is_whole(data, len))
+	    !is_whole(data, len, &n_sealed))
 		return d->state;
+	if (d->state == DTLS_SHAKING) {
+		d->n_early += n_sealed;
+		if (n_sealed && d->n_early > EARLY_MAX)
+			return d->state;
+	}
 	d->in = data;
 	d->in_len = len;
 	if (d->state == DTLS_SHAKING)

@@ -9,8 +9,10 @@
  *   would glue those of a flight together.  OpenSSL's timer for sending a
  *   flight again runs on the wall clock, so a clock that is set may hold that
  *   up: the deadline of the handshake is the caller's.
- *   There is no HelloVerifyRequest: whoever may begin has proved by ICE where
- *   it is, and how many may begin is the caller's matter, too.
+ *   There is no HelloVerifyRequest: whoever may begin has shown by ICE that it
+ *   knows this session's password, and how many may begin is the caller's
+ *   matter, too.  (With the password an address can be forged; a session has
+ *   one handshake, whose flights are some KB in all.)
  *
  * Private to this folder.  Thread: one at a time.
  */

@@ -12,7 +12,7 @@
  *   error, which a forged address would turn against others, nor with DTLS.
  *   Errors 400 and 401 go to addresses that have proved themselves, 420 and
  *   487 to whoever has asked with the right credentials; none is longer than a
- *   check with its integrity.
+ *   check that has all that RFC 8445 wants, nor is the answer to one.
  *   Reading: the loop watches the socket; once something has come, it is read
  *   every REST_US until nothing has.  So the first check is answered at once,
  *   and of 2,500 speakers a system call takes a batch instead of a datagram.

@@ -310,7 +310,8 @@ static int read_common(struct reader *r, struct piece name, struct piece v,
 		r->is_end = true;
 		return 0;
 	}
-	if (is(name, "rtcp-mux")) {
+	/* -only may come alone: RFC 8858 section 4.2 */
+	if (is(name, "rtcp-mux") || is(name, "rtcp-mux-only")) {
 		s->has_mux = true;
 		return 0;
 	}

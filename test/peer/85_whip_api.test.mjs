@@ -157,7 +157,14 @@ test('candidates_are_taken_ICE_is_restarted_and_If_Match_holds', async (t) => {
 
   refused(await patch(trickle), 428, /ETag/);
   refused(await patch(trickle, {'if-match': '"1-9"'}), 412, /is "\d+-0" now/);
-  assert.equal((await patch(trickle, {'if-match': etag})).status, 204);
+  for (const match of [`${etag.slice(0, -1)}0"`, `W/${etag}`, etag.slice(1, -1), '"1-9", "2-9"', ''])
+    refused(await patch(trickle, {'if-match': match}), 412, /is "\d+-0" now/);
+  for (const match of [etag, `"1-9", ${etag}`, `${etag},"1-9"`, '*']) {
+    const taken = await patch(trickle, {'if-match': match});
+    assert.equal(taken.status, 204, match);
+    assert.equal(taken.text, '');
+    assert.equal(taken.headers.get('etag'), null, 'RFC 9725: only a restart brings a new one');
+  }
   refused(await patch('a=candidate:x\r\n', {'if-match': etag}), 400, /line 1/);
   refused(await patch(trickle, {'if-match': etag, 'content-type': SDP}), 415, /sdpfrag/);
   const again = await patch(restart, {'if-match': '*'});
@@ -168,8 +175,34 @@ test('candidates_are_taken_ICE_is_restarted_and_If_Match_holds', async (t) => {
   assert.match(again.text, /^a=candidate:.* typ host\r$/m);
   refused(await patch(trickle, {'if-match': etag}), 412, /-1" now/);
   assert.equal((await patch(restart, {'if-match': again.headers.get('etag')})).status, 204);
+  // RFC 9725 writes it in quotes
+  const third = await patch(restart.replaceAll('ysXw', 'other'), {'if-match': '"*"'});
+  assert.equal(third.status, 200, third.text);
+  assert.equal(third.headers.get('etag'), etag.replace('-0', '-2'));
   refused(await server.api('PATCH', '/whip/sessions/nothing', restart, {'content-type': FRAG,
     'if-match': '*'}), 404, /POST again/);
+});
+
+test('methods_that_are_reserved_are_refused_as_such_whoever_asks', async (t) => {
+  const server = await startServer(t, {loops: 1, http: {admin_token: 'master'}});
+  const where = `/whip/${APP}/lobby/alice`;
+  const session = (await post(server, where, bearer('alice'))).headers.get('location');
+
+  for (const [path, methods, allow] of [
+    [where, ['GET', 'PUT', 'PATCH', 'DELETE'], 'POST, OPTIONS'],
+    [session, ['GET', 'PUT', 'POST'], 'PATCH, DELETE, OPTIONS']]) {
+    for (const method of methods) {
+      const answer = await server.api(method, path);
+      refused(answer, 405, /permitted here/);
+      assert.equal(answer.headers.get('allow'), allow);
+    }
+    const head = await fetch(server.url + path, {method: 'HEAD'});
+    assert.equal(head.status, 405);
+  }
+  // what is not open says nothing of itself
+  assert.equal((await server.api('PUT', '/v1/rooms')).status, 401);
+  assert.equal((await server.api('GET', '/nothing')).status, 401);
+  assert.equal((await server.api('DELETE', session)).status, 200);
 });
 
 test('pages_of_permitted_sites_may_ask_others_may_not', async (t) => {

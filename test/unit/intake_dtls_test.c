@@ -2,6 +2,7 @@
  *  network may do to them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -250,6 +251,187 @@ static void junk_from_its_address_does_not_disturb_a_handshake(void **state)
 	rig_free(r);
 }
 
+/* What OpenSSL holds [bytes]. */
+static size_t n_held;
+
+static void *count_realloc(void *p, size_t len, const char *file, int line)
+{
+	void *more;
+
+	(void)file;
+	(void)line;
+	n_held -= malloc_usable_size(p);
+	more = realloc(p, len);
+	n_held += malloc_usable_size(more);
+	return more;
+}
+
+static void *count_malloc(size_t len, const char *file, int line)
+{
+	return count_realloc(NULL, len, file, line);
+}
+
+static void count_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	n_held -= malloc_usable_size(p);
+	free(p);
+}
+
+/** Records that seem to be sealed by keys that are not there yet. */
+static void early_records_cost_little_and_hinder_nobody(void **state)
+{
+	uint8_t bytes[5 * 60] = {0};
+	struct rig *r = rig_new(NULL);
+	struct peer *p = peer_new(r, "192.0.2.1:5000", NULL, NULL);
+	struct letter *hello;
+	size_t before;
+
+	(void)state;
+	check(p);
+	peer_shake(p);
+	hello = r->queue[--r->n];
+	give(r, &p->at, hello->data, hello->len);
+	before = n_held;
+	for (unsigned i = 0; i < 500; i++) {
+		uint8_t *record = bytes + i % 5 * 60;
+
+		record[0] = 22;
+		record[1] = 0xfe;
+		record[2] = 0xfd;
+		record[4] = 1; /* the epoch */
+		record[9] = (uint8_t)(i >> 8);
+		record[10] = (uint8_t)i;
+		record[12] = 60 - DTLS_RECORD_HEADER_LEN;
+		/* one in a datagram, then some */
+		if (i < 4)
+			give(r, &p->at, record, 60);
+		else if (i % 5 == 4)
+			give(r, &p->at, bytes, sizeof(bytes));
+	}
+	assert_in_range(n_held - before, 1, 512 * 1024);
+	assert_int_equal(p->n_ended, 0);
+	test_free(hello);
+	rig_free(r);
+}
+
+static void a_few_early_records_hinder_nobody(void **state)
+{
+	uint8_t early[60] = {22, 0xfe, 0xfd, 0, 1};
+	struct rig *r = rig_new(NULL);
+	struct peer *p = peer_new(r, "192.0.2.1:5000", NULL, NULL);
+	struct letter *hello;
+
+	(void)state;
+	check(p);
+	peer_shake(p);
+	hello = r->queue[--r->n];
+	give(r, &p->at, hello->data, hello->len);
+	test_free(hello);
+	for (unsigned len = 0; len < 48; len++) {
+		early[10] = (uint8_t)(9 + len);
+		early[12] = (uint8_t)len;
+		/* too short to be sealed, and a few that are not */
+		if (len < 24 || len % 4 == 0)
+			give(r, &p->at, early, DTLS_RECORD_HEADER_LEN + len);
+	}
+	carry(r);
+	pass(r, S_US);
+	assert_true(p->done && p->n_connected == 1);
+	rig_free(r);
+}
+
+/** A hello that does not fit into one datagram, as with keys that are safe
+ *  from quantum computers; its pieces in this order or the other. */
+static void a_hello_of_several_datagrams_begins_a_handshake(void **state)
+{
+	uint8_t protocols[1600];
+
+	(void)state;
+	/* an extension that is long: names of protocols, 200 bytes each */
+	memset(protocols, 'x', sizeof(protocols));
+	for (size_t at = 0; at < sizeof(protocols); at += 200)
+		protocols[at] = 199;
+	for (int turned = 0; turned < 2; turned++) {
+		struct rig *r = rig_new(NULL);
+		struct peer *p = peer_new(r, "192.0.2.1:5000", NULL, NULL);
+
+		assert_int_equal(SSL_set_alpn_protos(p->ssl, protocols,
+						     sizeof(protocols)),
+				 0);
+		check(p);
+		peer_shake(p);
+		assert_int_equal(r->n, 2);
+		if (turned) {
+			struct letter *first = r->queue[0];
+
+			r->queue[0] = r->queue[1];
+			r->queue[1] = first;
+		}
+		carry(r);
+		assert_true(p->done && p->n_connected == 1);
+		say(p);
+		assert_int_equal(heard(p).packets, 1);
+		rig_free(r);
+	}
+}
+
+/** Once it is done, what anybody can send from its address does not end it;
+ *  nor, before, a handshake. */
+static void records_that_are_not_sealed_end_no_session(void **state)
+{
+	static const char *const ciphers[] = {"ECDHE-ECDSA-AES128-GCM-SHA256",
+					      "ECDHE-ECDSA-AES256-GCM-SHA384"};
+	uint8_t record[DTLS_RECORD_HEADER_LEN + 80] = {0, 0xfe, 0xfd};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		struct rig *r = rig_new(NULL);
+		struct peer *p = peer_new(r, "192.0.2.1:5000", NULL, NULL);
+
+		assert_int_equal(SSL_set_cipher_list(p->ssl, ciphers[i / 2]),
+				 1);
+		record[4] = i % 2; /* the epoch */
+		join(p);
+		for (unsigned n = 0; n < 81 * 8; n++) {
+			record[0] = (uint8_t)(19 + n / 81);
+			record[10] = (uint8_t)(100 + n % 81);
+			record[12] = (uint8_t)(n % 81);
+			/* "fatal", or close_notify */
+			record[13] = 2 - n % 2;
+			record[14] = n % 2 ? 0 : 40;
+			give(r, &p->at, record,
+			     DTLS_RECORD_HEADER_LEN + n % 81);
+			assert_int_equal(p->n_ended, 0);
+		}
+		say(p);
+		assert_int_equal(heard(p).packets, 1);
+		(void)SSL_shutdown(p->ssl); /* it is heard as before */
+		carry(r);
+		assert_int_equal(p->n_ended, 1);
+		assert_int_equal(p->why, WEBRTC_BYE);
+		rig_free(r);
+	}
+}
+
+static void a_second_handshake_is_refused(void **state)
+{
+	struct rig *r = rig_new(NULL);
+	struct peer *p = peer_new(r, "192.0.2.1:5000", NULL, NULL);
+
+	(void)state;
+	join(p);
+	assert_int_equal(SSL_renegotiate(p->ssl), 1);
+	(void)SSL_do_handshake(p->ssl);
+	carry(r);
+	pass(r, S_US);
+	ERR_clear_error();
+	assert_int_not_equal(SSL_do_handshake(p->ssl), 1);
+	assert_int_equal(p->n_connected, 1);
+	rig_free(r);
+}
+
 /* ---- who is let in ---------------------------------------------------------------- */
 
 static struct peer *shaken(struct rig *r, const struct peer_options *o,
@@ -485,6 +667,12 @@ int main(void)
 		cmocka_unit_test(a_long_flight_is_cut_to_the_mtu),
 		cmocka_unit_test(
 			junk_from_its_address_does_not_disturb_a_handshake),
+		cmocka_unit_test(early_records_cost_little_and_hinder_nobody),
+		cmocka_unit_test(a_few_early_records_hinder_nobody),
+		cmocka_unit_test(
+			a_hello_of_several_datagrams_begins_a_handshake),
+		cmocka_unit_test(records_that_are_not_sealed_end_no_session),
+		cmocka_unit_test(a_second_handshake_is_refused),
 		cmocka_unit_test(another_certificate_is_refused),
 		cmocka_unit_test(one_bit_of_the_fingerprint_is_enough),
 		cmocka_unit_test(without_a_certificate_it_is_refused),
@@ -499,5 +687,8 @@ int main(void)
 		cmocka_unit_test(only_a_hello_begins_a_handshake),
 	};
 
+	/* before OpenSSL's first allocation */
+	if (!CRYPTO_set_mem_functions(count_malloc, count_realloc, count_free))
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

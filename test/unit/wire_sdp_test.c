@@ -210,6 +210,22 @@ static void sdp_takes_the_first_sound_that_it_can(void **state)
 	assert_int_equal(o.audio, 1);
 }
 
+static void sdp_takes_rtcp_mux_only_as_rtcp_mux(void **state)
+{
+	struct sdp_offer o;
+	struct buf out;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(parse_changed("firefox", "a=rtcp-mux\r\n",
+				       "a=rtcp-mux-only\r\n", &o, &e),
+			 0);
+	answer(&o, &out);
+	/* never -only in an answer: RFC 8858 section 4.3 */
+	assert_non_null(strstr(buf_str(&out), "a=rtcp-mux\r\n"));
+	buf_fini(&out);
+}
+
 static void sdp_says_what_it_cannot_take(void **state)
 {
 	static const struct {
@@ -436,6 +452,7 @@ int main(void)
 		cmocka_unit_test(sdp_answers_red_first_and_dtx),
 		cmocka_unit_test(sdp_declines_what_is_no_sound),
 		cmocka_unit_test(sdp_takes_the_first_sound_that_it_can),
+		cmocka_unit_test(sdp_takes_rtcp_mux_only_as_rtcp_mux),
 		cmocka_unit_test(sdp_says_what_it_cannot_take),
 		cmocka_unit_test(sdp_names_the_line_that_is_malformed),
 		cmocka_unit_test(sdp_takes_payload_types_that_are_not_rtcp),
