@@ -3,8 +3,8 @@
 /** Others mix and speak in real time: when the machine has stood still meanwhile,
  *  that is heard, and proves nothing.  Then try again.  t.watch(ms): another who
  *  knows for how long it did. */
-export async function inRealTime(t, once) {
-  for (let left = 4;; left--) {
+export async function inRealTime(t, once, tries = 5) {
+  for (let left = tries - 1;; left--) {
     const after = [], watched = [];
     let [worst, before] = [0, performance.now()];
     const timer = setInterval(() => {

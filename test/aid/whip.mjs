@@ -137,7 +137,7 @@ export async function ticksOf(server, segments) {
 }
 
 /** Ticks lie on one clock, whatever was between them, as far as the sender's did. */
-export function checkOnClock(ticks, wandered_ms) {
+export function checkOnClock(ticks, wandered_ms = 0) {
   assert.ok(ticks.length > 1, 'there are ticks');
   for (const tick of ticks) {
     const off = ((tick.at - ticks[0].at + 500) % 1000 + 1000) % 1000 - 500;
