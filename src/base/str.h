@@ -37,4 +37,7 @@ bool str_is_clean_utf8(const char *s, size_t len);
 /** Does `s` start with `prefix`? */
 bool str_starts_with(const char *s, const char *prefix);
 
+/** Are both the same text?  NULL is "". */
+bool str_is_same(const char *a, const char *b);
+
 #endif

@@ -13,16 +13,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "config/config.h"
 #include "config/settings.h"
 
 /* ---- the same? ------------------------------------------------------------ */
-
-/** NULL is "". */
-static bool is_same_text(const char *a, const char *b)
-{
-	return !strcmp(a ? a : "", b ? b : "");
-}
 
 static bool is_same_retry(const struct deliver_retry *a,
 			  const struct deliver_retry *b)
@@ -35,8 +30,8 @@ static bool is_same_retry(const struct deliver_retry *a,
 static bool is_same_endpoint(const struct notify_endpoint *a,
 			     const struct notify_endpoint *b)
 {
-	return is_same_text(a->url, b->url) && is_same_text(a->key, b->key) &&
-	       is_same_text(a->previous_key, b->previous_key) &&
+	return str_is_same(a->url, b->url) && str_is_same(a->key, b->key) &&
+	       str_is_same(a->previous_key, b->previous_key) &&
 	       a->dialect == b->dialect && a->encoding == b->encoding &&
 	       !memcmp(a->kinds, b->kinds, sizeof(a->kinds)) &&
 	       a->enabled == b->enabled && a->extended == b->extended &&
@@ -57,10 +52,10 @@ static bool are_same_api_keys(const struct config_app *a,
 		const struct config_api_key *x = &a->api_keys[i];
 		const struct config_api_key *y = &b->api_keys[i];
 
-		if (!is_same_text(x->secret_id, y->secret_id) ||
-		    !is_same_text(x->secret_key, y->secret_key) ||
-		    !is_same_text(x->previous_secret_key,
-				  y->previous_secret_key) ||
+		if (!str_is_same(x->secret_id, y->secret_id) ||
+		    !str_is_same(x->secret_key, y->secret_key) ||
+		    !str_is_same(x->previous_secret_key,
+				 y->previous_secret_key) ||
 		    x->actions != y->actions)
 			return false;
 	}
@@ -72,9 +67,9 @@ static bool is_same_app(const struct config_app *a, const struct config_app *b)
 	const struct recording_config *x = &a->app.recording;
 	const struct recording_config *y = &b->app.recording;
 
-	return is_same_text(a->app.name, b->app.name) &&
-	       is_same_text(a->secret_key, b->secret_key) &&
-	       is_same_text(a->previous_secret_key, b->previous_secret_key) &&
+	return str_is_same(a->app.name, b->app.name) &&
+	       str_is_same(a->secret_key, b->secret_key) &&
+	       str_is_same(a->previous_secret_key, b->previous_secret_key) &&
 	       are_same_api_keys(a, b) && x->auto_mode == y->auto_mode &&
 	       x->is_not_on_request == y->is_not_on_request &&
 	       x->format == y->format && x->sample_rate == y->sample_rate &&
@@ -191,8 +186,8 @@ static bool keeps_token(const struct config *running, const struct config *next)
 
 static bool is_same_access(const struct config *a, const struct config *b)
 {
-	return is_same_text(a->admin_token, b->admin_token) &&
-	       is_same_text(a->previous_admin_token, b->previous_admin_token);
+	return str_is_same(a->admin_token, b->admin_token) &&
+	       str_is_same(a->previous_admin_token, b->previous_admin_token);
 }
 
 /** Other keys are of another bucket, if that is one. */
@@ -201,17 +196,17 @@ static bool is_same_bucket(const struct config *a, const struct config *b)
 	const struct upload_s3 *x = &a->s3;
 	const struct upload_s3 *y = &b->s3;
 
-	return is_same_text(x->endpoint, y->endpoint) &&
-	       is_same_text(x->region, y->region) &&
-	       is_same_text(x->bucket, y->bucket) &&
-	       is_same_text(x->prefix, y->prefix) &&
+	return str_is_same(x->endpoint, y->endpoint) &&
+	       str_is_same(x->region, y->region) &&
+	       str_is_same(x->bucket, y->bucket) &&
+	       str_is_same(x->prefix, y->prefix) &&
 	       x->path_style == y->path_style;
 }
 
 static bool are_same_bucket_keys(const struct config *a, const struct config *b)
 {
-	return is_same_text(a->s3.access_key, b->s3.access_key) &&
-	       is_same_text(a->s3.secret_key, b->s3.secret_key);
+	return str_is_same(a->s3.access_key, b->s3.access_key) &&
+	       str_is_same(a->s3.secret_key, b->s3.secret_key);
 }
 
 int config_each_change(const struct config *old, const struct config *next,

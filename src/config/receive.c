@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "config/config.h"
 #include "config/parse.h"
 
@@ -312,19 +313,13 @@ void config_receive_free(struct config_receive *c)
 
 /* ---- reading it again ------------------------------------------------------- */
 
-/** NULL is "". */
-static bool is_same_text(const char *a, const char *b)
-{
-	return !strcmp(a ? a : "", b ? b : "");
-}
-
 /** The same files; what is in them is read each time. */
 static bool is_same_tls(const struct http_tls_config *a,
 			const struct http_tls_config *b)
 {
-	return is_same_text(a->cert_file, b->cert_file) &&
-	       is_same_text(a->key_file, b->key_file) &&
-	       is_same_text(a->client_ca_file, b->client_ca_file);
+	return str_is_same(a->cert_file, b->cert_file) &&
+	       str_is_same(a->key_file, b->key_file) &&
+	       str_is_same(a->client_ca_file, b->client_ca_file);
 }
 
 static bool is_same_app(const struct receive_app *a,
@@ -332,13 +327,13 @@ static bool is_same_app(const struct receive_app *a,
 {
 	bool same = a->n_keys == b->n_keys && a->dialects == b->dialects &&
 		    a->unsigned_live == b->unsigned_live &&
-		    is_same_text(a->name, b->name) &&
-		    is_same_text(a->forward, b->forward) &&
-		    is_same_text(a->exec, b->exec);
+		    str_is_same(a->name, b->name) &&
+		    str_is_same(a->forward, b->forward) &&
+		    str_is_same(a->exec, b->exec);
 
 	for (size_t i = 0; i < a->n_keys && same; i++)
 		same = a->keys[i].dialects == b->keys[i].dialects &&
-		       is_same_text(a->keys[i].secret, b->keys[i].secret);
+		       str_is_same(a->keys[i].secret, b->keys[i].secret);
 	return same;
 }
 
@@ -385,7 +380,7 @@ void config_receive_write_later(const struct config_receive *running,
 	if (strcmp(addr_write(&running->listen, was),
 		   addr_write(&next->listen, now)) != 0)
 		buf_puts(out, "listen");
-	if (!is_same_text(running->data_dir, next->data_dir))
+	if (!str_is_same(running->data_dir, next->data_dir))
 		buf_printf(out, "%sdata_dir", out->len ? ", " : "");
 	if (running->max_per_address != next->max_per_address)
 		buf_printf(out, "%smax_per_address", out->len ? ", " : "");

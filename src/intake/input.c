@@ -176,11 +176,6 @@ void input_set_decode(struct input *in, bool on)
 	t->no_pcm = !on;
 }
 
-int64_t input_pos(const struct input *in)
-{
-	return in->timeline.pos;
-}
-
 int64_t input_floor(const struct input *in, int64_t now_us)
 {
 	int64_t floor = sound_pos_of_us(now_us);

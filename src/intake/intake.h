@@ -153,14 +153,11 @@ void input_set_mic(struct input *in, bool on, int64_t pos);
  */
 void input_set_decode(struct input *in, bool on);
 
-/** Position up to which chunks were emitted [frames]; what it will still
- *  emit lies at or behind it. */
-int64_t input_pos(const struct input *in);
-
 /**
  * Position [frames] before which nothing will be emitted any more, but for a
- * burst behind a stall of the network.  While the mic is on that is input_pos():
- * how a pause ends is not known yet.  Call it after input_advance(in, now_us).
+ * burst behind a stall of the network.  While the mic is on that is where what
+ * was emitted ends: how a pause ends is not known yet.  Call it after
+ * input_advance(in, now_us).
  */
 int64_t input_floor(const struct input *in, int64_t now_us);
 

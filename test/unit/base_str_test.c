@@ -191,6 +191,19 @@ static void prefixes_are_found(void **state)
 	assert_false(str_starts_with("", "x"));
 }
 
+static void no_text_is_the_same_as_an_empty_one(void **state)
+{
+	(void)state;
+	assert_true(str_is_same("x", "x"));
+	assert_true(str_is_same("", NULL));
+	assert_true(str_is_same(NULL, ""));
+	assert_true(str_is_same(NULL, NULL));
+	assert_false(str_is_same("x", "X"));
+	assert_false(str_is_same("x", NULL));
+	assert_false(str_is_same(NULL, "x"));
+	assert_false(str_is_same("x", "xy"));
+}
+
 static void an_error_names_its_field_and_is_cut(void **state)
 {
 	struct err e;
@@ -219,6 +232,7 @@ int main(void)
 		cmocka_unit_test(a_copy_is_cut_and_terminated),
 		cmocka_unit_test(only_clean_utf8_is_clean),
 		cmocka_unit_test(prefixes_are_found),
+		cmocka_unit_test(no_text_is_the_same_as_an_empty_one),
 		cmocka_unit_test(an_error_names_its_field_and_is_cut),
 	};
 

@@ -5,20 +5,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
 #include "control/follow.h"
-#include "wire/sse.h"
 
 #include "notify_aid.h"
+#include "sse_aid.h"
 
 enum { CLIENTS = 4, OPEN_MAX = 8, IDS_MAX = 8192, STEPS = 3000 };
 
@@ -34,12 +32,10 @@ struct open {
 /** Somebody who follows, over as many connections as it takes. */
 struct client {
 	struct fix *f;
-	int fd; /* -1: away */
-	bool has_cursor, in_body;
+	struct sse_client http;
+	bool has_cursor;
 	uint64_t begin; /* behind this it began */
 	uint64_t last;	/* what it would come back with */
-	struct buf head;
-	struct sse_reader reader;
 	uint64_t ids[IDS_MAX];
 	size_t n;
 	bool was_cut;
@@ -80,20 +76,11 @@ static void on_ask(struct http_request *r, void *arg)
 
 static void open_server(struct fix *f)
 {
-	struct http_server_config http = {.n_listen = 1,
-					  .max_body = 1000,
-					  .max_connections = 100,
-					  .header_us = 60 * S,
-					  .heartbeat_us = 60 * S};
-
-	assert_int_equal(addr_parse("127.0.0.1:0", &http.listen[0]), 0);
 	f->config.loop = f->g->loop;
 	f->config.store = f->g->a.s;
 	f->config.notify = f->g->n;
 	assert_int_equal(follow_new(&f->config, &f->follow), 0);
-	assert_int_equal(
-		http_server_open(f->g->loop, &http, on_ask, f, &f->server), 0);
-	http_server_addr(f->server, 0, &f->addr);
+	sse_serve(f->g->loop, on_ask, f, &f->server, &f->addr);
 }
 
 static void close_server(struct fix *f)
@@ -112,7 +99,7 @@ static int setup(void **state)
 	f->config.window = 7;
 	f->dice = 1;
 	for (int i = 0; i < CLIENTS; i++)
-		f->clients[i] = (struct client){.f = f, .fd = -1};
+		f->clients[i] = (struct client){.f = f, .http.fd = -1};
 	rig_begin(f->g);
 	open_server(f);
 	*state = f;
@@ -160,73 +147,21 @@ static int on_block(const struct sse_block *b, void *arg)
 
 static void dial(struct client *c, int rcvbuf)
 {
-	char text[128];
-	int len;
+	char query[40] = "";
 
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(c->fd >= 0);
-	if (rcvbuf)
-		assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF,
-					    &rcvbuf, sizeof(rcvbuf)),
-				 0);
-	assert_int_equal(connect(c->fd, &c->f->addr.sa, c->f->addr.len), 0);
-	/* 1.0: no chunks */
 	if (c->has_cursor)
-		len = snprintf(text, sizeof(text),
-			       "GET /?after=%" PRIu64
-			       " HTTP/1.0\r\nHost: x\r\n\r\n",
-			       c->last);
-	else
-		len = snprintf(text, sizeof(text),
-			       "GET / HTTP/1.0\r\nHost: x\r\n\r\n");
-	assert_int_equal(send(c->fd, text, (size_t)len, MSG_NOSIGNAL), len);
-	c->in_body = false;
-	buf_init(&c->head, 1 << 20);
-	sse_init(&c->reader, 1 << 20);
+		snprintf(query, sizeof(query), "?after=%" PRIu64, c->last);
+	sse_dial(&c->http, &c->f->addr, query, rcvbuf);
 }
 
 static void hang_up(struct client *c)
 {
-	if (c->fd < 0)
-		return;
-	close(c->fd);
-	c->fd = -1;
-	buf_fini(&c->head);
-	sse_fini(&c->reader);
+	sse_hang_up(&c->http);
 }
 
-static void take(struct client *c, const char *bytes, size_t len)
-{
-	const char *end;
-
-	if (c->in_body) {
-		assert_int_equal(sse_read(&c->reader, bytes, len, on_block, c),
-				 0);
-		return;
-	}
-	buf_append(&c->head, bytes, len);
-	end = strstr(buf_str(&c->head), "\r\n\r\n");
-	if (!end)
-		return;
-	assert_non_null(strstr(buf_str(&c->head), " 200 "));
-	c->in_body = true;
-	end += 4;
-	take(c, end, (size_t)(buf_str(&c->head) + c->head.len - end));
-}
-
-/** Read what has come; away when the server has ended it. */
 static void listen_to(struct client *c)
 {
-	static char bytes[65536];
-	ssize_t n = 1;
-
-	while (c->fd >= 0 && n > 0) {
-		n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-		if (n > 0)
-			take(c, bytes, (size_t)n);
-		else if (n == 0 || errno != EAGAIN)
-			hang_up(c);
-	}
+	sse_listen(&c->http, on_block, c);
 }
 
 static void turn(struct fix *f)
@@ -385,7 +320,7 @@ static void step(struct fix *f)
 		hang_up(c);
 		break;
 	case 3:
-		if (c->fd < 0)
+		if (c->http.fd < 0)
 			dial(c, 0);
 		break;
 	case 4:
@@ -419,7 +354,7 @@ static void followers_see_each_event_once_and_in_order(void **state)
 	for (int i = 0; i < CLIENTS; i++) {
 		struct client *c = &f->clients[i];
 
-		if (c->fd < 0)
+		if (c->http.fd < 0)
 			dial(c, 0);
 		TURN_UNTIL(f, c->has_cursor && has_all(f, c));
 	}
@@ -490,7 +425,7 @@ static void a_client_that_reads_nothing_is_cut_and_told_why(void **state)
 	UNTIL(f->g, counter_get(COUNT_event_streams_cut) == before + 1);
 	assert_int_equal(counter_get(COUNT_event_streams), 0);
 	/* now it reads: what was sent, the reason, the end */
-	TURN_UNTIL(f, c->fd < 0);
+	TURN_UNTIL(f, c->http.fd < 0);
 	assert_true(c->was_cut);
 	assert_true(c->n > 0 && c->n < 6000);
 	/* and comes back */
@@ -594,7 +529,7 @@ static void followers_survive_every_failed_allocation(void **state)
 
 	commit_many(f, 20);
 	for (int64_t n = 0; n < 60; n++) {
-		*c = (struct client){.f = f, .fd = -1, .has_cursor = true};
+		*c = (struct client){.f = f, .http.fd = -1, .has_cursor = true};
 		dial(c, 0);
 		mem_fail_after(n);
 		for (int i = 0; i < 20; i++)
@@ -603,7 +538,7 @@ static void followers_survive_every_failed_allocation(void **state)
 		hang_up(c);
 		TURN_UNTIL(f, !counter_get(COUNT_event_streams));
 	}
-	*c = (struct client){.f = f, .fd = -1, .has_cursor = true};
+	*c = (struct client){.f = f, .http.fd = -1, .has_cursor = true};
 	dial(c, 0);
 	TURN_UNTIL(f, has_all(f, c));
 }

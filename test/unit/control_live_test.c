@@ -14,18 +14,15 @@
 
 #include "base/counters.h"
 #include "base/mem.h"
-#include "wire/sse.h"
 
 #include "rooms_aid.h"
+#include "sse_aid.h"
 
 enum { CLIENTS = 3 };
 
 /** Somebody who looks. */
 struct looker {
-	int fd; /* -1: away */
-	bool in_body;
-	struct buf head;
-	struct sse_reader reader;
+	struct sse_client http;
 	json_t *state; /* the newest, or NULL */
 	unsigned n;    /* that came */
 };
@@ -49,22 +46,13 @@ static void on_ask(struct http_request *r, void *arg)
 
 static void open_server(struct stage *st)
 {
-	struct http_server_config http = {.n_listen = 1,
-					  .max_body = 1000,
-					  .max_connections = 100,
-					  .header_us = 60 * CLOCK_US_PER_S,
-					  .heartbeat_us = 60 * CLOCK_US_PER_S};
-
 	f.st = st;
 	for (int i = 0; i < CLIENTS; i++)
-		f.lookers[i].fd = -1;
-	assert_int_equal(addr_parse("127.0.0.1:0", &http.listen[0]), 0);
+		f.lookers[i].http.fd = -1;
 	f.config.loop = st->loop;
 	f.config.rooms = st->r;
 	assert_int_equal(live_new(&f.config, &f.live), 0);
-	assert_int_equal(
-		http_server_open(st->loop, &http, on_ask, NULL, &f.server), 0);
-	http_server_addr(f.server, 0, &f.addr);
+	sse_serve(st->loop, on_ask, NULL, &f.server, &f.addr);
 }
 
 static int on_block(const struct sse_block *b, void *arg)
@@ -81,73 +69,20 @@ static int on_block(const struct sse_block *b, void *arg)
 
 static void dial(struct looker *c, const char *query, int rcvbuf)
 {
-	char text[400];
-	int len = snprintf(text, sizeof(text),
-			   "GET /%s HTTP/1.0\r\nHost: x\r\n\r\n", query);
-
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	assert_true(c->fd >= 0);
-	if (rcvbuf)
-		assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF,
-					    &rcvbuf, sizeof(rcvbuf)),
-				 0);
-	if (connect(c->fd, &f.addr.sa, f.addr.len))
-		assert_int_equal(errno, EINPROGRESS);
-	while (send(c->fd, text, (size_t)len, MSG_NOSIGNAL) != len)
-		turn(f.st);
-	c->in_body = false;
 	c->n = 0;
-	buf_init(&c->head, 1 << 20);
-	sse_init(&c->reader, 1 << 20);
+	sse_dial(&c->http, &f.addr, query, rcvbuf);
+}
+
+static void look(struct looker *c)
+{
+	sse_listen(&c->http, on_block, c);
 }
 
 static void hang_up(struct looker *c)
 {
-	if (c->fd < 0)
-		return;
-	close(c->fd);
-	c->fd = -1;
-	buf_fini(&c->head);
-	sse_fini(&c->reader);
+	sse_hang_up(&c->http);
 	json_decref(c->state);
 	c->state = NULL;
-}
-
-static void take(struct looker *c, const char *bytes, size_t len)
-{
-	const char *end;
-
-	if (c->in_body) {
-		assert_int_equal(sse_read(&c->reader, bytes, len, on_block, c),
-				 0);
-		return;
-	}
-	buf_append(&c->head, bytes, len);
-	end = strstr(buf_str(&c->head), "\r\n\r\n");
-	if (!end)
-		return;
-	c->in_body = true;
-	end += 4;
-	take(c, end, strlen(end));
-}
-
-/** Read what has come; a client whose connection was ended is away. */
-static void look(struct looker *c)
-{
-	char bytes[65536];
-
-	while (c->fd >= 0) {
-		ssize_t len = recv(c->fd, bytes, sizeof(bytes) - 1, 0);
-
-		if (len < 0 && errno == EAGAIN)
-			return;
-		if (len <= 0) {
-			hang_up(c);
-			return;
-		}
-		bytes[len] = 0;
-		take(c, bytes, (size_t)len);
-	}
 }
 
 #define LOOK_UNTIL(c, condition) UNTIL(f.st, (look(c), (condition)))

@@ -18,106 +18,36 @@
 #include "base/log.h"
 #include "oom.h"
 #include "record_aid.h"
+#include "record_files_aid.h"
 #include "tempdir.h"
 #include "wire/sig.h"
 
 static const char name[] = "1_r_u/a_audio.mp3";
 
-/** What a file said. */
-struct heard {
-	int opened, failed, closed;
-	struct record_file_result open, fail, close;
-};
-
-struct rig {
-	char dir[TEMPDIR_CAP];
-	struct loop *loop;
-	struct record_files *files;
-	struct record_file *file;
-	struct heard heard;
-};
-
-static void on_opened(struct record_file *file,
-		      const struct record_file_result *result, void *arg)
-{
-	struct heard *h = arg;
-
-	(void)file;
-	h->opened++;
-	h->open = *result;
-}
-
-static void on_failed(struct record_file *file,
-		      const struct record_file_result *result, void *arg)
-{
-	struct heard *h = arg;
-
-	(void)file;
-	h->failed++;
-	h->fail = *result;
-}
-
-static void on_closed(struct record_file *file,
-		      const struct record_file_result *result, void *arg)
-{
-	struct heard *h = arg;
-
-	(void)file;
-	h->closed++;
-	h->close = *result;
-}
-
-static void wait_for(struct rig *r, const int *what)
-{
-	for (int i = 0; i < 1000 && !*what; i++)
-		loop_turn(r->loop, 20000);
-	assert_true(*what);
-}
+static char dir[TEMPDIR_CAP];
 
 /** `fault`: TAPEOP_FAULT while the test runs, or NULL. */
 static void set_up(struct rig *r, size_t max_queue, const char *fault)
 {
-	struct record_files_config config = {.threads = 2,
-					     .max_queue_bytes = max_queue};
-
-	*r = (struct rig){0};
-	tempdir_make(r->dir);
-	if (fault)
-		setenv("TAPEOP_FAULT", fault, 1);
-	crash_reload();
-	config.spool_dir = tempdir_path(r->dir, "spool");
-	assert_int_equal(loop_new(&r->loop), 0);
-	assert_int_equal(record_files_new(&config, &r->files), 0);
+	tempdir_make(dir);
+	rig_begin(r, dir, 2, max_queue, fault);
 }
 
 static void tear_down(struct rig *r)
 {
-	record_file_unref(r->file);
-	record_files_free(r->files);
-	loop_turn(r->loop, 0);
-	loop_free(r->loop);
-	tempdir_remove(r->dir);
-	unsetenv("TAPEOP_FAULT");
-	crash_reload();
+	rig_end(r);
+	tempdir_remove(dir);
 	assert_int_equal(counter_get(COUNT_file_queue_bytes), 0);
-	assert_int_equal(counter_get(COUNT_segments_open), 0);
 }
 
-static void start_open(struct rig *r)
+static void start(struct rig *r)
 {
-	struct record_file_open how = {.name = name,
-				       .opening = mp3_opening(),
-				       .loop = r->loop,
-				       .opened = on_opened,
-				       .failed = on_failed,
-				       .arg = &r->heard};
-
-	assert_int_equal(record_file_open(r->files, &how, &r->file), 0);
+	start_open(r, name, mp3_opening());
 }
 
 static void open_file(struct rig *r)
 {
-	start_open(r);
+	start(r);
 	wait_for(r, &r->heard.opened);
 	assert_int_equal(r->heard.open.err, 0);
 }
@@ -130,18 +60,12 @@ static void append(struct rig *r, uint8_t fill)
 	assert_int_equal(record_file_append(r->file, frame, sizeof(frame)), 0);
 }
 
-static void close_file(struct rig *r)
-{
-	record_file_close(r->file, on_closed, &r->heard);
-	wait_for(r, &r->heard.closed);
-}
-
-static const char *in_spool(const struct rig *r, const char *what)
+static const char *in_spool(const char *what)
 {
 	char path[256];
 
 	snprintf(path, sizeof(path), "spool/%s%s", name, what);
-	return tempdir_path(r->dir, path);
+	return tempdir_path(dir, path);
 }
 
 /** The finished file is these frames, and the answer says so. */
@@ -150,9 +74,9 @@ static void expect_frames(const struct rig *r, const uint8_t *fills, size_t n)
 	uint8_t got[16 * FRAME_LEN];
 	uint8_t frame[FRAME_LEN];
 	char hex[65];
-	size_t len = get_file(in_spool(r, ""), got, sizeof(got));
+	size_t len = get_file(in_spool(""), got, sizeof(got));
 
-	assert_false(file_is_there(in_spool(r, ".part")));
+	assert_false(file_is_there(in_spool(".part")));
 	assert_int_equal(len, n * FRAME_LEN);
 	for (size_t i = 0; i < n; i++) {
 		make_frame(frame, fills[i]);
@@ -176,12 +100,12 @@ static void a_file_holds_what_was_appended_and_its_hash_is_told(void **state)
 	open_file(&r);
 	assert_int_equal(counter_get(COUNT_segments_open), 1);
 	/* Until sound comes there is some silence, so that it plays. */
-	assert_int_equal(get_file(in_spool(&r, ".part"), got, sizeof(got)),
+	assert_int_equal(get_file(in_spool(".part"), got, sizeof(got)),
 			 RECORD_FRAMES_MIN * FRAME_LEN);
 	for (int i = 0; i < RECORD_FRAMES_MIN; i++)
 		assert_memory_equal(got + i * FRAME_LEN, silent_frame(),
 				    FRAME_LEN);
-	assert_false(file_is_there(in_spool(&r, "")));
+	assert_false(file_is_there(in_spool("")));
 	append(&r, 1);
 	append(&r, 2);
 	append(&r, 3);
@@ -198,7 +122,7 @@ static void orders_given_before_it_is_open_are_kept_in_order(void **state)
 
 	(void)state;
 	set_up(&r, 1 << 20, NULL);
-	start_open(&r);
+	start(&r);
 	append(&r, 1);
 	append(&r, 2);
 	close_file(&r);
@@ -229,18 +153,18 @@ static void a_name_that_is_taken_is_refused(void **state)
 		char got[8];
 
 		set_up(&r, 1 << 20, NULL);
-		assert_int_equal(
-			file_mkdirs(tempdir_path(r.dir, "spool/1_r_u")), 0);
-		put_file(in_spool(&r, taken[i]), "other", 5);
-		start_open(&r);
+		assert_int_equal(file_mkdirs(tempdir_path(dir, "spool/1_r_u")),
+				 0);
+		put_file(in_spool(taken[i]), "other", 5);
+		start(&r);
 		wait_for(&r, &r.heard.opened);
 		assert_int_equal(r.heard.open.err, EEXIST);
 		assert_non_null(strstr(r.heard.open.text, name));
 		append(&r, 1);
 		close_file(&r);
 		assert_int_equal(r.heard.close.err, EEXIST);
-		assert_int_equal(
-			get_file(in_spool(&r, taken[i]), got, sizeof(got)), 5);
+		assert_int_equal(get_file(in_spool(taken[i]), got, sizeof(got)),
+				 5);
 		assert_memory_equal(got, "other", 5);
 		tear_down(&r);
 	}
@@ -261,11 +185,11 @@ static void a_failure_while_opening_is_told_and_leaves_nothing(void **state)
 		struct rig r;
 
 		set_up(&r, 1 << 20, rows[i].fault);
-		start_open(&r);
+		start(&r);
 		wait_for(&r, &r.heard.opened);
 		assert_int_equal(r.heard.open.err, rows[i].err);
 		assert_non_null(strstr(r.heard.open.text, name));
-		assert_false(file_is_there(in_spool(&r, ".part")));
+		assert_false(file_is_there(in_spool(".part")));
 		tear_down(&r);
 	}
 }
@@ -345,8 +269,8 @@ static void a_failure_at_close_is_told_and_the_part_stays(void **state)
 		close_file(&r);
 		assert_int_equal(r.heard.close.err, rows[i].err);
 		assert_non_null(strstr(r.heard.close.text, name));
-		assert_true(file_is_there(in_spool(&r, ".part")));
-		assert_false(file_is_there(in_spool(&r, "")));
+		assert_true(file_is_there(in_spool(".part")));
+		assert_false(file_is_there(in_spool("")));
 		tear_down(&r);
 	}
 }
@@ -373,11 +297,11 @@ static void the_rename_never_goes_over_another_file(void **state)
 	set_up(&r, 1 << 20, NULL);
 	open_file(&r);
 	append(&r, 1);
-	put_file(in_spool(&r, ""), "other", 5);
+	put_file(in_spool(""), "other", 5);
 	close_file(&r);
 	assert_int_equal(r.heard.close.err, EEXIST);
-	assert_int_equal(get_file(in_spool(&r, ""), got, sizeof(got)), 5);
-	assert_true(file_is_there(in_spool(&r, ".part")));
+	assert_int_equal(get_file(in_spool(""), got, sizeof(got)), 5);
+	assert_true(file_is_there(in_spool(".part")));
 	tear_down(&r);
 }
 
@@ -404,13 +328,13 @@ static void the_end_of_the_threads_writes_what_is_queued(void **state)
 
 	(void)state;
 	set_up(&r, 1 << 20, NULL);
-	start_open(&r);
+	start(&r);
 	append(&r, 7);
 	append(&r, 8);
 	record_files_free(r.files);
 	r.files = NULL;
 	/* the placeholder is longer than the sound */
-	assert_int_equal(get_file(in_spool(&r, ".part"), got, sizeof(got)),
+	assert_int_equal(get_file(in_spool(".part"), got, sizeof(got)),
 			 RECORD_FRAMES_MIN * FRAME_LEN);
 	make_frame(frame, 8);
 	assert_memory_equal(got + FRAME_LEN, frame, FRAME_LEN);
@@ -433,7 +357,7 @@ static void sound_is_written_without_a_close_within_seconds(void **state)
 		append(&r, i);
 	for (int i = 0; i < 3000 && len != 4 * FRAME_LEN; i++) {
 		loop_turn(r.loop, 10000);
-		len = get_file(in_spool(&r, ".part"), got, sizeof(got));
+		len = get_file(in_spool(".part"), got, sizeof(got));
 	}
 	assert_int_equal(len, 4 * FRAME_LEN);
 	close_file(&r);
@@ -489,8 +413,8 @@ static void record_without_memory(void)
 				       .arg = &r.heard};
 	int err = 0;
 
-	tempdir_make(r.dir);
-	config.spool_dir = tempdir_path(r.dir, "spool");
+	tempdir_make(dir);
+	config.spool_dir = tempdir_path(dir, "spool");
 	if (!loop_new(&r.loop) && !record_files_new(&config, &r.files)) {
 		how.loop = r.loop;
 		err = record_file_open(r.files, &how, &r.file);
@@ -509,7 +433,7 @@ static void record_without_memory(void)
 	if (r.loop)
 		loop_turn(r.loop, 0);
 	loop_free(r.loop);
-	tempdir_remove(r.dir);
+	tempdir_remove(dir);
 }
 
 static void without_memory_it_says_so_and_gives_back_all(void **state)
@@ -521,33 +445,28 @@ static void without_memory_it_says_so_and_gives_back_all(void **state)
 /* ---- kill -9 --------------------------------------------------------------- */
 
 /** In a child: record three frames, crash on the way. */
-static void record_and_die(struct rig *r, const char *at)
+static void record_and_die(const char *at)
 {
-	struct record_files_config config = {.threads = 1,
-					     .max_queue_bytes = 1 << 20};
+	struct rig r;
 
 	setenv("TAPEOP_CRASH_AT", at, 1);
-	crash_reload();
-	config.spool_dir = tempdir_path(r->dir, "spool");
-	if (loop_new(&r->loop) || record_files_new(&config, &r->files))
-		_exit(2);
-	open_file(r);
-	append(r, 1);
-	append(r, 2);
-	append(r, 3);
-	close_file(r);
+	rig_begin(&r, dir, 1, 1 << 20, NULL);
+	open_file(&r);
+	append(&r, 1);
+	append(&r, 2);
+	append(&r, 3);
+	close_file(&r);
 	_exit(3);
 }
 
-static bool dies_at(struct rig *r, const char *at,
-		    void (*fn)(struct rig *r, const char *at))
+static bool dies_at(const char *at, void (*fn)(const char *at))
 {
 	int status = 0;
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
 	if (!pid) {
-		fn(r, at);
+		fn(at);
 		_exit(4);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -555,7 +474,7 @@ static bool dies_at(struct rig *r, const char *at,
 }
 
 /** Whole frames, the first sound or the placeholder; returns how many. */
-static size_t recover_whole(struct rig *r, bool *there, bool *silent)
+static size_t recover_whole(bool *there, bool *silent)
 {
 	struct record_found found;
 	struct err err = {0};
@@ -563,15 +482,14 @@ static size_t recover_whole(struct rig *r, bool *there, bool *silent)
 	uint8_t frame[FRAME_LEN];
 	size_t n;
 
-	assert_int_equal(record_recover(tempdir_path(r->dir, "spool"), name,
-					&found, &err),
-			 0);
+	assert_int_equal(
+		record_recover(tempdir_path(dir, "spool"), name, &found, &err),
+		0);
 	*there = found.there;
 	*silent = false;
 	if (!found.there)
 		return 0;
-	assert_int_equal(get_file(in_spool(r, ""), got, sizeof(got)),
-			 found.len);
+	assert_int_equal(get_file(in_spool(""), got, sizeof(got)), found.len);
 	assert_int_equal(found.len % FRAME_LEN, 0);
 	n = (size_t)found.len / FRAME_LEN;
 	assert_int_equal(found.frames, n * 1152);
@@ -580,7 +498,7 @@ static size_t recover_whole(struct rig *r, bool *there, bool *silent)
 		make_frame(frame, *silent ? 0 : (uint8_t)(i + 1));
 		assert_memory_equal(got + i * FRAME_LEN, frame, FRAME_LEN);
 	}
-	assert_false(file_is_there(in_spool(r, ".part")));
+	assert_false(file_is_there(in_spool(".part")));
 	return n;
 }
 
@@ -602,30 +520,29 @@ static void a_kill_at_any_step_leaves_a_file_that_plays(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct rig r = {0};
 		size_t n = rows[i].there ? 3 : 0;
 		bool there;
 		bool silent;
 
-		tempdir_make(r.dir);
-		assert_true(dies_at(&r, rows[i].at, record_and_die));
-		assert_int_equal(recover_whole(&r, &there, &silent), n);
+		tempdir_make(dir);
+		assert_true(dies_at(rows[i].at, record_and_die));
+		assert_int_equal(recover_whole(&there, &silent), n);
 		assert_int_equal(there, rows[i].there);
 		assert_int_equal(silent, rows[i].silent);
 		/* Again is harmless. */
-		assert_int_equal(recover_whole(&r, &there, &silent), n);
-		tempdir_remove(r.dir);
+		assert_int_equal(recover_whole(&there, &silent), n);
+		tempdir_remove(dir);
 	}
 }
 
-static void recover_and_die(struct rig *r, const char *at)
+static void recover_and_die(const char *at)
 {
 	struct record_found found;
 	struct err err;
 
 	setenv("TAPEOP_CRASH_AT", at, 1);
 	crash_reload();
-	if (record_recover(tempdir_path(r->dir, "spool"), name, &found, &err))
+	if (record_recover(tempdir_path(dir, "spool"), name, &found, &err))
 		_exit(2);
 	_exit(3);
 }
@@ -637,16 +554,15 @@ static void a_kill_during_recovery_is_recovered_too(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
-		struct rig r = {0};
 		bool there;
 		bool silent;
 
-		tempdir_make(r.dir);
-		assert_true(dies_at(&r, "file.sync", record_and_die));
-		assert_true(dies_at(&r, at[i], recover_and_die));
-		assert_int_equal(recover_whole(&r, &there, &silent), 3);
+		tempdir_make(dir);
+		assert_true(dies_at("file.sync", record_and_die));
+		assert_true(dies_at(at[i], recover_and_die));
+		assert_int_equal(recover_whole(&there, &silent), 3);
 		assert_true(there);
-		tempdir_remove(r.dir);
+		tempdir_remove(dir);
 	}
 }
 

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "ogg_aid.h"
 #include "oom.h"
+#include "record_files_aid.h"
 #include "tempdir.h"
 #include "wire/ogg.h"
 #include "wire/sig.h"
@@ -291,75 +292,10 @@ static void recovery_survives_every_failed_allocation(void **state)
 
 /* ---- file threads ---------------------------------------------------------- */
 
-struct heard {
-	int opened, failed, closed;
-	struct record_file_result open, fail, close;
-};
-
-struct rig {
-	struct loop *loop;
-	struct record_files *files;
-	struct record_file *file;
-	struct heard heard;
-};
-
-static void on_opened(struct record_file *file,
-		      const struct record_file_result *result, void *arg)
-{
-	struct heard *h = arg;
-
-	(void)file;
-	h->opened++;
-	h->open = *result;
-}
-
-static void on_failed(struct record_file *file,
-		      const struct record_file_result *result, void *arg)
-{
-	struct heard *h = arg;
-
-	(void)file;
-	h->failed++;
-	h->fail = *result;
-}
-
-static void on_closed(struct record_file *file,
-		      const struct record_file_result *result, void *arg)
-{
-	struct heard *h = arg;
-
-	(void)file;
-	h->closed++;
-	h->close = *result;
-}
-
-static void wait_for(struct rig *r, const int *what)
-{
-	for (int i = 0; i < 1000 && !*what; i++)
-		loop_turn(r->loop, 20000);
-	assert_true(*what);
-}
-
 static void open_file(struct rig *r, size_t max_queue, const char *fault)
 {
-	struct record_files_config config = {.threads = 1,
-					     .max_queue_bytes = max_queue};
-	struct record_file_open how = {.name = name,
-				       .opening = &opening,
-				       .opened = on_opened,
-				       .failed = on_failed,
-				       .arg = &r->heard};
-
-	*r = (struct rig){0};
-	how.arg = &r->heard;
-	if (fault)
-		setenv("TAPEOP_FAULT", fault, 1);
-	crash_reload();
-	config.spool_dir = tempdir_path(dir, "spool");
-	assert_int_equal(loop_new(&r->loop), 0);
-	assert_int_equal(record_files_new(&config, &r->files), 0);
-	how.loop = r->loop;
-	assert_int_equal(record_file_open(r->files, &how, &r->file), 0);
+	rig_begin(r, dir, 1, max_queue, fault);
+	start_open(r, name, &opening);
 	wait_for(r, &r->heard.opened);
 	assert_int_equal(r->heard.open.err, 0);
 }
@@ -370,22 +306,10 @@ static int append_page(struct rig *r, size_t i)
 				  page_ends[i + 1] - page_ends[i]);
 }
 
-static void close_file(struct rig *r)
+static void end(struct rig *r)
 {
-	record_file_close(r->file, on_closed, &r->heard);
-	wait_for(r, &r->heard.closed);
-}
-
-static void end_rig(struct rig *r)
-{
-	record_file_unref(r->file);
-	record_files_free(r->files);
-	loop_turn(r->loop, 0);
-	loop_free(r->loop);
-	unsetenv("TAPEOP_FAULT");
-	crash_reload();
+	rig_end(r);
 	(void)unlink(whole());
-	assert_int_equal(counter_get(COUNT_segments_open), 0);
 }
 
 static void expect_closed(const struct rig *r, uint64_t frames, size_t holes)
@@ -416,7 +340,7 @@ static void a_file_is_head_and_pages(void **state)
 	assert_int_equal(n, opening.head_len + sound.len);
 	assert_memory_equal(got, opening.bytes, opening.head_len);
 	assert_memory_equal(got + opening.head_len, sound.data, sound.len);
-	end_rig(&r);
+	end(&r);
 }
 
 static void a_file_of_which_nothing_is_told_is_looked_at(void **state)
@@ -429,7 +353,7 @@ static void a_file_of_which_nothing_is_told_is_looked_at(void **state)
 	assert_int_equal(append_page(&r, 1), 0);
 	close_file(&r);
 	expect_closed(&r, 2 * page_frames, 0);
-	end_rig(&r);
+	end(&r);
 }
 
 static void a_file_without_sound_keeps_its_placeholder(void **state)
@@ -440,7 +364,7 @@ static void a_file_without_sound_keeps_its_placeholder(void **state)
 	open_file(&r, 1 << 20, NULL);
 	close_file(&r);
 	expect_closed(&r, RECORD_OGG_MIN, 0);
-	end_rig(&r);
+	end(&r);
 }
 
 static void what_the_queue_has_no_room_for_is_left_out(void **state)
@@ -457,7 +381,7 @@ static void what_the_queue_has_no_room_for_is_left_out(void **state)
 	record_file_tell(r.file, N_PAGES * page_frames);
 	close_file(&r);
 	expect_closed(&r, N_PAGES * page_frames, 1);
-	end_rig(&r);
+	end(&r);
 }
 
 static void a_file_that_lost_its_last_page_is_ended_before(void **state)
@@ -472,7 +396,7 @@ static void a_file_that_lost_its_last_page_is_ended_before(void **state)
 	record_file_tell(r.file, N_PAGES * page_frames);
 	close_file(&r);
 	expect_closed(&r, page_frames, 0);
-	end_rig(&r);
+	end(&r);
 }
 
 static void a_failed_write_keeps_what_was_written(void **state)
@@ -496,7 +420,7 @@ static void a_failed_write_keeps_what_was_written(void **state)
 		assert_int_equal(r.heard.failed, 1);
 		assert_int_equal(r.heard.fail.err, ENOSPC);
 		expect_closed(&r, rows[i].frames, 0);
-		end_rig(&r);
+		end(&r);
 	}
 }
 

@@ -12,6 +12,8 @@
 
 /* Needs cmocka.h. */
 #include <inttypes.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <jansson.h>
@@ -320,8 +322,28 @@ static inline void set_fault(const char *fault)
 	crash_reload();
 }
 
-/** Tests that run at the same time have ports of their own. */
 static unsigned port_slot;
+
+/** Tests that run at the same time have ports of their own, in whatever process:
+ *  each holds a name that stands for its ports until it ends. */
+static inline void claim_ports(void)
+{
+	const int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	assert_true(fd >= 0);
+	for (int tries = 0; tries < PORT_SLOTS; tries++, port_slot++) {
+		struct sockaddr_un at = {.sun_family = AF_UNIX};
+		const size_t begin = offsetof(struct sockaddr_un, sun_path);
+		int len = snprintf(at.sun_path + 1, sizeof(at.sun_path) - 1,
+				   "tapeop-test-ports-%u",
+				   port_slot % PORT_SLOTS);
+
+		if (!bind(fd, (const struct sockaddr *)&at,
+			  (socklen_t)(begin + 1 + (size_t)len)))
+			return;
+		assert_int_equal(errno, EADDRINUSE);
+	}
+}
 
 static inline uint16_t first_port(void)
 {
@@ -425,6 +447,7 @@ static inline void run_begin(struct running *r, const struct CMUnitTest *test)
 		return;
 	dup2(fileno(r->says), STDOUT_FILENO);
 	dup2(fileno(r->says), STDERR_FILENO);
+	claim_ports();
 	exit(_cmocka_run_group_tests(test->name, test, 1, NULL, NULL));
 }
 
