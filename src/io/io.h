@@ -312,6 +312,13 @@ typedef void(udp_fn)(const struct datagram *d, void *arg);
 MUST_CHECK int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn,
 			void *arg, struct udp **out);
 /**
+ * Have the kernel keep up to so many bytes of what has come and is not read,
+ * instead of 1 MiB: one socket of many senders needs it.  A datagram of voice
+ * counts some 650 bytes, its books included.  More than net.core.rmem_max is
+ * for who has CAP_NET_ADMIN only; others get that much.
+ */
+void udp_set_room(struct udp *u, int bytes);
+/**
  * Let the loop be: whoever has time to spare reads with udp_read, some times a
  * second.  Arrival times are the kernel's, so nothing is lost by that, and a
  * system call gives a batch instead of one datagram.

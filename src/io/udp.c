@@ -162,6 +162,14 @@ void udp_read(struct udp *u)
 	read_batches(u, BATCHES_READ_MAX);
 }
 
+void udp_set_room(struct udp *u, int bytes)
+{
+	if (setsockopt(u->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes,
+		       sizeof(bytes)))
+		(void)setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &bytes,
+				 sizeof(bytes));
+}
+
 void udp_unwatch(struct udp *u)
 {
 	watch_stop(&u->watch);

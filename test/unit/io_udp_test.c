@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -80,6 +81,50 @@ static void datagrams_come_with_their_sender_and_time(void **state)
 	udp_close(a.udp);
 	udp_close(b.udp);
 	udp_close(NULL);
+	loop_free(loop);
+}
+
+/* Will this machine give a socket that much? */
+static bool may_have_room(int bytes)
+{
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(bytes);
+	int got = 0;
+
+	assert_true(fd >= 0);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, len))
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, len);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &got, &len), 0);
+	close(fd);
+	return got >= bytes;
+}
+
+/* As much as 2,500 speakers say in 40 ms. */
+static void a_socket_keeps_what_comes_while_nobody_reads(void **state)
+{
+	enum { N = 5000, BYTES = 200, ROOM = 8 << 20 };
+	static const char bytes[BYTES];
+	struct loop *loop = NULL;
+	struct peer a, b;
+
+	(void)state;
+	if (!may_have_room(ROOM)) {
+		print_message("net.core.rmem_max is too small\n");
+		skip();
+	}
+	assert_int_equal(loop_new(&loop), 0);
+	a = make_peer(loop, "127.0.0.1");
+	b = make_peer(loop, "127.0.0.1");
+	open_peer(&a);
+	open_peer(&b);
+	udp_set_room(b.udp, ROOM);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(udp_send(a.udp, &b.at, bytes, BYTES), 0);
+	for (int i = 0; i < 4 && b.got < N; i++)
+		udp_read(b.udp);
+	assert_int_equal(b.got, N);
+	udp_close(a.udp);
+	udp_close(b.udp);
 	loop_free(loop);
 }
 
@@ -259,6 +304,7 @@ int main(void)
 		cmocka_unit_test(datagrams_come_with_their_sender_and_time),
 		cmocka_unit_test(
 			a_flood_does_not_hold_timers_and_nothing_is_lost),
+		cmocka_unit_test(a_socket_keeps_what_comes_while_nobody_reads),
 		cmocka_unit_test(a_socket_may_be_closed_in_its_callback),
 		cmocka_unit_test(a_dead_peer_does_not_close_the_socket),
 		cmocka_unit_test(
