@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {badge, button, command, count, el, empty, length, meter, name, newId, place, select}
   from '../widgets.mjs';
+import {isLoggedIn} from '../login.mjs';
 
 export const title = 'Rooms';
 
@@ -9,6 +10,7 @@ const MODES = [['single', 'a file a speaker'], ['mixed', 'one file for all'],
   ['both', 'both']];
 const SPEAKS_DBFS = -50;
 const SEARCH_MS = 250;
+const USUAL = 'http://127.0.0.1:8080'; // where commands look for the server by themselves
 
 const keyOf = (room) => `${room.app}/${room.room}`;
 
@@ -59,7 +61,7 @@ function taskRow(task, stop) {
   const since = el('span', {class: 'number'});
   const row = el('p', {class: 'line task', 'data-task': task.task_id},
     badge('recording'), since,
-    el('span', {class: 'soft'}, [MODES.find(([m]) => m === task.mode)[1], task.format,
+    el('a', {class: 'soft', href: `#/recordings/${task.task_id}`}, [MODES.find(([m]) => m === task.mode)[1], task.format,
       task.auto ? 'by itself' : ''].filter(Boolean).join(' · ')),
     button('Stop', () => stop(task), {class: 'danger right', 'aria-label':
       `Stop the recording ${task.task_id} of ${task.room}`, 'data-key': `stop ${task.task_id}`}));
@@ -127,17 +129,25 @@ function roomCard(first, {start, stop}) {
 // ---- the page ------------------------------------------------------------------------------
 
 function firstSteps(apps) {
-  const app = apps[0]?.app ?? 1400000000;
+  if (!apps.length)
+    return empty('There is no app yet', el('p', {}, 'Rooms belong to an app: the number that your ' +
+      'clients know. ', el('a', {href: '#/app'}, 'Make one'), ', or declare it under ',
+    el('code', {}, 'apps:'), ' in the configuration.'));
+  const app = apps[0].app;
+  const server = location.origin === USUAL ? '' : ` --server ${location.origin}`;
+  const proof = isLoggedIn() ? ' -H "Authorization: Bearer $TAPEOP_ADMIN_TOKEN"' : '';
   return empty('Nobody is in a room yet',
     el('p', {}, 'A room is there as soon as somebody is in it. So, first:'),
     el('ol', {},
       el('li', {}, el('a', {href: '#/join'}, 'Join from this browser'),
         ': speak, and watch it arrive here.'),
       el('li', {}, 'Or play a file into a room:',
-        command(`tapeop publish speech.wav --app ${app} --room lobby --user alice`)),
+        command(`tapeop publish speech.wav --app ${app} --room lobby --user alice${server}`)),
       el('li', {}, 'Or send RTP of your own: this tells you where to.',
-        command(`curl -X POST ${location.origin}/v1/apps/${app}/rooms/lobby/inputs ` +
+        command(`curl -X POST ${location.origin}/v1/apps/${app}/rooms/lobby/inputs${proof} ` +
           '-d \'{"user":"alice","kind":"rtp"}\''))),
+    ...(proof ? [el('p', {class: 'note'}, el('code', {}, 'TAPEOP_ADMIN_TOKEN'),
+      ' is the token that you logged in with.')] : []),
     el('p', {class: 'note'}, 'Then press Record.'));
 }
 
@@ -164,7 +174,8 @@ export function mount(root, ctx) {
     async stop(task) {
       try {
         await api.del(path`/v1/tasks/${task.task_id}`);
-        toast(`The recording of ${task.room} has stopped.`);
+        toast(`The recording of ${task.room} has stopped.`, 'good',
+          {href: `#/recordings/${task.task_id}`, text: 'Listen'});
       } catch (e) {
         toast(e.message, 'bad');
       }
