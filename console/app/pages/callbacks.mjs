@@ -18,13 +18,29 @@ export function swap(parent, ...nodes) {
     [...parent.querySelectorAll('[data-key]')].find((n) => n.dataset.key === key)?.focus();
 }
 
-/** JSON in lines, other text as it is. */
+/** JSON in lines, other text as it is.  What stands in it is not touched: a
+ *  number of a script would lose the last digits of an id of 64 bits. */
 export function pretty(text) {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    JSON.parse(text);
   } catch {
     return text;
   }
+  const tokens = text.match(/"(?:\\.|[^"\\])*"|[{}[\],:]|[^\s{}[\],:"]+/g);
+  let depth = 0;
+  const line = () => `\n${'  '.repeat(depth)}`;
+  return tokens.map((token, i) => {
+    const [before, after] = [tokens[i - 1], tokens[i + 1]];
+    if (token === '{' || token === '[') {
+      depth++;
+      return /^[}\]]$/.test(after) ? token : token + line();
+    }
+    if (token === '}' || token === ']') {
+      depth--;
+      return /^[{[]$/.test(before) ? token : line() + token;
+    }
+    return token === ',' ? token + line() : token === ':' ? ': ' : token;
+  }).join('');
 }
 
 /** Text to look at closely, under its name. */
