@@ -504,7 +504,8 @@ void doctor_check_callbacks(struct doctor *d)
 
 	if (!c->n_apps)
 		doctor_say(d, DOCTOR_WARN, "apps",
-			   "none is declared: nothing can be recorded");
+			   "none is declared: make one in the console, or "
+			   "by the API; until then nothing can be recorded");
 	for (size_t i = 0; i < c->n_apps; i++) {
 		if (!c->apps[i].n_endpoints)
 			doctor_say(d, DOCTOR_WARN, "callbacks",

@@ -46,7 +46,7 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     await page.sees('that none is so', '.note', /No delivery matches/);
     await page.selectOption('select[aria-label=State]', '');
     const task = await server.record('lobby');
-    await page.sees('one is taken', '.list tbody tr', /task started[^]*good[^]*delivered/);
+    await page.sees('one is taken', '.list tbody tr', /task started[^]*good[^]*lobby[^]*delivered/);
     await page.sees('one is dead', '.list tbody tr', /task started[^]*moody[^]*dead[^]*2[^]*HTTP 500/);
     await endpoint(/moody[^]*failing[^]*since/, 'since when it fails');
     await until('its dead are counted', async () => (await page.locator(

@@ -313,5 +313,5 @@ test('what_makes_little_sense_is_warned_about', async (t) => {
   assert.match((await at.checks('media.address'))[0], /^warn is this machine only, and http\.listen is not/);
   at.change((c) => delete c.apps);
   assert.deepEqual(await at.checks('apps'),
-    ['warn none is declared: nothing can be recorded']);
+    ['warn none is declared: make one in the console, or by the API; until then nothing can be recorded']);
 });

@@ -4,7 +4,7 @@ import {el, words} from '../widgets.mjs';
 
 const COLOURS = {delivered: 'good', healthy: 'good', closed: 'good', pending: 'wait', failing: 'wait',
   'half open': 'wait', opening: 'wait', recording: 'run live', dead: 'bad', lost: 'bad', gone: 'bad',
-  'breaker open': 'run', expired: 'run'};
+  'breaker open': 'run', expired: 'run', failed: 'run'};
 
 /** The state of a file, an endpoint or a delivery, in its colour. */
 export const stateBadge = (state) =>

@@ -61,6 +61,7 @@ async function mountList(root, ctx) {
   const list = el('div', {class: 'list'});
   const more = button('Show more', () => load(true));
   const dead = new Map(); // by endpoint: how many
+  const rooms = new Map(); // by task: which room, '' while that is not known
   let rows = [], next = null, asked = 0, timer = 0, endpoints = [], moved = '', counted = '';
 
   /** An endpoint of this list is its name and app, as the API wants it. */
@@ -151,12 +152,25 @@ async function mountList(root, ctx) {
       {title: 'Happened', cell: (d) => time(d.event_ms)},
       {title: 'Endpoint', cell: (d) => name(d.endpoint || 'removed')},
       {title: 'Recording', cell: (d) => el('a', {href: `#/recordings/${d.task_id}`,
-        'data-key': `t ${d.delivery_id}`}, d.task_id)},
+        'data-key': `t ${d.delivery_id}`, title: `task ${d.task_id}`},
+      rooms.get(d.task_id) ? name(rooms.get(d.task_id)) : d.task_id)},
       {title: 'State', cell: (d) => el('span', {}, stateBadge(d.state),
         d.late ? el('span', {class: 'soft'}, ' late') : '')},
       {title: 'Attempts', class: 'number', cell: (d) => String(d.attempts)},
       {title: 'Last answer', cell: (d) => d.last_error || String(d.last_status || '')},
     ], rows)] : []));
+  }
+
+  /** People know rooms, not tasks. */
+  async function nameRooms() {
+    const ids = [...new Set(rows.map((d) => d.task_id))].filter((id) => !rooms.has(id))
+      .slice(0, PAGE);
+    for (const id of ids)
+      rooms.set(id, '');
+    await Promise.all(ids.map(async (id) => rooms.set(id,
+      (await api.get(path`/v1/tasks/${id}`, {}, {signal}).catch(() => ({room: ''}))).room)));
+    if (ids.length)
+      showList();
   }
 
   async function load(append) {
@@ -177,6 +191,7 @@ async function mountList(root, ctx) {
       rows = append ? [...rows, ...page.deliveries] : page.deliveries;
       next = page.next;
       showList();
+      await nameRooms();
     } catch (fault) {
       if (!signal.aborted && mine === asked)
         note.textContent = fault.message;

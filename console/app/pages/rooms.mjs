@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {badge, button, command, count, el, empty, length, meter, name, newId, place, select}
   from '../widgets.mjs';
+import {call} from '../call.mjs';
 import {isLoggedIn} from '../login.mjs';
 
 export const title = 'Rooms';
@@ -40,11 +41,12 @@ function userRow(input) {
     el('span', {class: 'soft', title: 'how much the way of packets varies'}, 'jitter ', jitter),
     warning);
   row.show = (now) => {
-    const says = now.mic === 'on' ? (now.level_dbfs === null ? 'mic on' :
+    const says = now.session === 'away' ? 'away' : now.mic === 'on' ? (now.level_dbfs === null ? 'mic on' :
       speaks(now) ? 'speaks' : 'quiet') : now.mic === 'off' ? 'mic off' : 'muted';
     row.classList.toggle('speaks', speaks(now));
     mic.className = `badge ${speaks(now) ? 'good' : ''}`;
     mic.textContent = says;
+    mic.title = says === 'away' ? 'the connection has ended; whoever comes again goes on' : '';
     level.set(now.mic === 'on' ? now.level_dbfs : null);
     lost.textContent = loss(now);
     jitter.textContent = `${now.jitter_ms} ms`;
@@ -86,6 +88,8 @@ function roomCard(first, {start, stop}) {
     'aria-label': `How to record ${first.room}`});
   const heading = newId('room');
   const number = el('span', {class: 'app'});
+  const join = el('a', {class: 'right', href:
+    `#/join?app=${first.app}&room=${encodeURIComponent(first.room)}`}, 'Join');
   const card = el('section', {class: 'card room', 'aria-labelledby': heading,
     'data-room': first.room},
   el('h4', {}, el('span', {id: heading}, 'Room ', name(first.room)), number),
@@ -93,8 +97,7 @@ function roomCard(first, {start, stop}) {
   el('div', {class: 'bar foot'}, mode,
     button('Record', () => start(first, mode.value),
       {class: 'main', 'aria-label': `Record ${first.room}`}),
-    el('a', {class: 'right', href:
-      `#/join?app=${first.app}&room=${encodeURIComponent(first.room)}`}, 'Join')));
+    join));
   const match = (known, items, key, make, show, parent) => {
     const next = items.map((item) => {
       const id = item[key];
@@ -111,6 +114,8 @@ function roomCard(first, {start, stop}) {
   };
   card.show = (room, now_ms, appName) => {
     number.textContent = appName;
+    join.textContent = call.active && call.app === room.app && call.room === room.room ?
+      'You are in' : 'Join';
     const inputs = [...room.inputs].sort((a, b) => a.user.localeCompare(b.user));
     match(users, inputs, 'input_id', userRow, (row, i) => row.show(i), list);
     match(tasks, room.tasks, 'task_id', (t) => taskRow(t, stop), (row, t) => row.show(t, now_ms),
