@@ -90,11 +90,13 @@ test('console_rooms', {skip: noBrowser}, async (t) => {
     await until('one is left', async () => (await page.locator('.room').count()) === 1);
     await page.fill('input[type=search]', 'user-42');
     await page.waitForSelector(room('room-042'));
+    await page.selectOption(`${room('room-042')} select`, 'mixed');
     await page.fill('input[type=search]', 'nobody');
     await page.sees('none', '.bar .note', /No room or user matches/);
     assert.equal(await page.locator('.empty').count(), 0);
     await page.fill('input[type=search]', '');
     await until('all again', async () => (await page.locator('.room').count()) === 100);
+    assert.equal(await page.locator(`${room('room-042')} select`).inputValue(), 'mixed');
     isClean(page);
   });
 

@@ -78,14 +78,15 @@ function taskRow(task, stop) {
 
 // ---- one room -------------------------------------------------------------------------
 
-function roomCard(first, {start, stop}) {
+function roomCard(first, {start, stop, modes}) {
   const users = new Map();
   const tasks = new Map();
   const list = el('ul', {class: 'users', 'aria-label': `Who is in ${first.room}`});
   const running = el('div', {class: 'tasks'});
   const many = el('p', {class: 'soft'});
-  const mode = select(MODES, 'single', {id: newId('mode'),
+  const mode = select(MODES, modes.get(keyOf(first)) ?? 'single', {id: newId('mode'),
     'aria-label': `How to record ${first.room}`});
+  mode.addEventListener('change', () => modes.set(keyOf(first), mode.value));
   const heading = newId('room');
   const number = el('span', {class: 'app'});
   const join = el('a', {class: 'right', href:
@@ -168,6 +169,7 @@ export function mount(root, ctx) {
   let timer = 0;
 
   const actions = {
+    modes: new Map(), // by room: what was chosen, also when the room was out of sight
     async start(room, mode) {
       try {
         await api.post(path`/v1/apps/${room.app}/rooms/${room.room}/tasks`, {mode});
