@@ -2,8 +2,11 @@
 // comes back.  It goes on while other pages are looked at.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   idle --join--> joining --connected--> in --lost--> lost --(again)--> joining
+//   idle --join--> joining --connected--> in --lost--> lost --(again)--> in
 //   any --leave, or a fault that only a person can mend--> idle
+//
+// Again: an ICE restart of the session, which goes on as it was; a new one only
+// when there is none any more, and none at all when a newer one has its place.
 import {api, path} from './api.mjs';
 
 const CONNECT_MS = 15_000; // from the answer to the first sound
@@ -40,6 +43,9 @@ async function openMicrophone(deviceId) {
 /** As people end it. */
 const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 
+const ICE = ['ice-ufrag', 'ice-pwd'];
+const valueOf = (name, sdp) => new RegExp(`^a=${name}:(\\S+)`, 'm').exec(sdp)?.[1] ?? '';
+
 /** What a peak of samples is in dBFS. */
 const dbfs = (peak) => (peak > 0 ? 20 * Math.log10(peak) : -127);
 
@@ -51,7 +57,7 @@ export class Call {
 
   reset() {
     Object.assign(this, {state: 'idle', text: '', muted: false, app: 0, room: '', user: '',
-      device: '', stream: null, pc: null, location: '', ticket: null, failures: 0, timer: 0,
+      device: '', stream: null, pc: null, location: '', answer: '', ticket: null, failures: 0, timer: 0,
       patience: 0, context: null, analyser: null});
   }
 
@@ -182,7 +188,7 @@ export class Call {
 
   /** Offer, answer, connected; throws when it cannot. */
   async connect() {
-    this.drop();
+    this.forget();
     this.set(this.failures ? 'lost' : 'joining', this.failures ? 'Connecting again.' : 'Connecting.');
     const pc = this.pc = new RTCPeerConnection();
     pc.addTransceiver(this.stream.getAudioTracks()[0],
@@ -195,18 +201,67 @@ export class Call {
       return;
     }
     this.location = answer.location;
+    this.answer = answer.sdp;
+    this.wait();
+    await pc.setRemoteDescription({type: 'answer', sdp: answer.sdp});
+  }
+
+  /** Lose it, unless it is connected in time. */
+  wait() {
     this.patience = setTimeout(() => this.lose('No connection came about: does something ' +
       'between here and the server let no UDP through?'), CONNECT_MS);
-    await pc.setRemoteDescription({type: 'answer', sdp: answer.sdp});
+  }
+
+  async patch(match, body) {
+    try {
+      const answer = await fetch(this.location, {method: 'PATCH', body, cache: 'no-store',
+        signal: AbortSignal.timeout(CONNECT_MS),
+        headers: {'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': match}});
+      return {status: answer.status, frag: await answer.text()};
+    } catch {
+      throw new Error('The server does not answer.');
+    }
+  }
+
+  /** Have the session find its way anew; false when it cannot go on. */
+  async restart(pc) {
+    const dead = pc.getSenders()[0].transport?.state !== 'connected'; // its encryption
+    const offer = dead ? null : await pc.createOffer({iceRestart: true});
+    const {status, frag} = dead ? await this.patch('"none"', 'a=end-of-candidates\r\n') :
+      await this.patch('*', [...ICE.map((n) => `a=${n}:${valueOf(n, offer.sdp)}`),
+        'm=audio 9 UDP/TLS/RTP/SAVPF 0', `a=mid:${valueOf('mid', offer.sdp)}`, ''].join('\r\n'));
+    if (pc !== this.pc) // left meanwhile
+      return true;
+    if (status === 410) {
+      this.location = '';
+      throw new Fault('You are in with this name from another tab or device, which came later. ' +
+        'Join here to take over.');
+    }
+    if (status !== 200)
+      return false;
+    await pc.setLocalDescription(offer);
+    await pc.setRemoteDescription({type: 'answer', sdp: ICE.reduce((sdp, n) =>
+      sdp.replace(new RegExp(`^a=${n}:.*$`, 'm'), `a=${n}:${valueOf(n, frag)}`), this.answer)});
+    if (pc.connectionState === 'connected')
+      this.onState(pc);
+    else
+      this.wait();
+    return true;
+  }
+
+  async again() {
+    if (!this.location || !await this.restart(this.pc))
+      await this.connect();
   }
 
   onState(pc) {
     const {connectionState: is} = pc;
     if (is === 'connected') {
       clearTimeout(this.patience);
+      clearTimeout(this.timer);
       this.failures = 0;
       this.set('in');
-    } else if (is === 'failed') {
+    } else if (is === 'failed' || is === 'closed') {
       this.lose('The connection was lost.');
     } else if (is === 'disconnected') {
       clearTimeout(this.patience);
@@ -216,12 +271,13 @@ export class Call {
 
   /** Try again, after a while. */
   lose(text) {
-    this.drop();
+    clearTimeout(this.timer);
+    clearTimeout(this.patience);
     const wait = AGAIN_MS[Math.min(this.failures++, AGAIN_MS.length - 1)] * (0.5 + Math.random());
     this.set('lost', `${sentence(text)} Trying again.`);
     this.timer = setTimeout(async () => {
       try {
-        await this.connect();
+        await this.again();
       } catch (e) {
         if (!this.active)
           return;
@@ -233,15 +289,21 @@ export class Call {
     }, wait);
   }
 
-  /** Let go of the connection, not of the microphone. */
-  drop() {
+  /** Let go of the connection, not of the microphone, nor of the place in the
+   *  room: a newer session takes that over. */
+  forget() {
     clearTimeout(this.timer);
     clearTimeout(this.patience);
     this.pc?.close();
     this.pc = null;
+    this.location = '';
+  }
+
+  /** Leave the room, not the microphone. */
+  drop() {
     if (this.location)
       this.remove(this.location);
-    this.location = '';
+    this.forget();
   }
 
   remove(location) {

@@ -35,7 +35,9 @@ function tell(node, last, e) {
     last.textContent = e.message;
     return;
   }
-  const said = el('span', {class: 'fault at', role: 'alert', id: newId('fault')}, e.message);
+  const named = `${e.field}: `; // as the API calls it; here it has a label
+  const said = el('span', {class: 'fault at', role: 'alert', id: newId('fault')},
+    e.message.startsWith(named) ? e.message.slice(named.length) : e.message);
   for (let d = at.closest('details'); d; d = d.parentElement.closest('details'))
     d.open = true;
   at.setAttribute('aria-invalid', 'true');
@@ -52,13 +54,14 @@ function tell(node, last, e) {
  *
  * what, text   what it is, what its button says
  * key          data-key of the button, to find it again
+ * beside       more buttons beside that
  * submit       async; an ApiError of it is told, anything else is thrown
  */
-export function form({what, text, key}, fields, submit) {
+export function form({what, text, key, beside = []}, fields, submit) {
   const last = el('p', {class: 'fault', role: 'alert'});
   const send = el('button', {type: 'submit', class: 'main', 'data-key': key}, text);
   const node = el('form', {'aria-label': what, novalidate: true}, ...fields, last,
-    el('p', {class: 'line'}, send));
+    el('p', {class: 'line'}, send, ...beside));
   node.addEventListener('submit', async (event) => {
     event.preventDefault();
     clear(node);

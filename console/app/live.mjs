@@ -8,7 +8,7 @@
 // A stream is open while somebody has asked for it and the page can be seen.
 
 const SILENCE_MS = 20_000; // of /v1/live: something comes every 5 s
-const AGAIN_MS = [500, 1000, 2000, 4000, 8000];
+const AGAIN_MS = [0, 500, 1000, 2000, 4000, 8000];
 
 /** An EventSource that is opened anew when it was refused or went silent. */
 class Stream {
@@ -25,7 +25,7 @@ class Stream {
   open() {
     if (this.source || this.timer)
       return;
-    this.told(this.failures ? 'lost' : 'connecting', this.why);
+    this.told(this.failures > 1 || this.why ? 'lost' : 'connecting', this.why);
     const source = new EventSource(typeof this.where === 'function' ? this.where() : this.where);
     this.source = source;
     this.last = performance.now();
@@ -40,8 +40,10 @@ class Stream {
         this.take(e);
       });
     source.onerror = () => {
-      this.told('lost', this.why);
-      if (source.readyState === EventSource.CLOSED) // refused, not just away
+      const refused = source.readyState === EventSource.CLOSED; // not just away
+      if (!refused || this.failures) // the first time it may be the login
+        this.told('lost', this.why);
+      if (refused)
         this.again();
     };
     if (this.silence_ms < Infinity)

@@ -2,11 +2,13 @@
 // script can read.
 // SPDX-License-Identifier: Apache-2.0
 import {api, login} from './api.mjs';
+import {say} from '../shared/elements.mjs';
 
 /** No login helps. */
 export class Refused extends Error {}
 
 const $ = (id) => document.getElementById(id);
+const isLive = () => $('state').dataset.state === 'live';
 let waiting = null; // {promise, done} while the dialog is open
 
 /** Open the dialog; resolves when the login is good.  All who ask wait for
@@ -17,6 +19,10 @@ function ask() {
   waiting = {};
   waiting.promise = new Promise((done) => (waiting.done = done));
   $('login-fault').textContent = '';
+  $('logout').hidden = true;
+  if (!isLive())
+    say('connecting', 'not logged in');
+  $('login').append($('call')); // who speaks can mute and leave meanwhile
   $('login').showModal();
   $('token').focus();
   return waiting.promise;
@@ -30,7 +36,10 @@ async function submit(event) {
     await api.post('/v1/login', {token: $('token').value});
     $('token').value = '';
     $('login').close();
+    $('state').before($('call'));
     $('logout').hidden = false;
+    if (!isLive())
+      say('connecting', 'connecting');
     waiting?.done();
     waiting = null;
   } catch (e) {
@@ -53,11 +62,14 @@ export async function begin(onLogout) {
   });
 }
 
+/** By a token, not by being on this machine. */
+export const isLoggedIn = () => !$('logout').hidden;
+
 /** Are we let in?  Asks for a login where one is needed; throws, with the
  *  reason, where none would do. */
 export async function check() {
   const session = await api.get('/v1/login');
-  $('logout').hidden = !session.needs_token;
+  $('logout').hidden = !session.needs_token || !session.logged_in;
   if (session.logged_in)
     return;
   if (!session.needs_token)

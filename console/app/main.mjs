@@ -20,7 +20,8 @@
 //      rest      the parts behind the name: ['12', ..], decoded
 //      params    URLSearchParams behind the ?
 //      navigate  (name, rest = [], params = {}): go to a page
-//      toast     (text, 'good' | 'bad'): say it for some seconds
+//      toast     (text, 'good' | 'bad', {href, text} or null): say it for some
+//                seconds, with a link to where one goes from there
 //      signal    aborted when the page is left: give it to api calls' options
 //      apps      () -> Promise of [{app, name}], those of the configuration
 //
@@ -45,8 +46,9 @@ const PAGES = [
 const TOAST_MS = 6000;
 const $ = (id) => document.getElementById(id);
 
-function toast(text, kind = 'good') {
-  const t = el('p', {class: `toast ${kind}`}, text);
+function toast(text, kind = 'good', link = null) {
+  const t = el('p', {class: `toast ${kind}`}, text,
+    ...(link ? [' ', el('a', {href: link.href}, link.text)] : []));
   $('toasts').append(t);
   setTimeout(() => t.remove(), TOAST_MS);
 }
@@ -137,7 +139,7 @@ async function show() {
 // ---- the call, on every page ------------------------------------------------------------
 
 const callRoom = el('a', {href: '#/join'});
-const callMute = button('', () => call.mute(!call.muted));
+const callMute = button('', () => call.mute(!call.muted), {title: 'M', 'aria-keyshortcuts': 'm'});
 $('call').append(callRoom, callMute, button('Leave', () => call.leave()));
 
 function drawCall() {
@@ -147,6 +149,16 @@ function drawCall() {
     'connecting to ', name(room));
   callMute.textContent = muted ? 'Unmute' : 'Mute';
   callMute.setAttribute('aria-pressed', String(muted));
+}
+
+/** M mutes, on every page; not where it is a letter that somebody types. */
+function onKey(e) {
+  if (e.key.toLowerCase() !== 'm' || e.ctrlKey || e.metaKey || e.altKey || !call.active ||
+      e.target.closest?.('input:not([type=checkbox]):not([type=radio]):not([type=range]), ' +
+        'select, textarea'))
+    return;
+  e.preventDefault();
+  call.mute(!call.muted);
 }
 
 // ---- the rest -------------------------------------------------------------------------
@@ -164,6 +176,7 @@ $('skip').addEventListener('click', (e) => {
   $('page').focus();
 });
 addEventListener('hashchange', show);
+addEventListener('keydown', onKey);
 call.watch(drawCall);
 login.begin(() => location.reload());
 live.subscribe(() => {}); // the head of the page says whether it is live

@@ -168,6 +168,14 @@ static int no_answer(const struct client *c, int64_t wait_us, int err,
 			       "%.100s did not answer within %d s: is that a "
 			       "tapeop server (--server), and is it well?",
 			       c->server, (int)(wait_us / CLOCK_US_PER_S));
+	if (err == EPROTO) {
+		const struct err said = *e;
+
+		return err_set(e, err, "server",
+			       "%s; this machine must trust who signed it: a "
+			       "CA of your own by update-ca-certificates",
+			       said.text);
+	}
 	return err;
 }
 

@@ -22,12 +22,13 @@ static const char help[] =
 	"\n"
 	"Read a configuration and check what it needs of this machine: "
 	"folders,\n"
-	"space, limits, clock, secrets, ports, and the way to each callback "
-	"URL\n"
-	"(a connection is opened and closed; nothing is sent).  Into an S3 "
-	"bucket\n"
-	"a small object is put, looked at and removed again.  One line a\n"
-	"check: ok, warn or FAIL, and what to do.  Run it as the user that "
+	"space, limits, clock, secrets, ports, certificate, and the way to "
+	"each\n"
+	"callback URL (a connection is opened and closed; nothing is sent).  "
+	"Into\n"
+	"an S3 bucket a small object is put, looked at and removed again.  "
+	"One line\n"
+	"a check: ok, warn or FAIL, and what to do.  Run it as the user that "
 	"will\n"
 	"run the server.\n"
 	"\n"
@@ -91,6 +92,7 @@ static void examine(struct doctor *d)
 	doctor_check_limits(d);
 	doctor_check_clock(d);
 	doctor_check_secrets(d);
+	doctor_check_tls(d);
 	doctor_check_listen(d);
 	doctor_check_rtp(d);
 	doctor_check_webrtc(d);

@@ -29,6 +29,7 @@ struct doctor {
 	/* so far */
 	json_t *checks; /* with `json` */
 	size_t warned, failed;
+	bool runs; /* a tapeop answers at an address of http.listen */
 };
 
 /** One check's result; behind a fault stands what to do about it. */
@@ -46,6 +47,8 @@ void doctor_check_bucket(struct doctor *d);
  *  a name. */
 void doctor_check_bucket_way(struct doctor *d);
 void doctor_check_listen(struct doctor *d);
+/** The files of http.tls_cert and tls_key. */
+void doctor_check_tls(struct doctor *d);
 void doctor_check_rtp(struct doctor *d);
 void doctor_check_webrtc(struct doctor *d);
 /** Connects to each callback URL, and sends nothing. */
@@ -69,6 +72,16 @@ enum doctor_way {
 };
 /** url   as http_url_check permits it */
 enum doctor_way doctor_judge_way(const char *url);
+
+/**
+ * What to think of when a certificate is good [Unix s].
+ *
+ * says, advice   out: a sentence is its file, `says`, the time of its end,
+ *                `advice`
+ */
+enum doctor_state doctor_judge_dates(int64_t now_s, int64_t from_s,
+				     int64_t until_s, const char **says,
+				     const char **advice);
 
 /**
  * What to think of who may do what with a file that holds a secret.

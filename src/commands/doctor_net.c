@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -126,7 +128,8 @@ static int try_bind(const struct addr *at, int type)
 	return err;
 }
 
-/** Is it a tapeop that listens there already?  Its console is at /. */
+/** Is it a tapeop that listens there already?  Its console is at /; one that
+ *  speaks TLS says so. */
 static bool answers_as_tapeop(const struct addr *at)
 {
 	char where[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + 16];
@@ -141,8 +144,11 @@ static bool answers_as_tapeop(const struct addr *at)
 
 	snprintf(url, sizeof(url), "http://%s/", addr_write(at, where));
 	buf_init(&answer, ANSWER_MAX);
-	yes = !http_fetch(&call, &status, &answer, &e) && status == 200 &&
-	      strstr(buf_str(&answer), "<title>tapeop</title>");
+	yes = !http_fetch(&call, &status, &answer, &e) &&
+	      ((status == 200 &&
+		strstr(buf_str(&answer), "<title>tapeop</title>")) ||
+	       (status == 400 &&
+		strstr(buf_str(&answer), "this port speaks HTTPS only")));
 	buf_fini(&answer);
 	return yes;
 }
@@ -160,10 +166,11 @@ void doctor_check_listen(struct doctor *d)
 			doctor_say(d, DOCTOR_OK, "http.listen", "%s %s", text,
 				   addr_port(at) ? "is free"
 						 : "gets a free port");
-		else if (err == EADDRINUSE && answers_as_tapeop(at))
+		else if (err == EADDRINUSE && answers_as_tapeop(at)) {
+			d->runs = true;
 			doctor_say(d, DOCTOR_OK, "http.listen",
 				   "%s: a tapeop answers there already", text);
-		else if (err == EADDRINUSE)
+		} else if (err == EADDRINUSE)
 			doctor_say(d, DOCTOR_FAIL, "http.listen",
 				   "%s is taken by another program: end it, or "
 				   "choose another port",
@@ -173,6 +180,64 @@ void doctor_check_listen(struct doctor *d)
 				   "%s cannot be bound (%s): choose an address "
 				   "of this machine and a permitted port",
 				   text, strerror(err));
+	}
+}
+
+/* ---- TLS ------------------------------------------------------------------- */
+
+enum { SOON_S = 3 * 24 * 3600 }; /* until a certificate ends */
+
+enum doctor_state doctor_judge_dates(int64_t now_s, int64_t from_s,
+				     int64_t until_s, const char **says,
+				     const char **advice)
+{
+	*advice = "";
+	if (until_s <= now_s) {
+		*says = "has ended";
+		*advice = ": renew it, then SIGHUP the server; whoever comes "
+			  "by it is refused";
+		return DOCTOR_WARN;
+	}
+	if (from_s > now_s) {
+		*says = "is not good yet; it ends";
+		*advice = ": see to the clock, or wait; whoever comes by it "
+			  "is refused";
+		return DOCTOR_WARN;
+	}
+	*says = "is good until";
+	if (until_s - now_s >= SOON_S)
+		return DOCTOR_OK;
+	*advice = " only: renew it, then SIGHUP the server";
+	return DOCTOR_WARN;
+}
+
+void doctor_check_tls(struct doctor *d)
+{
+	const struct http_tls_config *c = &d->config->tls;
+	const char *says, *advice, *mode;
+	int64_t from_s, until_s;
+	enum doctor_state state;
+	char when[32];
+	struct stat st;
+	struct tm tm;
+	struct err e;
+
+	if (!c->cert_file)
+		return;
+	if (http_tls_try(c, &from_s, &until_s, &e)) {
+		doctor_say(d, DOCTOR_FAIL, "http.tls_cert", "%s", e.text);
+		return;
+	}
+	state = doctor_judge_dates(clock_unix_ms() / 1000, from_s, until_s,
+				   &says, &advice);
+	gmtime_r(&(time_t){until_s}, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M UTC", &tm);
+	doctor_say(d, state, "http.tls_cert", "%s %s %s%s", c->cert_file, says,
+		   when, advice);
+	if (!stat(c->key_file, &st)) {
+		state = doctor_judge_mode(st.st_mode, &mode);
+		doctor_say(d, state, "http.tls_key", "%s %s", c->key_file,
+			   mode);
 	}
 }
 
@@ -213,6 +278,23 @@ void doctor_check_rtp(struct doctor *d)
 
 /* ---- WebRTC ---------------------------------------------------------------- */
 
+/** Where senders of other machines are told to send: not to themselves. */
+static void check_media_address(struct doctor *d)
+{
+	const struct config *c = d->config;
+	bool is_open = false, is_here = true;
+
+	for (size_t i = 0; i < c->n_listen; i++)
+		is_open |= !addr_is_loopback(&c->listen[i]);
+	for (size_t i = 0; i < c->media.n_addresses; i++)
+		is_here &= addr_is_loopback(&c->media.addresses[i]);
+	if (is_open && is_here)
+		doctor_say(d, DOCTOR_WARN, "media.address",
+			   "is this machine only, and http.listen is not: "
+			   "whoever comes from elsewhere is told to send to "
+			   "itself; have it as they reach this machine");
+}
+
 void doctor_check_webrtc(struct doctor *d)
 {
 	const struct media_config *m = &d->config->media;
@@ -223,6 +305,7 @@ void doctor_check_webrtc(struct doctor *d)
 	struct addr at = m->bind;
 	int err = 0;
 
+	check_media_address(d);
 	if (!m->udp_port) {
 		doctor_say(d, DOCTOR_OK, "media.udp_port",
 			   "the system chooses %u ports for WebRTC; a "
@@ -234,7 +317,11 @@ void doctor_check_webrtc(struct doctor *d)
 		addr_set_port(&at, (uint16_t)(m->udp_port + i));
 		err = try_bind(&at, SOCK_DGRAM);
 	}
-	if (err)
+	if (err == EADDRINUSE && d->runs)
+		doctor_say(d, DOCTOR_OK, "media.udp_port",
+			   "port %u of %u is in use, as a tapeop runs here",
+			   addr_port(&at), n);
+	else if (err)
 		doctor_say(d, DOCTOR_FAIL, "media.udp_port",
 			   "port %u of %u for WebRTC cannot be opened (%s): "
 			   "choose another",
@@ -417,7 +504,8 @@ void doctor_check_callbacks(struct doctor *d)
 
 	if (!c->n_apps)
 		doctor_say(d, DOCTOR_WARN, "apps",
-			   "none is declared: nothing can be recorded");
+			   "none is declared: make one in the console, or "
+			   "by the API; until then nothing can be recorded");
 	for (size_t i = 0; i < c->n_apps; i++) {
 		if (!c->apps[i].n_endpoints)
 			doctor_say(d, DOCTOR_WARN, "callbacks",

@@ -149,6 +149,12 @@ static bool check_ticket(struct call *c, uint32_t app, const char *ticket)
 		snprintf(text, sizeof(text), "UserSig: %s", why.text);
 		refuse_ticket(c, 403, text);
 		return false;
+	case USERSIG_NOT_BASE64:
+		snprintf(text, sizeof(text),
+			 "neither a ticket (%s) nor http.admin_token",
+			 why.text);
+		refuse_ticket(c, 401, text);
+		return false;
 	default:
 		snprintf(text, sizeof(text), "UserSig: %s", why.text);
 		refuse_ticket(c, 401, text);

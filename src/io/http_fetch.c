@@ -110,8 +110,11 @@ static int perform(struct target *t, const struct http_call *call,
 			       shown_len(call->url), call->url,
 			       (long long)(t->silence_us / CLOCK_US_PER_MS));
 	http_curl_error(t->easy, code, error, text, sizeof(text));
-	return err_set(e, http_curl_errno(code), "url", "%.*s: %s",
-		       shown_len(call->url), call->url, text);
+	return err_set(
+		e,
+		code == CURLE_PEER_FAILED_VERIFICATION ? EPROTO
+						       : http_curl_errno(code),
+		"url", "%.*s: %s", shown_len(call->url), call->url, text);
 }
 
 int http_fetch_each(const struct http_call *call, http_data_fn *fn, void *arg,

@@ -123,10 +123,6 @@ static int load_pair(SSL_CTX *tls, const struct http_tls_config *c,
 	err = file_check("key", c->key_file, &st, e);
 	if (err)
 		return err;
-	if (st.st_mode & S_IROTH)
-		log_warn("key %s can be read by everybody on this machine: "
-			 "chmod o-r",
-			 c->key_file);
 	if (SSL_CTX_use_PrivateKey_file(tls, c->key_file, SSL_FILETYPE_PEM) !=
 		    1 &&
 	    ERR_GET_LIB(ERR_peek_last_error()) != ERR_LIB_X509)
@@ -137,7 +133,6 @@ static int load_pair(SSL_CTX *tls, const struct http_tls_config *c,
 			       "key %s: does not belong to certificate %s",
 			       c->key_file, c->cert_file);
 	}
-	warn_of_dates(tls, c->cert_file);
 	return 0;
 }
 
@@ -160,8 +155,8 @@ static int load_client_ca(SSL_CTX *tls, const char *path, struct err *e)
 	return 0;
 }
 
-int http_tls_load(const struct http_tls_config *config, SSL_CTX **out,
-		  struct err *e)
+static int load(const struct http_tls_config *config, SSL_CTX **out,
+		struct err *e)
 {
 	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
 	int err;
@@ -190,4 +185,43 @@ int http_tls_load(const struct http_tls_config *config, SSL_CTX **out,
 out:
 	SSL_CTX_free(tls);
 	return err;
+}
+
+int http_tls_load(const struct http_tls_config *config, SSL_CTX **out,
+		  struct err *e)
+{
+	struct stat st;
+	int err = load(config, out, e);
+
+	if (err)
+		return err;
+	if (!stat(config->key_file, &st) && st.st_mode & S_IROTH)
+		log_warn("key %s can be read by everybody on this machine: "
+			 "chmod o-r",
+			 config->key_file);
+	warn_of_dates(*out, config->cert_file);
+	return 0;
+}
+
+static int64_t unix_of(const ASN1_TIME *at)
+{
+	struct tm tm = {0};
+
+	return ASN1_TIME_to_tm(at, &tm) ? timegm(&tm) : 0;
+}
+
+int http_tls_try(const struct http_tls_config *config, int64_t *from_s,
+		 int64_t *until_s, struct err *e)
+{
+	SSL_CTX *tls = NULL;
+	const X509 *cert;
+	int err = load(config, &tls, e);
+
+	if (err)
+		return err;
+	cert = SSL_CTX_get0_certificate(tls);
+	*from_s = unix_of(X509_get0_notBefore(cert));
+	*until_s = unix_of(X509_get0_notAfter(cert));
+	SSL_CTX_free(tls);
+	return 0;
 }

@@ -501,6 +501,16 @@ struct http_tls_config {
 	const char *client_ca_file;
 };
 
+/**
+ * Could a server use these files?  Nothing is kept, nothing logged.
+ *
+ * from_s, until_s   out: when the certificate is good [Unix s]
+ *
+ * Returns 0, or as http_server_reload_tls with `e`.  Thread: any.
+ */
+MUST_CHECK int http_tls_try(const struct http_tls_config *config,
+			    int64_t *from_s, int64_t *until_s, struct err *e);
+
 struct http_server_config {
 	struct addr listen[4];
 	size_t n_listen;

@@ -389,10 +389,18 @@ static void note_end(struct member *m, int64_t now_us)
 	const enum webrtc_end why = (enum webrtc_end)atomic_load_explicit(
 		&m->voice->whip_end, memory_order_relaxed);
 
-	log_info("app=%" PRIu32 " room=%s user=%s input=%" PRIu64
-		 " session ended: %s",
-		 m->row.app, m->row.room, m->row.user, m->row.id,
-		 webrtc_end_name(why));
+	if (why == WEBRTC_NO_CHECK)
+		log_warn("app=%" PRIu32 " room=%s user=%s input=%" PRIu64
+			 " session ended: nothing came by UDP: is "
+			 "media.address as senders reach it, and port %u "
+			 "open?",
+			 m->row.app, m->row.room, m->row.user, m->row.id,
+			 m->row.port);
+	else
+		log_info("app=%" PRIu32 " room=%s user=%s input=%" PRIu64
+			 " session ended: %s",
+			 m->row.app, m->row.room, m->row.user, m->row.id,
+			 webrtc_end_name(why));
 	m->whip->away_us = now_us;
 	m->whip->stay_us =
 		state_of(m) == WHIP_FAILED ? 0 : m->room->rooms->away_us;

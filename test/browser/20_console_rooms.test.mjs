@@ -24,7 +24,8 @@ test('console_rooms', {skip: noBrowser}, async (t) => {
     const page = await openConsole(tt, browser, server);
     await page.sees('what to do', '.empty', /Nobody is in a room yet[^]*Join from this browser/);
     const commands = await page.texts('.empty code');
-    assert.match(commands[0], new RegExp(`^tapeop publish speech.wav --app ${APP} --room lobby`));
+    assert.equal(commands[0], `tapeop publish speech.wav --app ${APP} --room lobby --user alice ` +
+      `--server ${server.url}`);
     // the command that it shows is good
     const [, url, body] = /-X POST (\S+) -d '(.*)'$/.exec(commands[1]);
     assert.equal((await fetch(url, {method: 'POST', body})).status, 201);
@@ -89,11 +90,13 @@ test('console_rooms', {skip: noBrowser}, async (t) => {
     await until('one is left', async () => (await page.locator('.room').count()) === 1);
     await page.fill('input[type=search]', 'user-42');
     await page.waitForSelector(room('room-042'));
+    await page.selectOption(`${room('room-042')} select`, 'mixed');
     await page.fill('input[type=search]', 'nobody');
     await page.sees('none', '.bar .note', /No room or user matches/);
     assert.equal(await page.locator('.empty').count(), 0);
     await page.fill('input[type=search]', '');
     await until('all again', async () => (await page.locator('.room').count()) === 100);
+    assert.equal(await page.locator(`${room('room-042')} select`).inputValue(), 'mixed');
     isClean(page);
   });
 
@@ -188,12 +191,12 @@ test('console_rooms', {skip: noBrowser}, async (t) => {
 
   await t.test('with_a_token_it_asks_for_that_once', async (tt) => {
     const server = await startServer(tt, {http: {admin_token: 'env:TOKEN'}, env: {TOKEN}});
-    await fetch(`${server.url}/v1/apps/${APP}/rooms/lobby/inputs`, {method: 'POST',
-      body: '{"user":"alice"}', headers: {authorization: `Bearer ${TOKEN}`}});
     const context = await browser.newContext();
     tt.after(() => context.close());
     const page = await openConsole(tt, context, server, {live: false});
     await page.waitForSelector('#login[open]');
+    assert.deepEqual(await page.texts('#state'), ['not logged in']);
+    assert.equal(await page.locator('#logout').isVisible(), false);
     await page.keyboard.press('Escape'); // there is nothing behind it to see
     assert.equal(await page.locator('#login[open]').count(), 1);
     await page.fill('#token', 'wrong');
@@ -201,6 +204,12 @@ test('console_rooms', {skip: noBrowser}, async (t) => {
     await page.sees('it is wrong', '#login-fault', /not the admin token/);
     await page.fill('#token', TOKEN);
     await page.click('#login-form button');
+    await page.waitForSelector('.empty .command');
+    const [, url, proof, body] = /-X POST (\S+) -H "(.*)" -d '(.*)'$/
+      .exec((await page.texts('.empty code'))[1]);
+    assert.equal(proof, 'Authorization: Bearer $TAPEOP_ADMIN_TOKEN');
+    assert.equal((await fetch(url, {method: 'POST', body,
+      headers: {authorization: `Bearer ${TOKEN}`}})).status, 201);
     await page.waitForSelector(room('lobby'));
     await page.getByRole('button', {name: 'Record lobby'}).click();
     await page.waitForSelector('.task');
@@ -220,8 +229,10 @@ test('console_rooms', {skip: noBrowser}, async (t) => {
     await page.fill('#token', TOKEN);
     await page.keyboard.press('Enter');
     await page.waitForSelector('#state[data-state=live]');
+    await page.evaluate(() => (window.location.hash = '#/recordings'));
     await page.click('#logout');
     await page.waitForSelector('#login[open]');
+    assert.deepEqual(await page.texts('#state'), ['not logged in']);
     assert.equal((await page.request.get(`${server.url}/v1/rooms`)).status(), 401);
     isClean(page);
   });

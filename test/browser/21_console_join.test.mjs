@@ -92,6 +92,17 @@ test('console_join', {skip: noBrowser}, async (t) => {
     await mic('on');
     await page.keyboard.press('M');
     await mic('off');
+    // also where other things are looked at, but not where it is a letter
+    await page.getByRole('link', {name: 'Rooms', exact: true}).click();
+    await page.waitForSelector('[data-room=den]');
+    await page.locator('body').press('m');
+    await mic('on');
+    await page.getByLabel('Search rooms and users').pressSequentially('m');
+    assert.equal(await page.locator('#call').getByRole('button', {name: 'Mute'}).count(), 1);
+    await page.locator('.page h2').click();
+    await page.keyboard.press('m');
+    await mic('off');
+    await page.getByRole('link', {name: /muted in/}).click();
     await page.locator('section.talk').getByRole('button', {name: 'Unmute'}).click();
     await mic('on');
     assert.deepEqual(await nameless(page), []);
@@ -125,6 +136,44 @@ test('console_join', {skip: noBrowser}, async (t) => {
     isClean(page);
   });
 
+  await t.test('a_network_that_blinks_goes_on_in_the_same_session', async (tt) => {
+    const server = await serve(tt);
+    const page = await openConsole(tt, browser, server, {hash: '#/join'});
+    const asked = [];
+    page.on('request', (r) => r.url().includes('/whip/') && asked.push(r.method()));
+    await join(page);
+    await isIn(page);
+    const heard = async (n) => (await inputOf(server, 'carol'))?.packets > n;
+    await until('it is heard', () => heard(0));
+    const before = await inputOf(server, 'carol');
+    await page.evaluate(async () => {
+      const {call} = await import('/console/app/call.mjs');
+      call.lose('The network blinked');
+    });
+    await page.sees('it says so', '.talk', /The network blinked. Trying again/);
+    await isIn(page);
+    await until('it is heard on', async () => heard((await inputOf(server, 'carol')).packets));
+    assert.equal((await inputOf(server, 'carol')).input_id, before.input_id);
+    assert.deepEqual(asked, ['POST', 'PATCH']);
+    isClean(page);
+  });
+
+  await t.test('of_two_tabs_the_older_stays_away', async (tt) => {
+    const server = await serve(tt);
+    const older = await openConsole(tt, browser, server, {hash: '#/join'});
+    await join(older);
+    await isIn(older);
+    const newer = await openConsole(tt, browser, server, {hash: '#/join'});
+    await join(newer);
+    await isIn(newer);
+    const {input_id: id} = await inputOf(server, 'carol');
+    await older.sees('it says why', '.talk .fault', /from another tab or device/);
+    assert.equal(await newer.locator('.talk[data-state=in]').count(), 1);
+    assert.equal((await inputOf(server, 'carol')).input_id, id);
+    isClean(older);
+    isClean(newer);
+  });
+
   await t.test('with_a_login_it_comes_with_a_ticket', async (tt) => {
     const server = await serve(tt, {http: {admin_token: 'env:TOKEN'}, env: {TOKEN}});
     const context = await browser.newContext();
@@ -150,6 +199,12 @@ test('console_join', {skip: noBrowser}, async (t) => {
     await page.waitForSelector('#login[open]');
     await until('it is heard again', async () =>
       (await inputOf(server, 'carol', admin))?.packets > 0);
+    // nobody has to log in to be silent
+    await page.locator('#login').getByRole('button', {name: 'Mute'}).click();
+    await until('it is muted', async () => (await inputOf(server, 'carol', admin)).mic === 'off');
+    await page.fill('#token', TOKEN);
+    await page.keyboard.press('Enter');
+    await page.locator('header').getByRole('button', {name: 'Unmute'}).click();
     isClean(page);
   });
 

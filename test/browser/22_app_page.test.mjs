@@ -31,6 +31,10 @@ test('app_page', {skip: noBrowser}, async (t) => {
     const page = await open(tt, server);
     await page.click('text=New app');
     const form = page.locator('form[aria-label="A new app"]');
+    await page.waitForFunction(() => document.activeElement.dataset.field === 'id');
+    await form.getByText('Cancel').click();
+    await page.waitForSelector('.declared');
+    await page.click('text=New app');
     await form.getByLabel('AppID').fill('0');
     await form.getByText('Make it').click();
     // what is wrong stands at its field, which has the focus
@@ -247,11 +251,14 @@ test('app_page', {skip: noBrowser}, async (t) => {
     await section.getByText('Make an API key').first().click();
     await section.locator('form button').click();
     await page.waitForSelector('.once');
+    const focused = (what) => page.waitForFunction((k) => document.activeElement.dataset.key === k, what);
+    await focused('copy-secret');
     const [id, key] = await page.locator('.once code').allTextContents();
     const asked = await call(server, 'DescribeTaskInfo', {BizId: ID, RoomId: 'r'}, {id, key});
     assert.equal(asked.Error.Code, 'ResourceNotFound.RoomNotFound');
     await page.click('text=I have it');
     await page.waitForSelector('.once', {state: 'detached'});
+    await focused('make-api-key');
     assert.ok(!(await page.content()).includes(key));
     await page.reload();
     await page.waitForSelector(`td:has-text("${id}")`);
@@ -275,6 +282,7 @@ test('app_page', {skip: noBrowser}, async (t) => {
     await page.click('dialog button:text-is("Revoke")');
     await page.says('is revoked');
     assert.deepEqual((await app(server)).api_keys, []);
+    await page.waitForFunction(() => document.activeElement.matches('summary'));
     isClean(page);
     await server.stop();
   });
@@ -298,6 +306,29 @@ test('app_page', {skip: noBrowser}, async (t) => {
     const card = page.locator('[data-endpoint=filed]');
     await card.getByText('Send a test event').click();
     await card.locator('.tested.good').waitFor();
+    isClean(page);
+    await server.stop();
+  });
+
+  await t.test('how_an_endpoint_does_is_shown_as_it_changes', async (tt) => {
+    const end = await startEndpoint(tt, endpointAnswers(500));
+    const server = await startServer(tt, {callbacks: [{name: 'moody', url: end.url, dialect: 'trtc',
+      events: ['task_started'], retry: '300ms,300ms,300ms,300ms,300ms,300ms,300ms'}]});
+    await server.join('lobby', 'alice');
+    const page = await open(tt, server);
+    const says = (pattern) => page.sees(String(pattern), '[data-endpoint=moody] .how', pattern);
+    await says(/^on$/);
+    await page.getByText('Add an endpoint').click();
+    await page.getByRole('textbox', {name: 'Name'}).fill('half'); // and is not lost meanwhile
+    await server.record('lobby');
+    await says(/waiting\s+1 pending, failing since/);
+    end.answer = endpointAnswers(200);
+    await says(/^on$/);
+    assert.equal(await page.getByRole('textbox', {name: 'Name'}).inputValue(), 'half');
+    // one that certainly gets nothing is not added without a word
+    await page.getByRole('textbox', {name: 'URL'}).fill('http://127.0.0.1:9/');
+    await page.getByText('Add it').click();
+    await page.says('half is at a private address');
     isClean(page);
     await server.stop();
   });

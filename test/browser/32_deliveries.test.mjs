@@ -41,9 +41,12 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     const page = await openConsole(tt, browser, server, {hash: '#/deliveries'});
     const endpoint = (pattern, what) => page.sees(what, '.endpoints tbody tr', pattern);
     await endpoint(/good[^]*trtc[^]*healthy/, 'it is healthy');
-    await page.sees('that there are none', '.note', /No delivery matches/);
+    await page.sees('that there are none', '.note', /Nothing was sent yet/);
+    await page.selectOption('select[aria-label=State]', 'dead');
+    await page.sees('that none is so', '.note', /No delivery matches/);
+    await page.selectOption('select[aria-label=State]', '');
     const task = await server.record('lobby');
-    await page.sees('one is taken', '.list tbody tr', /task started[^]*good[^]*delivered/);
+    await page.sees('one is taken', '.list tbody tr', /task started[^]*good[^]*lobby[^]*delivered/);
     await page.sees('one is dead', '.list tbody tr', /task started[^]*moody[^]*dead[^]*2[^]*HTTP 500/);
     await endpoint(/moody[^]*failing[^]*since/, 'since when it fails');
     await until('its dead are counted', async () => (await page.locator(
@@ -87,7 +90,7 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     await page.keyboard.press('Escape');
     await page.waitForSelector('dialog[open]', {state: 'detached'});
     await page.click('button[aria-label="Send a test event to moody"]');
-    await page.sees('it was refused', 'dialog[open]', /failing[^]*HTTP 500[^]*<img/);
+    await page.sees('it was refused', 'dialog[open]', /failed[^]*HTTP 500[^]*<img/);
     assert.equal(await page.evaluate(() => window.hacked ?? null), null);
     isClean(page);
   });
@@ -111,6 +114,8 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     assert.equal(crypto.createHmac('sha256', KEY).update(base).digest('base64'), value);
     assert.match(await page.locator('.sent pre').textContent(),
       new RegExp(`^POST ${moody.url}[^]*Tapeop-Attempt: 2`));
+    const sent = await page.locator('.sent pre').textContent();
+    assert.equal(sent.slice(sent.indexOf('\n\n')).replace(/\s/g, ''), base.replace(/\s/g, ''));
     moody.well = true;
     await page.click('button:text("Replay")');
     await page.sees('it was taken', '.attempts tbody tr', /^3\s[^]*200\s+taken/);
@@ -120,6 +125,17 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     await page.click('p a:has-text("All deliveries")');
     await page.sees('the list', '.list tbody tr', /delivered/);
     isClean(page);
+  });
+
+  await t.test('a_body_in_lines_has_every_digit_that_was_sent', async (tt) => {
+    const page = await openConsole(tt, browser, await startServer(tt));
+    const pretty = (text) => page.evaluate(async (what) =>
+      (await import('/console/app/pages/callbacks.mjs')).pretty(what), text);
+    assert.equal(await pretty('{"TaskID":57138721269743617,"n":1.0,"e":[{}, [ ]],"s":"\\"{,: \\u00e9"}'),
+      '{\n  "TaskID": 57138721269743617,\n  "n": 1.0,\n  "e": [\n    {},\n    []\n  ],\n' +
+      '  "s": "\\"{,: \\u00e9"\n}');
+    for (const text of ['not {json', '', '7', '"x"', '{}'])
+      assert.equal(await pretty(text), text);
   });
 
   await t.test('without_endpoints_it_says_what_to_do', async (tt) => {

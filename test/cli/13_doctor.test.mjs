@@ -10,8 +10,9 @@ import path from 'node:path';
 import {test} from 'node:test';
 
 import {startEndpoint} from '../aid/endpoint.mjs';
+import {makeCertificate} from '../aid/hostile.mjs';
 import {oneLine} from '../aid/lines.mjs';
-import {APP, command, startServer, tempDir} from '../aid/tapeop.mjs';
+import {APP, command, rtpRange, startServer, tempDir} from '../aid/tapeop.mjs';
 
 /** A configuration that nothing runs with; change() rewrites it. */
 async function sheet(t, options = {}) {
@@ -133,6 +134,51 @@ test('a_running_server_is_recognised', async (t) => {
   await server.stop();
   assert.deepEqual(await at.checks('data_dir'), [`ok ${server.data} can be written to`]);
   await server.start(); // and the look has not stood in its way
+});
+
+test('a_running_server_of_tls_is_recognised_with_its_ports', async (t) => {
+  const one = makeCertificate(tempDir(t), 'one');
+  const udp_port = Number((await rtpRange()).split('-')[0]);
+  const server = await startServer(t, {http: {tls_cert: one.cert, tls_key: one.key}, media: {udp_port}});
+  const at = await sheet(t);
+  const {port} = new URL(server.url);
+
+  at.change((c) => {
+    c.http.listen = `127.0.0.1:${port}`;
+    c.media.udp_port = udp_port;
+  });
+  assert.deepEqual(await at.checks('http.listen'),
+    [`ok 127.0.0.1:${port}: a tapeop answers there already`]);
+  assert.match((await at.checks('media.udp_port'))[0],
+    new RegExp(`^ok port ${udp_port} of \\d+ is in use, as a tapeop runs here`));
+  await server.stop();
+  assert.match((await at.checks('media.udp_port'))[0], /^ok \d+ ports from it on are free/);
+});
+
+test('certificate_files_are_looked_at', async (t) => {
+  const at = await sheet(t);
+  const [one, two] = ['one', 'two'].map((name) => makeCertificate(at.dir, name));
+  const old = path.join(at.dir, 'old.pem');
+  const tls = async (cert, key) => {
+    at.change((c) => Object.assign(c.http, {tls_cert: cert, tls_key: key}));
+    return [...await at.checks('http.tls_cert'), ...await at.checks('http.tls_key')];
+  };
+
+  assert.deepEqual(await at.checks('http.tls_cert'), []);
+  const [dates, mode] = await tls(one.cert, one.key);
+  assert.match(dates, /^warn \S+one\.pem is good until 20\d\d-\d\d-\d\d \d\d:\d\d UTC only: renew it/);
+  assert.equal(mode, `ok ${one.key} is not for everybody`);
+  fs.chmodSync(one.key, 0o644);
+  assert.match((await tls(one.cert, one.key))[1], /^warn .*may be read by everybody: chmod 600/);
+  assert.match((await tls(path.join(at.dir, 'none.pem'), one.key))[0],
+    /^FAIL certificate \S+none\.pem: No such file/);
+  assert.match((await tls(one.key, one.key))[0], /^FAIL certificate \S+one\.key: not PEM/);
+  assert.match((await tls(one.cert, two.key))[0],
+    /^FAIL key \S+two\.key: does not belong to certificate \S+one\.pem/);
+  // one of the time before
+  execFileSync('openssl', ['x509', '-in', one.cert, '-signkey', one.key, '-days', '-1', '-out', old],
+    {stdio: 'ignore'});
+  assert.match((await tls(old, one.key))[0], /^warn \S+old\.pem has ended 20[^]*: renew it/);
 });
 
 test('addresses_and_ports_that_are_taken_are_named', async (t) => {
@@ -260,7 +306,12 @@ test('what_makes_little_sense_is_warned_about', async (t) => {
 
   assert.deepEqual(await at.checks('callbacks'),
     [`warn app ${APP} has none: nobody is told of its recordings`]);
+  at.change((c) => {
+    c.http.listen = '0.0.0.0:0';
+    c.http.admin_token = 'env:HOME';
+  });
+  assert.match((await at.checks('media.address'))[0], /^warn is this machine only, and http\.listen is not/);
   at.change((c) => delete c.apps);
   assert.deepEqual(await at.checks('apps'),
-    ['warn none is declared: nothing can be recorded']);
+    ['warn none is declared: make one in the console, or by the API; until then nothing can be recorded']);
 });

@@ -41,6 +41,8 @@ test('everything_is_served_over_tls_and_only_so', async (t) => {
   const plain = await fetch(server.url.replace('https', 'http'));
   assert.deepEqual([plain.status, /tapeop</.test(await plain.text())], [400, false]);
   await assert.rejects(ask(server, undefined, 'GET', '/'), /self.signed/i);
+  const told = await command(t, ['status', '--server', server.url, '--token', TOKEN]);
+  assert.match(told.text, /self.signed certificate; this machine must trust who signed it: .*update-ca-certificates/);
   await server.stop();
 });
 

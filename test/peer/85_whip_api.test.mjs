@@ -65,6 +65,8 @@ test('who_comes_needs_a_ticket_of_that_user_for_that_app_that_is_good_now', asyn
   const wrong = await post(server, where, {authorization: 'Bearer nonsense'});
   refused(wrong, 401, /UserSig/);
   assert.match(wrong.headers.get('www-authenticate'), /invalid_token/);
+  refused(await post(server, where, {authorization: 'Bearer open.sesame'}), 401,
+    /neither a ticket .* nor http.admin_token/);
   refused(await post(server, where, bearer('alice', {key: 'another'})), 401, /UserSig/);
   refused(await post(server, where, bearer('alice', {time: now - 100, expire: 60})), 401,
     /expire/i);

@@ -360,6 +360,28 @@ static void doctor_judges_clocks(void **state)
 	assert_int_equal(doctor_judge_clock(1704067200, -1, &text), DOCTOR_OK);
 }
 
+static void doctor_judges_dates(void **state)
+{
+	enum { DAY = 24 * 3600, NOW = 1000 * DAY };
+	const char *says, *advice;
+
+	(void)state;
+	assert_int_equal(
+		doctor_judge_dates(NOW, NOW, NOW + 3 * DAY, &says, &advice),
+		DOCTOR_OK);
+	assert_string_equal(advice, "");
+	assert_int_equal(
+		doctor_judge_dates(NOW, NOW, NOW + 3 * DAY - 1, &says, &advice),
+		DOCTOR_WARN);
+	assert_int_equal(
+		doctor_judge_dates(NOW, NOW + 1, NOW + 9 * DAY, &says, &advice),
+		DOCTOR_WARN);
+	assert_non_null(strstr(says, "not good yet"));
+	assert_int_equal(doctor_judge_dates(NOW, 0, NOW, &says, &advice),
+			 DOCTOR_WARN);
+	assert_string_equal(says, "has ended");
+}
+
 static void doctor_judges_modes(void **state)
 {
 	const char *text;
@@ -412,6 +434,7 @@ int main(void)
 		T(nothing_that_a_terminal_would_obey_is_printed),
 		T(long_lines_are_not_cut),
 		T(doctor_judges_clocks),
+		T(doctor_judges_dates),
 		T(doctor_judges_modes),
 		T(doctor_judges_ways),
 	};

@@ -10,6 +10,8 @@ import {endpoints} from './app_endpoints.mjs';
 
 export const title = 'App';
 
+const SOON_MS = 500;
+
 const OVERLAPS = [['1h', '1 hour'], ['24h', '24 hours'], ['7d', '7 days'], ['30d', '30 days'],
   ['0s', 'not at all: it ends now']];
 
@@ -125,7 +127,7 @@ function identity(app, page) {
               'Who still uses it is refused from now on.', 'End it'))
               return;
             await page.call(page.api.del(page.path`/v1/apps/${app.id}/keys/previous`),
-              'It has ended.');
+              'It has ended.', 'show-key');
           }, {class: 'danger'}))] : []),
       el('p', {class: 'bar foot'}, button('Remove this app', async () => {
         if (!await confirm(`Remove the app ${app.id}?`,
@@ -259,7 +261,7 @@ function apiKeys(app, page) {
   const revoke = async (key) => {
     if (await confirm('Revoke this API key?', `Calls that are signed with ${key.secret_id} are ` +
       'refused from now on.', 'Revoke'))
-      await page.call(page.api.del(where(key)), `${key.secret_id} is revoked.`);
+      await page.call(page.api.del(where(key)), `${key.secret_id} is revoked.`, 'make-api-key');
   };
   const columns = [
     {title: 'SecretId', cell: (key) => el('code', {}, key.secret_id)},
@@ -279,17 +281,21 @@ function apiKeys(app, page) {
     });
   if (page.once?.app === app.id) {
     const {secret_id: id, secret_key: secret} = page.once.pair;
+    const shown = el('code', {}, id);
     const code = el('code', {}, secret);
+    const copy = copyButton(code, 'the SecretKey');
+    copy.dataset.key = 'copy-secret';
     made.append(el('div', {class: 'once'}, el('p', {}, 'The new key pair. ',
       el('b', {}, 'Its secret is shown this once:'), ' copy it now.'),
-    el('dl', {}, row('SecretId', el('code', {}, id)),
-      row('SecretKey', code, copyButton(code, 'the SecretKey'))),
+    el('dl', {}, row('SecretId', shown, copyButton(shown, 'the SecretId')),
+      row('SecretKey', code, copy)),
     button('I have it', () => page.showOnce(null))));
   }
   return card('API keys', el('p', {class: 'note'}, 'Key pairs for Tencent\'s SDKs: they call the ' +
     'Cloud API of this server, for this app only.'), made,
   app.api_keys.length ? table('API keys', columns, app.api_keys) :
-    el('p', {class: 'soft inset'}, 'None.'),
+    el('p', {class: 'soft inset'}, 'None.', ...isKept(app) ? [] : [' Those of this app are made ' +
+      'in the file, under ', el('code', {}, 'api_keys:'), '.']),
   change, ...isKept(app) ? [el('details', {}, el('summary', {}, 'Make an API key'), make)] : []);
 }
 
@@ -297,7 +303,7 @@ function apiKeys(app, page) {
 
 function newApp(page) {
   const id = el('input', {type: 'number', min: 1, max: 4294967295, required: true,
-    'data-field': 'id', inputmode: 'numeric'});
+    'data-field': 'id', 'data-key': 'new-id', inputmode: 'numeric'});
   const called = el('input', {type: 'text', maxlength: 128, 'data-field': 'name',
     autocomplete: 'off'});
   const key = el('input', {type: 'text', maxlength: 4096, 'data-field': 'secret_key',
@@ -305,7 +311,8 @@ function newApp(page) {
   const auto = select([['off', 'rooms that are asked for'], ['single', 'every room, a file a speaker'],
     ['mixed', 'every room, one file for all'], ['both', 'every room, both']], 'off',
   {'data-field': 'recording.auto'});
-  return card('A new app', form({what: 'A new app', text: 'Make it', key: 'make-app'}, [
+  const beside = page.apps.length ? [button('Cancel', () => page.navigate('app'))] : [];
+  return card('A new app', form({what: 'A new app', text: 'Make it', key: 'make-app', beside}, [
     field('AppID', id, 'the BizID or SDKAppID that your clients have, or any number'),
     field('Name', called, 'for people who read lists'),
     field('Key', key, 'leave it empty unless your backend has one already'),
@@ -320,6 +327,27 @@ function newApp(page) {
 
 // ---- the page ---------------------------------------------------------------------------------
 
+/** Show how the endpoints do, as it changes; gives what ends that. */
+function follow(page) {
+  let timer = 0, moved = '';
+  const end = page.live.subscribe(({deliveries}) => {
+    const now = JSON.stringify(deliveries);
+    if (moved && now !== moved && page.app)
+      timer ||= setTimeout(async () => {
+        timer = 0;
+        const list = await page.api.get(page.path`/v1/apps/${page.app.id}/endpoints`, {},
+          {signal: page.signal}).catch(() => null);
+        for (const ep of list?.endpoints ?? [])
+          page.states.get(ep.endpoint_id)?.(ep);
+      }, SOON_MS);
+    moved = now;
+  });
+  return () => {
+    end();
+    clearTimeout(timer);
+  };
+}
+
 function declared(app) {
   return el('section', {class: 'empty declared'}, el('p', {class: 'line'},
     badge('declared in the file'), el('code', {}, app.file)),
@@ -332,7 +360,7 @@ export async function mount(root, ctx) {
   const wanted = ctx.rest[0] ?? '';
   const pick = el('select', {'aria-label': 'App', 'data-key': 'pick'});
   const body = el('div', {});
-  const page = {...ctx, once: null};
+  const page = {...ctx, once: null, states: new Map()}; // states: how endpoints do: fn(endpoint)
 
   /** Do it, say so, and draw again. */
   page.call = async (promise, done, key) => {
@@ -346,7 +374,7 @@ export async function mount(root, ctx) {
   };
   page.showOnce = (pair) => {
     page.once = pair && {app: page.app.id, pair};
-    page.draw();
+    page.draw(pair ? 'copy-secret' : 'make-api-key');
   };
 
   const read = async () => {
@@ -373,8 +401,10 @@ export async function mount(root, ctx) {
       el('p', {}, 'It may have been removed. Choose one above, or make it.'))]);
     for (const d of body.querySelectorAll('details'))
       d.open ||= open.has(d.firstChild.textContent);
-    if (key)
-      body.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+    if (!key)
+      return;
+    const at = body.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    (at?.closest('details:not([open])')?.querySelector('summary') ?? at)?.focus();
   };
   page.refresh = async (key) => {
     await read();
@@ -386,5 +416,6 @@ export async function mount(root, ctx) {
   root.append(el('div', {class: 'bar'}, el('h2', {}, 'App'), pick,
     el('span', {class: 'soft'}, count(page.apps.length, 'app')),
     button('New app', () => ctx.navigate('app', ['new']), {class: 'right'})), body);
-  page.draw();
+  page.draw(wanted === 'new' ? 'new-id' : undefined);
+  return follow(page);
 }

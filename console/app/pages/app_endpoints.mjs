@@ -32,6 +32,10 @@ const urlInput = (value = '') => el('input', {type: 'url', maxlength: 2083, valu
   'data-field': 'url', autocomplete: 'off', spellcheck: 'false',
   placeholder: 'https://example.com/recording'});
 
+/** Is it certainly one that nothing is sent to unless that is permitted? */
+const isPrivateUrl = (url) => /^https?:\/\/(localhost|127\.[\d.]+|10\.[\d.]+|192\.168\.[\d.]+|\[::1\])[:/]/
+  .test(`${url}/`);
+
 /** How it does, in a few words. */
 function state(ep) {
   const says = !ep.enabled ? ['off', ''] : ep.gone ? ['it answered 410: gone', 'run'] :
@@ -144,11 +148,13 @@ function endpointCard(ep, page, {row}) {
       'that wait for it expire.' : 'It is told nothing more.', 'Remove'))
       await page.call(page.api.del(where), `${ep.name} is removed.`, 'make-endpoint');
   }, {class: 'danger right', 'aria-label': `Remove ${ep.name}`});
+  const how = el('span', {class: 'how'}, state(ep));
+  page.states.set(ep.endpoint_id, (now) => how.replaceChildren(state(now)));
   const keyOf = {endpoint: 'its own', app: 'that of the app', none: 'none: not signed'};
   return el('section', {class: 'endpoint', 'data-endpoint': ep.name, 'aria-label': ep.name},
     el('p', {class: 'line'}, el('b', {}, name(ep.name)), el('span', {class: 'badge'}, ep.dialect),
       ...kept ? [] : [el('span', {class: 'badge'}, 'declared in the file')],
-      state(ep), el('label', {class: 'choice right'}, on, 'on')),
+      how, el('label', {class: 'choice right'}, on, 'on')),
     el('dl', {}, row('URL', el('code', {}, ep.url)), row('Token or key',
       el('span', {}, keyOf[ep.key_of] ?? ep.key_of))),
     switches(ep, page, !kept),
@@ -177,7 +183,11 @@ function makeForm(app, page) {
     const made = await page.api.post(page.path`/v1/apps/${app.id}/endpoints`, {name: called.value,
       url: url.value, dialect: dialect.value, allow_private: isPrivate.checked,
       ...key.value ? {key: key.value} : {}});
-    page.toast(`${made.name} is told from now on.`);
+    if (isPrivateUrl(made.url) && !made.allow_private)
+      page.toast(`${made.name} is at a private address: callbacks to it are refused, until that is ` +
+        'permitted below, where it is changed.', 'bad');
+    else
+      page.toast(`${made.name} is told from now on.`);
     await page.refresh(`on ${made.endpoint_id}`);
   });
 }

@@ -4,7 +4,7 @@ import {el, words} from '../widgets.mjs';
 
 const COLOURS = {delivered: 'good', healthy: 'good', closed: 'good', pending: 'wait', failing: 'wait',
   'half open': 'wait', opening: 'wait', recording: 'run live', dead: 'bad', lost: 'bad', gone: 'bad',
-  'breaker open': 'run', expired: 'run'};
+  'breaker open': 'run', expired: 'run', failed: 'run'};
 
 /** The state of a file, an endpoint or a delivery, in its colour. */
 export const stateBadge = (state) =>
@@ -18,13 +18,29 @@ export function swap(parent, ...nodes) {
     [...parent.querySelectorAll('[data-key]')].find((n) => n.dataset.key === key)?.focus();
 }
 
-/** JSON in lines, other text as it is. */
+/** JSON in lines, other text as it is.  What stands in it is not touched: a
+ *  number of a script would lose the last digits of an id of 64 bits. */
 export function pretty(text) {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    JSON.parse(text);
   } catch {
     return text;
   }
+  const tokens = text.match(/"(?:\\.|[^"\\])*"|[{}[\],:]|[^\s{}[\],:"]+/g);
+  let depth = 0;
+  const line = () => `\n${'  '.repeat(depth)}`;
+  return tokens.map((token, i) => {
+    const [before, after] = [tokens[i - 1], tokens[i + 1]];
+    if (token === '{' || token === '[') {
+      depth++;
+      return /^[}\]]$/.test(after) ? token : token + line();
+    }
+    if (token === '}' || token === ']') {
+      depth--;
+      return /^[{[]$/.test(before) ? token : line() + token;
+    }
+    return token === ',' ? token + line() : token === ':' ? ': ' : token;
+  }).join('');
 }
 
 /** Text to look at closely, under its name. */

@@ -18,8 +18,9 @@ function healthOf(e) {
     return ['off', 'what is pending waits'];
   if (e.gone)
     return ['gone', 'it answered 410'];
+  const since = e.failing_since_ms ? ['since ', time(e.failing_since_ms), ', '] : [];
   if (e.breaker === 'open')
-    return ['breaker open', el('span', {}, 'next probe ', time(e.next_probe_ms))];
+    return ['breaker open', el('span', {}, ...since, 'next probe ', time(e.next_probe_ms))];
   if (e.breaker === 'half_open')
     return ['half open', 'a probe is under way'];
   if (e.failing_since_ms)
@@ -39,9 +40,10 @@ function rateOf(e) {
 function showTest(e, r) {
   const dialog = el('dialog', {class: 'wide', 'aria-label': `Test of ${e.name}`},
     el('h2', {}, 'Test of ', name(e.name)),
-    el('p', {class: 'line'}, stateBadge(r.delivered ? 'delivered' : 'failing'),
+    el('p', {class: 'line result'}, stateBadge(r.delivered ? 'delivered' : 'failed'),
       el('span', {}, `${r.status || 'no answer'}${r.error ? `: ${r.error}` : ''}, ${r.duration_ms} ms`)),
-    block('Request', requestText(r.request)), block('Answer', pretty(r.answer) || '(empty)'),
+    block('Request', requestText(r.request)),
+    ...(r.status ? [block('Answer', pretty(r.answer) || '(empty)')] : []),
     el('p', {class: 'line'}, button('Close', () => dialog.close(), {class: 'main'})));
   dialog.addEventListener('close', () => dialog.remove());
   document.body.append(dialog);
@@ -59,6 +61,7 @@ async function mountList(root, ctx) {
   const list = el('div', {class: 'list'});
   const more = button('Show more', () => load(true));
   const dead = new Map(); // by endpoint: how many
+  const rooms = new Map(); // by task: which room, '' while that is not known
   let rows = [], next = null, asked = 0, timer = 0, endpoints = [], moved = '', counted = '';
 
   /** An endpoint of this list is its name and app, as the API wants it. */
@@ -120,8 +123,9 @@ async function mountList(root, ctx) {
     }
     swap(who, endpoints.length ? table('Endpoints', columns, endpoints) :
       empty('Nobody is told yet', el('p', {}, 'An endpoint is a URL of your backend that is told ' +
-        'of recordings. Declare one under ', el('code', {}, 'callbacks:'), ' of the configuration, ' +
-        'or make one: ', el('code', {}, 'tapeop endpoints add'), '.')));
+        'of recordings. ', el('a', {href: '#/app'}, 'Make one'), ', at a terminal ',
+        el('code', {}, 'tapeop endpoints add'), ', or declare it under ', el('code', {}, 'callbacks:'),
+        ' of the configuration.')));
   }
 
   /** How many are dead, of each; asked for when that may have changed. */
@@ -140,19 +144,33 @@ async function mountList(root, ctx) {
 
   function showList() {
     more.hidden = !next;
-    note.textContent = rows.length ? '' : 'No delivery matches.';
+    note.textContent = rows.length ? '' : state.value || endpoint.value ? 'No delivery matches.' :
+      'Nothing was sent yet: events of recordings are listed here.';
     swap(list, ...(rows.length ? [table('Deliveries', [
       {title: 'Event', cell: (d) => el('a', {href: `#/deliveries/${d.delivery_id}`,
         'data-key': `d ${d.delivery_id}`}, words(d.kind))},
       {title: 'Happened', cell: (d) => time(d.event_ms)},
       {title: 'Endpoint', cell: (d) => name(d.endpoint || 'removed')},
       {title: 'Recording', cell: (d) => el('a', {href: `#/recordings/${d.task_id}`,
-        'data-key': `t ${d.delivery_id}`}, d.task_id)},
+        'data-key': `t ${d.delivery_id}`, title: `task ${d.task_id}`},
+      rooms.get(d.task_id) ? name(rooms.get(d.task_id)) : d.task_id)},
       {title: 'State', cell: (d) => el('span', {}, stateBadge(d.state),
         d.late ? el('span', {class: 'soft'}, ' late') : '')},
       {title: 'Attempts', class: 'number', cell: (d) => String(d.attempts)},
       {title: 'Last answer', cell: (d) => d.last_error || String(d.last_status || '')},
     ], rows)] : []));
+  }
+
+  /** People know rooms, not tasks. */
+  async function nameRooms() {
+    const ids = [...new Set(rows.map((d) => d.task_id))].filter((id) => !rooms.has(id))
+      .slice(0, PAGE);
+    for (const id of ids)
+      rooms.set(id, '');
+    await Promise.all(ids.map(async (id) => rooms.set(id,
+      (await api.get(path`/v1/tasks/${id}`, {}, {signal}).catch(() => ({room: ''}))).room)));
+    if (ids.length)
+      showList();
   }
 
   async function load(append) {
@@ -173,6 +191,7 @@ async function mountList(root, ctx) {
       rows = append ? [...rows, ...page.deliveries] : page.deliveries;
       next = page.next;
       showList();
+      await nameRooms();
     } catch (fault) {
       if (!signal.aborted && mine === asked)
         note.textContent = fault.message;

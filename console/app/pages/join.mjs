@@ -39,7 +39,7 @@ function form(ctx, apps) {
     list: 'known-rooms', autocomplete: 'off', spellcheck: 'false'});
   const user = el('input', {required: true, maxlength: 128, value: before.user ?? '',
     autocomplete: 'nickname', spellcheck: 'false'});
-  const mic = select([['', 'the usual one']]);
+  const mic = select([['', 'the default one']]);
   const fault = el('p', {class: 'fault', role: 'alert'});
   const micField = field('Microphone', mic);
   const f = el('form', {class: 'card talk', 'aria-label': 'Join a room'},
@@ -65,7 +65,7 @@ function form(ctx, apps) {
   };
   f.mics = (list) => {
     micField.hidden = !list.length;
-    mic.replaceChildren(...[['', 'the usual one'], ...list].map(([v, t]) =>
+    mic.replaceChildren(...[['', 'the default one'], ...list].map(([v, t]) =>
       el('option', {value: v}, t)));
   };
   f.begin = () => (user.value ? room : user).focus();
@@ -79,6 +79,7 @@ function panel() {
   const theirs = meter('Level that the server hears');
   const arrives = el('span', {class: 'soft'}, '-');
   const recorded = el('span', {});
+  const record = el('a', {class: 'right', href: '#/rooms'}, 'Record it, in Rooms');
   const mute = button('Mute', () => call.mute(!call.muted), {class: 'main', title: 'M',
     'aria-keyshortcuts': 'm'});
   const mic = select([], undefined, {});
@@ -93,7 +94,7 @@ function panel() {
       el('dt', {}, 'At the server'), el('dd', {}, theirs, arrives)),
     micField,
     el('p', {class: 'line'}, mute, button('Leave', () => call.leave(), {class: 'danger'}),
-      el('a', {class: 'right', href: '#/rooms'}, 'Record it, in Rooms')));
+      record));
   const TEXTS = {joining: ['joining', 'wait'], in: ['you are in', 'good'],
     lost: ['connection lost', 'run']};
   node.show = () => {
@@ -110,11 +111,14 @@ function panel() {
   node.rooms = (live) => {
     const room = live.rooms.find((r) => r.app === call.app && r.room === call.room);
     const input = room?.inputs.find((i) => i.user === call.user);
-    theirs.set(input?.mic === 'on' ? input.level_dbfs : null);
-    arrives.textContent = !input ? 'not there' : `${input.mic === 'on' ? 'it hears you' :
+    const hears = input?.mic === 'on' && !call.muted;
+    theirs.set(hears ? input.level_dbfs : null);
+    arrives.textContent = !input?.packets ? 'nothing yet' : `${hears ? 'it hears you' :
       'mic off'} · ${input.lost} of ${input.packets + input.lost} packets lost · jitter ` +
       `${input.jitter_ms} ms`;
-    recorded.replaceChildren(room?.tasks.length ? badge('recording') : '');
+    const runs = room?.tasks.length > 0;
+    recorded.replaceChildren(runs ? badge('recording') : '');
+    record.textContent = runs ? 'See it in Rooms' : 'Record it, in Rooms';
   };
   node.mics = (list) => {
     micField.hidden = list.length < 2;
@@ -133,8 +137,9 @@ export async function mount(root, ctx) {
   root.append(el('h2', {}, 'Join a room'), at);
   if (!apps.length) {
     at.append(el('section', {class: 'empty'}, el('h3', {}, 'There is no app yet'),
-      el('p', {}, 'A room belongs to an app. Declare one under ', el('code', {}, 'apps:'),
-        ' in the configuration of the server, and have it read again (SIGHUP).')));
+      el('p', {}, 'A room belongs to an app. ', el('a', {href: '#/app'}, 'Make one'),
+        ', or declare it under ', el('code', {}, 'apps:'),
+        ' in the configuration of the server, and have that read again (SIGHUP).')));
     return () => {};
   }
   const listMics = async () => shown?.mics(await microphones());
@@ -159,13 +164,6 @@ export async function mount(root, ctx) {
     shown.moves?.();
     frame = requestAnimationFrame(move);
   };
-  const onKey = (e) => {
-    if (e.key.toLowerCase() !== 'm' || e.ctrlKey || e.metaKey || e.altKey || !call.active ||
-        e.target.closest?.('input, select, textarea'))
-      return;
-    e.preventDefault();
-    call.mute(!call.muted);
-  };
   const endCall = call.watch(show);
   const endLive = ctx.live.subscribe((s) => {
     state = s;
@@ -173,11 +171,9 @@ export async function mount(root, ctx) {
   });
   show();
   move();
-  document.addEventListener('keydown', onKey);
   navigator.mediaDevices?.addEventListener('devicechange', listMics);
   return () => {
     cancelAnimationFrame(frame);
-    document.removeEventListener('keydown', onKey);
     navigator.mediaDevices?.removeEventListener('devicechange', listMics);
     endCall();
     endLive();

@@ -25,7 +25,8 @@ async function all(api, where, key, query, signal) {
   }
 }
 
-const fileName = (s) => s.file.split('/').at(-1);
+/** Its folder says whose it is: files of one time have one name. */
+const fileName = (s) => s.file.replaceAll('/', '_');
 
 function files(segments, play) {
   const where = (s) => `/v1/segments/${s.segment_id}/audio`;

@@ -19,8 +19,10 @@ function dayMs(text, days = 0) {
   return d ? new Date(y, m - 1, d + days).getTime() : undefined;
 }
 
-export const badgeOf = (task) => badge(task.state === 'running' ?
-  (task.paused ? 'paused' : 'recording') : task.state);
+/** What stopped is amber until its files are stored. */
+export const badgeOf = (task) => (task.state === 'stopped' && task.finished_ms ?
+  el('span', {class: 'badge'}, 'stopped') :
+  badge(task.state === 'running' ? (task.paused ? 'paused' : 'recording') : task.state));
 
 function columns(appName) {
   return [

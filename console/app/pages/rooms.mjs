@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import {badge, button, command, count, el, empty, length, meter, name, newId, place, select}
   from '../widgets.mjs';
+import {call} from '../call.mjs';
+import {isLoggedIn} from '../login.mjs';
 
 export const title = 'Rooms';
 
@@ -9,6 +11,7 @@ const MODES = [['single', 'a file a speaker'], ['mixed', 'one file for all'],
   ['both', 'both']];
 const SPEAKS_DBFS = -50;
 const SEARCH_MS = 250;
+const USUAL = 'http://127.0.0.1:8080'; // where commands look for the server by themselves
 
 const keyOf = (room) => `${room.app}/${room.room}`;
 
@@ -38,11 +41,12 @@ function userRow(input) {
     el('span', {class: 'soft', title: 'how much the way of packets varies'}, 'jitter ', jitter),
     warning);
   row.show = (now) => {
-    const says = now.mic === 'on' ? (now.level_dbfs === null ? 'mic on' :
+    const says = now.session === 'away' ? 'away' : now.mic === 'on' ? (now.level_dbfs === null ? 'mic on' :
       speaks(now) ? 'speaks' : 'quiet') : now.mic === 'off' ? 'mic off' : 'muted';
     row.classList.toggle('speaks', speaks(now));
     mic.className = `badge ${speaks(now) ? 'good' : ''}`;
     mic.textContent = says;
+    mic.title = says === 'away' ? 'the connection has ended; whoever comes again goes on' : '';
     level.set(now.mic === 'on' ? now.level_dbfs : null);
     lost.textContent = loss(now);
     jitter.textContent = `${now.jitter_ms} ms`;
@@ -59,7 +63,7 @@ function taskRow(task, stop) {
   const since = el('span', {class: 'number'});
   const row = el('p', {class: 'line task', 'data-task': task.task_id},
     badge('recording'), since,
-    el('span', {class: 'soft'}, [MODES.find(([m]) => m === task.mode)[1], task.format,
+    el('a', {class: 'soft', href: `#/recordings/${task.task_id}`}, [MODES.find(([m]) => m === task.mode)[1], task.format,
       task.auto ? 'by itself' : ''].filter(Boolean).join(' · ')),
     button('Stop', () => stop(task), {class: 'danger right', 'aria-label':
       `Stop the recording ${task.task_id} of ${task.room}`, 'data-key': `stop ${task.task_id}`}));
@@ -74,16 +78,19 @@ function taskRow(task, stop) {
 
 // ---- one room -------------------------------------------------------------------------
 
-function roomCard(first, {start, stop}) {
+function roomCard(first, {start, stop, modes}) {
   const users = new Map();
   const tasks = new Map();
   const list = el('ul', {class: 'users', 'aria-label': `Who is in ${first.room}`});
   const running = el('div', {class: 'tasks'});
   const many = el('p', {class: 'soft'});
-  const mode = select(MODES, 'single', {id: newId('mode'),
+  const mode = select(MODES, modes.get(keyOf(first)) ?? 'single', {id: newId('mode'),
     'aria-label': `How to record ${first.room}`});
+  mode.addEventListener('change', () => modes.set(keyOf(first), mode.value));
   const heading = newId('room');
   const number = el('span', {class: 'app'});
+  const join = el('a', {class: 'right', href:
+    `#/join?app=${first.app}&room=${encodeURIComponent(first.room)}`}, 'Join');
   const card = el('section', {class: 'card room', 'aria-labelledby': heading,
     'data-room': first.room},
   el('h4', {}, el('span', {id: heading}, 'Room ', name(first.room)), number),
@@ -91,8 +98,7 @@ function roomCard(first, {start, stop}) {
   el('div', {class: 'bar foot'}, mode,
     button('Record', () => start(first, mode.value),
       {class: 'main', 'aria-label': `Record ${first.room}`}),
-    el('a', {class: 'right', href:
-      `#/join?app=${first.app}&room=${encodeURIComponent(first.room)}`}, 'Join')));
+    join));
   const match = (known, items, key, make, show, parent) => {
     const next = items.map((item) => {
       const id = item[key];
@@ -109,6 +115,8 @@ function roomCard(first, {start, stop}) {
   };
   card.show = (room, now_ms, appName) => {
     number.textContent = appName;
+    join.textContent = call.active && call.app === room.app && call.room === room.room ?
+      'You are in' : 'Join';
     const inputs = [...room.inputs].sort((a, b) => a.user.localeCompare(b.user));
     match(users, inputs, 'input_id', userRow, (row, i) => row.show(i), list);
     match(tasks, room.tasks, 'task_id', (t) => taskRow(t, stop), (row, t) => row.show(t, now_ms),
@@ -127,17 +135,25 @@ function roomCard(first, {start, stop}) {
 // ---- the page ------------------------------------------------------------------------------
 
 function firstSteps(apps) {
-  const app = apps[0]?.app ?? 1400000000;
+  if (!apps.length)
+    return empty('There is no app yet', el('p', {}, 'Rooms belong to an app: the number that your ' +
+      'clients know. ', el('a', {href: '#/app'}, 'Make one'), ', or declare it under ',
+    el('code', {}, 'apps:'), ' in the configuration.'));
+  const app = apps[0].app;
+  const server = location.origin === USUAL ? '' : ` --server ${location.origin}`;
+  const proof = isLoggedIn() ? ' -H "Authorization: Bearer $TAPEOP_ADMIN_TOKEN"' : '';
   return empty('Nobody is in a room yet',
     el('p', {}, 'A room is there as soon as somebody is in it. So, first:'),
     el('ol', {},
       el('li', {}, el('a', {href: '#/join'}, 'Join from this browser'),
         ': speak, and watch it arrive here.'),
       el('li', {}, 'Or play a file into a room:',
-        command(`tapeop publish speech.wav --app ${app} --room lobby --user alice`)),
+        command(`tapeop publish speech.wav --app ${app} --room lobby --user alice${server}`)),
       el('li', {}, 'Or send RTP of your own: this tells you where to.',
-        command(`curl -X POST ${location.origin}/v1/apps/${app}/rooms/lobby/inputs ` +
+        command(`curl -X POST ${location.origin}/v1/apps/${app}/rooms/lobby/inputs${proof} ` +
           '-d \'{"user":"alice","kind":"rtp"}\''))),
+    ...(proof ? [el('p', {class: 'note'}, el('code', {}, 'TAPEOP_ADMIN_TOKEN'),
+      ' is the token that you logged in with.')] : []),
     el('p', {class: 'note'}, 'Then press Record.'));
 }
 
@@ -153,6 +169,7 @@ export function mount(root, ctx) {
   let timer = 0;
 
   const actions = {
+    modes: new Map(), // by room: what was chosen, also when the room was out of sight
     async start(room, mode) {
       try {
         await api.post(path`/v1/apps/${room.app}/rooms/${room.room}/tasks`, {mode});
@@ -164,7 +181,8 @@ export function mount(root, ctx) {
     async stop(task) {
       try {
         await api.del(path`/v1/tasks/${task.task_id}`);
-        toast(`The recording of ${task.room} has stopped.`);
+        toast(`The recording of ${task.room} has stopped.`, 'good',
+          {href: `#/recordings/${task.task_id}`, text: 'Listen'});
       } catch (e) {
         toast(e.message, 'bad');
       }
