@@ -21,7 +21,6 @@
 enum {
 	PATH_CAP = 1100,	 /* a setting has up to 1024 bytes */
 	SOUND_BYTES_S = 8000,	 /* of one speaker: MP3 of 64 kbit/s */
-	TOKEN_SHORT = 16,	 /* bytes; fewer may be guessed */
 	OTHER_FILES = 512,	 /* open beside inputs and segments */
 	YEAR_2024_S = 1704067200 /* no clock of today shows less */
 };
@@ -231,7 +230,7 @@ static void check_mode(struct doctor *d, const char *path)
 
 static void check_token(struct doctor *d, const char *what, const char *token)
 {
-	if (strlen(token) < TOKEN_SHORT)
+	if (strlen(token) < CONFIG_TOKEN_MIN)
 		doctor_say(d, DOCTOR_WARN, what,
 			   "is short: make one with `openssl rand -hex 32`");
 	else

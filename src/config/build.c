@@ -383,6 +383,39 @@ static int build_http_tls(struct builder *b, struct mark *at, struct err *e)
 	return 0;
 }
 
+/** Of a token that others can try.  A limit of guesses would also keep out who
+ *  has the right one: whoever shares an address with the guesser. */
+static int check_token(const struct builder *b, int id, const char *name,
+		       struct mark *at, struct err *e)
+{
+	const struct value *v = &b->values[id];
+
+	if (!v->given || strlen(v->text) >= CONFIG_TOKEN_MIN)
+		return 0;
+	*at = place(b, id);
+	return err_set(e, EINVAL, name,
+		       "can be guessed: other machines can reach http.listen, "
+		       "so it must have %d bytes or more; make one with "
+		       "`openssl rand -hex 32`",
+		       CONFIG_TOKEN_MIN);
+}
+
+static int check_tokens(const struct builder *b, struct mark *at, struct err *e)
+{
+	const struct value *listen = &b->values[SET_HTTP_LISTEN];
+	bool is_reached = false;
+	int err;
+
+	for (size_t i = 0; i < listen->n; i++)
+		is_reached |= !addr_is_loopback(&listen->addrs[i]);
+	if (!is_reached)
+		return 0;
+	err = check_token(b, SET_HTTP_ADMIN_TOKEN, "http.admin_token", at, e);
+	return err ? err
+		   : check_token(b, SET_HTTP_PREVIOUS_TOKEN,
+				 "http.previous_admin_token", at, e);
+}
+
 /** Without a token only loopback may ask. */
 static int build_http(struct builder *b, struct mark *at, struct err *e)
 {
@@ -408,6 +441,8 @@ static int build_http(struct builder *b, struct mark *at, struct err *e)
 	    !b->values[SET_HTTP_ADMIN_TOKEN].given)
 		return err_set(e, EINVAL, "http.previous_admin_token",
 			       "is what admin_token was: set that, too");
+	if (check_tokens(b, at, e))
+		return e->code;
 	c->admin_token = take(b, SET_HTTP_ADMIN_TOKEN);
 	c->allowed_origins = take(b, SET_HTTP_ORIGINS);
 	c->previous_admin_token = take(b, SET_HTTP_PREVIOUS_TOKEN);

@@ -27,6 +27,7 @@
 
 enum {
 	CONFIG_LISTEN_MAX = 4,
+	CONFIG_TOKEN_MIN = 16, /* bytes; fewer may be guessed */
 	CONFIG_APPS_MAX = ROOMS_APPS_MAX,
 	CONFIG_ENDPOINTS_MAX = 20, /* of one app */
 	CONFIG_API_KEYS_MAX = 10,  /* of one app */

@@ -34,6 +34,17 @@ static bool is_loopback_origin(const char *origin)
 	return false;
 }
 
+/** Does another site's page want it, without an Origin: as a picture, sound, a
+ *  script?  Following a link is fine: the page with the link sees nothing. */
+static bool is_embedded(const struct http_request *r)
+{
+	const char *site = http_header(r, "Sec-Fetch-Site");
+	const char *as = http_header(r, "Sec-Fetch-Dest");
+
+	return site && !strcmp(site, "cross-site") &&
+	       !(as && !strcmp(as, "document"));
+}
+
 const char *http_why_not_local(const struct http_request *r)
 {
 	static const char *const forwarded[] = {
@@ -50,6 +61,8 @@ const char *http_why_not_local(const struct http_request *r)
 		return "the Host header is not a loopback name";
 	if (origin && !is_loopback_origin(origin))
 		return "the Origin header is another site's";
+	if (!origin && is_embedded(r))
+		return "another site's page has it in it";
 	for (size_t i = 0; i < ARRAY_LEN(forwarded); i++) {
 		if (http_header(r, forwarded[i]))
 			return "the request was forwarded by a proxy";

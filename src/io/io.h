@@ -409,7 +409,8 @@ const char *http_header(const struct http_request *r, const char *name);
 /**
  * Why a request is not one of this machine's own user: NULL, or half a
  * sentence.  It must come from loopback, name a loopback host (else a web
- * page got here by its DNS), have no foreign Origin (a web page) and no
+ * page got here by its DNS), have no foreign Origin, nor be for a part of
+ * another site's page (Sec-Fetch-Site), and have no
  * forwarding header (a proxy that would let the world in).
  */
 const char *http_why_not_local(const struct http_request *r);

@@ -79,6 +79,11 @@ test('without_a_token_only_this_machine_may_ask', async (t) => {
     await counted({host}, /Host header is not a loopback name/);
   for (const origin of [...otherOrigins, ''])
     await counted({origin}, /Origin header is another site's/);
+  // sound, a picture, a frame of another site's page: they bring no Origin
+  for (const as of ['audio', 'image', 'script', 'iframe', ''])
+    await counted({'sec-fetch-site': 'cross-site', 'sec-fetch-dest': as},
+      /another site's page has it in it/);
+  await counted({'sec-fetch-site': 'cross-site'}, /another site's page has it in it/);
   for (const name of forwarding) {
     await counted({[name]: '127.0.0.1'}, /forwarded by a proxy/);
     await counted({[name.toUpperCase()]: ''}, /forwarded by a proxy/);
@@ -105,6 +110,11 @@ test('without_a_token_only_this_machine_may_ask', async (t) => {
     assert.equal(answer.status, 200, origin);
     invitesNobody(answer);
   }
+  // a link that is followed, and a page of another port of this machine
+  for (const headers of [{'sec-fetch-site': 'cross-site', 'sec-fetch-dest': 'document'},
+    {'sec-fetch-site': 'cross-site', 'sec-fetch-dest': 'empty', origin: 'http://localhost:3000'},
+    {'sec-fetch-site': 'same-site', 'sec-fetch-dest': 'audio'}])
+    assert.equal((await ask(headers, ['GET', '/v1/rooms'])).status, 200, JSON.stringify(headers));
   // a probe may come from anywhere; it learns nothing
   for (const call of open) {
     for (const headers of [{host: 'evil.com'}, {origin: 'null'}, {via: '1.1 x'}]) {

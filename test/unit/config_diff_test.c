@@ -417,15 +417,15 @@ static void a_secret_of_a_file_is_compared_by_what_it_is(void **state)
 
 static void the_token_stays_while_the_world_can_reach_the_server(void **state)
 {
-	struct config *running =
-		load("http: {listen: 0.0.0.0:80, admin_token: t}\n");
+	struct config *running = load("http: {listen: 0.0.0.0:80, admin_token: "
+				      "0123456789abcdef}\n");
 	struct config *next = load("http: {listen: 127.0.0.1:80}\n");
 
 	(void)state;
 	assert_changes(running, next, "");
 	assert_later(running, next, "http.listen, http.admin_token");
 	take(running, next);
-	assert_string_equal(running->admin_token, "t");
+	assert_string_equal(running->admin_token, "0123456789abcdef");
 	next = load("http: {listen: 127.0.0.1:80, admin_token: u}\n");
 	assert_changes(running, next, "token; ");
 	take(running, next);

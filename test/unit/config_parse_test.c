@@ -197,6 +197,11 @@ static const struct bad {
 	 "2:11: http.admin_token: ", "required", "0.0.0.0:8080"},
 	{"http:\n  listen:\n    - 127.0.0.1:80\n    - 10.0.0.1:80\n",
 	 "4:7: http.admin_token: ", "required", "10.0.0.1:80"},
+	{"http: {listen: 0.0.0.0:80, admin_token: 0123456789abcde}\n",
+	 "1:41: http.admin_token: ", "16 bytes or more", "openssl rand"},
+	{"http: {listen: [127.0.0.1:80, \"[::]:80\"], admin_token: "
+	 "0123456789abcdef,\n  previous_admin_token: old}\n",
+	 "2:25: http.previous_admin_token: ", "16 bytes or more", NULL},
 	{"http: {admin_token: \"\"}\n", "1:21: http.admin_token: ", "is empty",
 	 "env:NAME"},
 	{"http: {admin_token: env:TAPEOP_TEST_NOT_SET}\n",
@@ -698,7 +703,7 @@ static void secrets_come_from_where_they_are(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "from file\n", 10), 10);
 	close(fd);
-	setenv("TAPEOP_TEST_TOKEN", "from env", 1);
+	setenv("TAPEOP_TEST_TOKEN", "from the environment", 1);
 	snprintf(text, sizeof(text),
 		 "http: {admin_token: env:TAPEOP_TEST_TOKEN, listen: "
 		 "0.0.0.0:80}\napps:\n"
@@ -707,7 +712,7 @@ static void secrets_come_from_where_they_are(void **state)
 		 " - {id: 3, secret_key: literal}\n",
 		 path, path);
 	c = load(text);
-	assert_string_equal(c->admin_token, "from env");
+	assert_string_equal(c->admin_token, "from the environment");
 	assert_string_equal(c->apps[0].secret_key, "from file");
 	assert_string_equal(c->apps[1].secret_key, "from file");
 	/* where to look is known afterwards: each file once, no secret */
