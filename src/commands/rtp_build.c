@@ -22,7 +22,10 @@ void rtp_build_init(struct rtp_builder *b, const struct rtp_form *form)
 		b->form.pt = RTP_BUILD_OPUS_TYPE;
 	if (!b->form.red_pt)
 		b->form.red_pt = RTP_BUILD_RED_TYPE;
-	assert(b->form.red <= RTP_BUILD_RED_MAX && b->form.level_id < 15);
+	if (!b->form.max)
+		b->form.max = RTP_BUILD_MAX;
+	assert(b->form.red <= RTP_BUILD_RED_MAX && b->form.level_id < 15 &&
+	       b->form.max <= RTP_BUILD_MAX);
 }
 
 void rtp_build_forget(struct rtp_builder *b)
@@ -121,7 +124,7 @@ size_t rtp_build(struct rtp_builder *b, const struct rtp_packet *header,
 	struct rtp_packet p = *header;
 	size_t at = RTP_HEADER_LEN;
 
-	if (len > RTP_BUILD_MAX - head - (f->red ? 1 : 0))
+	if (len > f->max - head - (f->red ? 1 : 0))
 		return 0;
 	p.pt = f->red ? f->red_pt : f->pt;
 	rtp_write_header(&p, out);
@@ -130,7 +133,7 @@ size_t rtp_build(struct rtp_builder *b, const struct rtp_packet *header,
 		at += write_level(b, level, out + at);
 	}
 	if (f->red)
-		at += write_red(b, p.ts, RTP_BUILD_MAX - at - len, out + at);
+		at += write_red(b, p.ts, f->max - at - len, out + at);
 	memcpy(out + at, opus, len);
 	remember(b, p.ts, opus, len);
 	return at + len;

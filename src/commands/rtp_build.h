@@ -31,6 +31,7 @@ struct rtp_form {
 	uint8_t red;	  /* generations of older sound, 0: no RED */
 	uint8_t red_pt;	  /* 0: RTP_BUILD_RED_TYPE */
 	uint8_t level_id; /* of the audio level, 1..14; 0: none */
+	size_t max;	  /* bytes of a packet; 0: RTP_BUILD_MAX */
 };
 
 struct rtp_builder {
@@ -57,7 +58,7 @@ void rtp_build_forget(struct rtp_builder *b);
  * level       [-dBov], 0..127
  *
  * Older sound is left out where it does not fit: over 1023 bytes, over 16383
- * frames ago, or no room.
+ * frames ago, or no room (form.max).
  *
  * Returns its length; 0: the sound alone is too long, nothing was done.
  */

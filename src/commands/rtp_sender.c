@@ -17,6 +17,7 @@ struct rtp_sender {
 	struct loop *loop;
 	struct rtp_sender_config config;
 	struct addr to;
+	struct rtp_sender_way way; /* send NULL: to that address */
 	struct rtp_sender_events events;
 	void *arg;
 	struct sound_source *source;
@@ -50,7 +51,7 @@ struct rtp_sender {
 /* What Chromium sends in a pause: first a packet without any sound, then
  * packets of digital silence (CELT, 20 ms). */
 static const uint8_t tiny[] = {0xf8, 0xff, 0xfe};
-enum { TINY_FIRST_LEN = 1 };
+enum { TINY_FIRST_LEN = 1, SEALED_SEQ_MAX = 0x7fff };
 
 static int64_t us_of_frames(uint64_t frames)
 {
@@ -99,18 +100,15 @@ static unsigned listen_to(struct rtp_sender *s)
 static void on_datagram(const struct datagram *d, void *arg)
 {
 	/* Reading keeps the socket's queue empty, too. */
-	struct rtp_sender *s = arg;
-	struct rtcp_block block;
-
-	if (s->events.report && s->config.rtcp &&
-	    !rtcp_sender_read(d->data, d->len, s->header.ssrc, &block))
-		s->events.report(&block, s->arg);
+	rtp_sender_take(arg, d->data, d->len);
 }
 
 static int send_now(struct rtp_sender *s, const void *data, size_t len)
 {
 	int err = 0;
 
+	if (s->way.send)
+		return s->way.send(data, len, s->way.arg);
 	if (s->config.no_return)
 		err = udp_open(s->loop, &s->from, on_datagram, s, &s->udp);
 	/* Somebody took the port for the moment. */
@@ -123,6 +121,18 @@ static int send_now(struct rtp_sender *s, const void *data, size_t len)
 		s->udp = NULL;
 	}
 	return err;
+}
+
+/** Seal it where the way wants that.  `*data` may point to `sealed` then. */
+static int seal(struct rtp_sender *s, bool is_report, const uint8_t **data,
+		size_t *len, uint8_t sealed[RTP_BUILD_MAX])
+{
+	const uint8_t *plain = *data;
+
+	if (!s->way.seal)
+		return 0;
+	*data = sealed;
+	return s->way.seal(is_report, plain, *len, sealed, len, s->way.arg);
 }
 
 static int put_on_wire(struct rtp_sender *s, const void *data, size_t len)
@@ -163,15 +173,18 @@ static int report(struct rtp_sender *s, int64_t now_us)
 		.packets = s->stream_packets,
 		.octets = s->stream_octets,
 	};
-	uint8_t datagram[RTCP_SENDER_MAX];
+	uint8_t datagram[RTCP_SENDER_MAX], sealed[RTP_BUILD_MAX];
+	const uint8_t *data = datagram;
 	size_t len;
 	int err;
 
 	if (!s->config.rtcp || now_us < s->report_us)
 		return 0;
 	s->report_us = now_us + RTP_SENDER_REPORT_US;
-	len = rtcp_sender_write(&r, "tapeop publish", datagram);
-	err = send_now(s, datagram, len);
+	len = rtcp_sender_write(&r, RTP_SENDER_CNAME, datagram);
+	err = seal(s, true, &data, &len, sealed);
+	if (!err)
+		err = send_now(s, data, len);
 	return err == EAGAIN || err == ENOBUFS ? 0 : err;
 }
 
@@ -191,6 +204,8 @@ static int choose_identity(struct rtp_sender *s)
 	} else if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1) {
 		return EIO;
 	}
+	if (s->config.is_sealed)
+		random.seq &= SEALED_SEQ_MAX;
 	s->header = (struct rtp_packet){
 		.marker = true,
 		.seq = random.seq,
@@ -207,9 +222,10 @@ static int choose_identity(struct rtp_sender *s)
 static int send_packet(struct rtp_sender *s, const uint8_t *opus, size_t len,
 		       unsigned level)
 {
-	uint8_t datagram[RTP_BUILD_MAX];
-	const size_t n =
-		rtp_build(&s->build, &s->header, opus, len, level, datagram);
+	uint8_t datagram[RTP_BUILD_MAX], sealed[RTP_BUILD_MAX];
+	const uint8_t *data = datagram;
+	size_t n = rtp_build(&s->build, &s->header, opus, len, level, datagram);
+	int err;
 
 	if (!n) {
 		s->stats.skipped++;
@@ -221,10 +237,13 @@ static int send_packet(struct rtp_sender *s, const uint8_t *opus, size_t len,
 	s->stream_octets += (uint32_t)(n - RTP_HEADER_LEN);
 	if (s->config.form.level_id)
 		s->stream_octets -= RTP_BUILD_LEVEL_LEN;
+	err = seal(s, false, &data, &n, sealed);
+	if (err)
+		return err;
 	if (!s->net)
-		return put_on_wire(s, datagram, n);
+		return put_on_wire(s, data, n);
 	return impair_put(s->net, due_us(s) - s->start_us,
-			  us_of_frames(s->frames), datagram, n);
+			  us_of_frames(s->frames), data, n);
 }
 
 /** The next packet's time has come. */
@@ -400,18 +419,48 @@ int rtp_sender_new(struct loop *loop, const struct rtp_sender_config *config,
 	return 0;
 }
 
+static int start(struct rtp_sender *s, int64_t start_us)
+{
+	const int64_t now_us = loop_now_us(s->loop);
+
+	assert(!s->start_us);
+	s->start_us = start_us > now_us ? start_us : now_us;
+	s->base_us = s->start_us;
+	return timer_start(&s->timer, s->loop, s->base_us, on_due);
+}
+
 int rtp_sender_start(struct rtp_sender *s, const struct addr *to,
 		     int64_t start_us)
 {
-	const int64_t now_us = loop_now_us(s->loop);
 	int err;
 
-	assert(!s->start_us);
 	s->to = *to;
-	s->start_us = start_us > now_us ? start_us : now_us;
-	s->base_us = s->start_us;
 	err = open_socket(s);
-	return err ? err : timer_start(&s->timer, s->loop, s->base_us, on_due);
+	return err ? err : start(s, start_us);
+}
+
+int rtp_sender_start_over(struct rtp_sender *s,
+			  const struct rtp_sender_way *way, int64_t start_us)
+{
+	assert(!s->config.no_return);
+	s->way = *way;
+	return start(s, start_us);
+}
+
+void rtp_sender_take(struct rtp_sender *s, const uint8_t *data, size_t len)
+{
+	struct rtcp_block block;
+
+	if (s->events.report && s->config.rtcp &&
+	    !rtcp_sender_read(data, len, s->header.ssrc, &block))
+		s->events.report(&block, s->arg);
+}
+
+void rtp_sender_set_form(struct rtp_sender *s, const struct rtp_form *form)
+{
+	assert(!s->start_us);
+	s->config.form = *form;
+	rtp_build_init(&s->build, form);
 }
 
 void rtp_sender_stats(const struct rtp_sender *s, struct rtp_sender_stats *out)

@@ -41,7 +41,21 @@ enum {
 	RTP_SENDER_REPORT_US = 5 * 1000 * 1000 /* between two reports */
 };
 
+/** Who we are, in reports. */
+#define RTP_SENDER_CNAME "tapeop publish"
+
 struct rtp_sender;
+
+/** A way for packets that is not a socket of the sender: a session of its
+ *  owner.  Errors as of udp_send; EAGAIN loses a packet. */
+struct rtp_sender_way {
+	/** Seal a packet, or a report, before the network harms it.
+	 *  out: RTP_BUILD_MAX bytes; form.max leaves room for the seal */
+	int (*seal)(bool is_report, const uint8_t *in, size_t len, uint8_t *out,
+		    size_t *out_len, void *arg);
+	int (*send)(const void *data, size_t len, void *arg);
+	void *arg;
+};
 
 /** All zeros but the sound: an ordinary sender on a good network. */
 struct rtp_sender_config {
@@ -60,6 +74,9 @@ struct rtp_sender_config {
 	 *  whoever answers is told "port unreachable". */
 	bool no_return;
 	bool rtcp; /* send reports to the same address, and read those back */
+	/** The first number is below 2^15: who unseals the packets must know
+	 *  how often numbers have wrapped (RFC 3711 section 3.3.1). */
+	bool is_sealed;
 };
 
 struct rtp_sender_events {
@@ -109,6 +126,18 @@ MUST_CHECK int rtp_sender_new(struct loop *loop,
  *  Returns 0, ENOMEM, or another errno of opening a socket. */
 MUST_CHECK int rtp_sender_start(struct rtp_sender *s, const struct addr *to,
 				int64_t start_us);
+
+/** The same over a way of the owner's, which is copied; no_return is not for
+ *  it. */
+MUST_CHECK int rtp_sender_start_over(struct rtp_sender *s,
+				     const struct rtp_sender_way *way,
+				     int64_t start_us);
+/** A compound of RTCP has come by that way. */
+void rtp_sender_take(struct rtp_sender *s, const uint8_t *data, size_t len);
+
+/** What packets are like from now on, before the start: only now may be known
+ *  what the receiver takes. */
+void rtp_sender_set_form(struct rtp_sender *s, const struct rtp_form *form);
 
 void rtp_sender_stats(const struct rtp_sender *s, struct rtp_sender_stats *out);
 

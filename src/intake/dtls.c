@@ -1,4 +1,4 @@
-/** intake/dtls.c -- DTLS 1.2 as the server, on OpenSSL. */
+/** intake/dtls.c -- DTLS 1.2, on OpenSSL. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "intake/dtls.h"
 
@@ -40,6 +40,7 @@ struct dtls {
 	dtls_send_fn *send;
 	void *arg;
 	struct fingerprint peer;
+	enum dtls_role role;
 	enum dtls_state state;
 	enum webrtc_end why;
 	const char *reason;
@@ -141,7 +142,10 @@ static bool set_up(SSL_CTX *ctx, const struct webrtc_identity *id)
 	return SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) &&
 	       SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) &&
 	       SSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-AES128-GCM-SHA256:"
-					    "ECDHE-ECDSA-AES256-GCM-SHA384") &&
+					    "ECDHE-ECDSA-AES256-GCM-SHA384:"
+					    /* of servers with RSA */
+					    "ECDHE-RSA-AES128-GCM-SHA256:"
+					    "ECDHE-RSA-AES256-GCM-SHA384") &&
 	       SSL_CTX_set1_groups_list(ctx, groups) &&
 	       /* in order of preference; 0 is success here alone */
 	       !SSL_CTX_set_tlsext_use_srtp(ctx, "SRTP_AEAD_AES_128_GCM:"
@@ -158,7 +162,7 @@ int dtls_context_new(const struct webrtc_identity *id,
 	if (!c)
 		return ENOMEM;
 	c->bio = make_method();
-	c->ctx = SSL_CTX_new(DTLS_server_method());
+	c->ctx = SSL_CTX_new(DTLS_method());
 	if (!c->bio || !c->ctx || !set_up(c->ctx, id)) {
 		dtls_context_free(c);
 		return ENOMEM;
@@ -186,8 +190,9 @@ static unsigned next_timeout(SSL *ssl, unsigned before_us)
 	return before_us < RESEND_MAX_US / 2 ? 2 * before_us : RESEND_MAX_US;
 }
 
-int dtls_new(struct dtls_context *c, const struct fingerprint *peer,
-	     dtls_send_fn *send, void *arg, struct dtls **out)
+int dtls_new(struct dtls_context *c, enum dtls_role role,
+	     const struct fingerprint *peer, dtls_send_fn *send, void *arg,
+	     struct dtls **out)
 {
 	struct dtls *d = mem_zalloc(sizeof(*d));
 	BIO *bio;
@@ -197,6 +202,7 @@ int dtls_new(struct dtls_context *c, const struct fingerprint *peer,
 	*d = (struct dtls){.send = send,
 			   .arg = arg,
 			   .peer = *peer,
+			   .role = role,
 			   .why = WEBRTC_BAD_HANDSHAKE,
 			   .reason = ""};
 	bio = BIO_new(c->bio);
@@ -209,7 +215,10 @@ int dtls_new(struct dtls_context *c, const struct fingerprint *peer,
 	BIO_set_data(bio, d);
 	SSL_set_bio(d->ssl, bio, bio); /* owns it now */
 	SSL_set_app_data(d->ssl, d);
-	SSL_set_accept_state(d->ssl);
+	if (role == DTLS_CLIENT)
+		SSL_set_connect_state(d->ssl);
+	else
+		SSL_set_accept_state(d->ssl);
 	SSL_set_mtu(d->ssl, DTLS_MTU);
 	DTLS_set_timer_cb(d->ssl, next_timeout);
 	*out = d;
@@ -313,6 +322,12 @@ static enum dtls_state shake(struct dtls *d)
 	return read_on(d);
 }
 
+enum dtls_state dtls_begin(struct dtls *d)
+{
+	assert(d->role == DTLS_CLIENT && d->state == DTLS_SHAKING);
+	return shake(d);
+}
+
 enum dtls_state dtls_take(struct dtls *d, const uint8_t *data, size_t len)
 {
 	unsigned n_sealed;
@@ -358,8 +373,12 @@ int dtls_srtp(const struct dtls *d, struct dtls_srtp *out)
 	static const char label[] = "EXTRACTOR-dtls_srtp"; /* RFC 5764 4.2 */
 	const SRTP_PROTECTION_PROFILE *p =
 		SSL_get_selected_srtp_profile(d->ssl);
+	const bool is_client = d->role == DTLS_CLIENT;
 	uint8_t keys[2 * (SRTP_KEY_LEN + SRTP_SALT_MAX)];
-	const uint8_t *at = keys;
+	/* the client's key, the server's, their salts */
+	const uint8_t *ours = is_client ? keys : keys + SRTP_KEY_LEN;
+	const uint8_t *theirs = is_client ? keys + SRTP_KEY_LEN : keys;
+	const uint8_t *salts = keys + 2 * SRTP_KEY_LEN;
 	size_t salt_len;
 	int ok;
 
@@ -369,14 +388,10 @@ int dtls_srtp(const struct dtls *d, struct dtls_srtp *out)
 	ok = SSL_export_keying_material(d->ssl, keys,
 					2 * (SRTP_KEY_LEN + salt_len), label,
 					sizeof(label) - 1, NULL, 0, 0);
-	/* the client's key, the server's, their salts */
-	memcpy(out->their_key, at, SRTP_KEY_LEN);
-	at += SRTP_KEY_LEN;
-	memcpy(out->our_key, at, SRTP_KEY_LEN);
-	at += SRTP_KEY_LEN;
-	memcpy(out->their_salt, at, salt_len);
-	at += salt_len;
-	memcpy(out->our_salt, at, salt_len);
+	memcpy(out->our_key, ours, SRTP_KEY_LEN);
+	memcpy(out->their_key, theirs, SRTP_KEY_LEN);
+	memcpy(out->our_salt, salts + (is_client ? 0 : salt_len), salt_len);
+	memcpy(out->their_salt, salts + (is_client ? salt_len : 0), salt_len);
 	mem_wipe(keys, sizeof(keys));
 	return ok == 1 ? 0 : ENOMEM;
 }

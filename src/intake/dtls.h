@@ -1,5 +1,5 @@
 /**
- * intake/dtls.h -- DTLS 1.2 as the server, one datagram in, datagrams out.
+ * intake/dtls.h -- DTLS 1.2, one datagram in, datagrams out.
  *
  * WHAT  A handshake with a peer whose certificate is known by its fingerprint,
  *       and the SRTP keys that come of it (RFC 5764).  Nothing else is ever
@@ -37,6 +37,9 @@ MUST_CHECK int dtls_context_new(const struct webrtc_identity *id,
 /** Handshakes that are there stay valid.  NULL is fine. */
 void dtls_context_free(struct dtls_context *c);
 
+/** The client begins: in SDP the one that is a=setup:active. */
+enum dtls_role { DTLS_SERVER, DTLS_CLIENT };
+
 enum dtls_state {
 	DTLS_SHAKING,
 	DTLS_DONE,
@@ -49,9 +52,11 @@ struct dtls;
 /** A datagram is to be sent to the peer.  May not free anything. */
 typedef void(dtls_send_fn)(const uint8_t *data, size_t len, void *arg);
 
-/** Begin.  `peer` is copied.  Returns 0 or ENOMEM. */
-MUST_CHECK int dtls_new(struct dtls_context *c, const struct fingerprint *peer,
-			dtls_send_fn *send, void *arg, struct dtls **out);
+/** Make one end; a server waits for the peer's hello.  `peer` is copied.
+ *  Returns 0 or ENOMEM. */
+MUST_CHECK int dtls_new(struct dtls_context *c, enum dtls_role role,
+			const struct fingerprint *peer, dtls_send_fn *send,
+			void *arg, struct dtls **out);
 /** The keys are wiped.  NULL is fine. */
 void dtls_free(struct dtls *d);
 
@@ -65,6 +70,8 @@ static inline bool dtls_is_likely(uint8_t first)
  *  ClientHello that is not encrypted? */
 bool dtls_is_hello(const uint8_t *data, size_t len);
 
+/** Send the hello, of a client, once. */
+enum dtls_state dtls_begin(struct dtls *d);
 /** Deal with a datagram.  What is no DTLS, or damaged, changes nothing. */
 enum dtls_state dtls_take(struct dtls *d, const uint8_t *data, size_t len);
 /** Send a flight again if it is time; some times a second while it is

@@ -213,7 +213,8 @@ enum {
 	WEBRTC_UFRAG_LEN = 8,
 	WEBRTC_PWD_LEN = 24,
 	WEBRTC_REMOTE_UFRAG_MIN = 4,
-	WEBRTC_REMOTE_UFRAG_MAX = 256
+	WEBRTC_REMOTE_UFRAG_MAX = 256,
+	WEBRTC_REMOTE_PWD_MAX = 256
 };
 
 /** ICE credentials of one side of one session; ice-chars, NUL-terminated. */
@@ -359,5 +360,93 @@ void webrtc_session_stats(const struct webrtc_session *s,
  * The input stays.  Not inside an event.  NULL is fine.
  */
 void webrtc_session_close(struct webrtc_session *s);
+
+/* ---- the other side ------------------------------------------------------------ */
+
+/**
+ * A peer that calls a session of somebody, for `tapeop publish`: a full ICE
+ * agent, controlling; DTLS on either side; SRTP out.
+ *
+ *	open --answer to a check--> found --nominated--> handshaking --> connected
+ *
+ * It has neither a socket nor a timer: datagrams come and go through its
+ * owner, which gives it the time.
+ * ICE is kept simple: one component, one base; pairs are checked all at once,
+ * the first one that is answered is nominated, and stays (RFC 8445 section
+ * 8.1.1).  Consent is asked for every 5 s (RFC 7675).
+ *
+ * Thread: one at a time.
+ */
+struct webrtc_caller;
+
+enum {
+	WEBRTC_CALLER_PAIRS = 24,	   /* addresses of the peer, at most */
+	WEBRTC_CALLER_TICK_US = 20 * 1000, /* between two ticks */
+	WEBRTC_CALLER_CHECK_US = 10000000, /* until a check is answered */
+	WEBRTC_CALLER_SHAKE_US = 10000000, /* from then until connected */
+	WEBRTC_CALLER_CONSENT_US = 30000000, /* without an answer */
+	WEBRTC_CALLER_LEN_MAX = 2048	     /* of a sealed packet [bytes] */
+};
+
+/** A datagram is to be sent.  May not free anything. */
+typedef void(webrtc_send_fn)(const struct addr *to, const uint8_t *data,
+			     size_t len, void *arg);
+
+/** What a caller tells its owner; none may close it. */
+struct webrtc_caller_events {
+	webrtc_send_fn *send;
+	/** The handshake is done: packets may be sealed. */
+	void (*connected)(void *arg);
+	/** A compound of RTCP has come. */
+	void (*report)(const uint8_t *data, size_t len, void *arg);
+	/** It is over, once. */
+	void (*ended)(enum webrtc_end why, void *arg);
+};
+
+/** All is copied, but for `id`. */
+struct webrtc_caller_config {
+	const struct webrtc_identity *id; /* outlives it */
+	const struct webrtc_credentials *local;
+	const char *remote_ufrag, *remote_pwd; /* up to 256 characters */
+	struct fingerprint fingerprint;	       /* of the peer's certificate */
+	bool is_awaited; /* the peer begins with DTLS (a=setup:active) */
+	const struct addr *peers; /* n_peers of its candidates; others than the
+				     first WEBRTC_CALLER_PAIRS are left out */
+	size_t n_peers;		  /* 0: it has to check us first */
+};
+
+/** Begin; the first check goes with the first tick.  Returns 0, ENOMEM or EIO
+ *  (no random bytes). */
+MUST_CHECK int webrtc_caller_open(const struct webrtc_caller_config *config,
+				  const struct webrtc_caller_events *events,
+				  void *arg, int64_t now_us,
+				  struct webrtc_caller **out);
+
+/** A datagram has come. */
+void webrtc_caller_take(struct webrtc_caller *c, const struct datagram *d);
+/** Time goes by: every WEBRTC_CALLER_TICK_US. */
+void webrtc_caller_tick(struct webrtc_caller *c, int64_t now_us);
+
+/**
+ * Seal a packet, or a report; it has to be connected.
+ *
+ * out   room for len + SRTP_TRAILER_MAX bytes
+ *
+ * Returns as srtp_protect, or ENOTCONN: it has ended.
+ */
+MUST_CHECK int webrtc_caller_seal(struct webrtc_caller *c, bool is_report,
+				  const uint8_t *in, size_t len, uint8_t *out,
+				  size_t *out_len);
+
+/** Where the peer is, once a pair is nominated; len 0 before. */
+const struct addr *webrtc_caller_peer(const struct webrtc_caller *c);
+/** As RFC 5764 and 7714 call it, once connected; else NULL. */
+const char *webrtc_caller_profile(const struct webrtc_caller *c);
+/** Words for a handshake that has failed; "": none. */
+const char *webrtc_caller_reason(const struct webrtc_caller *c);
+
+/** Say so to a peer that is connected (close_notify), and wipe the keys.
+ *  NULL is fine. */
+void webrtc_caller_close(struct webrtc_caller *c);
 
 #endif

@@ -32,6 +32,9 @@ MUST_CHECK int webrtc_certificate_fingerprint(X509 *cert,
 					      enum fingerprint_hash hash,
 					      struct fingerprint *out);
 
+/** An address as STUN has it. */
+struct stun_addr webrtc_stun_addr(const struct addr *a);
+
 /* ---- the port ---------------------------------------------------------------- */
 
 /** An address as a key: IPv6 (IPv4 mapped), port, scope; no padding. */
@@ -46,9 +49,6 @@ struct webrtc_sample {
 	int64_t next_us;
 	unsigned n;
 };
-
-typedef void(webrtc_send_fn)(const struct addr *to, const uint8_t *data,
-			     size_t len, void *arg);
 
 struct webrtc_port {
 	/* fixed after init */

@@ -185,18 +185,25 @@ const char *webrtc_end_name(enum webrtc_end why)
 
 /* ---- checks ---------------------------------------------------------------------- */
 
+struct stun_addr webrtc_stun_addr(const struct addr *a)
+{
+	struct stun_addr out = {.is_v6 = a->sa.sa_family == AF_INET6,
+				.port = addr_port(a)};
+
+	if (out.is_v6)
+		memcpy(out.ip, &a->in6.sin6_addr, 16);
+	else
+		memcpy(out.ip, &a->in4.sin_addr, 4);
+	return out;
+}
+
 static void answer(struct webrtc_session *s, const struct webrtc_name *name,
 		   const struct stun *check, const struct datagram *d)
 {
-	struct stun_addr from = {.is_v6 = d->from->sa.sa_family == AF_INET6,
-				 .port = addr_port(d->from)};
+	const struct stun_addr from = webrtc_stun_addr(d->from);
 	uint8_t out[STUN_ANSWER_MAX];
 	size_t len;
 
-	if (from.is_v6)
-		memcpy(from.ip, &d->from->in6.sin6_addr, 16);
-	else
-		memcpy(from.ip, &d->from->in4.sin_addr, 4);
 	len = stun_write_success(check, &from, name->local.pwd, out);
 	if (len)
 		s->port->send(d->from, out, len, s->port->send_arg);
@@ -280,7 +287,8 @@ static void see_dtls(struct webrtc_session *s, enum dtls_state state,
 
 static void begin_handshake(struct webrtc_session *s, int64_t now_us)
 {
-	if (dtls_new(s->port->dtls, &s->fingerprint, send_dtls, s, &s->dtls)) {
+	if (dtls_new(s->port->dtls, DTLS_SERVER, &s->fingerprint, send_dtls, s,
+		     &s->dtls)) {
 		end(s, WEBRTC_NO_MEMORY, now_us);
 		return;
 	}

@@ -4,6 +4,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -263,4 +265,43 @@ const char *addr_special(const struct addr *a)
 bool addr_is_global(const struct addr *a)
 {
 	return !addr_special(a);
+}
+
+/* ---- this machine ------------------------------------------------------------ */
+
+/** Of an interface that is up: a host's address, or len 0. */
+static struct addr own_address(const struct ifaddrs *i)
+{
+	struct addr a = {0};
+
+	if (!i->ifa_addr || !(i->ifa_flags & IFF_UP))
+		return a;
+	if (i->ifa_addr->sa_family == AF_INET)
+		a.len = sizeof(a.in4);
+	else if (i->ifa_addr->sa_family == AF_INET6)
+		a.len = sizeof(a.in6);
+	memcpy(&a.any, i->ifa_addr, a.len);
+	if (a.len == sizeof(a.in6) && IN6_IS_ADDR_LINKLOCAL(&a.in6.sin6_addr))
+		a.len = 0;
+	return a;
+}
+
+size_t addr_list_own(struct addr *out, size_t cap)
+{
+	struct ifaddrs *list = NULL;
+	size_t n = 0;
+
+	if (getifaddrs(&list))
+		return 0;
+	for (int loopback = 0; loopback < 2; loopback++) {
+		for (const struct ifaddrs *i = list; i && n < cap;
+		     i = i->ifa_next) {
+			const struct addr a = own_address(i);
+
+			if (a.len && addr_is_loopback(&a) == loopback)
+				out[n++] = a;
+		}
+	}
+	freeifaddrs(list);
+	return n;
 }

@@ -216,3 +216,38 @@ int http_url_target(const char *url, char *host, size_t cap, uint16_t *port,
 	*port = u.port;
 	return 0;
 }
+
+int http_url_resolve(const char *base, const char *ref, struct buf *out,
+		     struct err *e)
+{
+	CURLU *parsed = curl_url();
+	struct http_url unused;
+	char *url = NULL;
+	int err = 0;
+
+	if (!parsed)
+		return err_no_memory(e);
+	if (curl_url_set(parsed, CURLUPART_URL, base, CURLU_PATH_AS_IS) ||
+	    curl_url_set(parsed, CURLUPART_URL, ref, CURLU_PATH_AS_IS) ||
+	    curl_url_get(parsed, CURLUPART_URL, &url, 0))
+		err = fault(e, "this is not a URL");
+	else
+		err = http_url_parse(url, &unused, e);
+	if (!err) {
+		buf_puts(out, url);
+		err = buf_err(out) ? err_no_memory(e) : 0;
+	}
+	curl_free(url);
+	curl_url_cleanup(parsed);
+	return err;
+}
+
+bool http_url_is_same_origin(const char *a, const char *b)
+{
+	struct http_url x, y;
+	struct err unused;
+
+	return !http_url_parse(a, &x, &unused) &&
+	       !http_url_parse(b, &y, &unused) && x.tls == y.tls &&
+	       x.port == y.port && !strcasecmp(x.host, y.host);
+}

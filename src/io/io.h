@@ -272,6 +272,9 @@ const char *addr_write_host(const struct addr *a, char text[ADDR_TEXT_MAX]);
 bool addr_is_equal(const struct addr *a, const struct addr *b);
 bool addr_is_loopback(const struct addr *a);
 uint16_t addr_port(const struct addr *a);
+/** This machine's own addresses, port 0, loopback last; of link-local ones
+ *  none.  Returns how many were put into `out`, at most `cap`. */
+size_t addr_list_own(struct addr *out, size_t cap);
 void addr_set_port(struct addr *a, uint16_t port);
 
 /**
@@ -673,6 +676,20 @@ MUST_CHECK int http_url_check(const char *url, struct err *e);
  */
 MUST_CHECK int http_url_target(const char *url, char *host, size_t cap,
 			       uint16_t *port, struct err *e);
+
+/**
+ * Where a reference in an answer (Location) leads, RFC 3986 section 5.
+ *
+ * base   the URL that was asked
+ * out    the URL is appended; it is one that a call may have
+ *
+ * Returns 0, EINVAL with `e`, or ENOMEM.
+ */
+MUST_CHECK int http_url_resolve(const char *base, const char *ref,
+				struct buf *out, struct err *e);
+/** Do both lead to the same scheme, host and port?  What is secret goes to one
+ *  of these only. */
+bool http_url_is_same_origin(const char *a, const char *b);
 
 /**
  * One blocking call, for commands.  body of the answer into `answer`

@@ -1,4 +1,4 @@
-/** wire/sdp.c -- offers read. */
+/** wire/sdp.c -- offers, answers and fragments read. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/sdp.h"
 
@@ -25,6 +25,7 @@ struct line {
 	struct piece value;
 };
 
+enum form { OFFER, ANSWER, FRAG };
 enum direction { SENDRECV, SENDONLY, RECVONLY, INACTIVE };
 enum setup { SETUP_NONE, SETUP_ACTIVE, SETUP_PASSIVE, SETUP_ACTPASS };
 
@@ -59,7 +60,9 @@ struct reader {
 	bool is_lite, is_end;
 	struct piece groups[SDP_GROUPS_MAX]; /* the mids of each */
 	size_t n_groups;
-	bool is_frag;
+	struct sdp_peer peers[SDP_PEERS_MAX];
+	size_t n_peers;
+	enum form form;
 };
 
 /* ---- lines and words -------------------------------------------------------- */
@@ -263,6 +266,21 @@ static bool has_word(struct piece v, const char *word)
 	return w.len > 0;
 }
 
+/** Keep one that can be sent to: RTP by UDP (RTCP comes the same way). */
+static void keep_peer(struct reader *r, struct piece component,
+		      struct piece transport, struct piece address,
+		      struct piece port)
+{
+	struct sdp_peer *p = &r->peers[r->n_peers];
+
+	if (r->n_peers == SDP_PEERS_MAX || !is(component, "1") ||
+	    !is_any_case(transport, "udp") ||
+	    !copy(address, p->address, sizeof(p->address)))
+		return;
+	p->port = (uint16_t)number_of(port, 65535);
+	r->n_peers += p->port != 0;
+}
+
 /** foundation component transport priority address port "typ" type ..;
  *  RFC 8839 section 5.1. */
 static int read_candidate(struct reader *r, struct piece v)
@@ -283,6 +301,7 @@ static int read_candidate(struct reader *r, struct piece v)
 		return bad(r, "a=candidate must be: foundation component "
 			      "transport priority address port typ type");
 	r->offer.n_candidates++;
+	keep_peer(r, component, transport, address, port);
 	return 0;
 }
 
@@ -507,7 +526,7 @@ static int read_lines(struct reader *r)
 	int more, err;
 
 	for (more = next_line(r, &l); more > 0; more = next_line(r, &l)) {
-		err = r->is_frag ? 0 : check_order(r, &l, &has_time);
+		err = r->form == FRAG ? 0 : check_order(r, &l, &has_time);
 		if (!err)
 			err = read_line(r, &l);
 		if (err)
@@ -564,10 +583,12 @@ static const char *why_not_audio(struct reader *r, size_t i)
 		return "it is switched off (port 0)";
 	if (!is_rtp_over_dtls(m->proto))
 		return "its proto must be UDP/TLS/RTP/SAVPF";
-	if (d != SENDRECV && d != SENDONLY)
+	if (r->form == OFFER && d != SENDRECV && d != SENDONLY)
 		return "it must send: a=sendonly or a=sendrecv";
+	if (r->form == ANSWER && d != SENDRECV && d != RECVONLY)
+		return "it must receive: a=recvonly or a=sendrecv";
 	if (!find_opus(r, s))
-		return "it must offer opus/48000/2 (payload type 35-63 or "
+		return "it must have opus/48000/2 (payload type 35-63 or "
 		       "96-127)";
 	return NULL;
 }
@@ -631,7 +652,7 @@ struct transport {
 
 static int check_transport(const struct reader *r, const struct transport *t)
 {
-	if (r->is_lite)
+	if (r->is_lite && r->form == OFFER)
 		return err_set(r->e, ENOTSUP, "sdp",
 			       "a=ice-lite: the offerer must be a full ICE "
 			       "agent, as this server is a lite one");
@@ -641,13 +662,18 @@ static int check_transport(const struct reader *r, const struct transport *t)
 		return lacks(r, t->has_other_hash ? "a=fingerprint:sha-256, "
 						    "its hash is not taken"
 						  : "a=fingerprint:sha-256");
-	if (t->setup == SETUP_PASSIVE || t->setup == SETUP_NONE)
+	if (r->form == OFFER && t->setup != SETUP_ACTPASS &&
+	    t->setup != SETUP_ACTIVE)
 		return lacks(r, "a=setup:actpass or a=setup:active");
+	if (r->form == ANSWER && t->setup != SETUP_PASSIVE &&
+	    t->setup != SETUP_ACTIVE)
+		return lacks(r, "a=setup:passive or a=setup:active");
 	return t->has_mux ? 0 : lacks(r, "a=rtcp-mux");
 }
 
-/** Its ICE and DTLS: its own, or its group's, or the session's. */
-static int find_transport(struct reader *r)
+/** Its ICE and DTLS: its own, or its group's, or the session's.
+ *  setup   out: which part in DTLS it takes */
+static int find_transport(struct reader *r, enum setup *setup)
 {
 	struct sdp_offer *o = &r->offer;
 	const struct section *own = &r->sections[o->audio];
@@ -672,6 +698,7 @@ static int find_transport(struct reader *r)
 	err = check_transport(r, &t);
 	if (err)
 		return err;
+	*setup = t.setup;
 	o->ice = t.ice;
 	o->fingerprint = t.print;
 	o->has_rsize = own->has_rsize;
@@ -681,10 +708,10 @@ static int find_transport(struct reader *r)
 }
 
 static int read_all(struct reader *r, const char *text, size_t len,
-		    bool is_frag, struct err *e)
+		    enum form form, struct err *e)
 {
 	*r = (struct reader){
-		.at = text, .end = text + len, .e = e, .is_frag = is_frag};
+		.at = text, .end = text + len, .e = e, .form = form};
 	if (len == 0)
 		return err_set(e, EBADMSG, "sdp", "the body is empty");
 	if (len > SDP_TEXT_MAX)
@@ -693,30 +720,60 @@ static int read_all(struct reader *r, const char *text, size_t len,
 	return read_lines(r);
 }
 
+/** A whole description: its lines, its sound, and how that comes. */
+static int read_description(struct reader *r, const char *text, size_t len,
+			    enum form form, enum setup *setup, struct err *e)
+{
+	int err = read_all(r, text, len, form, e);
+
+	if (!err && r->number < 3)
+		err = err_set(e, EBADMSG, "sdp",
+			      "it ends in line %u; v=, o= and s= are needed",
+			      r->number);
+	if (!err)
+		err = find_audio(r);
+	return err ? err : find_transport(r, setup);
+}
+
 int sdp_offer_parse(const char *text, size_t len, struct sdp_offer *out,
 		    struct err *e)
 {
 	struct reader r;
-	int err = read_all(&r, text, len, false, e);
+	enum setup setup;
+	int err = read_description(&r, text, len, OFFER, &setup, e);
 
-	if (!err && r.number < 3)
-		err = err_set(e, EBADMSG, "sdp",
-			      "it ends in line %u; v=, o= and s= are needed",
-			      r.number);
-	if (!err)
-		err = find_audio(&r);
-	if (!err)
-		err = find_transport(&r);
 	if (!err)
 		*out = r.offer;
 	return err;
+}
+
+int sdp_answer_parse(const char *text, size_t len, struct sdp_answer *out,
+		     struct err *e)
+{
+	struct reader r;
+	enum setup setup;
+	int err = read_description(&r, text, len, ANSWER, &setup, e);
+
+	if (err)
+		return err;
+	*out = (struct sdp_answer){
+		.ice = r.offer.ice,
+		.fingerprint = r.offer.fingerprint,
+		.is_active = setup == SETUP_ACTIVE,
+		.opus_pt = r.offer.opus_pt,
+		.red_pt = r.offer.red_pt,
+		.level_ext = r.offer.level_ext,
+		.n_peers = r.n_peers,
+	};
+	memcpy(out->peers, r.peers, sizeof(out->peers));
+	return 0;
 }
 
 int sdp_frag_parse(const char *text, size_t len, struct sdp_frag *out,
 		   struct err *e)
 {
 	struct reader r;
-	int err = read_all(&r, text, len, true, e);
+	int err = read_all(&r, text, len, FRAG, e);
 
 	if (err)
 		return err;

@@ -1,6 +1,7 @@
 /**
  * wire/sdp.h -- the session descriptions of WHIP: read a browser's offer,
- * answer it, and read what comes later (trickled candidates, ICE restart).
+ * answer it, and read what comes later (trickled candidates, ICE restart);
+ * and, for who sends, write an offer and read its answer.
  *
  * WHAT  One audio section with Opus is taken; every other section (video, data
  *       channels, more audio) is declined with port 0, so that what offers
@@ -40,7 +41,10 @@ enum {
 	SDP_UFRAG_MAX = 256,  /* [characters]; RFC 8839 section 5.4 */
 	SDP_PWD_MAX = 256,
 	SDP_UFRAG_MIN = 4,
-	SDP_PWD_MIN = 22
+	SDP_PWD_MIN = 22,
+	SDP_PEERS_MAX = 16,   /* candidates of an answer that are kept */
+	SDP_ADDRESS_MAX = 45, /* of each; longer ones are names [bytes] */
+	SDP_CNAME_MAX = 64
 };
 
 /** ICE credentials. */
@@ -129,5 +133,55 @@ MUST_CHECK int sdp_frag_parse(const char *text, size_t len,
  *  that was taken.  Returns as sdp_answer_write. */
 MUST_CHECK int sdp_frag_write(const char *mid, const struct sdp_local *local,
 			      struct buf *out);
+
+/* ---- who sends ------------------------------------------------------------ */
+
+/** The sound that is offered. */
+struct sdp_sound {
+	uint8_t opus_pt;   /* 35..63 or 96..127 */
+	uint8_t red_pt;	   /* 0: no RED */
+	uint8_t level_ext; /* id of the audio level, 1..14; 0: none */
+	uint32_t ssrc;
+	const char *cname; /* as in RTCP, 1..SDP_CNAME_MAX characters */
+};
+
+/**
+ * Append the offer: a full ICE agent that knows all of its candidates, DTLS
+ * actpass, one section of sound that is only sent.  `local` may have no
+ * candidates: the answerer learns the address from our checks.
+ *
+ * Returns as sdp_answer_write.
+ */
+MUST_CHECK int sdp_offer_write(const struct sdp_sound *sound,
+			       const struct sdp_local *local, struct buf *out);
+
+/** Where the answerer is, by UDP; maybe a name. */
+struct sdp_peer {
+	char address[SDP_ADDRESS_MAX + 1];
+	uint16_t port; /* over 0 */
+};
+
+/** What an answer says. */
+struct sdp_answer {
+	struct sdp_ice ice;
+	struct fingerprint fingerprint; /* the strongest */
+	bool is_active;	   /* a=setup:active: the answerer begins with DTLS */
+	uint8_t opus_pt;   /* as what Opus is sent */
+	uint8_t red_pt;	   /* 0: no RED */
+	uint8_t level_ext; /* 0: none */
+	struct sdp_peer peers[SDP_PEERS_MAX];
+	size_t n_peers;
+};
+
+/**
+ * Read the answer to an offer of sound.
+ *
+ * Returns 0, or with `e`
+ *   EBADMSG   it is malformed
+ *   ENOTSUP   it is well-formed, but takes no Opus, or lacks what ICE and
+ *             DTLS need
+ */
+MUST_CHECK int sdp_answer_parse(const char *text, size_t len,
+				struct sdp_answer *out, struct err *e);
 
 #endif

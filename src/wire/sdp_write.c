@@ -1,4 +1,4 @@
-/** wire/sdp_write.c -- answers written. */
+/** wire/sdp_write.c -- answers and offers written. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <string.h>
@@ -37,12 +37,13 @@ static void put_candidates(const struct sdp_local *l, struct buf *out)
 	buf_puts(out, "a=end-of-candidates\r\n");
 }
 
-static void put_fingerprint(const struct sdp_local *l, struct buf *out)
+static void put_fingerprint(const struct sdp_local *l, const char *setup,
+			    struct buf *out)
 {
 	char text[FINGERPRINT_TEXT_MAX];
 
-	buf_printf(out, "a=fingerprint:%s\r\na=setup:passive\r\n",
-		   fingerprint_write(l->fingerprint, text));
+	buf_printf(out, "a=fingerprint:%s\r\na=setup:%s\r\n",
+		   fingerprint_write(l->fingerprint, text), setup);
 }
 
 static void put_extension(unsigned id, const char *uri, struct buf *out)
@@ -60,16 +61,16 @@ static void put_mid(const struct sdp_media *m, struct buf *out)
 
 /** usedtx=1: a muted browser sends 5 packets a second instead of 50.  RED
  *  first: the browser sends every packet twice, so a lost one is repaired. */
-static void put_codecs(const struct sdp_offer *o, struct buf *out)
+static void put_codecs(unsigned opus_pt, unsigned red_pt, struct buf *out)
 {
-	if (o->red_pt)
+	if (red_pt)
 		buf_printf(out,
 			   "a=rtpmap:%u red/48000/2\r\na=fmtp:%u %u/%u\r\n",
-			   o->red_pt, o->red_pt, o->opus_pt, o->opus_pt);
+			   red_pt, red_pt, opus_pt, opus_pt);
 	buf_printf(out,
 		   "a=rtpmap:%u opus/48000/2\r\n"
 		   "a=fmtp:%u minptime=10;useinbandfec=1;usedtx=1\r\n",
-		   o->opus_pt, o->opus_pt);
+		   opus_pt, opus_pt);
 }
 
 static void put_audio(const struct sdp_offer *o, const struct sdp_local *l,
@@ -90,11 +91,11 @@ static void put_audio(const struct sdp_offer *o, const struct sdp_local *l,
 	put_ice(l, out);
 	if (o->is_trickle)
 		buf_puts(out, "a=ice-options:trickle\r\n");
-	put_fingerprint(l, out);
+	put_fingerprint(l, "passive", out);
 	put_candidates(l, out);
 	put_extension(o->level_ext, "ssrc-audio-level", out);
 	put_extension(o->mid_ext, "sdes:mid", out);
-	put_codecs(o, out);
+	put_codecs(o->opus_pt, o->red_pt, out);
 }
 
 static void put_declined(const struct sdp_media *m, struct buf *out)
@@ -134,5 +135,45 @@ int sdp_frag_write(const char *mid, const struct sdp_local *local,
 	if (mid[0])
 		buf_printf(out, "a=mid:%s\r\n", mid);
 	put_candidates(local, out);
+	return buf_err(out);
+}
+
+/* ---- who sends -------------------------------------------------------------- */
+
+/** A section may be sent anywhere until ICE has found where: port 9 then. */
+static void put_place(const struct sdp_local *l, const struct sdp_sound *s,
+		      struct buf *out)
+{
+	static const struct sdp_candidate nowhere = {"0.0.0.0", 9};
+	const struct sdp_candidate *at =
+		l->n_candidates ? &l->candidates[0] : &nowhere;
+
+	buf_printf(out, "m=audio %u UDP/TLS/RTP/SAVPF", (unsigned)at->port);
+	if (s->red_pt)
+		buf_printf(out, " %u", s->red_pt);
+	buf_printf(out, " %u\r\n", s->opus_pt);
+	put_address(at, out);
+}
+
+int sdp_offer_write(const struct sdp_sound *sound,
+		    const struct sdp_local *local, struct buf *out)
+{
+	buf_printf(out,
+		   "v=0\r\no=- %" PRIu64 " 1 IN IP4 127.0.0.1\r\ns=-\r\n"
+		   "t=0 0\r\na=group:BUNDLE 0\r\na=msid-semantic: WMS *\r\n",
+		   local->session_id);
+	put_place(local, sound, out);
+	buf_puts(out, "a=mid:0\r\na=sendonly\r\na=msid:tapeop sound\r\n"
+		      "a=rtcp-mux\r\na=rtcp-mux-only\r\n");
+	put_ice(local, out);
+	buf_puts(out, "a=ice-options:ice2\r\n");
+	put_fingerprint(local, "actpass", out);
+	put_candidates(local, out);
+	put_extension(sound->level_ext, "ssrc-audio-level", out);
+	put_codecs(sound->opus_pt, sound->red_pt, out);
+	buf_printf(out,
+		   "a=ssrc:%" PRIu32 " cname:%s\r\n"
+		   "a=ssrc:%" PRIu32 " msid:tapeop sound\r\n",
+		   sound->ssrc, sound->cname, sound->ssrc);
 	return buf_err(out);
 }

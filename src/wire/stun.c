@@ -1,4 +1,4 @@
-/** wire/stun.c -- STUN as ICE uses it: checks read, answers written. */
+/** wire/stun.c -- STUN as ICE uses it: checks and answers, read and written. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/stun.h"
 
@@ -183,7 +183,7 @@ bool stun_is_authentic(const struct stun *s, const uint8_t *data,
 /* A message that grows; its length is written at the end. */
 struct writer {
 	uint8_t *out;
-	size_t len;
+	size_t len, cap;
 };
 
 static uint8_t *add(struct writer *w, uint16_t type, size_t len)
@@ -191,7 +191,7 @@ static uint8_t *add(struct writer *w, uint16_t type, size_t len)
 	uint8_t *at = w->out + w->len;
 	const size_t padded = (len + 3) & ~(size_t)3;
 
-	assert(w->len + ATTR_HEADER_LEN + padded <= STUN_ANSWER_MAX);
+	assert(w->len + ATTR_HEADER_LEN + padded <= w->cap);
 	bytes_put16(at, type);
 	bytes_put16(at + 2, (uint16_t)len);
 	memset(at + ATTR_HEADER_LEN, 0, padded);
@@ -199,17 +199,23 @@ static uint8_t *add(struct writer *w, uint16_t type, size_t len)
 	return at + ATTR_HEADER_LEN;
 }
 
-static struct writer begin(const struct stun *request, enum stun_class class,
-			   uint8_t *out)
+static struct writer begin(uint16_t method, enum stun_class class,
+			   const uint8_t *id, uint8_t *out, size_t cap)
 {
-	const unsigned m = request->method, c = (unsigned)class;
+	const unsigned m = method, c = (unsigned)class;
 	const unsigned type = (m & 0x000f) | (m & 0x0070) << 1 |
 			      (m & 0x0f80) << 2 | (c & 1) << 4 | (c & 2) << 7;
 
 	bytes_put16(out, (uint16_t)type);
 	bytes_put32(out + 4, COOKIE);
-	memcpy(out + 8, request->id, STUN_ID_LEN);
-	return (struct writer){.out = out, .len = STUN_HEADER_LEN};
+	memcpy(out + 8, id, STUN_ID_LEN);
+	return (struct writer){.out = out, .len = STUN_HEADER_LEN, .cap = cap};
+}
+
+static struct writer begin_answer(const struct stun *request,
+				  enum stun_class class, uint8_t *out)
+{
+	return begin(request->method, class, request->id, out, STUN_ANSWER_MAX);
 }
 
 static void set_length(struct writer *w, size_t more)
@@ -239,7 +245,7 @@ size_t stun_write_success(const struct stun *request,
 			  const struct stun_addr *from, const char *pwd,
 			  uint8_t out[STUN_ANSWER_MAX])
 {
-	struct writer w = begin(request, STUN_SUCCESS, out);
+	struct writer w = begin_answer(request, STUN_SUCCESS, out);
 	const size_t ip_len = from->is_v6 ? 16 : 4;
 	uint8_t *v = add(&w, ATTR_XOR_MAPPED_ADDRESS, 4 + ip_len);
 
@@ -276,7 +282,7 @@ static const struct reason *reason_of(enum stun_code code)
 size_t stun_write_error(const struct stun *request, enum stun_code code,
 			const char *pwd, uint8_t out[STUN_ANSWER_MAX])
 {
-	struct writer w = begin(request, STUN_ERROR, out);
+	struct writer w = begin_answer(request, STUN_ERROR, out);
 	const struct reason *reason = reason_of(code);
 	uint8_t *v = add(&w, ATTR_ERROR_CODE, 4 + (size_t)reason->len);
 
@@ -288,5 +294,24 @@ size_t stun_write_error(const struct stun *request, enum stun_code code,
 		for (size_t i = 0; i < request->n_unknown; i++)
 			bytes_put16(v + 2 * i, request->unknown[i]);
 	}
+	return end(&w, pwd);
+}
+
+size_t stun_write_check(const struct stun_check *c, const char *pwd,
+			uint8_t out[STUN_CHECK_MAX])
+{
+	struct writer w =
+		begin(STUN_BINDING, STUN_REQUEST, c->id, out, STUN_CHECK_MAX);
+	const size_t len = strlen(c->username);
+	uint8_t *v;
+
+	assert(len <= STUN_USERNAME_MAX);
+	memcpy(add(&w, ATTR_USERNAME, len), c->username, len);
+	v = add(&w, ATTR_ICE_CONTROLLING, 8);
+	bytes_put32(v, (uint32_t)(c->tie_breaker >> 32));
+	bytes_put32(v + 4, (uint32_t)c->tie_breaker);
+	bytes_put32(add(&w, ATTR_PRIORITY, 4), c->priority);
+	if (c->nominate)
+		(void)add(&w, ATTR_USE_CANDIDATE, 0);
 	return end(&w, pwd);
 }

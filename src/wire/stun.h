@@ -1,5 +1,5 @@
 /**
- * wire/stun.h -- STUN as ICE uses it: checks read, answers written.
+ * wire/stun.h -- STUN as ICE uses it: checks and answers, read and written.
  *
  *	message = type (2 bytes: class and method), length (2, without these
  *	20), cookie 2112a442, id (12), then attributes: type (2), length (2),
@@ -26,6 +26,8 @@ enum {
 	STUN_MAX = 1500, /* longer ones are refused [bytes] */
 	/* Header, the longest of its parts, MESSAGE-INTEGRITY, FINGERPRINT */
 	STUN_ANSWER_MAX = 128,
+	STUN_USERNAME_MAX = 513, /* two fragments of 256, RFC 8445 7.2.2 */
+	STUN_CHECK_MAX = 600,
 	STUN_UNKNOWN_MAX = 8
 };
 
@@ -106,5 +108,24 @@ MUST_CHECK size_t stun_write_success(const struct stun *request,
 MUST_CHECK size_t stun_write_error(const struct stun *request,
 				   enum stun_code code, const char *pwd,
 				   uint8_t out[STUN_ANSWER_MAX]);
+
+/** A check of a full, controlling agent: RFC 8445 section 7.2. */
+struct stun_check {
+	const uint8_t *id;    /* STUN_ID_LEN bytes, by chance */
+	const char *username; /* "theirs:ours", up to STUN_USERNAME_MAX */
+	uint64_t tie_breaker;
+	uint32_t priority; /* of what the peer learns by it */
+	bool nominate;	   /* USE-CANDIDATE */
+};
+
+/**
+ * Write a check.
+ *
+ * pwd   of who is asked
+ *
+ * Returns as stun_write_success.
+ */
+MUST_CHECK size_t stun_write_check(const struct stun_check *c, const char *pwd,
+				   uint8_t out[STUN_CHECK_MAX]);
 
 #endif

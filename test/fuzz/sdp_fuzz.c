@@ -54,9 +54,24 @@ static void check_offer(const struct sdp_offer *o)
 	answer(o);
 }
 
+static void check_answer(const struct sdp_answer *a)
+{
+	assert(a->opus_pt >= 35 && a->opus_pt < 128);
+	assert(a->red_pt != a->opus_pt && a->red_pt < 128);
+	assert(a->level_ext <= 14 && a->n_peers <= SDP_PEERS_MAX);
+	assert(strlen(a->ice.ufrag) >= SDP_UFRAG_MIN);
+	assert(strlen(a->ice.pwd) >= SDP_PWD_MIN);
+	for (size_t i = 0; i < a->n_peers; i++) {
+		assert(a->peers[i].port);
+		assert(strnlen(a->peers[i].address, SDP_ADDRESS_MAX + 1) <=
+		       SDP_ADDRESS_MAX);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct sdp_offer offer;
+	struct sdp_answer got;
 	struct sdp_frag frag;
 	struct err e = {0};
 	int err = sdp_offer_parse((const char *)data, len, &offer, &e);
@@ -65,6 +80,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	assert(!err == !e.text[0]);
 	if (!err)
 		check_offer(&offer);
+	e = (struct err){0};
+	err = sdp_answer_parse((const char *)data, len, &got, &e);
+	assert(!err || err == EBADMSG || err == ENOTSUP);
+	assert(!err == !e.text[0]);
+	if (!err)
+		check_answer(&got);
 	e = (struct err){0};
 	err = sdp_frag_parse((const char *)data, len, &frag, &e);
 	assert(!err || err == EBADMSG);

@@ -165,6 +165,28 @@ static void sound_that_is_too_long_is_refused(void **state)
 	}
 }
 
+static void older_sound_is_left_out_where_a_packet_may_be_no_longer(
+	void **state)
+{
+	static const uint8_t sound[200];
+	const struct rtp_form form = {.red = 2, .max = 12 + 1 + 200 + 4 + 200};
+	const struct rtp_form short_form = {.max = 12 + 199};
+	struct rtp_packet p = header;
+	struct rtp_builder b;
+	size_t last = 0;
+
+	(void)state;
+	rtp_build_init(&b, &form);
+	for (int i = 0; i < 3; i++) {
+		last = rtp_build(&b, &p, sound, sizeof(sound), 0, out);
+		p.ts += 960;
+	}
+	assert_int_equal(last, form.max);
+	rtp_build_init(&b, &short_form);
+	assert_int_equal(rtp_build(&b, &p, sound, 199, 0, out), 12 + 199);
+	assert_int_equal(rtp_build(&b, &p, sound, 200, 0, out), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +197,8 @@ int main(void)
 			the_oldest_comes_first_and_other_lengths_of_sound_count),
 		cmocka_unit_test(older_sound_that_cannot_be_told_is_left_out),
 		cmocka_unit_test(sound_that_is_too_long_is_refused),
+		cmocka_unit_test(
+			older_sound_is_left_out_where_a_packet_may_be_no_longer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,6 +219,24 @@ static void a_refused_address_says_why(void **state)
 	assert_false(addr_is_global(&none));
 }
 
+static void own_addresses_end_with_loopback(void **state)
+{
+	struct addr list[32];
+	const size_t n = addr_list_own(list, 32);
+
+	(void)state;
+	assert_true(n > 0);
+	assert_true(addr_is_loopback(&list[n - 1]));
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(addr_port(&list[i]), 0);
+		if (i > 0)
+			assert_true(addr_is_loopback(&list[i]) >=
+				    addr_is_loopback(&list[i - 1]));
+	}
+	assert_int_equal(addr_list_own(list, 1), 1);
+	assert_int_equal(addr_list_own(list, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +246,7 @@ int main(void)
 		cmocka_unit_test(loopback_is_known_also_when_mapped),
 		cmocka_unit_test(only_global_unicast_is_global),
 		cmocka_unit_test(a_refused_address_says_why),
+		cmocka_unit_test(own_addresses_end_with_loopback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

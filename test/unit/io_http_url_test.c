@@ -114,11 +114,57 @@ static void decode_refuses_what_would_cut_or_break(void **state)
 	assert_int_equal(http_decode("%41", 2, out, sizeof(out)), EINVAL);
 }
 
+static void a_location_leads_on_from_where_it_was_said(void **state)
+{
+	static const struct {
+		const char *base, *ref, *want; /* NULL: refused */
+	} cases[] = {
+		{"http://h:80/whip/1/r/u", "/whip/sessions/k",
+		 "http://h:80/whip/sessions/k"},
+		{"http://h/whip/1/r/u", "k?x=1", "http://h/whip/1/r/k?x=1"},
+		{"https://h/a", "//g/b", "https://g/b"},
+		{"https://h/a", "http://[::1]:8/b", "http://[::1]:8/b"},
+		{"http://h/a%2Fb/c", "d%20e", "http://h/a%2Fb/d%20e"},
+		{"http://h/a", "ftp://h/b", NULL},
+		{"http://h/a", "http://u:p@h/b", NULL},
+	};
+	struct buf out;
+	struct err e;
+
+	(void)state;
+	buf_init(&out, 4096);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const int err =
+			http_url_resolve(cases[i].base, cases[i].ref, &out, &e);
+
+		assert_int_equal(err, cases[i].want ? 0 : EINVAL);
+		if (cases[i].want)
+			assert_string_equal(buf_str(&out), cases[i].want);
+		else
+			assert_true(e.text[0] && !out.len);
+		buf_clear(&out);
+	}
+	buf_fini(&out);
+}
+
+static void an_origin_is_scheme_host_and_port(void **state)
+{
+	(void)state;
+	assert_true(http_url_is_same_origin("http://h/a", "http://H:80/b?c"));
+	assert_true(http_url_is_same_origin("https://h", "https://h:443/"));
+	assert_false(http_url_is_same_origin("http://h", "https://h"));
+	assert_false(http_url_is_same_origin("http://h", "http://h:81"));
+	assert_false(http_url_is_same_origin("http://h", "http://h.g"));
+	assert_false(http_url_is_same_origin("http://h", "nonsense"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(url_check_takes_plain_urls_only),
 		cmocka_unit_test(decode_refuses_what_would_cut_or_break),
+		cmocka_unit_test(a_location_leads_on_from_where_it_was_said),
+		cmocka_unit_test(an_origin_is_scheme_host_and_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

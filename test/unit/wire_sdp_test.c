@@ -1,4 +1,5 @@
-/** test/unit/wire_sdp_test.c -- offers of real senders, and offers that lie. */
+/** test/unit/wire_sdp_test.c -- offers of real senders, and offers that lie;
+ *  ours, and answers to it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/sdp.h"
 
@@ -444,6 +445,204 @@ static void sdp_answers_a_restart(void **state)
 	buf_fini(&out);
 }
 
+/* ---- who sends -------------------------------------------------------------- */
+
+static void offer(uint8_t red_pt, uint8_t level_ext, size_t n_candidates,
+		  struct buf *out)
+{
+	struct fingerprint f = {FINGERPRINT_SHA256, 32, {0xab, 0x01}};
+	const struct sdp_local local = {
+		.session_id = 77,
+		.ice = &our_ice,
+		.fingerprint = &f,
+		.candidates = here,
+		.n_candidates = n_candidates,
+	};
+	const struct sdp_sound sound = {.opus_pt = 111,
+					.red_pt = red_pt,
+					.level_ext = level_ext,
+					.ssrc = 0xfffffffe,
+					.cname = "me"};
+
+	buf_init(out, SDP_TEXT_MAX);
+	assert_int_equal(sdp_offer_write(&sound, &local, out), 0);
+}
+
+static void sdp_offers_sound_as_a_full_agent(void **state)
+{
+	static const char want[] =
+		"v=0\r\n"
+		"o=- 77 1 IN IP4 127.0.0.1\r\n"
+		"s=-\r\n"
+		"t=0 0\r\n"
+		"a=group:BUNDLE 0\r\n"
+		"a=msid-semantic: WMS *\r\n"
+		"m=audio 40001 UDP/TLS/RTP/SAVPF 63 111\r\n"
+		"c=IN IP4 192.0.2.7\r\n"
+		"a=mid:0\r\n"
+		"a=sendonly\r\n"
+		"a=msid:tapeop sound\r\n"
+		"a=rtcp-mux\r\n"
+		"a=rtcp-mux-only\r\n"
+		"a=ice-ufrag:ufragufr\r\n"
+		"a=ice-pwd:passwordpasswordpassword\r\n"
+		"a=ice-options:ice2\r\n"
+		"a=fingerprint:sha-256 AB:01:00:00:00:00:00:00:00:00:00:00:00:"
+		"00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00\r\n"
+		"a=setup:actpass\r\n"
+		"a=candidate:1 1 udp 2130706431 192.0.2.7 40001 typ host\r\n"
+		"a=candidate:2 1 udp 2130706175 2001:db8::7 40001 typ host\r\n"
+		"a=end-of-candidates\r\n"
+		"a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n"
+		"a=rtpmap:63 red/48000/2\r\n"
+		"a=fmtp:63 111/111\r\n"
+		"a=rtpmap:111 opus/48000/2\r\n"
+		"a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1\r\n"
+		"a=ssrc:4294967294 cname:me\r\n"
+		"a=ssrc:4294967294 msid:tapeop sound\r\n";
+	struct buf out;
+
+	(void)state;
+	offer(63, 1, 2, &out);
+	assert_string_equal(buf_str(&out), want);
+	buf_fini(&out);
+}
+
+/** What we offer, answered as the server does, and read again. */
+static void round_trip(uint8_t red_pt, uint8_t level_ext, size_t n_candidates)
+{
+	struct sdp_offer o;
+	struct sdp_answer a;
+	struct buf text, back;
+	struct err e = {0};
+
+	offer(red_pt, level_ext, n_candidates, &text);
+	assert_int_equal(sdp_offer_parse(buf_str(&text), text.len, &o, &e), 0);
+	assert_int_equal(o.n_candidates, n_candidates);
+	answer(&o, &back);
+	assert_int_equal(sdp_answer_parse(buf_str(&back), back.len, &a, &e), 0);
+	assert_string_equal(a.ice.ufrag, our_ice.ufrag);
+	assert_string_equal(a.ice.pwd, our_ice.pwd);
+	assert_int_equal(a.fingerprint.bytes[0], 0xab);
+	assert_false(a.is_active);
+	assert_int_equal(a.opus_pt, 111);
+	assert_int_equal(a.red_pt, red_pt);
+	assert_int_equal(a.level_ext, level_ext);
+	assert_int_equal(a.n_peers, 2);
+	assert_string_equal(a.peers[0].address, "192.0.2.7");
+	assert_string_equal(a.peers[1].address, "2001:db8::7");
+	assert_int_equal(a.peers[1].port, 40001);
+	buf_fini(&back);
+	buf_fini(&text);
+}
+
+static void sdp_reads_the_answer_to_its_own_offer(void **state)
+{
+	(void)state;
+	round_trip(63, 1, 2);
+	round_trip(0, 0, 0);
+	round_trip(110, 14, 1);
+}
+
+/** As servers write it that are no lite agents; candidates of every kind. */
+static const char full_answer[] =
+	"v=0\r\no=- 1 2 IN IP4 192.0.2.1\r\ns=x\r\nt=0 0\r\n"
+	"a=fingerprint:sha-256 AB:01:00:00:00:00:00:00:00:00:00:00:00:"
+	"00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00\r\n"
+	"m=audio 9 UDP/TLS/RTP/SAVPF 96\r\n"
+	"c=IN IP4 0.0.0.0\r\n"
+	"a=recvonly\r\na=mid:0\r\na=rtcp-mux\r\n"
+	"a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
+	"a=setup:active\r\n"
+	"a=rtpmap:96 opus/48000/2\r\n"
+	"a=candidate:1 1 UDP 2 192.0.2.1 5000 typ srflx raddr 10.0.0.1 rport "
+	"9\r\n"
+	"a=candidate:2 1 tcp 2 192.0.2.1 5000 typ host tcptype passive\r\n"
+	"a=candidate:3 2 udp 2 192.0.2.1 5001 typ host\r\n"
+	"a=candidate:4 1 udp 2 192.0.2.2 0 typ host\r\n"
+	"a=candidate:5 1 udp 2 "
+	"0123456789-0123456789-0123456789-0123456789.local 5000 typ host\r\n"
+	"a=candidate:6 1 udp 2 x.local 5002 typ host\r\n";
+
+static void sdp_keeps_the_addresses_that_rtp_can_be_sent_to(void **state)
+{
+	struct sdp_answer a;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(
+		sdp_answer_parse(full_answer, sizeof(full_answer) - 1, &a, &e),
+		0);
+	assert_true(a.is_active);
+	assert_int_equal(a.opus_pt, 96);
+	assert_int_equal(a.red_pt, 0);
+	assert_int_equal(a.level_ext, 0);
+	assert_int_equal(a.n_peers, 2);
+	assert_string_equal(a.peers[0].address, "192.0.2.1");
+	assert_int_equal(a.peers[0].port, 5000);
+	assert_string_equal(a.peers[1].address, "x.local");
+}
+
+static void sdp_says_what_an_answer_lacks(void **state)
+{
+	static const struct {
+		const char *from, *to, *say;
+		int err;
+	} wrong[] = {
+		{"m=audio 9 ", "m=audio 0 ", "switched off", ENOTSUP},
+		{"m=audio", "m=video", "there is no m=audio", ENOTSUP},
+		{"a=recvonly", "a=sendonly", "a=recvonly or", ENOTSUP},
+		{"a=recvonly", "a=inactive", "a=recvonly or", ENOTSUP},
+		{"opus/48000/2", "PCMU/8000", "opus/48000/2", ENOTSUP},
+		{"a=setup:active", "a=setup:actpass", "a=setup:passive",
+		 ENOTSUP},
+		{"a=setup:active\r\n", "", "a=setup:passive", ENOTSUP},
+		{"a=rtcp-mux\r\n", "", "a=rtcp-mux", ENOTSUP},
+		{"a=fingerprint", "a=print", "a=fingerprint", ENOTSUP},
+		{"a=ice-pwd", "a=pwd", "a=ice-pwd", ENOTSUP},
+		{"a=candidate:1 1", "a=candidate:1 x", "a=candidate must",
+		 EBADMSG},
+		{"v=0", "v=1", "line 1", EBADMSG},
+	};
+	struct sdp_answer a;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		const char *at = strstr(full_answer, wrong[i].from);
+		char text[2048];
+		int n;
+
+		assert_non_null(at);
+		n = snprintf(text, sizeof(text), "%.*s%s%s",
+			     (int)(at - full_answer), full_answer, wrong[i].to,
+			     at + strlen(wrong[i].from));
+		assert_int_equal(sdp_answer_parse(text, (size_t)n, &a, &e),
+				 wrong[i].err);
+		if (!strstr(e.text, wrong[i].say))
+			fail_msg("%s: %s", wrong[i].to, e.text);
+	}
+}
+
+static void sdp_keeps_no_more_addresses_than_it_has_room_for(void **state)
+{
+	struct sdp_answer a;
+	struct buf text;
+	struct err e;
+
+	(void)state;
+	buf_init(&text, SDP_TEXT_MAX);
+	buf_puts(&text, full_answer);
+	for (int i = 0; i < 100; i++)
+		buf_printf(&text,
+			   "a=candidate:1 1 udp 2 10.0.0.%d 9 typ "
+			   "host\r\n",
+			   i);
+	assert_int_equal(sdp_answer_parse(buf_str(&text), text.len, &a, &e), 0);
+	assert_int_equal(a.n_peers, SDP_PEERS_MAX);
+	buf_fini(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,6 +659,13 @@ int main(void)
 		cmocka_unit_test(sdp_bears_every_truncation),
 		cmocka_unit_test(sdp_reads_fragments),
 		cmocka_unit_test(sdp_answers_a_restart),
+		cmocka_unit_test(sdp_offers_sound_as_a_full_agent),
+		cmocka_unit_test(sdp_reads_the_answer_to_its_own_offer),
+		cmocka_unit_test(
+			sdp_keeps_the_addresses_that_rtp_can_be_sent_to),
+		cmocka_unit_test(sdp_says_what_an_answer_lacks),
+		cmocka_unit_test(
+			sdp_keeps_no_more_addresses_than_it_has_room_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

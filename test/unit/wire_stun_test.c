@@ -1,4 +1,4 @@
-/** test/unit/wire_stun_test.c -- checks read, answers written. */
+/** test/unit/wire_stun_test.c -- checks and answers, read and written. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/stun.h"
 
@@ -327,6 +327,65 @@ static void an_error_420_names_all_that_were_told(void **state)
 			    sizeof(expected));
 }
 
+/* ---- asking ----------------------------------------------------------------- */
+
+static void a_check_is_what_a_browser_sends(void **state)
+{
+	static const uint8_t id[STUN_ID_LEN] = {7, 7, 7, 7, 7, 7,
+						7, 7, 7, 7, 7, 7};
+	struct stun_check c = {.id = id,
+			       .username = "evtj:h6vY",
+			       .tie_breaker = UINT64_C(0x0102030405060708),
+			       .priority = 0x6e7f1eff};
+	uint8_t out[STUN_CHECK_MAX];
+	struct stun_made m;
+	struct stun s;
+	size_t len;
+
+	(void)state;
+	for (int nominate = 0; nominate < 2; nominate++) {
+		c.nominate = nominate;
+		len = stun_write_check(&c, pwd, out);
+		s = parsed(out, len);
+		assert_int_equal(s.class, STUN_REQUEST);
+		assert_int_equal(s.method, STUN_BINDING);
+		assert_memory_equal(s.id, id, sizeof(id));
+		assert_true(stun_is_authentic(&s, out, pwd));
+		assert_true(s.controlling && s.has_fingerprint);
+		assert_false(s.controlled);
+		assert_int_equal(s.use_candidate, nominate);
+		assert_int_equal(s.username_len, 9);
+		assert_int_equal(s.n_unknown, 0);
+	}
+	/* the same attributes in another order, so the same length; with the
+	 * value of each in it */
+	made_check(&m, 7, "evtj:h6vY", pwd, true);
+	assert_int_equal(len, m.len);
+	assert_non_null(
+		memmem(out, len, "\x80\x2a\0\x08\1\2\3\4\5\6\7\10", 12));
+	assert_non_null(memmem(out, len, "\0\x24\0\4\x6e\x7f\x1e\xff", 8));
+}
+
+static void a_check_has_room_for_the_longest_names(void **state)
+{
+	static const uint8_t id[STUN_ID_LEN] = {1};
+	char username[STUN_USERNAME_MAX + 1];
+	const struct stun_check c = {
+		.id = id, .username = username, .nominate = true};
+	uint8_t out[STUN_CHECK_MAX];
+	struct stun s;
+	size_t len;
+
+	(void)state;
+	memset(username, 'u', STUN_USERNAME_MAX);
+	username[STUN_USERNAME_MAX] = 0;
+	len = stun_write_check(&c, pwd, out);
+	assert_in_range(len, STUN_USERNAME_MAX, STUN_CHECK_MAX);
+	s = parsed(out, len);
+	assert_int_equal(s.username_len, STUN_USERNAME_MAX);
+	assert_true(stun_is_authentic(&s, out, pwd));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +401,8 @@ int main(void)
 		cmocka_unit_test(a_success_shows_the_address_as_rfc_5769_does),
 		cmocka_unit_test(an_error_says_its_code),
 		cmocka_unit_test(an_error_420_names_all_that_were_told),
+		cmocka_unit_test(a_check_is_what_a_browser_sends),
+		cmocka_unit_test(a_check_has_room_for_the_longest_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
