@@ -5,6 +5,7 @@ import {describe, test} from 'node:test';
 
 import {BEEPS, beepsFile, checkBeeps, checkSpeech, inputsOf,
   recordOne} from '../aid/beeps.mjs';
+import {inRealTime, testInRealTime} from '../aid/calm.mjs';
 import {ffmpegSend, startRelay} from '../aid/sound.mjs';
 import {startServer} from '../aid/tapeop.mjs';
 
@@ -15,7 +16,7 @@ const forms = [2.5, 5, 10, 20, 40, 60].map((frame_ms, i) => ({
   frame_ms, channels: 1 + i % 2, type: [96, 97, 100, 111, 126, 127][i]}));
 
 describe('ffmpeg', {concurrency: true}, () => {
-  test('what_ffmpeg_sends_is_recorded_at_its_pitch_place_and_length', async (t) => {
+  testInRealTime('what_ffmpeg_sends_is_recorded_at_its_pitch_place_and_length', async (t) => {
     const server = await startServer(t, {recording: {mic_off_after: '3s'}});
     const [mono, stereo] = await Promise.all([beepsFile(t, 1), beepsFile(t, 2)]);
     const send = ({frame_ms, channels, type}) => (port) =>
@@ -26,7 +27,7 @@ describe('ffmpeg', {concurrency: true}, () => {
       recordOne(server, `frames of ${form.frame_ms}`, send(form))));
     const inputs = await inputsOf(server);
     for (const [i, {frame_ms, channels, type}] of forms.entries())
-      await t.test(`frames_of_${frame_ms}_ms_${channels}_channels_type_${type}`, () => {
+      await t.part(`${frame_ms} ms, ${channels} channels, type ${type}`, () => {
         checkBeeps(all[i]);
         const {packets, lost} = inputs[all[i].input_id];
         assert.ok(Math.abs(packets * frame_ms - BEEPS.all) <= 2 * frame_ms + 10);
@@ -47,19 +48,20 @@ describe('ffmpeg', {concurrency: true}, () => {
     const beeps = await beepsFile(t);
 
     const parts = [];
-    parts.push(t.test('speech_is_recorded_word_for_word', async (t) => {
+    const part = (name, run) => parts.push(t.test(name, (t) => inRealTime(t, run)));
+    part('speech_is_recorded_word_for_word', async (t) => {
       const r = await recordOne(server, 'speech', (port) =>
         ffmpegSend(t, ['-t', String(SPEECH_MS / 1000), '-i', SPEECH], port));
       await checkSpeech(r, SPEECH, SPEECH_MS);
-    }));
+    });
 
-    parts.push(t.test('speech_that_is_passed_on_as_it_was_encoded_is_the_same', async (t) => {
+    part('speech_that_is_passed_on_as_it_was_encoded_is_the_same', async (t) => {
       const r = await recordOne(server, 'copied', (port) =>
         ffmpegSend(t, ['-t', String(SPEECH_MS / 1000), '-i', SPEECH], port, ['-c:a', 'copy']));
       await checkSpeech(r, SPEECH, SPEECH_MS);
-    }));
+    });
 
-    parts.push(t.test('speech_is_understood_over_loss_with_the_length_right', async (t) => {
+    part('speech_is_understood_over_loss_with_the_length_right', async (t) => {
       let relay;
       const r = await recordOne(server, 'speech, lost', async (port) => {
         relay = await startRelay(t, port, (n) => n % 10 === 3 ? [] : [0]);
@@ -68,9 +70,9 @@ describe('ffmpeg', {concurrency: true}, () => {
       });
       assert.ok(relay.dropped >= 15);
       await checkSpeech(r, SPEECH, SPEECH_MS);
-    }));
+    });
 
-    parts.push(t.test('lost_doubled_and_reordered_packets_are_counted_and_filled', async (t) => {
+    part('lost_doubled_and_reordered_packets_are_counted_and_filled', async (t) => {
       // A server of its own, for its counters.
       const server = await startServer(t, {recording: {mic_off_after: '3s'}});
       let relay;
@@ -92,9 +94,9 @@ describe('ffmpeg', {concurrency: true}, () => {
       assert.ok(m.frames_concealed > 0.8 * relay.dropped * 960);
       assert.ok(m.frames_concealed <= relay.dropped * 960);
       await server.stop();
-    }));
+    });
 
-    parts.push(t.test('many_packets_lost_in_a_row_are_silence_of_their_length', async (t) => {
+    part('many_packets_lost_in_a_row_are_silence_of_their_length', async (t) => {
       const server = await startServer(t, {recording: {mic_off_after: '3s'}});
       let relay;
       const r = await recordOne(server, 'room', async (port) => {
@@ -109,7 +111,7 @@ describe('ffmpeg', {concurrency: true}, () => {
       assert.equal(m.frames_concealed, 4800, '100 ms, then silence');
       assert.ok(m.frames_silence >= 500 * 48);
       await server.stop();
-    }));
+    });
 
     await Promise.all(parts);
     await server.stop();

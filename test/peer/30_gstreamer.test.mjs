@@ -5,6 +5,7 @@ import path from 'node:path';
 import {describe, test} from 'node:test';
 
 import {beepsFile, checkBeeps, checkSpeech, inputsOf, recordOne} from '../aid/beeps.mjs';
+import {inRealTime, testInRealTime} from '../aid/calm.mjs';
 import {RATE, gstSend, startRelay, tool} from '../aid/sound.mjs';
 import {startServer, tempDir} from '../aid/tapeop.mjs';
 
@@ -26,7 +27,7 @@ async function speechFile(t) {
 }
 
 describe('gstreamer', {concurrency: true}, () => {
-  test('what_gstreamer_sends_is_recorded_at_its_pitch_place_and_length', async (t) => {
+  testInRealTime('what_gstreamer_sends_is_recorded_at_its_pitch_place_and_length', async (t) => {
     const server = await startServer(t, {recording});
     const [mono, stereo] = await Promise.all([beepsFile(t, 1), beepsFile(t, 2)]);
     const all = await Promise.all(forms.map(({frame_ms, channels, type}) =>
@@ -35,7 +36,7 @@ describe('gstreamer', {concurrency: true}, () => {
           `opusenc bitrate=128000 frame-size=${frame_ms}`, `pt=${type}`))));
     const inputs = await inputsOf(server);
     for (const [i, {frame_ms, channels, type}] of forms.entries())
-      await t.test(`frames_of_${frame_ms}_ms_${channels}_channels_type_${type}`, () => {
+      await t.part(`${frame_ms} ms, ${channels} channels, type ${type}`, () => {
         checkBeeps(all[i]);
         assert.equal(inputs[all[i].input_id].lost, 0);
       });
@@ -55,15 +56,16 @@ describe('gstreamer', {concurrency: true}, () => {
       return servers.at(-1);
     };
     const shared = await start();
+    const part = (name, run) => t.test(name, (t) => inRealTime(t, run));
 
     await Promise.all([
-      t.test('speech_is_recorded_word_for_word', async (t) => {
+      part('speech_is_recorded_word_for_word', async (t) => {
         const r = await recordOne(shared, 'speech', (port) =>
           gstSend(t, wavSource(speech), port));
         await checkSpeech(r, speech, SPEECH_MS);
       }),
 
-      t.test('what_dtx_does_not_send_is_silence_in_its_place', async (t) => {
+      part('what_dtx_does_not_send_is_silence_in_its_place', async (t) => {
         const server = await start();
         const r = await recordOne(server, 'dtx', (port) =>
           gstSend(t, wavSource(beeps), port,
@@ -79,14 +81,14 @@ describe('gstreamer', {concurrency: true}, () => {
         assert.equal(m.frames_concealed, 0, 'a pause is not a loss');
       }),
 
-      t.test('speech_with_dtx_is_recorded_word_for_word', async (t) => {
+      part('speech_with_dtx_is_recorded_word_for_word', async (t) => {
         const r = await recordOne(shared, 'speech with dtx', (port) =>
           gstSend(t, wavSource(speech), port,
             'opusenc audio-type=voice dtx=true', 'dtx=true'));
         await checkSpeech(r, speech, SPEECH_MS);
       }),
 
-      t.test('loss_doubles_and_disorder_are_counted_and_filled', async (t) => {
+      part('loss_doubles_and_disorder_are_counted_and_filled', async (t) => {
         const server = await start();
         let relay;
         const r = await recordOne(server, 'room', async (port) => {
@@ -110,7 +112,7 @@ describe('gstreamer', {concurrency: true}, () => {
       }),
 
       ...[{red_pt: 110, opus_pt: 111}, {}].flatMap((types) => [1, 2].map((distance) =>
-        t.test(`every_20th_packet_lost_costs_nothing_with_red_${distance}_back` +
+        part(`every_20th_packet_lost_costs_nothing_with_red_${distance}_back` +
           `${types.red_pt ? '' : '_untold'}`, async (t) => {
           const server = await start();
           let relay;

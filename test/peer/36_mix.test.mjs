@@ -1,9 +1,10 @@
 // One file for all: the mix, beside the singles and alone.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
-import {describe, test} from 'node:test';
+import {describe} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 
+import {testInRealTime} from '../aid/calm.mjs';
 import {RATE, decode, ffmpegSend, level, tone} from '../aid/sound.mjs';
 import {APP, command, startServer, until} from '../aid/tapeop.mjs';
 
@@ -60,7 +61,7 @@ async function residue(server, mix, singles) {
 }
 
 describe('mix', {concurrency: true}, () => {
-  test('the_mix_of_a_room_is_the_sum_of_its_singles_in_time', async (t) => {
+  testInRealTime('the_mix_of_a_room_is_the_sum_of_its_singles_in_time', async (t) => {
     const server = await startServer(t);
     const early = await server.join('room', 'early');
     const leaver = await server.join('room', 'leaver');
@@ -90,7 +91,7 @@ describe('mix', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('only_the_mix_is_written_when_only_that_is_wanted', async (t) => {
+  testInRealTime('only_the_mix_is_written_when_only_that_is_wanted', async (t) => {
     const server = await startServer(t);
     const inputs = await Promise.all(TONES.map((hz) => server.join('room', `u${hz}`)));
     const task = await server.record('room', {mode: 'mixed', subscribe: ['u440', 'u660']});
@@ -105,7 +106,7 @@ describe('mix', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('two_at_full_scale_do_not_wrap_and_a_third_is_heard', async (t) => {
+  testInRealTime('two_at_full_scale_do_not_wrap_and_a_third_is_heard', async (t) => {
     const server = await startServer(t);
     const inputs = await Promise.all(['a', 'b', 'c'].map((u) => server.join('room', u)));
     const task = await server.record('room', {mode: 'mixed'});
@@ -122,7 +123,7 @@ describe('mix', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('a_mix_has_a_file_while_somebody_is_there_and_the_next_when_somebody_comes', async (t) => {
+  testInRealTime('a_mix_has_a_file_while_somebody_is_there_and_the_next_when_somebody_comes', async (t) => {
     const server = await startServer(t);
     const first = await server.join('room', 'first');
     const task = await server.record('room', {mode: 'mixed'});
@@ -143,7 +144,7 @@ describe('mix', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('a_mix_ends_with_the_last_who_ends', async (t) => {
+  testInRealTime('a_mix_ends_with_the_last_who_ends', async (t) => {
     const server = await startServer(t);
     const inputs = await Promise.all(['a', 'b'].map((u) => server.join('room', u)));
     const task = await server.record('room', {mode: 'both'});
@@ -164,7 +165,7 @@ describe('mix', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('a_server_that_stood_still_mixes_what_came_meanwhile', async (t) => {
+  testInRealTime('a_server_that_stood_still_mixes_what_came_meanwhile', async (t) => {
     const server = await startServer(t);
     const inputs = await Promise.all(['a', 'b'].map((u) => server.join('room', u)));
     const task = await server.record('room', {mode: 'both'});
@@ -186,7 +187,7 @@ describe('mix', {concurrency: true}, () => {
   });
 
   for (const mic_off of ['split', 'silence'])
-    test(`a_stall_of_the_network_is_put_in_its_place_${mic_off}`, async (t) => {
+    testInRealTime(`a_stall_of_the_network_is_put_in_its_place_${mic_off}`, async (t) => {
       const server = await startServer(t, {recording: {mic_off}});
       await server.join('room', 'listener');
       const tasks = [await server.record('room', {mode: 'both'}),
@@ -214,7 +215,7 @@ describe('mix', {concurrency: true}, () => {
       await server.stop();
     });
 
-  test('three_who_speak_among_three_hundred', async (t) => {
+  testInRealTime('three_who_speak_among_three_hundred', async (t) => {
     // more ports than a test has to itself: those that others have are left out
     const server = await startServer(t, {ports: 600});
     for (let i = 0; i < 297; i += 9)
@@ -232,7 +233,7 @@ describe('mix', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('who_is_taken_out_keeps_the_sound_up_to_there_and_who_is_taken_in_begins_there',
+  testInRealTime('who_is_taken_out_keeps_the_sound_up_to_there_and_who_is_taken_in_begins_there',
     async (t) => {
       const server = await startServer(t);
       const inputs = await Promise.all(['a', 'b'].map((u) => server.join('room', u)));

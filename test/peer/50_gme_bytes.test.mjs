@@ -216,11 +216,10 @@ describe('gme', {concurrency: true}, () => {
     const server = await startServer(t, {callbacks: [{name: 'b', url: backend.url}]});
     const all = await Promise.all(Array.from({length: 8}, (_, i) =>
       speak(t, server, `room ${i}`, 'me')));
-    await server.drained();
+    await until('each has its three', () => backend.requests.length === 24);
     const ids = backend.requests.map((r) => r.body.TaskID);
     assert.equal(new Set(ids).size, 8);
     assert.ok(all.every(({task}) => ids.includes(Number(task))));
-    await until('each has its three', () => ids.length === 24);
     assert.ok(backend.requests.every((r) => r.body.BizID === APP));
     await server.stop();
   });

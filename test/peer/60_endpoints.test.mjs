@@ -34,7 +34,7 @@ const json = (response, status, text) => {
 
 // Each is bad in its own way; `error` is what the log of attempts must say.
 const bad = {
-  hangs: {answer: () => {}, error: /time/},
+  hangs: {answer: () => {}, error: /time/, timeout: '1s'},
   resets: {answer: (seen, response) => response.socket.destroy(), error: /./},
   http_500: {answer: endpointAnswers(500), error: /HTTP 500/, status: 500},
   http_404: {answer: endpointAnswers(404), error: /HTTP 404/, status: 404},
@@ -60,8 +60,8 @@ describe('endpoints', {concurrency: true}, () => {
     for (const [name, {answer}] of Object.entries(bad))
       ends[name] = await startEndpoint(t, answer);
     const server = await startServer(t, {callbacks: [
-      ...Object.entries(ends).map(([name, e]) =>
-        ({name, url: e.url, dialect: 'live', timeout: '1s', retry: '100ms,100ms'})),
+      ...Object.entries(ends).map(([name, e]) => ({name, url: e.url, dialect: 'live',
+        timeout: bad[name].timeout ?? '20s', retry: '100ms,100ms'})),
       {name: 'good', url: good.url, dialect: 'live'}]});
     const task = await tell(server);
     // the good one is told while the others still fail or hang
