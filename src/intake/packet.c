@@ -324,7 +324,7 @@ void input_packet(struct input *in, const uint8_t *data, size_t len,
 		input_count_bad(in, COUNT_rtp_bad_opus);
 		return;
 	}
-	if (!in->timeline.decoder &&
+	if (!in->timeline.no_pcm && !in->timeline.decoder &&
 	    sound_decoder_new(&in->timeline.decoder) != 0) {
 		counter_add(COUNT_rtp_no_memory, 1);
 		return;

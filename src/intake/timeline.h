@@ -23,7 +23,7 @@ struct timeline {
 	const struct input_events *events;
 	void *arg;
 	struct input_stats *stats;
-	struct sound_decoder *decoder; /* NULL until the first packet */
+	struct sound_decoder *decoder; /* NULL until sound is wanted */
 	bool no_pcm;		       /* nobody wants it: do not decode */
 	bool on;		       /* between mic_on and mic_off */
 	int64_t pos;	      /* all before it is emitted or given up */

@@ -427,6 +427,56 @@ static void decoding_may_be_switched_at_any_time(void **state)
 	tear_down(r);
 }
 
+static void where_nothing_is_decoded_there_is_no_decoder(void **state)
+{
+	struct rig *r = set_up();
+	int64_t live;
+
+	(void)state;
+	input_set_decode(r->in, false);
+	r->ear.no_pcm = true;
+	put(r, 0, sent_us(r, 0));
+	live = mem_live();
+	put(r, 1, sent_us(r, 1));
+	assert_int_equal(mem_live(), live + 1); /* its place in the ring */
+	input_set_decode(r->in, true);
+	put(r, 2, sent_us(r, 2));
+	assert_int_equal(mem_live(), live + 3);
+	tear_down(r);
+}
+
+static void what_waits_when_decoding_begins_is_decoded(void **state)
+{
+	const int64_t decoded = counter_get(COUNT_frames_decoded);
+	struct rig *r = set_up();
+
+	(void)state;
+	input_set_decode(r->in, false);
+	talk(r, 0, 10);
+	input_set_decode(r->in, true);
+	input_flush(r->in, INT64_MAX);
+	assert_int_equal(counter_get(COUNT_frames_decoded), decoded + 9600);
+	assert_int_equal(r->ear.end, pos_of(sent_us(r, 10)));
+	tear_down(r);
+}
+
+static void without_memory_for_a_decoder_a_packet_is_silence(void **state)
+{
+	const int64_t missed = counter_get(COUNT_rtp_no_memory);
+	struct rig *r = set_up();
+
+	(void)state;
+	input_set_decode(r->in, false);
+	talk(r, 0, 10);
+	input_set_decode(r->in, true);
+	mem_fail_after(0);
+	input_flush(r->in, INT64_MAX);
+	mem_fail_after(-1);
+	assert_int_equal(counter_get(COUNT_rtp_no_memory), missed + 1);
+	assert_int_equal(r->ear.end, pos_of(sent_us(r, 10)));
+	tear_down(r);
+}
+
 /* ---- memory ------------------------------------------------------------------------ */
 
 static void a_run_that_is_under_way_allocates_nothing(void **state)
@@ -526,6 +576,10 @@ int main(void)
 		cmocka_unit_test(
 			what_nobody_wants_decoded_is_laid_out_the_same),
 		cmocka_unit_test(decoding_may_be_switched_at_any_time),
+		cmocka_unit_test(where_nothing_is_decoded_there_is_no_decoder),
+		cmocka_unit_test(what_waits_when_decoding_begins_is_decoded),
+		cmocka_unit_test(
+			without_memory_for_a_decoder_a_packet_is_silence),
 		cmocka_unit_test(a_run_that_is_under_way_allocates_nothing),
 		cmocka_unit_test(
 			without_memory_a_packet_is_dropped_and_counted),
