@@ -47,23 +47,26 @@ export async function startWhipServer(t, {media, ...options} = {}) {
 /**
  * A relay between a WebRTC peer and the server, both ways.  `plan(n, packet)`:
  * does the n-th packet of media of the peer get through?
- * {port, media, dropped, move()}: move() gives the peer another address, as a NAT
- * or another network does.
+ * {port, media, dropped, move(), cut}: move() gives the peer another address, as a
+ * NAT or another network does; while .cut is true nothing gets through.
  */
 export async function startWebRtcRelay(t, to, plan = () => true) {
   const near = dgram.createSocket('udp4');
-  const relay = {media: 0, dropped: 0, moves: 0};
+  const relay = {media: 0, dropped: 0, moves: 0, cut: false};
   let far, peer;
   const open = async () => {
     const socket = dgram.createSocket('udp4');
     socket.on('error', () => {});
-    socket.on('message', (packet) => peer && near.send(packet, peer.port, peer.address));
+    socket.on('message', (packet) => peer && !relay.cut &&
+      near.send(packet, peer.port, peer.address));
     await new Promise((done) => socket.bind(0, '127.0.0.1', done));
     return socket;
   };
   near.on('error', () => {});
   near.on('message', (packet, from) => {
     peer = from;
+    if (relay.cut)
+      return;
     // RFC 7983: 128 to 191 is RTP or RTCP; RFC 5761: types 64 to 95 are RTCP
     const isMedia = packet[0] >= 128 && packet[0] < 192 && !((packet[1] & 127) >= 64 &&
       (packet[1] & 127) <= 95);
