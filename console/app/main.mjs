@@ -20,6 +20,7 @@
 //      rest      the parts behind the name: ['12', ..], decoded
 //      params    URLSearchParams behind the ?
 //      navigate  (name, rest = [], params = {}): go to a page
+//      remember  (params): have them in the address, for who comes back to it
 //      toast     (text, 'good' | 'bad', {href, text} or null): say it for some
 //                seconds, with a link to where one goes from there
 //      signal    aborted when the page is left: give it to api calls' options
@@ -124,8 +125,9 @@ async function show() {
     if (moved)
       $('page').focus({preventScroll: true});
     scrollTo(0, 0);
-    const unmount = await module.mount(root, {api, path, live, rest, params, navigate, toast,
-      signal: gone.signal, apps});
+    const remember = (what) => history.replaceState(null, '', address(page.name, rest, what));
+    const unmount = await module.mount(root, {api, path, live, rest, params, navigate, remember,
+      toast, signal: gone.signal, apps});
     if (current === mine)
       mine.unmount = unmount;
     else

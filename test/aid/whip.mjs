@@ -66,25 +66,28 @@ function startWander() {
 /**
  * A relay between a WebRTC peer and the server, both ways.  `plan(n, packet)`:
  * does the n-th packet of media of the peer get through?
- * {port, media, dropped, wandered(), move()}: wandered() is how far [ms] the peer's
- * clock and ours went apart; move() gives the peer another address, as a NAT or
- * another network does.
+ * {port, media, dropped, wandered(), move(), cut}: wandered() is how far [ms] the
+ * peer's clock and ours went apart; move() gives the peer another address, as a NAT
+ * or another network does; while .cut is true nothing gets through.
  */
 export async function startWebRtcRelay(t, to, plan = () => true) {
   const near = dgram.createSocket('udp4');
   const wander = startWander();
-  const relay = {media: 0, dropped: 0, moves: 0, wandered: wander.ms};
+  const relay = {media: 0, dropped: 0, moves: 0, cut: false, wandered: wander.ms};
   let far, peer;
   const open = async () => {
     const socket = dgram.createSocket('udp4');
     socket.on('error', () => {});
-    socket.on('message', (packet) => peer && near.send(packet, peer.port, peer.address));
+    socket.on('message', (packet) => peer && !relay.cut &&
+      near.send(packet, peer.port, peer.address));
     await new Promise((done) => socket.bind(0, '127.0.0.1', done));
     return socket;
   };
   near.on('error', () => {});
   near.on('message', (packet, from) => {
     peer = from;
+    if (relay.cut)
+      return;
     // RFC 7983: 128 to 191 is RTP or RTCP; RFC 5761: types 64 to 95 are RTCP
     const isMedia = packet[0] >= 128 && packet[0] < 192 && !((packet[1] & 127) >= 64 &&
       (packet[1] & 127) <= 95);

@@ -63,6 +63,11 @@ test('recordings', {skip: noBrowser}, async (t) => {
     await shows('by room', ['daily']);
     await page.fill('input[type=search]', 'bob');
     await shows('by user', ['weekly']);
+    await page.click('tbody a');
+    await page.sees('the room', 'h2', /Room weekly/);
+    await page.goBack(); // what was searched for is still there
+    await shows('by user', ['weekly']);
+    assert.equal(await page.locator('input[type=search]').inputValue(), 'bob');
     await page.fill('input[type=search]', '<img');
     await shows('by a strange name', [HOSTILE]);
     await page.fill('input[type=search]', 'nobody');

@@ -64,6 +64,15 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     await page.selectOption('select[aria-label=Endpoint]', {label: `moody (${APP})`});
     await until('only the moody', async () => await states() === 'dead');
 
+    // who looks at one and comes back finds what was chosen
+    await page.click('.list tbody a');
+    await page.sees('one', 'h2', /to moody/);
+    await page.goBack();
+    await until('the same ones', async () => await states() === 'dead');
+    await page.selectOption('select[aria-label=State]', 'delivered');
+    await page.waitForSelector('button:text("Replay these")', {state: 'hidden'});
+    await page.selectOption('select[aria-label=State]', '');
+
     // replay what is shown
     moody.well = true;
     await page.click('button:text("Replay these")');

@@ -362,15 +362,11 @@ export async function mount(root, ctx) {
   const body = el('div', {});
   const page = {...ctx, once: null, states: new Map()}; // states: how endpoints do: fn(endpoint)
 
-  /** Do it, say so, and draw again. */
+  /** Do it, draw again, and say so. */
   page.call = async (promise, done, key) => {
-    try {
-      await promise;
-      ctx.toast(done);
-    } catch (e) {
-      ctx.toast(e.message, 'bad');
-    }
+    const said = await promise.then(() => [done], (e) => [e.message, 'bad']);
     await page.refresh(key);
+    ctx.toast(...said);
   };
   page.showOnce = (pair) => {
     page.once = pair && {app: page.app.id, pair};

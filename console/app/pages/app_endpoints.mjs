@@ -122,8 +122,8 @@ function changeForm(ep, page) {
       extended: extended.checked,
     };
     await page.api.patch(page.path`/v1/endpoints/${ep.endpoint_id}`, changes);
-    page.toast(`${ep.name} is changed.`);
     await page.refresh(`save ${ep.endpoint_id}`);
+    page.toast(`${ep.name} is changed.`);
   });
 }
 

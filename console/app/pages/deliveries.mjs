@@ -51,7 +51,7 @@ function showTest(e, r) {
 }
 
 async function mountList(root, ctx) {
-  const {api, live, params, path, toast, signal} = ctx;
+  const {api, live, params, path, remember, toast, signal} = ctx;
   const apps = new Map((await ctx.apps()).map((a) => [a.app, a.name]));
   const state = select(STATES, params.get('state') ?? '', {'aria-label': 'State'});
   const endpoint = el('select', {'aria-label': 'Endpoint'});
@@ -62,7 +62,8 @@ async function mountList(root, ctx) {
   const more = button('Show more', () => load(true));
   const dead = new Map(); // by endpoint: how many
   const rooms = new Map(); // by task: which room, '' while that is not known
-  let rows = [], next = null, asked = 0, timer = 0, endpoints = [], moved = '', counted = '';
+  let rows = [], next = null, asked = 0, timer = 0, endpoints = [], moved = '', counted = '',
+    wanted = params.get('endpoint') ?? '';
 
   /** An endpoint of this list is its name and app, as the API wants it. */
   const chosen = () => endpoints.find((e) => e.endpoint_id === endpoint.value);
@@ -115,7 +116,8 @@ async function mountList(root, ctx) {
   function showEndpoints() {
     const names = endpoints.map((e) => e.endpoint_id).join();
     if (endpoint.dataset.names !== names) {
-      const value = endpoint.value;
+      const value = endpoint.value || wanted;
+      wanted = '';
       endpoint.dataset.names = names;
       endpoint.replaceChildren(el('option', {value: ''}, 'all endpoints'), ...endpoints.map((e) =>
         el('option', {value: e.endpoint_id}, `${e.name} (${e.app})`)));
@@ -204,8 +206,14 @@ async function mountList(root, ctx) {
     }, SOON_MS);
   }
 
+  /** Where something dead or expired may be listed. */
+  const showReplay = () => (replay.hidden = ['pending', 'delivered'].includes(state.value));
+
+  showReplay();
   for (const input of [state, endpoint])
     input.addEventListener('input', () => {
+      remember({state: state.value, endpoint: endpoint.value});
+      showReplay();
       rows = [];
       load(false);
     });

@@ -46,7 +46,7 @@ function firstSteps() {
 }
 
 async function mountList(root, ctx) {
-  const {api, live, params, signal} = ctx;
+  const {api, live, params, remember, signal} = ctx;
   const apps = await ctx.apps();
   const names = new Map(apps.map((a) => [a.app, a.name]));
   const search = el('input', {type: 'search', maxlength: 128, autocomplete: 'off',
@@ -55,8 +55,8 @@ async function mountList(root, ctx) {
   const state = select(STATES, params.get('state') ?? '', {'aria-label': 'State'});
   const app = select([['', 'all apps'], ...apps.map((a) => [a.app, `${a.name} ${a.app}`])],
     params.get('app') ?? '', {'aria-label': 'App'});
-  const from = el('input', {type: 'date'});
-  const to = el('input', {type: 'date'});
+  const from = el('input', {type: 'date', value: params.get('from') ?? ''});
+  const to = el('input', {type: 'date', value: params.get('to') ?? ''});
   const note = el('p', {class: 'note', role: 'status'});
   const list = el('div', {class: 'list'});
   const more = button('Show more', () => load(true));
@@ -93,6 +93,8 @@ async function mountList(root, ctx) {
     timer = setTimeout(() => load(false), ms);
   };
   const changed = () => {
+    remember({text: search.value.trim(), state: state.value, app: app.value, from: from.value,
+      to: to.value});
     tasks = [];
     soon(TYPING_MS);
   };
