@@ -686,6 +686,33 @@ static void handshakes_are_bounded_and_go_on_when_one_has_ended(void **state)
 	rig_free(r);
 }
 
+static void one_network_of_ipv6_is_one_host(void **state)
+{
+	static const char *const at[] = {"[2001:db8:0:1::1]:5000",
+					 "[2001:db8:0:1:ffff::2]:5000",
+					 "[2001:db8:0:2::1]:5000"};
+	struct webrtc_limits limits = webrtc_limits_usual;
+	struct rig *r;
+
+	(void)state;
+	limits.handshakes_per_host = 1;
+	r = rig_new(&limits);
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		struct peer *p = peer_new(r, at[i], NULL, NULL);
+		struct letter *l;
+
+		check(p);
+		peer_shake(p);
+		l = r->queue[--r->n];
+		give(r, &p->at, l->data, l->len);
+		test_free(l);
+		while (r->n)
+			test_free(r->queue[--r->n]);
+		assert_int_equal(r->port->n_shaking, i < 2 ? 1 : 2);
+	}
+	rig_free(r);
+}
+
 static void a_flood_of_hellos_makes_one_handshake(void **state)
 {
 	struct rig *r = rig_new(NULL);
@@ -842,6 +869,7 @@ int main(void)
 		cmocka_unit_test(sessions_are_bounded_and_their_names_differ),
 		cmocka_unit_test(
 			handshakes_are_bounded_and_go_on_when_one_has_ended),
+		cmocka_unit_test(one_network_of_ipv6_is_one_host),
 		cmocka_unit_test(a_flood_of_hellos_makes_one_handshake),
 		cmocka_unit_test(a_handshake_that_does_not_go_on_ends),
 		cmocka_unit_test(without_memory_nothing_is_half_open),
