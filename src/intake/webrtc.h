@@ -118,7 +118,7 @@ struct webrtc_path {
 	struct webrtc_session *session;
 	struct path_key key;
 	struct addr addr;
-	int64_t checked_us; /* last */
+	int64_t alive_us; /* a check or an authentic packet came, last */
 };
 
 struct webrtc_session {
@@ -134,7 +134,7 @@ struct webrtc_session {
 						check by the new one */
 	struct webrtc_path paths[WEBRTC_PATHS];
 	struct webrtc_path *path; /* where we send to; NULL: none yet */
-	int64_t opened_us, hello_us, checked_us;
+	int64_t opened_us, hello_us, alive_us; /* as of its paths */
 	struct dtls *dtls;	   /* NULL: no hello yet, or it has ended */
 	struct srtp *srtp, *reply; /* theirs, ours; NULL: not connected */
 	struct webrtc_session_stats stats;
