@@ -236,7 +236,7 @@ struct webrtc_limits {
 	int64_t connect_us;   /* from open until the handshake is done */
 	int64_t handshake_us; /* from the peer's first hello until then */
 	int64_t consent_us;   /* without a check with the right credentials
-				 (RFC 7675) */
+				 (RFC 7675), or a packet that is authentic */
 };
 
 /** 10000 sessions, 512 and 64 handshakes, 30 s, 10 s, 30 s. */
@@ -272,7 +272,7 @@ enum webrtc_end {
 	WEBRTC_BAD_HANDSHAKE,	/* DTLS failed: an alert, no common cipher */
 	WEBRTC_BAD_CERTIFICATE, /* none, or not the one of the fingerprint */
 	WEBRTC_NO_SRTP,		/* no SRTP profile in common */
-	WEBRTC_NO_CONSENT,	/* no check within consent_us */
+	WEBRTC_NO_CONSENT,	/* nothing authentic within consent_us */
 	WEBRTC_NO_MEMORY
 };
 

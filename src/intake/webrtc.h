@@ -120,7 +120,7 @@ struct webrtc_path {
 	struct webrtc_session *session;
 	struct path_key key;
 	struct addr addr;
-	int64_t checked_us; /* last */
+	int64_t alive_us; /* a check or an authentic packet came, last */
 };
 
 struct webrtc_session {
@@ -136,7 +136,7 @@ struct webrtc_session {
 						check by the new one */
 	struct webrtc_path paths[WEBRTC_PATHS];
 	struct webrtc_path *path; /* where we send to; NULL: none yet */
-	int64_t opened_us, hello_us, checked_us;
+	int64_t opened_us, hello_us, alive_us; /* as of its paths */
 	struct dtls *dtls;	    /* NULL: no hello yet, or it has ended */
 	struct srtp *srtp, *reply;  /* theirs, ours; NULL: not connected */
 	struct map_node speaker;    /* by ssrc; member of no map: key NULL */
@@ -150,8 +150,10 @@ void session_checked(struct webrtc_name *name, const struct stun *check,
 		     const struct datagram *d);
 /** From one of its paths. */
 void session_take_dtls(struct webrtc_path *path, const struct datagram *d);
-/** From wherever: the keys tell whether it is the peer's. */
-void session_take_media(struct webrtc_session *s, const struct datagram *d);
+/** From its path, or NULL: from an address that nobody has proved, and the keys
+ *  tell whether it is the peer's. */
+void session_take_media(struct webrtc_session *s, struct webrtc_path *path,
+			const struct datagram *d);
 /** Of those whose handshake is under way. */
 void session_tick(struct webrtc_session *s, int64_t now_us);
 /** Of all: is its time up? */

@@ -200,13 +200,13 @@ static struct webrtc_session *find_speaker(const struct webrtc_port *p,
 	return n ? CONTAINER_OF(n, struct webrtc_session, speaker) : NULL;
 }
 
-static void take_media(struct webrtc_port *p, const struct webrtc_path *path,
+static void take_media(struct webrtc_port *p, struct webrtc_path *path,
 		       const struct datagram *d)
 {
 	struct webrtc_session *s = path ? path->session : find_speaker(p, d);
 
 	if (s)
-		session_take_media(s, d);
+		session_take_media(s, path, d);
 	else
 		counter_add(COUNT_webrtc_strangers, 1);
 }

@@ -3,14 +3,15 @@
  *
  * DESIGN
  *   Paths: each address from which a check with the right credentials has come
- *   is one, for as long as checks go on; DTLS and packets are taken from any
- *   of them.  We send to the one that was nominated last, or, while none was,
- *   to the first; when that has been silent for QUIET_US, to whichever is
- *   checked (a NAT has given the peer another port).  An address that is
- *   another session's path stays that one's until it has been silent, too.
+ *   is one, for as long as it is alive; DTLS and packets are taken from any of
+ *   them.  We send to the one that was nominated last, or, while none was, to
+ *   the first; when that has been silent for QUIET_US, to whichever is checked
+ *   (a NAT has given the peer another port).  An address that is another
+ *   session's path stays that one's until it has been silent, too.
  *   Consent (RFC 7675): we are lite and send no checks, so the peer's are the
- *   sign that it is still there.  Packets are none: anybody may send them
- *   again.  They are taken from any address, but move nothing.
+ *   sign that it is still there, and so is a packet that is authentic and has
+ *   not come before: GStreamer (libnice) makes no checks once it is connected.
+ *   Packets are taken from any address, but move nothing.
  *   Restart: the peer learns its new credentials from us some time before it
  *   uses them, so the old ones stay valid until it does.
  */
@@ -43,7 +44,7 @@ static void remove_path(struct webrtc_path *path)
 	*path = (struct webrtc_path){0};
 }
 
-/* A free place, or that of the path that was checked longest ago. */
+/* A free place, or that of the path that has been silent longest. */
 static struct webrtc_path *take_place(struct webrtc_session *s)
 {
 	struct webrtc_path *oldest = NULL;
@@ -54,7 +55,7 @@ static struct webrtc_path *take_place(struct webrtc_session *s)
 		if (!path->session)
 			return path;
 		if (path != s->path &&
-		    (!oldest || path->checked_us < oldest->checked_us))
+		    (!oldest || path->alive_us < oldest->alive_us))
 			oldest = path;
 	}
 	remove_path(oldest);
@@ -75,7 +76,7 @@ static struct webrtc_path *get_path(struct webrtc_session *s,
 		path = CONTAINER_OF(n, struct webrtc_path, node);
 		if (path->session == s)
 			return path;
-		if (now_us - path->checked_us < QUIET_US)
+		if (now_us - path->alive_us < QUIET_US)
 			return NULL;
 		remove_path(path);
 	}
@@ -94,7 +95,7 @@ static void select_path(struct webrtc_session *s, struct webrtc_path *path,
 {
 	if (path == s->path)
 		return;
-	if (s->path && !nominated && now_us - s->path->checked_us < QUIET_US)
+	if (s->path && !nominated && now_us - s->path->alive_us < QUIET_US)
 		return;
 	if (s->stats.peer.len && !addr_is_equal(&s->stats.peer, &path->addr))
 		s->stats.moves++;
@@ -220,8 +221,8 @@ void session_checked(struct webrtc_name *name, const struct stun *check,
 		counter_add(COUNT_webrtc_strangers, 1);
 		return;
 	}
-	path->checked_us = now_us;
-	s->checked_us = now_us;
+	path->alive_us = now_us;
+	s->alive_us = now_us;
 	s->stats.checked_us = now_us;
 	s->stats.is_proven = true;
 	select_path(s, path, check->use_candidate, now_us);
@@ -367,7 +368,8 @@ static void note_speaker(struct webrtc_session *s, const uint8_t *packet)
 		s->speaker.key = NULL;
 }
 
-void session_take_media(struct webrtc_session *s, const struct datagram *d)
+void session_take_media(struct webrtc_session *s, struct webrtc_path *path,
+			const struct datagram *d)
 {
 	const bool is_report = rtp_is_rtcp(d->data, d->len);
 	uint8_t *plain = s->port->plain;
@@ -391,6 +393,9 @@ void session_take_media(struct webrtc_session *s, const struct datagram *d)
 		return;
 	}
 	s->stats.packets++;
+	if (path)
+		path->alive_us = d->arrival_us;
+	s->alive_us = d->arrival_us;
 	input_packet(s->in, plain, len, d->from, d->arrival_us);
 	if (is_report)
 		report(s, d->arrival_us);
@@ -420,8 +425,7 @@ void session_sweep(struct webrtc_session *s, int64_t now_us)
 
 	if (s->stats.has_ended)
 		return;
-	if (s->stats.is_proven &&
-	    now_us - s->checked_us >= limits->consent_us) {
+	if (s->stats.is_proven && now_us - s->alive_us >= limits->consent_us) {
 		end(s, WEBRTC_NO_CONSENT, now_us);
 		return;
 	}
@@ -436,7 +440,7 @@ void session_sweep(struct webrtc_session *s, int64_t now_us)
 		struct webrtc_path *path = &s->paths[i];
 
 		if (path->session &&
-		    now_us - path->checked_us >= limits->consent_us)
+		    now_us - path->alive_us >= limits->consent_us)
 			remove_path(path);
 	}
 }

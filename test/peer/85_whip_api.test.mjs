@@ -55,7 +55,7 @@ test('an_offer_is_answered_with_a_session_that_is_listed_and_can_be_left', async
 
 test('who_comes_needs_a_ticket_of_that_user_for_that_app_that_is_good_now', async (t) => {
   const server = await startServer(t, {loops: 1, http: {admin_token: 'master'},
-    app: {previous_secret_key: 'the-key-before'}});
+    app: {previous_secret_key: 'the-key-before'}, more_apps: [{id: APP + 2, name: 'no key'}]});
   const where = `/whip/${APP}/lobby/alice`;
   const now = Math.floor(Date.now() / 1000);
   const none = await post(server, where);
@@ -74,6 +74,8 @@ test('who_comes_needs_a_ticket_of_that_user_for_that_app_that_is_good_now', asyn
   refused(await post(server, where, bearer('alice', {app: APP + 1})), 403, /UserSig/);
   refused(await post(server, `/whip/${APP + 1}/lobby/alice`, bearer('alice', {app: APP + 1})), 404,
     /no app/);
+  refused(await post(server, `/whip/${APP + 2}/lobby/alice`, bearer('alice', {app: APP + 2, key: ''})),
+    403, /secret_key/);
   for (const more of [{}, {key: 'the-key-before'}])
     assert.equal((await post(server, where, bearer('alice', more))).status, 201);
   assert.equal((await post(server, where, {authorization: 'Bearer master'})).status, 201);
@@ -101,7 +103,8 @@ test('what_is_no_offer_that_can_be_recorded_is_refused_with_the_right_status', a
   refused(await post(server, where, {body: video}), 422, /only sound/);
   refused(await post(server, where, {body: OFFER.replace('a=sendonly', 'a=recvonly')}), 422,
     /sendonly/);
-  refused(await post(server, where, {'content-type': 'text/plain'}), 415, /application\/sdp/);
+  for (const type of ['text/plain', 'application/sdpx', FRAG])
+    refused(await post(server, where, {'content-type': type}), 415, /application\/sdp/);
   refused(await post(server, where, {body: `${OFFER}${'a=x\r\n'.repeat(14000)}`}), 413, /65536/);
   refused(await post(server, where, {accept: 'text/html'}), 406, /application\/sdp/);
   refused(await post(server, `/whip/0/lobby/alice`), 400, /app/);

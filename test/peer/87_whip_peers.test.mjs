@@ -28,14 +28,18 @@ const nice = spawnSync('gst-inspect-1.0', ['nicesrc']);
 const noGst = gst.status === 0 && nice.status === 0 ? !outer && 'no network interface' :
   'python3-gst-1.0, gir1.2-gst-plugins-bad-1.0 and gstreamer1.0-nice are not installed (packages.txt)';
 
+/** Who gives no sign of life for 30 s is given up; libnice checks no more once it is
+ *  connected, so its packets have to be one. */
+const PAST_CONSENT_MS = 36_000;
+
 const startServer = (t, media) => startWhipServer(t, {recording: {mic_off: 'split'}, media});
 
-/** Record whoever sends ticks for a while: as many as there were, on one clock. */
-async function record(server, leave) {
+/** Record whoever sends ticks for so long: as many as there were, on one clock. */
+async function record(server, leave, for_ms = 5000) {
   await server.hears('alice');
   const task = await server.record(ROOM);
   const began = Date.now();
-  await sleep(5000);
+  await sleep(for_ms);
   const long = Date.now() - began;
   await leave();
   await until('the room is left', async () => (await server.inputs()).length === 0);
@@ -110,7 +114,7 @@ async function byGStreamer(t) {
   await record(server, async () => {
     child.stdin.end();
     await until('it has left', () => /left 200/.test(out));
-  });
+  }, PAST_CONSENT_MS);
 }
 
 describe('whip_peers', () => {

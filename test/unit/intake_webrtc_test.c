@@ -330,41 +330,88 @@ static void an_address_is_one_sessions_until_it_is_silent(void **state)
 
 /* ---- time ------------------------------------------------------------------------------ */
 
-static void without_checks_the_consent_ends_whatever_is_sent(void **state)
+static void without_a_sign_of_life_the_consent_ends(void **state)
 {
 	struct rig *r = rig_new(NULL);
 	struct peer *p = peer_new(r, "192.0.2.1:5000", NULL, NULL);
 	const int64_t n = counter_get(COUNT_webrtc_no_consent);
+	uint8_t old[WEBRTC_DATAGRAM_MAX], forged[WEBRTC_DATAGRAM_MAX];
+	size_t len;
 
 	(void)state;
 	join(p);
+	len = next_packet(p, old);
+	give(r, &p->at, old, len);
 	for (int i = 0; i < 4; i++) { /* checks keep it for 100 s */
 		pass(r, 25 * S_US);
 		check(p);
 	}
 	assert_int_equal(p->n_ended, 0);
+	/* what has come before, or is forged, is no sign of life */
+	(void)next_packet(p, forged);
+	forged[len - 1] ^= 1;
 	for (int i = 0; i < 29; i++) {
 		pass(r, S_US);
-		say(p);
+		give(r, &p->at, old, len);
+		give(r, &p->at, forged, len);
 	}
 	assert_int_equal(p->n_ended, 0);
-	/* bad credentials are no consent */
+	/* bad credentials are none either */
 	check_as(p, "not the password of it", true);
 	pass(r, 2 * S_US);
 	assert_int_equal(p->n_ended, 1);
 	assert_int_equal(p->why, WEBRTC_NO_CONSENT);
 	assert_int_equal(counter_get(COUNT_webrtc_no_consent), n + 1);
 	/* it is a stranger now, also with the right credentials */
-	assert_int_equal(heard(p).packets, 29);
+	assert_int_equal(heard(p).packets, 1);
 	say(p);
 	check(p);
-	assert_int_equal(heard(p).packets, 29);
+	assert_int_equal(heard(p).packets, 1);
 	assert_int_equal(p->n_success, 5);
 	assert_true(stats(p).has_ended && !stats(p).is_connected);
 	assert_int_equal(
 		r->port->paths.n + r->port->names.n + r->port->speakers.n, 0);
 	pass(r, 60 * S_US);
 	assert_int_equal(p->n_ended, 1);
+	rig_free(r);
+}
+
+/** As GStreamer sends: libnice checks no more once it is connected. */
+static void packets_alone_keep_a_session_and_its_path(void **state)
+{
+	struct rig *r = rig_new(NULL);
+	struct peer *p = peer_new(r, "192.0.2.1:5000", NULL, NULL);
+	uint8_t sr[28] = {0x80, 200, 0, 6, SSRC >> 24 & 255, 2, 3, 4, 1};
+	uint8_t sealed[WEBRTC_DATAGRAM_MAX];
+	struct addr first = p->at;
+	size_t len;
+
+	(void)state;
+	join(p);
+	for (int i = 0; i < 50; i++) {
+		pass(r, 2 * S_US);
+		say(p);
+	}
+	assert_int_equal(p->n_ended, 0);
+	assert_int_equal(heard(p).packets, 50);
+	/* so it is not given up for another that is checked */
+	at_addr(&p->at, "192.0.2.1:5001");
+	check_as(p, p->local.pwd, false);
+	assert_true(is_at(p, &first));
+	p->at = first;
+	/* who is silent reports all the same */
+	for (int i = 0; i < 12; i++) {
+		pass(r, 5 * S_US);
+		assert_int_equal(
+			srtcp_protect(p->seal, sr, sizeof(sr), sealed, &len),
+			0);
+		give(r, &p->at, sealed, len);
+		carry(r);
+	}
+	assert_int_equal(p->n_ended, 0);
+	assert_int_equal(p->n_reports, 12);
+	pass(r, 31 * S_US);
+	assert_int_equal(p->why, WEBRTC_NO_CONSENT);
 	rig_free(r);
 }
 
@@ -714,6 +761,33 @@ static void handshakes_are_bounded_and_go_on_when_one_has_ended(void **state)
 	rig_free(r);
 }
 
+static void one_network_of_ipv6_is_one_host(void **state)
+{
+	static const char *const at[] = {"[2001:db8:0:1::1]:5000",
+					 "[2001:db8:0:1:ffff::2]:5000",
+					 "[2001:db8:0:2::1]:5000"};
+	struct webrtc_limits limits = webrtc_limits_usual;
+	struct rig *r;
+
+	(void)state;
+	limits.handshakes_per_host = 1;
+	r = rig_new(&limits);
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		struct peer *p = peer_new(r, at[i], NULL, NULL);
+		struct letter *l;
+
+		check(p);
+		peer_shake(p);
+		l = r->queue[--r->n];
+		give(r, &p->at, l->data, l->len);
+		test_free(l);
+		while (r->n)
+			test_free(r->queue[--r->n]);
+		assert_int_equal(r->port->n_shaking, i < 2 ? 1 : 2);
+	}
+	rig_free(r);
+}
+
 static void a_flood_of_hellos_makes_one_handshake(void **state)
 {
 	struct rig *r = rig_new(NULL);
@@ -853,8 +927,8 @@ int main(void)
 			only_a_nomination_or_silence_moves_where_we_send),
 		cmocka_unit_test(paths_are_bounded_and_the_one_in_use_stays),
 		cmocka_unit_test(an_address_is_one_sessions_until_it_is_silent),
-		cmocka_unit_test(
-			without_checks_the_consent_ends_whatever_is_sent),
+		cmocka_unit_test(without_a_sign_of_life_the_consent_ends),
+		cmocka_unit_test(packets_alone_keep_a_session_and_its_path),
 		cmocka_unit_test(nobody_comes),
 		cmocka_unit_test(checks_alone_do_not_keep_it_open),
 		cmocka_unit_test(
@@ -871,6 +945,7 @@ int main(void)
 		cmocka_unit_test(sessions_are_bounded_and_their_names_differ),
 		cmocka_unit_test(
 			handshakes_are_bounded_and_go_on_when_one_has_ended),
+		cmocka_unit_test(one_network_of_ipv6_is_one_host),
 		cmocka_unit_test(a_flood_of_hellos_makes_one_handshake),
 		cmocka_unit_test(a_handshake_that_does_not_go_on_ends),
 		cmocka_unit_test(without_memory_nothing_is_half_open),
