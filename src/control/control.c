@@ -324,6 +324,7 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->apps = config->apps;
 	c->storage = absolute(config->storage);
 	c->limits = mem_zalloc(sizeof(*c->limits));
+	console_policy(c->policy, config->media);
 	c->origins = mem_strdup(config->origins ? config->origins : "");
 	err = c->storage && c->limits && c->origins &&
 			      !control_keys_new(NULL, 0, &c->keys)
