@@ -100,6 +100,10 @@ test('a_token_becomes_a_cookie_that_no_script_can_read', async (t) => {
   const secure = await login(server, TOKEN, {'x-forwarded-proto': 'https'});
   assert.match(secure.headers['set-cookie'][0], /; Secure$/);
   assert.notEqual(cookieOf(secure), cookie);
+  // who logs in once more leaves no session behind
+  const another = cookieOf(await login(server, TOKEN, {cookie: cookieOf(secure)}));
+  isProblem(await rooms(server, {cookie: cookieOf(secure)}), 401);
+  assert.equal((await rooms(server, {cookie: another})).status, 200);
   await server.stop();
   for (const secret of [TOKEN, TOKEN.slice(0, -1), cookie.split('=')[1]])
     assert.ok(!server.proc.text.includes(secret), 'a secret in the log');
