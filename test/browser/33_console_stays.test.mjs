@@ -62,6 +62,40 @@ test('console_stays', {skip: noBrowser}, async (t) => {
     isClean(page);
   });
 
+  await t.test('callbacks_of_a_recording_change_as_they_are_taken', async (tt) => {
+    let status = 500;
+    const backend = await startEndpoint(tt, (seen, response) => endpointAnswers(status)(seen,
+      response));
+    const server = await startServer(tt, {callbacks: [{name: 'backend', url: backend.url,
+      dialect: 'trtc', retry: '10ms', events: ['task_started']}]});
+    await server.join('lobby', 'alice');
+    const task = await server.record('lobby');
+    const page = await openConsole(tt, browser, server, {hash: `#/recordings/${task}`});
+    const states = () => page.locator('.event .callback').evaluateAll((all) =>
+      all.map((c) => c.dataset.state).join());
+    await until('it is dead', async () => await states() === 'dead');
+    await page.sees('it belongs to its event', '.event[data-kind=task_started]', /backend\s+dead/);
+    status = 200;
+    await server.ask(200, 'POST', '/v1/deliveries/replay', {});
+    await until('it is delivered', async () => await states() === 'delivered');
+    isClean(page);
+  });
+
+  await t.test('a_file_that_is_not_stored_says_why', async (tt) => {
+    const server = await startServer(tt);
+    await server.join('lobby', 'alice');
+    const task = await server.record('lobby');
+    const page = await openConsole(tt, browser, server, {live: false});
+    const segment = {segment_id: '1', task_id: task, user: 'alice', mode: 'single', seq: 0,
+      state: 'closed', start_ms: Date.now(), duration_ms: 1000, size: 8000, file: 'a/b.mp3',
+      uploaded: false, reason: 'upload_denied', reason_text: 'the bucket refused it'};
+    await page.route('**/segments*', (r) => r.fulfill({json: {segments: [segment, {...segment,
+      segment_id: '2', seq: 1, uploaded: true, reason: ''}], next: null}}));
+    await page.goto(`${server.url}/#/recordings/${task}`);
+    await page.sees('the first', '.files tr', /closed\s+not stored yet: upload denied/);
+    assert.equal(await page.locator('.files >> text=not stored yet').count(), 1);
+  });
+
   await t.test('long_lists_come_page_by_page_and_move_while_much_happens', async (tt) => {
     const backend = await startEndpoint(tt);
     const server = await startServer(tt, {callbacks: [{name: 'backend', url: backend.url,
