@@ -81,7 +81,7 @@ test('console_stays', {skip: noBrowser}, async (t) => {
     isClean(page);
   });
 
-  await t.test('a_file_that_is_not_stored_says_why', async (tt) => {
+  await t.test('many_files_are_listed_piece_by_piece_and_drawn_no_finer_than_seen', async (tt) => {
     const server = await startServer(tt);
     await server.join('lobby', 'alice');
     const task = await server.record('lobby');
@@ -89,11 +89,24 @@ test('console_stays', {skip: noBrowser}, async (t) => {
     const segment = {segment_id: '1', task_id: task, user: 'alice', mode: 'single', seq: 0,
       state: 'closed', start_ms: Date.now(), duration_ms: 1000, size: 8000, file: 'a/b.mp3',
       uploaded: false, reason: 'upload_denied', reason_text: 'the bucket refused it'};
-    await page.route('**/segments*', (r) => r.fulfill({json: {segments: [segment, {...segment,
-      segment_id: '2', seq: 1, uploaded: true, reason: ''}], next: null}}));
+    const segments = [segment, ...Array.from({length: 249}, (_, i) => ({...segment,
+      segment_id: String(i + 2), seq: i + 1, uploaded: true, reason: ''}))];
+    await page.route('**/segments*', (r) => r.fulfill({json: {segments, next: null}}));
+    const peaks = Array(4096).fill(0);
+    peaks[4095] = 255; // the loudest is seen, however many there are
+    await page.route('**/waveform', (r) => r.fulfill({json: {segment_id: '1', bucket_ms: 10, peaks}}));
     await page.goto(`${server.url}/#/recordings/${task}`);
     await page.sees('the first', '.files tr', /closed\s+not stored yet: upload denied/);
     assert.equal(await page.locator('.files >> text=not stored yet').count(), 1);
+    const rows = () => page.locator('.files tbody tr').count();
+    assert.equal(await rows(), 200);
+    await page.click('text=Show more');
+    assert.equal(await rows(), 250);
+    assert.equal(await page.locator('button:text("Show more")').isVisible(), false);
+    const d = await page.locator('.timeline .wave').first().getAttribute('d');
+    assert.ok(d.split('L').length < 2100, `${d.split('L').length} points`);
+    assert.match(d, / 0\.0L/, 'as high as it gets');
+    isClean(page);
   });
 
   await t.test('long_lists_come_page_by_page_and_move_while_much_happens', async (tt) => {
