@@ -49,6 +49,30 @@ function tell(node, last, e) {
   (at.matches('fieldset') ? at.querySelector('input') : at).focus();
 }
 
+/** What of an input somebody changes. */
+const valueOf = (input) => (input.matches('[type=checkbox], [type=radio]') ? 'checked' : 'value');
+
+/** Note in `data-typed` what is typed below `root`. */
+export const noteTyping = (root) => root.addEventListener('input', (e) =>
+  e.target.form && (e.target.dataset.typed = ''));
+
+/** What was typed into the forms below `root`, but for the one that is being
+ *  sent; gives what puts it into forms of the same names that are there then. */
+export function typedIn(root) {
+  const kept = [...root.querySelectorAll('form:not([data-sending]) [data-typed]')].map((input) =>
+    [input.form.ariaLabel, [...input.form].indexOf(input), input[valueOf(input)]]);
+  return () => {
+    for (const [what, at, value] of kept) {
+      const input = [...root.querySelectorAll('form')].find((f) => f.ariaLabel === what)?.[at];
+      if (!input)
+        continue;
+      input[valueOf(input)] = value;
+      input.dataset.typed = '';
+      input.dispatchEvent(new Event('change', {bubbles: true}));
+    }
+  };
+}
+
 /**
  * A form.  Inputs with data-field are those that an error may name.
  *
@@ -67,6 +91,7 @@ export function form({what, text, key, beside = []}, fields, submit) {
     clear(node);
     last.textContent = '';
     send.disabled = true;
+    node.dataset.sending = '';
     try {
       await submit();
     } catch (e) {
@@ -75,6 +100,7 @@ export function form({what, text, key, beside = []}, fields, submit) {
       tell(node, last, e);
     } finally {
       send.disabled = false;
+      delete node.dataset.sending;
     }
   });
   return node;

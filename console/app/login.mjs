@@ -50,15 +50,19 @@ async function submit(event) {
   }
 }
 
-/** Begin: `onLogout` is called when this browser has logged out. */
-export async function begin(onLogout) {
+/** Begin: `onLogout` is called when this browser has logged out; `toast` says
+ *  that it could not. */
+export function begin(toast, onLogout) {
   login.ask = ask;
   $('login-form').addEventListener('submit', submit);
   $('login').addEventListener('cancel', (e) => e.preventDefault());
   $('logout').addEventListener('click', async () => {
-    await api.del('/v1/login').catch(() => {});
-    $('logout').hidden = true;
-    onLogout();
+    try {
+      await api.del('/v1/login');
+      onLogout();
+    } catch (e) {
+      toast(`You are still logged in. ${e.message}`, 'bad');
+    }
   });
 }
 

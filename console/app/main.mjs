@@ -15,8 +15,9 @@
 //                Paths with names from outside: path`/v1/apps/${app}/endpoints`
 //      path      that function
 //      live      .subscribe(fn): fn(state) some times a second, state as in
-//                GET /v1/live; .events(kinds, fn): the log, from now on.
-//                Both give the function that ends them: call it in unmount
+//                GET /v1/live; .events(kinds, fn): the log, from now on;
+//                .story(task, fn): that of a task.  All give the function that
+//                ends them: call it in unmount.  .now(): the server's time
 //      rest      the parts behind the name: ['12', ..], decoded
 //      params    URLSearchParams behind the ?
 //      navigate  (name, rest = [], params = {}): go to a page
@@ -24,7 +25,7 @@
 //      toast     (text, 'good' | 'bad', {href, text} or null): say it for some
 //                seconds, with a link to where one goes from there
 //      signal    aborted when the page is left: give it to api calls' options
-//      apps      () -> Promise of [{app, name}], those of the configuration
+//      apps      () -> Promise of [{app, name}]
 //
 // A mount that throws is shown as a text with a button to try again.
 // Elements, tables, buttons, meters, times: widgets.mjs.  No innerHTML, no
@@ -92,6 +93,8 @@ function leave() {
   } catch (e) {
     console.error(e);
   }
+  for (const dialog of document.querySelectorAll('dialog[open]:not(#login)'))
+    dialog.close(); // it was about that page
   current = null;
 }
 
@@ -165,13 +168,8 @@ function onKey(e) {
 
 // ---- the rest -------------------------------------------------------------------------
 
-/** The apps of the configuration, as soon as they are known. */
-const apps = () => new Promise((done) => {
-  const end = live.subscribe((state) => {
-    done(state.apps);
-    queueMicrotask(() => end());
-  });
-});
+const apps = async () => (await api.get('/v1/apps')).apps.map(({id, name: called}) =>
+  ({app: id, name: called}));
 
 $('skip').addEventListener('click', (e) => {
   e.preventDefault(); // the address is the page's
@@ -180,6 +178,6 @@ $('skip').addEventListener('click', (e) => {
 addEventListener('hashchange', show);
 addEventListener('keydown', onKey);
 call.watch(drawCall);
-login.begin(() => location.reload());
+login.begin(toast, () => location.reload());
 live.subscribe(() => {}); // the head of the page says whether it is live
 show();

@@ -91,14 +91,12 @@ export function meter(label) {
 export function confirm(title, text, yes) {
   return new Promise((done) => {
     const dialog = el('dialog', {'aria-label': title}, el('h2', {}, title), el('p', {}, text));
-    const finish = (value) => {
-      dialog.close();
+    dialog.append(el('p', {class: 'line'}, button(yes, () => dialog.close('yes'),
+      {class: 'danger'}), button('Cancel', () => dialog.close())));
+    dialog.addEventListener('close', () => { // also by Escape, or a page that is left
       dialog.remove();
-      done(value);
-    };
-    dialog.append(el('p', {class: 'line'}, button(yes, () => finish(true), {class: 'danger'}),
-      button('Cancel', () => finish(false))));
-    dialog.addEventListener('cancel', () => finish(false));
+      done(dialog.returnValue === 'yes');
+    });
     document.body.append(dialog);
     dialog.showModal();
   });

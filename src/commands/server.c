@@ -16,6 +16,7 @@
 
 enum {
 	BALLAST_BYTES = 4 << 20,
+	ORIGIN_CAP = 400, /* a bucket, a host, a port */
 	STORE_QUEUE = 100000,
 	WORKERS = 4,
 	MAX_BODY = 1 << 20,
@@ -146,7 +147,7 @@ static int start_control(struct server *s, struct err *e)
 {
 	const struct upload_place bucket = {.kind = UPLOAD_S3,
 					    .s3 = s->config->s3};
-	char url[EVENT_LOCATION_MAX];
+	char url[EVENT_LOCATION_MAX], origin[ORIGIN_CAP];
 	struct control_config c = {
 		.listen = s->config->listen,
 		.n_listen = s->config->n_listen,
@@ -164,6 +165,8 @@ static int start_control(struct server *s, struct err *e)
 	if (s->config->storage_kind == UPLOAD_S3) {
 		upload_location(&bucket, "", url, sizeof(url));
 		c.storage = url;
+		upload_origin(&bucket, origin, sizeof(origin));
+		c.media = origin;
 	}
 	err = api_keys_make(s->config, NULL, &keys, e);
 	if (!err)

@@ -25,6 +25,8 @@ enum {
 	CALL_FIELD_SPACE = 1024
 };
 
+enum { CONSOLE_POLICY_CAP = 1024 };
+
 struct control {
 	struct loop *loop;
 	struct rooms *rooms;
@@ -41,6 +43,7 @@ struct control {
 	struct cloud_limits *limits;
 	char *storage; /* the folder, absolute if it was there at the start */
 	char *origins; /* that may use WHIP, with a space between two */
+	char policy[CONSOLE_POLICY_CAP]; /* of the console's pages */
 };
 
 struct call {
@@ -200,6 +203,8 @@ void health_show(struct call *c);
 void ready_show(struct call *c);
 void root_show(struct call *c);
 void console_show(struct call *c);
+/** Write the policy of its pages; media: control_config.media, or NULL. */
+void console_policy(char out[CONSOLE_POLICY_CAP], const char *media);
 void login_show(struct call *c);
 void login_begin(struct call *c);
 void login_end(struct call *c);

@@ -6,7 +6,8 @@
  *        they show they ask of the API, which looks at who asks.
  *        Names in the console come from strangers.  It puts them in as text
  *        only; should it ever fail to, the policy below lets no script run
- *        and nothing be fetched but from here.
+ *        and nothing be fetched but from here; and sound from the bucket that
+ *        finished files are in, where /v1/segments/{id}/audio redirects to.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
@@ -23,11 +24,29 @@ enum {
 	TAG_BYTES = 12 /* of a SHA-256: an asset never changes but by release */
 };
 
-static const char policy[] =
-	"default-src 'none'; script-src 'self'; style-src 'self'; "
-	"img-src 'self' data:; connect-src 'self'; media-src 'self' blob:; "
-	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-	"require-trusted-types-for 'script'";
+/** Can a policy name it?  "https://host:port" of names and IPv4 addresses, as
+ *  in CSP Level 3 section 2.3.1. */
+static bool is_source(const char *origin)
+{
+	return origin && origin[0] &&
+	       !origin[strspn(origin, "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789.-:/")];
+}
+
+void console_policy(char out[CONSOLE_POLICY_CAP], const char *media)
+{
+	int n = snprintf(
+		out, CONSOLE_POLICY_CAP,
+		"default-src 'none'; script-src 'self'; style-src 'self'; "
+		"img-src 'self' data:; connect-src 'self'; "
+		"media-src 'self'%s%s; "
+		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+		"require-trusted-types-for 'script'",
+		is_source(media) ? " " : "", is_source(media) ? media : "");
+
+	assert(n > 0 && n < CONSOLE_POLICY_CAP);
+}
 
 static const char *type_of(const char *name)
 {
@@ -69,7 +88,7 @@ static void reply_asset(struct call *c, const struct asset *a)
 	char tag[2 * TAG_BYTES + 3];
 	const char *known = http_header(c->request, "If-None-Match");
 	const struct http_field fields[] = {
-		{"Content-Security-Policy", policy},
+		{"Content-Security-Policy", c->control->policy},
 		{"Permissions-Policy", "microphone=(self), camera=()"},
 		{"Referrer-Policy", "no-referrer"},
 		{"Cross-Origin-Opener-Policy", "same-origin"},

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "control/call.h"
@@ -260,6 +261,35 @@ void call_streams_stop(struct control *c)
 	live_stop(c->live);
 }
 
+static uint64_t mix(uint64_t sum, const char *text, uint64_t number)
+{
+	uint64_t parts[] = {sum, text ? map_hash(text, strlen(text)) : 0,
+			    number};
+
+	return map_hash(parts, sizeof(parts));
+}
+
+/** Of all that is shown of apps and endpoints, secrets apart. */
+static uint64_t settings_hash(void *arg)
+{
+	const struct control *c = arg;
+	struct notify_endpoint_info info;
+	struct control_app app;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; c->apps.at(i, &app, c->apps.owner); i++) {
+		sum = mix(sum, app.shown, app.id);
+		sum = mix(sum, NULL, (uint64_t)app.previous_until_ms);
+		sum = mix(sum, NULL, app.is_kept);
+	}
+	for (size_t i = 0; notify_endpoint_at(c->notify, i, &info); i++) {
+		sum = mix(sum, info.shown, info.id);
+		sum = mix(sum, info.url, info.dialect);
+		sum = mix(sum, info.name, info.is_kept * 2U + info.enabled);
+	}
+	return sum;
+}
+
 static void free_parts(struct control *c)
 {
 	follow_free(c->follow);
@@ -299,6 +329,7 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 	c->apps = config->apps;
 	c->storage = absolute(config->storage);
 	c->limits = mem_zalloc(sizeof(*c->limits));
+	console_policy(c->policy, config->media);
 	c->origins = mem_strdup(config->origins ? config->origins : "");
 	err = c->storage && c->limits && c->origins &&
 			      !control_keys_new(NULL, 0, &c->keys)
@@ -308,9 +339,11 @@ int control_open(struct loop *loop, struct rooms *rooms, struct notify *notify,
 				   &c->follow)
 		      : ENOMEM;
 	if (!err)
-		err = live_new(
-			&(struct live_config){.loop = loop, .rooms = rooms},
-			&c->live);
+		err = live_new(&(struct live_config){.loop = loop,
+						     .rooms = rooms,
+						     .settings = settings_hash,
+						     .arg = c},
+			       &c->live);
 	if (!err)
 		err = control_set_tokens(c, config->admin_token,
 					 config->previous_admin_token);

@@ -110,6 +110,7 @@ struct control_config {
 	struct http_tls_config tls;	  /* no cert_file: plain HTTP */
 	size_t max_body;		  /* 1 MiB */
 	const char *storage; /* where finished files go, for people */
+	const char *media;   /* the origin of its bucket; "": a folder */
 	const char *origins; /* that may use WHIP, with a space between two;
 				"*": any; NULL: none */
 };

@@ -128,6 +128,14 @@ static json_t *deliveries_json(void)
 		(json_int_t)counter_get(COUNT_deliveries_expired));
 }
 
+/** NULL: out of memory. */
+static json_t *settings_json(const struct live_config *config)
+{
+	return json_sprintf("%016" PRIx64,
+			    config->settings ? config->settings(config->arg)
+					     : 0);
+}
+
 /** One part in `parts` of what may be in a state. */
 static int write_state(struct live *l, unsigned parts)
 {
@@ -145,9 +153,10 @@ static int write_state(struct live *l, unsigned parts)
 		err = rooms_each_app(l->config.rooms, add_app, apps);
 	if (rooms_is_ready(l->config.rooms, why, sizeof(why)))
 		why[0] = 0;
-	state = json_pack("{s:o, s:i, s:o, s:s, s:o}", "rooms", w.rooms,
+	state = json_pack("{s:o, s:i, s:o, s:s, s:o, s:o}", "rooms", w.rooms,
 			  "total", (int)w.total, "apps", apps, "not_ready", why,
-			  "deliveries", deliveries_json());
+			  "settings", settings_json(&l->config), "deliveries",
+			  deliveries_json());
 	buf_clear(&l->state);
 	if (!err)
 		err = state ? json_text_write(state, &l->state) : ENOMEM;
@@ -295,6 +304,21 @@ bool live_has_room(const struct live *l)
 	return l->n < l->config.max;
 }
 
+/** Beside those that search the same: one state is made for all of them. */
+static void add(struct live *l, struct client *c)
+{
+	LIST_EACH(&l->clients, at, after)
+	{
+		struct client *other = CONTAINER_OF(at, struct client, link);
+
+		if (!strcmp(other->search, c->search)) {
+			list_append(at, &c->link);
+			return;
+		}
+	}
+	list_append(&l->clients, &c->link);
+}
+
 void live_begin(struct live *l, struct http_request *r, const char *search)
 {
 	struct client *c = mem_zalloc(sizeof(*c));
@@ -312,7 +336,7 @@ void live_begin(struct live *l, struct http_request *r, const char *search)
 		return;
 	}
 	c->live = l;
-	list_append(&l->clients, &c->link);
+	add(l, c);
 	l->n++;
 	counter_set(COUNT_live_streams, l->n);
 	if (!http_stream_send(c->http, hello, sizeof(hello) - 1))

@@ -29,6 +29,9 @@ enum {
 struct live_config {
 	struct loop *loop;
 	struct rooms *rooms;
+	/** Another when settings of an app or endpoint have changed. */
+	uint64_t (*settings)(void *arg); /* NULL: nobody can tell */
+	void *arg;
 	unsigned max;	  /* clients at a time; 0: LIVE_MAX */
 	int64_t stall_us; /* 0: 30 s */
 };

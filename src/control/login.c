@@ -107,6 +107,7 @@ void login_begin(struct call *c)
 		refuse(c);
 		return;
 	}
+	session_end(&c->control->sessions, http_header(c->request, "Cookie"));
 	err = session_open(&c->control->sessions, clock_now_us(), text);
 	if (err) {
 		call_error(c, &(struct err){.code = err});

@@ -90,6 +90,18 @@ bool s3_is_word(const char *text)
 	return true;
 }
 
+void upload_origin(const struct upload_place *place, char *out, size_t cap)
+{
+	struct buf origin;
+
+	buf_init(&origin, S3_URL_MAX);
+	if (place->kind == UPLOAD_S3)
+		s3_write_origin(&place->s3, &origin);
+	if (buf_err(&origin) || !str_copy(out, cap, buf_str(&origin)))
+		out[0] = 0;
+	buf_fini(&origin);
+}
+
 int upload_presign(const struct upload_place *place, const char *name,
 		   int64_t expires_s, struct buf *out)
 {

@@ -161,6 +161,10 @@ size_t upload_pending(const struct upload *u);
 void upload_location(const struct upload_place *place, const char *name,
 		     char *out, size_t cap);
 
+/** Write where the URLs of a bucket begin, "https://host:port", with its NUL;
+ *  of a folder, and when it does not fit, "". */
+void upload_origin(const struct upload_place *place, char *out, size_t cap);
+
 /** The limit of upload_presign [s]. */
 enum { UPLOAD_PRESIGN_MAX_S = 604800 };
 

@@ -6,6 +6,7 @@ import {test} from 'node:test';
 
 import {noBrowser, startPage} from '../aid/browser.mjs';
 import {fits, isClean, isDark, nameless, openConsole, restartAt} from '../aid/console.mjs';
+import {listen} from '../aid/sse.mjs';
 import {APP, background, startServer, until} from '../aid/tapeop.mjs';
 
 const TOKEN = 'open-sesame-0123456789';
@@ -77,6 +78,38 @@ test('console_rooms', {skip: noBrowser}, async (t) => {
     await page.sees('loss', '[data-user=alice]', /loss (2\d|1\d) %/);
     await page.sees('jitter', '[data-user=alice]', /jitter [1-9]\d* ms/);
     isClean(page);
+  });
+
+  await t.test('what_is_wrong_with_a_room_is_said', async (tt) => {
+    const server = await startServer(tt, {recording: {input_lost_after: '1s'}});
+    const page = await openConsole(tt, browser, server);
+    await server.join('lobby', 'bob');
+    const alice = speak(tt, server, 'lobby', 'alice');
+    const task = await server.record('lobby');
+    await page.sees('it is recorded', '.task', /recording/);
+    assert.equal(await page.locator('.task >> text=paused').isVisible(), false);
+    await server.ask(200, 'PATCH', `/v1/tasks/${task}`, {paused: true});
+    await page.locator('.task >> text=paused').waitFor();
+    await page.waitForSelector(`${room('lobby')} [data-user=alice].speaks`);
+    assert.equal(await page.locator('[data-user=alice] >> text=nothing comes').isVisible(), false);
+    alice.child.kill('SIGKILL'); // no goodbye
+    await page.locator('[data-user=alice] >> text=nothing comes').waitFor();
+    isClean(page);
+
+    // what is hard to bring about: as the server would tell it
+    const state = (await listen(tt, server, {path: '/v1/live'}));
+    await until('it is told', () => state.states.length);
+    const [{rooms: [lobby], ...rest}] = state.states;
+    lobby.inputs[0].warning = 'no_audio';
+    const told = {...rest, rooms: [{...lobby, n_inputs: 7}], not_ready: 'the disk is low'};
+    const far = await browser.newPage();
+    tt.after(() => far.close());
+    await far.route('**/v1/live*', (r) => r.fulfill({contentType: 'text/event-stream',
+      body: `retry: 60000\n\nevent: state\ndata: ${JSON.stringify(told)}\n\n`}));
+    await far.goto(server.url);
+    await far.locator('.failures >> text=Nothing can be recorded now: the disk is low.').waitFor();
+    await far.locator('.user >> text=nothing is heard').waitFor();
+    await far.locator('.room >> text=and 5 more').waitFor();
   });
 
   await t.test('a_room_or_a_user_is_found_by_its_name', async (tt) => {

@@ -92,6 +92,11 @@ test('app_page', {skip: noBrowser}, async (t) => {
     await page.locator('form[aria-label="Rotate the key"] button').click();
     await page.says('There is a new key');
     await page.waitForSelector('text=is good until');
+    // for as long as was chosen, and so it is shown
+    const {previous_until_ms: until_ms} = await app(server);
+    assert.ok(Math.abs(until_ms - Date.now() - 3_600_000) < 60_000, String(until_ms));
+    assert.equal(await page.locator('dd:has-text("is good until") time').getAttribute('datetime'),
+      new Date(until_ms).toISOString());
     await page.click('text=Show');
     await until('both are shown', async () =>
       (await secrets()).join() === 'second-key,first-key');
@@ -129,6 +134,14 @@ test('app_page', {skip: noBrowser}, async (t) => {
     await mode.selectOption('both');
     await page.click('text=Save how it is recorded');
     await until('every room is recorded', async () => (await recording()).auto === 'both');
+    for (const [as, others] of [['single', false], ['mixed', true], ['both', true]]) {
+      await mode.selectOption(as);
+      await page.getByLabel('Others may be started on request').setChecked(others);
+      await page.click('text=Save how it is recorded');
+      await until(`as ${as}`, async () => (await recording()).auto === as &&
+        (await recording()).on_request === others);
+      await page.waitForSelector('form[data-sending]', {state: 'detached'}); // it is drawn
+    }
     // so it is: somebody comes, and a task is there
     await server.ask(201, 'POST', `/v1/apps/${ID}/rooms/r/inputs`, {user: 'alice'});
     await until('it records by itself', async () =>

@@ -7,6 +7,7 @@ import {test} from 'node:test';
 import {noBrowser, startPage} from '../aid/browser.mjs';
 import {fits, isClean, isDark, nameless, openConsole} from '../aid/console.mjs';
 import {startEndpoint} from '../aid/endpoint.mjs';
+import {s3Storage, startStore, whyNoStore} from '../aid/s3.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
 import {startServer, until} from '../aid/tapeop.mjs';
 
@@ -94,8 +95,17 @@ test('recordings', {skip: noBrowser}, async (t) => {
       (await page.texts('.timeline .who')).sort().join() === 'alice,bob');
     await page.sees('an open file', '.files tr', /alice[^]*recording/);
     assert.equal(await page.locator('.timeline .part.recording').count(), 2);
+    // the files get longer, and who is at the slider stays there
+    await page.focus('input[type=range]');
+    const length = () => page.locator('input[type=range]').evaluate((s) => Number(s.max));
+    const before = await length();
+    await until('it gets longer', async () => await length() > before);
+    assert.equal(await page.evaluate(() => document.activeElement.type), 'range');
     await page.click('button:text("Stop")');
     await until('waveforms', async () => await page.locator('.timeline .wave').count() === 2);
+    const heights = await page.locator('.timeline .wave').evaluateAll((all) =>
+      all.map((wave) => wave.getBBox().height));
+    assert.ok(Math.min(...heights) > 10, `somebody speaks: ${heights}`);
     stop();
     const segments = await server.finish(task);
     const [alice, bob] = ['alice', 'bob'].map((u) => segments.find((s) => s.user === u));
@@ -151,6 +161,59 @@ test('recordings', {skip: noBrowser}, async (t) => {
     await page.sees('its delivery', 'h2', /started to backend/);
     isClean(page);
   });
+
+  await t.test('the_player_goes_on_into_the_next_file_and_steps', async (tt) => {
+    const server = await startServer(tt);
+    const input = await server.join('lobby', 'alice');
+    const task = await server.record('lobby');
+    const sender = sendPackets(tt, speech, input.port);
+    const mic = (is) => server.ask(200, 'PATCH', `/v1/inputs/${input.input_id}`, {mic: is});
+    await sender.reached(150);
+    await mic('off');
+    const [one] = await until('its file has ended', async () => {
+      const all = await server.segments(task);
+      return all[0]?.state === 'closed' && all;
+    });
+    await mic('on');
+    await until('there is another', async () => (await server.segments(task)).length === 2);
+    await sender.reached(450);
+    const two = (await server.finish(task)).find((s) => s.segment_id !== one.segment_id);
+    sender.stop();
+    const page = await openConsole(tt, browser, server, {hash: `#/recordings/${task}`});
+    const clock = (what, pattern) => page.sees(what, '.clock', pattern);
+    await clock('the beginning', /^0:00 of/);
+    await page.click('button[aria-label="Five seconds on"]');
+    await clock('a step', /^0:05 of/);
+    await page.click('button[aria-label="Five seconds back"]');
+    await clock('and back', /^0:00 of/);
+    await page.locator('input[type=range]').evaluate((slider, s) => {
+      slider.value = s;
+      slider.dispatchEvent(new Event('input'));
+    }, one.duration_ms / 1000 - 0.5);
+    await page.click('button:text("Play")');
+    await until('the next is heard', () => page.evaluate((id) =>
+      document.querySelector('.timeline').dataset.segment === id &&
+      document.querySelector('audio').currentTime > 0.2, two.segment_id));
+    isClean(page);
+  });
+
+  await t.test('a_file_in_the_bucket_is_played_from_there', {skip: whyNoStore() ?? false},
+    async (tt) => {
+      const store = await startStore(tt);
+      const server = await startServer(tt, {file_storage: s3Storage(store.url)});
+      const {task, stop} = await record(tt, server, 'lobby', {users: ['alice']});
+      const [segment] = await server.finish(task);
+      stop();
+      assert.equal(segment.uploaded, true);
+      const page = await openConsole(tt, browser, server, {hash: `#/recordings/${task}`});
+      await page.waitForSelector('.timeline .wave');
+      await page.click('button[aria-label="Play alice 0"]');
+      await until('alice is heard', () => page.evaluate(() =>
+        document.querySelector('audio').currentTime > 0.3));
+      assert.deepEqual(page.wrong, []);
+      assert.ok(page.foreign.length > 0);
+      assert.ok(page.foreign.every((url) => url.startsWith(`${store.url}/`)), page.foreign.join());
+    });
 
   await t.test('a_phone_in_the_dark_needs_no_horizontal_scroll', async (tt) => {
     const server = await startServer(tt, options);

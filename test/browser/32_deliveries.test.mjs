@@ -7,7 +7,7 @@ import {test} from 'node:test';
 
 import {noBrowser, startPage} from '../aid/browser.mjs';
 import {fits, isClean, isDark, nameless, openConsole} from '../aid/console.mjs';
-import {LIVE_OK, startEndpoint} from '../aid/endpoint.mjs';
+import {LIVE_OK, endpointAnswers, startEndpoint} from '../aid/endpoint.mjs';
 import {APP, KEY, startServer, until} from '../aid/tapeop.mjs';
 
 const HOSTILE = '<img src=x onerror="window.hacked=1">';
@@ -15,7 +15,8 @@ const HOSTILE = '<img src=x onerror="window.hacked=1">';
 /** An endpoint that says no, in a way that must not become markup, until
  *  endpoint.well. */
 async function startMoody(t) {
-  const endpoint = await startEndpoint(t, (seen, response) => {
+  const endpoint = await startEndpoint(t, async (seen, response) => {
+    await new Promise((done) => setTimeout(done, endpoint.slow_ms ?? 0));
     response.writeHead(endpoint.well ? 200 : 500);
     response.end(endpoint.well ? JSON.stringify(LIVE_OK) : HOSTILE);
   });
@@ -89,6 +90,65 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     isClean(page);
   });
 
+  await t.test('an_endpoint_says_how_it_does', async (tt) => {
+    const ends = {gone: await startEndpoint(tt, endpointAnswers(410)),
+      broken: await startEndpoint(tt, endpointAnswers(500)), waits: await startEndpoint(tt),
+      slow: await startEndpoint(tt)};
+    const how = {broken: {retry: Array(15).fill('10ms').join()}, slow: {rate: 0.5}};
+    const server = await startServer(tt);
+    const ids = {};
+    for (const [name, {url}] of Object.entries(ends))
+      ids[name] = (await server.ask(201, 'POST', `/v1/apps/${APP}/endpoints`, {name, url,
+        dialect: 'trtc', key: KEY, allow_private: true, events: ['task_started'],
+        ...how[name]})).endpoint_id;
+    await server.ask(200, 'PATCH', `/v1/endpoints/${ids.waits}`, {enabled: false});
+    const page = await openConsole(tt, browser, server, {hash: '#/deliveries'});
+    const cell = (name, title) => page.locator('.endpoints tr', {has: page.locator(
+      `bdi:text-is("${name}")`)}).locator(`td[data-title="${title}"]`);
+    const shows = (name, title, pattern) => until(`${name}: ${title} ${pattern}`, async () =>
+      pattern.test(await cell(name, title).innerText()));
+    await server.join('lobby', 'alice');
+    await server.record('lobby');
+    await shows('gone', 'State', /^gone\s+it answered 410/);
+    await shows('broken', 'State', /^breaker open\s+next probe \d/);
+    await shows('broken', 'Pending', /^1$/);
+    await shows('waits', 'State', /^off\s+what is pending waits/);
+    await shows('waits', 'Pending', /^0$/);
+    await shows('slow', 'Rate', /^0\.02\/s of 0\.5\/s$/);
+    await shows('gone', 'Dead', /^1$/);
+    // one more, made elsewhere, is there by itself
+    await server.ask(201, 'POST', `/v1/apps/${APP}/endpoints`,
+      {name: 'newest', url: 'https://example.com/', enabled: false});
+    await shows('newest', 'State', /^off/);
+    isClean(page);
+  });
+
+  await t.test('a_replay_is_of_what_is_shown_and_of_nothing_else', async (tt) => {
+    const moody = await startMoody(tt);
+    const grim = await startMoody(tt);
+    const how = {dialect: 'trtc', key: KEY, events: ['task_started'], retry: '10ms'};
+    const server = await startServer(tt, {callbacks: [{name: 'moody', url: moody.url, ...how},
+      {name: 'grim', url: grim.url, ...how}]});
+    await server.join('lobby', 'alice');
+    await server.record('lobby');
+    const page = await openConsole(tt, browser, server, {hash: '#/deliveries'});
+    const states = async () => (await server.ask(200, 'GET', '/v1/deliveries')).deliveries
+      .map((d) => `${d.endpoint} ${d.state}`).sort().join();
+    await until('both are dead', async () => await states() === 'grim dead,moody dead');
+    moody.well = grim.well = true;
+    const replay = page.locator('button:text("Replay these")');
+    for (const state of ['pending', 'delivered']) {
+      await page.selectOption('select[aria-label=State]', state);
+      await until(`${state} cannot be replayed`, async () => !await replay.isVisible());
+    }
+    await page.selectOption('select[aria-label=State]', 'dead');
+    await page.selectOption('select[aria-label=Endpoint]', {label: `moody (${APP})`});
+    await replay.click();
+    await page.click('dialog button:text("Replay 1")');
+    await until('it is delivered', async () => await states() === 'grim dead,moody delivered');
+    isClean(page);
+  });
+
   await t.test('a_test_event_shows_what_was_sent_and_answered', async (tt) => {
     const {good, server} = await startWorld(tt);
     const page = await openConsole(tt, browser, server, {hash: '#/deliveries'});
@@ -106,6 +166,7 @@ test('deliveries', {skip: noBrowser}, async (t) => {
 
   await t.test('a_delivery_shows_request_signature_and_attempts_and_is_replayed', async (tt) => {
     const {moody, server} = await startWorld(tt);
+    moody.slow_ms = 200;
     await server.record('lobby');
     await server.drained();
     const page = await openConsole(tt, browser, server, {hash: '#/deliveries?state=dead'});
@@ -113,7 +174,7 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     await page.sees('which', 'h2', /task started to moody/);
     const rows = await page.texts('.attempts tbody tr');
     assert.equal(rows.length, 2);
-    assert.match(rows[0], /^1\s[^]*\d ms\s+500\s+HTTP 500\s+<img src=x/);
+    assert.match(rows[0], /^1\s[^]*\s(2|3|4|5|6|7|8|9)\d\d ms\s+500\s+HTTP 500\s+<img src=x/);
     // what is shown is what came, and its base gives its signature
     const base = await page.locator('.base pre').textContent();
     const value = await page.locator('.value pre').textContent();

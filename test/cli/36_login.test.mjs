@@ -100,6 +100,10 @@ test('a_token_becomes_a_cookie_that_no_script_can_read', async (t) => {
   const secure = await login(server, TOKEN, {'x-forwarded-proto': 'https'});
   assert.match(secure.headers['set-cookie'][0], /; Secure$/);
   assert.notEqual(cookieOf(secure), cookie);
+  // who logs in once more leaves no session behind
+  const another = cookieOf(await login(server, TOKEN, {cookie: cookieOf(secure)}));
+  isProblem(await rooms(server, {cookie: cookieOf(secure)}), 401);
+  assert.equal((await rooms(server, {cookie: another})).status, 200);
   await server.stop();
   for (const secret of [TOKEN, TOKEN.slice(0, -1), cookie.split('=')[1]])
     assert.ok(!server.proc.text.includes(secret), 'a secret in the log');
@@ -203,4 +207,20 @@ test('who_guesses_has_to_wait', async (t) => {
   }
   await until('it may try again', async () => (await login(server, TOKEN)).status === 200);
   await server.stop();
+});
+
+test('of_elsewhere_a_page_may_play_the_files_of_the_servers_own_bucket', async (t) => {
+  const bucket = {region: 'r', bucket: 'voices', access_key: 'a', secret_key: 's'};
+  for (const [endpoint, path_style, origin] of [
+    ['https://S3.example.com:443/', true, ' https://S3.example.com'],
+    ['http://127.0.0.1:9', true, ' http://127.0.0.1:9'],
+    ['https://s3.example.com', false, ' https://voices.s3.example.com'],
+    ['http://[::1]:9', true, '']]) { // a policy has no name for that
+    const server = await startServer(t, {file_storage:
+      {kind: 's3', s3: {...bucket, endpoint, path_style}}});
+    const policy = (await request(server.url, 'GET', '/')).headers['content-security-policy'];
+    assert.deepEqual(policy.split('; ').filter((p) => p.includes('media') || p.includes('http')),
+      [`media-src 'self'${origin}`], endpoint);
+    await server.stop();
+  }
 });

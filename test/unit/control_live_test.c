@@ -34,7 +34,16 @@ static struct {
 	struct live *live;
 	struct live_config config;
 	struct looker lookers[CLIENTS];
+	uint64_t settings;
+	unsigned asked; /* for them: once a state that is made */
 } f;
+
+static uint64_t settings(void *arg)
+{
+	(void)arg;
+	f.asked++;
+	return f.settings;
+}
 
 static void on_ask(struct http_request *r, void *arg)
 {
@@ -51,6 +60,7 @@ static void open_server(struct stage *st)
 		f.lookers[i].http.fd = -1;
 	f.config.loop = st->loop;
 	f.config.rooms = st->r;
+	f.config.settings = settings;
 	assert_int_equal(live_new(&f.config, &f.live), 0);
 	sse_serve(st->loop, on_ask, NULL, &f.server, &f.addr);
 }
@@ -116,6 +126,11 @@ static json_t *input_of(const struct looker *c, const char *room,
 			return item;
 	}
 	return NULL;
+}
+
+static const char *text(const json_t *of, const char *key)
+{
+	return json_string_value(json_object_get(of, key));
 }
 
 static json_int_t number(const json_t *of, const char *key)
@@ -330,6 +345,34 @@ static void as_many_look_as_may_and_time_alone_is_no_news(void **state)
 	close_server();
 }
 
+static void a_change_of_settings_is_news_and_one_state_is_for_all(void **state)
+{
+	struct stage *st = *state;
+	struct looker *a = &f.lookers[0];
+	struct looker *b = &f.lookers[1];
+	struct looker *c = &f.lookers[2];
+	unsigned n, asked;
+
+	begin(st);
+	f.settings = 10;
+	open_server(st);
+	dial(a, "", 0);
+	LOOK_UNTIL(a, a->state);
+	assert_string_equal(text(a->state, "settings"), "000000000000000a");
+	f.settings = UINT64_MAX;
+	LOOK_UNTIL(a, !strcmp(text(a->state, "settings"), "ffffffffffffffff"));
+	/* 20 turns in 5 s, in each a state for `a` and `c`, and one for `b` */
+	dial(b, "?search=x", 0);
+	LOOK_UNTIL(b, b->state);
+	dial(c, "", 0);
+	LOOK_UNTIL(c, c->state);
+	n = c->n;
+	asked = f.asked;
+	LOOK_UNTIL(c, c->n == n + 1);
+	assert_in_range(f.asked - asked, 2, 2 * 23);
+	close_server();
+}
+
 static void looking_survives_every_failed_allocation(void **state)
 {
 	struct stage *st = *state;
@@ -361,6 +404,8 @@ int main(void)
 		STAGE_TEST(a_search_lets_rooms_and_users_through),
 		STAGE_TEST(who_takes_nothing_is_ended_and_others_are_not),
 		STAGE_TEST(as_many_look_as_may_and_time_alone_is_no_news),
+		STAGE_TEST(
+			a_change_of_settings_is_news_and_one_state_is_for_all),
 		STAGE_TEST(looking_survives_every_failed_allocation),
 	};
 

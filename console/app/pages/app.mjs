@@ -3,14 +3,15 @@
 //
 // An app of the configuration file is shown and not changed: it is changed in
 // the file.  Endpoints and tests of endpoints: app_endpoints.mjs.
+//
+// What is changed elsewhere is drawn as soon as nobody is at an input here;
+// what was typed stays.
 import {badge, button, confirm, count, el, empty, field, name, newId, select, table, time}
   from '../widgets.mjs';
-import {copyButton, form} from '../forms.mjs';
+import {copyButton, form, noteTyping, typedIn} from '../forms.mjs';
 import {endpoints} from './app_endpoints.mjs';
 
 export const title = 'App';
-
-const SOON_MS = 500;
 
 const OVERLAPS = [['1h', '1 hour'], ['24h', '24 hours'], ['7d', '7 days'], ['30d', '30 days'],
   ['0s', 'not at all: it ends now']];
@@ -36,6 +37,8 @@ const RECORDING = {
   keep_history: ['Forget what is known of them after', null, '0s: never'],
   file_time_zone: ['Time zone of file names', null, 'such as +08:00'],
 };
+
+const SOON_MS = 1000;
 
 const isKept = (app) => app.source === 'api';
 const titleOf = (app) => `${app.name ? `${app.name} ` : ''}${app.id}`;
@@ -325,28 +328,11 @@ function newApp(page) {
   }));
 }
 
-// ---- the page ---------------------------------------------------------------------------------
+/** What of an endpoint the page is drawn of; how it does moves by itself. */
+const SETTINGS = ['endpoint_id', 'source', 'name', 'url', 'dialect', 'enabled', 'has_key', 'key_of',
+  'events', 'timeout', 'retry', 'allow_private', 'extended'];
 
-/** Show how the endpoints do, as it changes; gives what ends that. */
-function follow(page) {
-  let timer = 0, moved = '';
-  const end = page.live.subscribe(({deliveries}) => {
-    const now = JSON.stringify(deliveries);
-    if (moved && now !== moved && page.app)
-      timer ||= setTimeout(async () => {
-        timer = 0;
-        const list = await page.api.get(page.path`/v1/apps/${page.app.id}/endpoints`, {},
-          {signal: page.signal}).catch(() => null);
-        for (const ep of list?.endpoints ?? [])
-          page.states.get(ep.endpoint_id)?.(ep);
-      }, SOON_MS);
-    moved = now;
-  });
-  return () => {
-    end();
-    clearTimeout(timer);
-  };
-}
+// ---- the page ---------------------------------------------------------------------------------
 
 function declared(app) {
   return el('section', {class: 'empty declared'}, el('p', {class: 'line'},
@@ -356,11 +342,57 @@ function declared(app) {
     'here.'));
 }
 
+/** Keep the page as things are; gives what ends that. */
+function follow(page, body, read) {
+  let timer = 0, moved = '', due = false, now = page.drawn;
+  const isUsed = () => document.querySelector('form[data-sending], dialog[open]') ||
+    document.activeElement?.matches('.app :is(input:not([type=checkbox], [type=radio]), select)');
+
+  async function look() {
+    if (due) {
+      due = false;
+      now = await read() ?? now;
+      for (const ep of page.endpoints)
+        page.shown.get(ep.endpoint_id)?.(ep);
+    }
+    if (now === page.drawn)
+      return;
+    if (isUsed()) {
+      again(); // till nobody is
+      return;
+    }
+    const {key} = document.activeElement?.dataset ?? {};
+    page.drawn = now;
+    page.draw(key);
+  }
+  const again = () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      look().catch(() => {}); // the head of the page says that it is away
+    }, SOON_MS);
+  };
+  const soon = () => {
+    due = true;
+    again();
+  };
+  const end = page.live.subscribe(({deliveries, settings}) => {
+    const now = JSON.stringify([deliveries, settings]);
+    if (moved && now !== moved)
+      soon();
+    moved = now;
+  });
+  return () => {
+    end();
+    clearTimeout(timer);
+  };
+}
+
 export async function mount(root, ctx) {
   const wanted = ctx.rest[0] ?? '';
   const pick = el('select', {'aria-label': 'App', 'data-key': 'pick'});
   const body = el('div', {});
-  const page = {...ctx, once: null, states: new Map()}; // states: how endpoints do: fn(endpoint)
+  // shown: by endpoint, what shows how it does; drawn: what the page is of
+  const page = {...ctx, once: null, shown: new Map(), drawn: ''};
 
   /** Do it, draw again, and say so. */
   page.call = async (promise, done, key) => {
@@ -373,20 +405,29 @@ export async function mount(root, ctx) {
     page.draw(pair ? 'copy-secret' : 'make-api-key');
   };
 
+  let asked = 0;
+  /** What the page is to be drawn of, as a text. */
   const read = async () => {
     const options = {signal: ctx.signal};
+    const mine = ++asked;
     const {apps} = await ctx.api.get('/v1/apps', {}, options);
-    page.apps = apps;
-    page.app = wanted === 'new' ? null :
+    const app = wanted === 'new' ? null :
       apps.find((a) => String(a.id) === wanted) ?? (wanted ? undefined : apps[0] ?? null);
-    page.endpoints = page.app ? (await ctx.api.get(
-      ctx.path`/v1/apps/${page.app.id}/endpoints`, {}, options)).endpoints : [];
+    const list = app ? (await ctx.api.get(
+      ctx.path`/v1/apps/${app.id}/endpoints`, {}, options)).endpoints : [];
+    if (mine !== asked)
+      return null; // what comes of the other is newer
+    Object.assign(page, {apps, app, endpoints: list});
+    return JSON.stringify([page.apps.map((a) => [a.id, a.name]), page.app,
+      page.endpoints.map((e) => SETTINGS.map((key) => e[key]))]);
   };
   /** What was opened stays open. */
   page.draw = (key) => {
     const open = new Set([...body.querySelectorAll('details[open]')]
       .map((d) => d.firstChild.textContent));
     const {app} = page;
+    const typeAgain = typedIn(body);
+    page.shown.clear();
     pick.replaceChildren(...page.apps.map((a) =>
       el('option', {value: a.id, selected: a === app}, titleOf(a))),
     ...app ? [] : [el('option', {value: '', selected: true}, 'choose')]);
@@ -397,21 +438,23 @@ export async function mount(root, ctx) {
       el('p', {}, 'It may have been removed. Choose one above, or make it.'))]);
     for (const d of body.querySelectorAll('details'))
       d.open ||= open.has(d.firstChild.textContent);
+    typeAgain();
     if (!key)
       return;
     const at = body.querySelector(`[data-key="${CSS.escape(key)}"]`);
     (at?.closest('details:not([open])')?.querySelector('summary') ?? at)?.focus();
   };
   page.refresh = async (key) => {
-    await read();
+    page.drawn = await read();
     page.draw(key);
   };
 
-  await read();
+  page.drawn = await read();
   pick.addEventListener('change', () => pick.value && ctx.navigate('app', [pick.value]));
   root.append(el('div', {class: 'bar'}, el('h2', {}, 'App'), pick,
     el('span', {class: 'soft'}, count(page.apps.length, 'app')),
     button('New app', () => ctx.navigate('app', ['new']), {class: 'right'})), body);
   page.draw(wanted === 'new' ? 'new-id' : undefined);
-  return follow(page);
+  noteTyping(body);
+  return follow(page, body, read);
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {button, confirm, el, field, name, select, time, words} from '../widgets.mjs';
 import {form} from '../forms.mjs';
+import {KINDS} from '../live.mjs';
 
 const DIALECTS = [['gme', 'gme: GME server-side recording'],
   ['trtc', 'trtc: TRTC cloud recording'],
@@ -15,9 +16,7 @@ export const EVENTS = {
   gme: ['started', 'completed', 'uploaded'],
   live: TRTC,
   trtc: TRTC,
-  standard: ['task_started', 'started', 'completed', 'uploaded', 'upload_started',
-    'upload_stopped', 'files_ready', 'task_stopped', 'task_failed', 'input_lost', 'no_audio',
-    'disk_low', 'upload_failing'],
+  standard: KINDS,
 };
 const KEY_HINTS = {
   gme: 'signs the callbacks; without one the key of the app does',
@@ -142,14 +141,14 @@ function endpointCard(ep, page, {row}) {
     } catch (e) {
       page.toast(e.message, 'bad');
     }
-  }, {'aria-label': `Send ${ep.name} a test event`});
+  }, {'aria-label': `Send ${ep.name} a test event`, 'data-key': `test ${ep.endpoint_id}`});
   const remove = button('Remove', async () => {
     if (await confirm(`Remove ${ep.name}?`, ep.pending ? `It is told nothing more; the ${ep.pending} ` +
       'that wait for it expire.' : 'It is told nothing more.', 'Remove'))
       await page.call(page.api.del(where), `${ep.name} is removed.`, 'make-endpoint');
   }, {class: 'danger right', 'aria-label': `Remove ${ep.name}`});
   const how = el('span', {class: 'how'}, state(ep));
-  page.states.set(ep.endpoint_id, (now) => how.replaceChildren(state(now)));
+  page.shown.set(ep.endpoint_id, (now) => how.replaceChildren(state(now)));
   const keyOf = {endpoint: 'its own', app: 'that of the app', none: 'none: not signed'};
   return el('section', {class: 'endpoint', 'data-endpoint': ep.name, 'aria-label': ep.name},
     el('p', {class: 'line'}, el('b', {}, name(ep.name)), el('span', {class: 'badge'}, ep.dialect),

@@ -9,6 +9,8 @@ export const title = 'Deliveries';
 
 const PAGE = 50;
 const SOON_MS = 500;
+const RATE_MS = 10_000; // of the last minute: it falls when nothing happens
+const REST = 10; // times as long as asking took
 const STATES = [['', 'any state'], ['pending', 'pending'], ['dead', 'dead'],
   ['expired', 'expired'], ['delivered', 'delivered']];
 
@@ -63,7 +65,7 @@ async function mountList(root, ctx) {
   const dead = new Map(); // by endpoint: how many
   const rooms = new Map(); // by task: which room, '' while that is not known
   let rows = [], next = null, asked = 0, timer = 0, endpoints = [], moved = '', counted = '',
-    wanted = params.get('endpoint') ?? '';
+    rest_until = 0, took_ms = 0, wanted = params.get('endpoint') ?? '';
 
   /** An endpoint of this list is its name and app, as the API wants it. */
   const chosen = () => endpoints.find((e) => e.endpoint_id === endpoint.value);
@@ -98,6 +100,11 @@ async function mountList(root, ctx) {
     }
   }
 
+  /** Of those that are delivered or pending none is dead or expired. */
+  function showReplay() {
+    replay.hidden = ['pending', 'delivered'].includes(state.value);
+  }
+
   const columns = [
     {title: 'Endpoint', cell: (e) => el('span', {}, el('b', {}, name(e.name)),
       el('span', {class: 'soft'}, ` ${apps.get(e.app) ?? ''} ${e.app} · ${e.dialect}`))},
@@ -130,18 +137,25 @@ async function mountList(root, ctx) {
         ' of the configuration.')));
   }
 
-  /** How many are dead, of each; asked for when that may have changed. */
+  /** How many are dead, of each; asked for when that may have changed, and not
+   *  all the time: the server counts. */
   async function countDead(now) {
-    if (now === counted)
+    const begin = performance.now();
+    if (now === counted || begin < rest_until)
       return;
     counted = now;
-    for (const e of endpoints) {
-      const {would_replay: n} = now === '0' ? {would_replay: 0} : await api.post(
-        '/v1/deliveries/replay', {state: 'dead', endpoint: e.name, app: e.app, dry_run: true},
-        {signal});
-      dead.set(e.endpoint_id, n);
+    rest_until = Infinity; // one at a time
+    try {
+      for (const e of endpoints) {
+        const {would_replay: n} = now === '0' ? {would_replay: 0} : await api.post(
+          '/v1/deliveries/replay', {state: 'dead', endpoint: e.name, app: e.app, dry_run: true},
+          {signal});
+        dead.set(e.endpoint_id, n);
+      }
+      showEndpoints();
+    } finally {
+      rest_until = performance.now() + Math.max(SOON_MS, REST * (performance.now() - begin));
     }
-    showEndpoints();
   }
 
   function showList() {
@@ -177,6 +191,7 @@ async function mountList(root, ctx) {
 
   async function load(append) {
     const mine = ++asked;
+    const begin = performance.now();
     try {
       if (!append) {
         const known = (await api.get('/v1/endpoints', {}, {signal})).endpoints;
@@ -192,6 +207,7 @@ async function mountList(root, ctx) {
         return;
       rows = append ? [...rows, ...page.deliveries] : page.deliveries;
       next = page.next;
+      took_ms = performance.now() - begin;
       showList();
       await nameRooms();
     } catch (fault) {
@@ -203,13 +219,9 @@ async function mountList(root, ctx) {
     timer ||= setTimeout(() => {
       timer = 0;
       load(false);
-    }, SOON_MS);
+    }, Math.max(SOON_MS, REST * took_ms));
   }
 
-  /** Where something dead or expired may be listed. */
-  const showReplay = () => (replay.hidden = ['pending', 'delivered'].includes(state.value));
-
-  showReplay();
   for (const input of [state, endpoint])
     input.addEventListener('input', () => {
       remember({state: state.value, endpoint: endpoint.value});
@@ -220,17 +232,20 @@ async function mountList(root, ctx) {
   root.append(el('h2', {}, 'Deliveries'), who, el('div', {class: 'bar filters', role: 'search'},
     state, endpoint, replay, note), list, el('p', {class: 'bar'}, more));
   more.hidden = true;
+  showReplay();
   await load(false);
-  const end = live.subscribe(({deliveries}) => {
-    const now = JSON.stringify(deliveries);
+  const end = live.subscribe(({deliveries, settings}) => {
+    const now = JSON.stringify([deliveries, settings]);
     if (now !== moved) {
       moved = now;
       soon();
-      countDead(String(deliveries.dead)).catch(() => (counted = ''));
     }
+    countDead(String(deliveries.dead)).catch(() => (counted = ''));
   });
+  const rate = setInterval(() => endpoints.some((e) => e.delivered_last_minute) && soon(), RATE_MS);
   return () => {
     end();
+    clearInterval(rate);
     clearTimeout(timer);
   };
 }

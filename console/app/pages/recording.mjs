@@ -1,17 +1,15 @@
 // One recording: timeline, files, events in order, and the callbacks of each.
 // SPDX-License-Identifier: Apache-2.0
-import {button, el, empty, length, name, place, size, table, time, words} from '../widgets.mjs';
+import {button, count, el, empty, length, name, place, size, table, time, words}
+  from '../widgets.mjs';
 import {stateBadge, swap} from './callbacks.mjs';
 import {badgeOf} from './recordings.mjs';
 import {nameOf, timeline} from './timeline.mjs';
 
-const KINDS = ['started', 'completed', 'uploaded', 'task_started', 'task_stopped',
-  'upload_started', 'upload_stopped', 'files_ready', 'upload_failing', 'task_failed', 'input_lost',
-  'no_audio', 'disk_low'];
 const SOON_MS = 250;
 const OPEN_MS = 2000; // an open file gets longer
-const AGAIN_MS = 2000;
 const EVENTS_MAX = 2000;
+const FILES = 200; // that are listed, until more are asked for
 
 /** All pages of a list. */
 async function all(api, where, key, query, signal) {
@@ -78,11 +76,16 @@ export async function mountRecording(root, ctx, id) {
   const stage = el('div', {});
   const events = [];
   const deliveries = new Map(); // by event
-  let segments = [], seen = '', timer = 0, source = null, again = 0, busy = false, due = false,
-    rows_n = 0;
+  const more = button('Show more', () => {
+    listed += FILES;
+    showList();
+  });
+  const left = el('p', {class: 'note', hidden: true});
+  let segments = [], seen = '', timer = 0, busy = false, due = false, rows_n = 0, listed = FILES;
 
   root.append(el('p', {}, el('a', {href: '#/recordings'}, 'All recordings')), head, facts, stage,
-    el('h3', {}, 'Files'), fileList, el('h3', {}, 'Events and callbacks'), eventList);
+    el('h3', {}, 'Files'), fileList, el('p', {class: 'bar'}, more),
+    el('h3', {}, 'Events and callbacks'), eventList, left);
 
   function showTask(t) {
     head.replaceChildren(el('h2', {}, 'Room ', name(t.room)), badgeOf(t),
@@ -100,20 +103,28 @@ export async function mountRecording(root, ctx, id) {
       ...(t.storage ? [' · files are in ', el('code', {}, t.storage)] : []));
   }
 
+  function showList() {
+    swap(fileList, segments.length ? files(segments.slice(0, listed), (s) => line.play(s)) :
+      el('p', {class: 'note'}, 'None yet.'));
+    more.hidden = segments.length <= listed;
+  }
+
   function showFiles() {
     const text = JSON.stringify(segments);
     const is_open = segments.some((s) => s.state === 'recording' || s.state === 'opening');
     if (text === seen && !is_open)
       return;
-    if (text !== seen) {
-      swap(fileList, segments.length ? files(segments, (s) => line.play(s)) :
-        el('p', {class: 'note'}, 'None yet.'));
-      seen = text;
+    if (text !== seen)
+      showList();
+    seen = text;
+    if (!segments.length) {
+      stage.replaceChildren(empty('No file yet', el('p', {},
+        'A file begins when somebody who is recorded is heard for the first time.')));
+      return;
     }
-    stage.replaceChildren(segments.length ? line.root : empty('No file yet',
-      el('p', {}, 'A file begins when somebody who is recorded is heard for the first time.')));
-    if (segments.length)
-      line.show(segments, Date.now());
+    if (!line.root.isConnected) // else who is in it would lose the focus
+      stage.replaceChildren(line.root);
+    line.show(segments, live.now());
   }
 
   const drawn = new Map(); // by event: {text, row}
@@ -162,25 +173,18 @@ export async function mountRecording(root, ctx, id) {
       }, ms);
   }
 
-  /** From the first event of the task on, and what comes. */
-  function follow() {
-    const after = events.at(-1)?.id ?? '0';
-    source = new EventSource(`/v1/events?${new URLSearchParams({task: id, after})}`);
-    for (const kind of KINDS)
-      source.addEventListener(kind, (e) => {
-        if (events.length < EVENTS_MAX)
-          events.push({id: e.lastEventId, kind, ...JSON.parse(e.data)});
-        soon();
-      });
-    source.onerror = () => {
-      if (source.readyState === EventSource.CLOSED)
-        again = setTimeout(follow, AGAIN_MS);
-    };
-  }
-
   showTask(task);
   await load();
-  follow();
+  let unlisted = 0;
+  const endStory = live.story(id, (event) => {
+    if (events.length < EVENTS_MAX)
+      events.push(event);
+    else
+      unlisted++;
+    left.hidden = !unlisted;
+    left.textContent = `${count(unlisted, 'more event')}, not shown here: tapeop listen --task ${id}`;
+    soon();
+  });
   const open = setInterval(showFiles, OPEN_MS);
   let moved = '';
   const end = live.subscribe((state) => {
@@ -193,8 +197,7 @@ export async function mountRecording(root, ctx, id) {
     end();
     clearInterval(open);
     clearTimeout(timer);
-    clearTimeout(again);
-    source.close();
+    endStory();
     line.end();
   };
 }

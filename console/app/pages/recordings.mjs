@@ -9,6 +9,8 @@ export const title = 'Recordings';
 
 const PAGE = 50;
 const TYPING_MS = 250;
+const SOON_MS = 500;
+const CLOCK_MS = 1000; // those that run get longer
 const STATES = [['', 'any state'], ['running', 'running'], ['stopping', 'stopping'],
   ['stopped', 'stopped'], ['failed', 'failed']];
 const KINDS = ['task_started', 'task_stopped', 'task_failed', 'files_ready'];
@@ -30,8 +32,9 @@ function columns(appName) {
       'data-key': t.task_id}, name(t.room))},
     {title: 'App', cell: (t) => appName(t.app)},
     {title: 'Began', cell: (t) => time(t.created_ms)},
-    {title: 'Length', class: 'number', cell: (t) => length(Math.max(0,
-      (t.stopped_ms ?? Date.now()) - t.created_ms))},
+    {title: 'Length', class: 'number', cell: (t) => (t.stopped_ms ?
+      length(Math.max(0, t.stopped_ms - t.created_ms)) :
+      el('span', {'data-since': t.created_ms}))},
     {title: 'Files', cell: (t) => [t.mode, t.format, t.auto ? 'by itself' : '']
       .filter(Boolean).join(' · ')},
     {title: 'State', cell: (t) => el('span', {}, badgeOf(t),
@@ -87,16 +90,28 @@ async function mountList(root, ctx) {
       isAll() ? '' : 'No recording matches.';
     swap(list, ...(tasks.length ? [table('Recordings', columns((a) =>
       `${names.get(a) ?? ''} ${a}`), tasks)] : isAll() ? [firstSteps()] : []));
+    showLengths();
   }
-  const soon = (ms) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => load(false), ms);
+  function showLengths() {
+    for (const at of list.querySelectorAll('[data-since]'))
+      at.textContent = length(Math.max(0, live.now() - Number(at.dataset.since)));
+  }
+  /** However much happens meanwhile: it is loaded then. */
+  const soon = () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      load(false);
+    }, SOON_MS);
   };
   const changed = () => {
     remember({text: search.value.trim(), state: state.value, app: app.value, from: from.value,
       to: to.value});
     tasks = [];
-    soon(TYPING_MS);
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      timer = 0;
+      load(false);
+    }, TYPING_MS);
   };
 
   for (const input of [search, state, app, from, to])
@@ -106,9 +121,11 @@ async function mountList(root, ctx) {
       field('from', from), field('to', to)), list, el('p', {class: 'bar'}, more));
   more.hidden = true;
   await load(false);
-  const end = live.events(KINDS, () => soon(TYPING_MS));
+  const end = live.events(KINDS, soon);
+  const clock = setInterval(showLengths, CLOCK_MS);
   return () => {
     clearTimeout(timer);
+    clearInterval(clock);
     end();
   };
 }

@@ -21,8 +21,13 @@ export const endOf = (s, now_ms) => (s.state === 'closed' || s.state === 'lost' 
 /** "alice", or "the mix". */
 export const nameOf = (s) => (s.mode === 'mixed' ? 'the mix' : s.user);
 
-/** Peaks, mirrored, as a path that has one unit of x a bucket. */
-function waveOf({bucket_ms, peaks}) {
+/** Peaks, mirrored, as a path that has one unit of x a bucket; no more of them
+ *  than the picture can show. */
+function waveOf(wave) {
+  const n = Math.max(1, Math.ceil(wave.peaks.length / WIDTH));
+  const bucket_ms = n * wave.bucket_ms;
+  const peaks = Array.from({length: Math.ceil(wave.peaks.length / n)}, (_, i) =>
+    Math.max(...wave.peaks.slice(i * n, (i + 1) * n)));
   const y = (peak) => Math.max(0.5, peak / 255 * HEIGHT / 2);
   const top = peaks.map((p, i) => `L${i} ${(HEIGHT / 2 - y(p)).toFixed(1)}`);
   const bottom = peaks.map((p, i) => `L${i} ${(HEIGHT / 2 + y(p)).toFixed(1)}`).reverse();
