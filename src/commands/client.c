@@ -149,8 +149,7 @@ void client_write_query(const char *path, const struct client_filter *filters,
 	}
 }
 
-/** Say what to do when there is no answer. */
-static int no_answer(const struct client *c, int64_t wait_us, int err,
+int client_no_answer(const struct client *c, int64_t wait_us, int err,
 		     struct err *e)
 {
 	if (err == ECONNREFUSED)
@@ -196,7 +195,7 @@ static int call_server(const struct client *c, const struct http_call *wish,
 	if (err)
 		err = err_set(e, err, "", "too long, or out of memory");
 	else
-		err = no_answer(
+		err = client_no_answer(
 			c, call.timeout_us,
 			http_fetch_each(&call, fn, arg, status, answer, e), e);
 	buf_fini(&url);

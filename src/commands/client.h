@@ -120,6 +120,11 @@ int client_fail(const struct client *c, int code, const char *fmt, ...)
 int client_usage(const struct client *c, const char *fmt, ...)
 	PRINTF_LIKE(2, 3);
 
+/** Say in `e` what to do when a call got no answer within `wait_us`: of
+ *  ECONNREFUSED, EHOSTUNREACH and ETIMEDOUT.  Returns `err`. */
+int client_no_answer(const struct client *c, int64_t wait_us, int err,
+		     struct err *e);
+
 /**
  * One call, whatever it is answered.
  *

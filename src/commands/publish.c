@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "commands/commands.h"
 #include "commands/publish.h"
+#include "commands/publish_whip.h"
 #include "commands/rtp_sender.h"
 #include "commands/screen.h"
 
@@ -27,12 +28,18 @@ enum {
 	LONG_US = 100 * CLOCK_US_PER_S, /* from here on in minutes */
 	TIME_TEXT = 24,
 	RTP_MS = 48, /* RTP time */
-	TOLD_MAX = 1024
+	TOLD_MAX = 1024,
+	URL_MAX = 8192,
+	TICKET_MAX = 8192,
+	/* What is on its way when a session ends is lost. */
+	LINGER_US = 100 * CLOCK_US_PER_MS
 };
 
 struct publish {
 	struct publish_wish wish;
 	struct publish_room room;
+	struct publish_whip *whip; /* NULL: by RTP, or over */
+	struct buf url, ticket;	   /* of it */
 	struct addr to;
 	struct rtp_sender_config config;
 	struct buf file;
@@ -42,12 +49,16 @@ struct publish {
 	struct timer progress;
 	struct rtp_sender_stats sent; /* when it has ended */
 	bool interrupted;
-	int err; /* of the network */
+	int err;	  /* of the network */
+	struct err fault; /* of the session by WHIP; code 0: none */
+	bool is_reported; /* the receiver has said how much it misses: */
+	int32_t missing;
 };
 
 static int failed(const char *what, const char *why)
 {
-	fprintf(stderr, "tapeop publish: %s: %s\n", what, why);
+	fprintf(stderr, "tapeop publish: %s%s%s\n", what, why ? ": " : "",
+		why ? why : "");
 	return EXIT_FAILED;
 }
 
@@ -127,6 +138,10 @@ static void on_report(const struct rtcp_block *b, void *arg)
 {
 	struct publish *p = arg;
 
+	p->is_reported = true;
+	p->missing = b->lost;
+	if (!p->wish.bad.rtcp.given)
+		return;
 	screen_say(&p->screen,
 		   "receiver: %.1f %% lost since its last report, %ld in all, "
 		   "jitter %.1f ms",
@@ -189,6 +204,10 @@ static int make_sender(struct publish *p)
 					.len = p->file.len,
 					.repeat = p->wish.repeat};
 	err = publish_bad_apply(&p->wish.bad, c);
+	if (p->wish.is_whip) {
+		c->is_sealed = true;
+		c->rtcp = true; /* as every WebRTC sender */
+	}
 	if (!err)
 		err = rtp_sender_new(p->loop, c, &events, p, &p->sender);
 	if (err == EBADMSG)
@@ -199,11 +218,21 @@ static int make_sender(struct publish *p)
 	return err ? failed(p->wish.path, strerror(err)) : EXIT_DONE;
 }
 
+static int start_sender(struct publish *p)
+{
+	struct rtp_sender_way way;
+
+	if (!p->whip)
+		return rtp_sender_start(p->sender, &p->to, clock_now_us());
+	way = publish_whip_way(p->whip);
+	return rtp_sender_start_over(p->sender, &way, clock_now_us());
+}
+
 /** Send until the end, an error or a signal. */
 static int send_all(struct publish *p)
 {
 	char text[ADDR_TEXT_MAX];
-	int err = rtp_sender_start(p->sender, &p->to, clock_now_us());
+	int err = start_sender(p);
 
 	if (!err)
 		err = timer_start(&p->progress, p->loop,
@@ -217,33 +246,65 @@ static int send_all(struct publish *p)
 	rtp_sender_free(p->sender);
 	p->sender = NULL;
 	screen_live(&p->screen, "");
+	if (p->fault.code)
+		return failed(p->fault.text, NULL);
 	return err ? failed(addr_write(&p->to, text), strerror(err))
 		   : EXIT_DONE;
 }
 
 /* ---- telling ----------------------------------------------------------------------- */
 
+/** "in room r (..)": where the sound goes. */
+static void write_where(const struct publish *p, struct buf *out)
+{
+	const struct publish_wish *w = &p->wish;
+	char to[ADDR_TEXT_MAX];
+
+	addr_write(&p->to, to);
+	if (w->has_to)
+		buf_printf(out, "sent to %s", w->is_whip ? w->where : to);
+	else
+		buf_printf(out, "%s in room %s", w->user, w->room);
+	if (w->is_whip)
+		buf_printf(out, " (%s, %s%s)", to,
+			   publish_whip_profile(p->whip),
+			   publish_whip_form(p->whip)->red ? ", RED" : "");
+	else if (!w->has_to)
+		buf_printf(out, " (input %s, %s)", p->room.input, to);
+}
+
 static void tell_begin(struct publish *p)
 {
 	struct rtp_sender_stats st;
-	char length[TIME_TEXT], to[ADDR_TEXT_MAX];
+	char length[TIME_TEXT];
 	const bool is_ogg = !memcmp(p->file.data, "OggS", 4);
+	struct buf where;
 
+	buf_init(&where, SCREEN_LINE_MAX);
+	write_where(p, &where);
 	rtp_sender_stats(p->sender, &st);
 	write_time(st.round_us, st.round_us >= LONG_US, length);
-	addr_write(&p->to, to);
-	if (p->wish.has_to)
-		screen_say(&p->screen, "%s, %s%s of %s, is sent to %s",
-			   p->wish.name, length,
-			   st.round_us >= LONG_US ? "" : " s",
-			   is_ogg ? "Ogg Opus" : "WAV", to);
-	else
-		screen_say(&p->screen,
-			   "%s, %s%s of %s, is %s in room %s (input %s, %s)",
-			   p->wish.name, length,
-			   st.round_us >= LONG_US ? "" : " s",
-			   is_ogg ? "Ogg Opus" : "WAV", p->room.user,
-			   p->room.room, p->room.input, to);
+	screen_say(&p->screen, "%s, %s%s of %s, is %s", p->wish.name, length,
+		   st.round_us >= LONG_US ? "" : " s",
+		   is_ogg ? "Ogg Opus" : "WAV", buf_str(&where));
+	buf_fini(&where);
+}
+
+/** Does the input outlive us? */
+static bool stays(const struct publish *p)
+{
+	return p->wish.stay && !p->wish.has_to;
+}
+
+/** What the receiver knows of it. */
+static void write_taken(const struct publish *p, struct buf *out)
+{
+	if (!p->wish.is_whip && (p->room.left || stays(p)))
+		buf_printf(out, "; the server took %llu of them",
+			   (unsigned long long)p->room.taken);
+	if (p->wish.is_whip && p->is_reported)
+		buf_printf(out, "; by its last report %ld did not reach it",
+			   (long)p->missing);
 }
 
 static void tell_end(struct publish *p)
@@ -260,9 +321,7 @@ static void tell_end(struct publish *p)
 		   write_time(st->sent_us, st->sent_us >= LONG_US, length),
 		   st->sent_us >= LONG_US ? "" : " s",
 		   (unsigned long long)st->packets);
-	if (r->left || (p->wish.stay && !p->wish.has_to))
-		buf_printf(&b, "; the server took %llu of them",
-			   (unsigned long long)r->taken);
+	write_taken(p, &b);
 	if (st->skipped)
 		buf_printf(&b, "; %llu were too large and left out",
 			   (unsigned long long)st->skipped);
@@ -276,7 +335,7 @@ static void tell_end(struct publish *p)
 	publish_bad_tell(&p->config, st, &net);
 	if (net.len)
 		screen_say(&p->screen, "%.*s", (int)net.len - 1, buf_str(&net));
-	if (p->wish.stay && !p->wish.has_to)
+	if (stays(p))
 		screen_say(&p->screen,
 			   "input %s stays; `tapeop rooms --remove %s --server "
 			   "%s` removes it",
@@ -302,6 +361,15 @@ static void wait_until_taken(struct publish *p)
 		taken = p->room.taken;
 		loop_turn(p->loop, LOOK_US);
 	}
+}
+
+/** Let what is on its way arrive. */
+static void linger(struct publish *p)
+{
+	const int64_t until_us = clock_now_us() + LINGER_US;
+
+	while (clock_now_us() < until_us)
+		loop_turn(p->loop, LOOK_US);
 }
 
 /** Returns an exit code. */
@@ -341,6 +409,103 @@ static int speak(struct publish *p)
 	return code;
 }
 
+/* ---- by WHIP -------------------------------------------------------------------------- */
+
+static void on_whip_connected(void *arg)
+{
+	struct publish *p = arg;
+
+	loop_stop(p->loop);
+}
+
+static void on_whip_report(const uint8_t *data, size_t len, void *arg)
+{
+	struct publish *p = arg;
+
+	if (p->sender)
+		rtp_sender_take(p->sender, data, len);
+}
+
+static void on_whip_ended(const struct err *why, void *arg)
+{
+	struct publish *p = arg;
+
+	p->fault = *why;
+	loop_stop(p->loop);
+}
+
+/** Returns an exit code; p->whip is NULL unless it is EXIT_DONE. */
+static int open_whip(struct publish *p)
+{
+	static const struct publish_whip_events events = {
+		.connected = on_whip_connected,
+		.report = on_whip_report,
+		.ended = on_whip_ended,
+	};
+	struct rtp_sender_stats st;
+	struct err e;
+	int code;
+
+	rtp_sender_stats(p->sender, &st);
+	code = publish_find_ticket(&p->wish, &p->ticket);
+	if (code)
+		return code;
+	if (publish_write_url(&p->wish, p->room.client.server, &p->url, &e) ||
+	    publish_whip_open(
+		    p->loop,
+		    &(struct publish_whip_wish){
+			    .url = buf_str(&p->url),
+			    .option = p->wish.has_to ? "--to" : "--server",
+			    .ticket =
+				    p->ticket.len ? buf_str(&p->ticket) : NULL,
+			    .form = p->config.form,
+			    .ssrc = st.ssrc},
+		    &events, p, &p->whip, &e))
+		return failed(e.text, NULL);
+	return EXIT_DONE;
+}
+
+/** The session is there: connect, and speak. */
+static int speak_in_session(struct publish *p)
+{
+	int code;
+
+	loop_run(p->loop);
+	if (p->fault.code)
+		return failed(p->fault.text, NULL);
+	if (p->interrupted) {
+		screen_say(&p->screen, "interrupted before it was connected");
+		return EXIT_FAILED;
+	}
+	p->to = *publish_whip_peer(p->whip);
+	rtp_sender_set_form(p->sender, publish_whip_form(p->whip));
+	tell_begin(p);
+	code = send_all(p);
+	if (!p->fault.code)
+		linger(p);
+	tell_end(p);
+	return p->interrupted && !p->wish.repeat ? EXIT_FAILED : code;
+}
+
+static int speak_by_whip(struct publish *p)
+{
+	int code = open_whip(p);
+	struct err e;
+
+	if (code)
+		return code;
+	code = speak_in_session(p);
+	if (publish_whip_leave(p->whip, &e)) {
+		fprintf(stderr,
+			"tapeop publish: the session may still be there: %s\n",
+			e.text);
+		code = EXIT_FAILED;
+	}
+	publish_whip_free(p->whip);
+	p->whip = NULL;
+	return code;
+}
+
 static int run(struct publish *p)
 {
 	static const int signos[] = {SIGTERM, SIGINT};
@@ -353,7 +518,7 @@ static int run(struct publish *p)
 				   on_signal, p, &signals);
 	code = err ? failed("cannot start", strerror(err)) : make_sender(p);
 	if (!code)
-		code = speak(p);
+		code = p->wish.is_whip ? speak_by_whip(p) : speak(p);
 	rtp_sender_free(p->sender);
 	signals_close(signals);
 	loop_free(p->loop);
@@ -373,8 +538,11 @@ int command_publish(int argc, char **argv)
 	p.room.room = w->room;
 	p.room.user = w->user;
 	p.room.client.server = w->server;
-	p.room.client.token = w->token;
+	if (!w->is_whip) /* there it is a ticket */
+		p.room.client.token = w->token;
 	buf_init(&p.file, FILE_MAX);
+	buf_init(&p.url, URL_MAX);
+	buf_init_secret(&p.ticket, TICKET_MAX);
 	screen_init(&p.screen, stdout);
 	code = read_file(&p);
 	if (!code)
@@ -383,6 +551,8 @@ int command_publish(int argc, char **argv)
 		code = run(&p);
 	client_close(&p.room.client);
 	screen_fini(&p.screen);
+	buf_fini(&p.ticket);
+	buf_fini(&p.url);
 	buf_fini(&p.file);
 	return code;
 }

@@ -1,5 +1,5 @@
 /** commands/publish.h -- what `tapeop publish` is asked to do, and the room
- *  that it speaks in, by the server's HTTP API. */
+ *  that it speaks in: by the server's HTTP API, or by WHIP. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef COMMANDS_PUBLISH_H
 #define COMMANDS_PUBLISH_H
@@ -21,8 +21,10 @@ struct publish_wish {
 	const char *server, *token;
 	uint32_t app;
 	const char *room, *user;
-	bool has_to, repeat, stay, leave;
-	struct addr to;
+	const char *where; /* --to as given, or NULL */
+	bool has_to, repeat, stay, leave, is_whip;
+	struct addr to;		  /* of RTP */
+	const char *ticket, *key; /* of WHIP, as given, or NULL */
 	struct publish_bad bad;
 };
 
@@ -66,5 +68,25 @@ MUST_CHECK int publish_look(struct publish_room *r, struct err *e);
 /** Remove the input; one that is gone already is fine.
  *  Returns 0, or an errno with `e`. */
 MUST_CHECK int publish_leave(struct publish_room *r, struct err *e);
+
+/* ---- by WHIP ------------------------------------------------------------------ */
+
+/**
+ * Append the URL to post to: --to, or the server's of that app, room and user.
+ *
+ * Returns 0, or an errno with `e`.
+ */
+MUST_CHECK int publish_write_url(const struct publish_wish *w,
+				 const char *server, struct buf *out,
+				 struct err *e);
+
+/**
+ * Find the ticket: --ticket, or one made with --key, or TAPEOP_TICKET, or the
+ * admin token in its place; appends nothing where there is none of them.
+ *
+ * Returns an exit code; says on stderr what is wrong.
+ */
+MUST_CHECK int publish_find_ticket(const struct publish_wish *w,
+				   struct buf *out);
 
 #endif

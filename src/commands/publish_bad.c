@@ -77,7 +77,7 @@ static const struct bad {
 	 "first sequence number, else by chance"},
 	{"ts", "N", NUMBER, IN(ts), 0, UINT32_MAX,
 	 "first time stamp, else by chance"},
-	{"red", "N", NUMBER, IN(red), 1, RTP_BUILD_RED_MAX,
+	{"red", "N", NUMBER, IN(red), 0, RTP_BUILD_RED_MAX,
 	 "send the sound of N packets before, too (RED)"},
 	{"red-pt", "PT", NUMBER, IN(red_pt), RED_PT_MIN, PT_MAX,
 	 "payload type of RED, else 63"},
@@ -278,6 +278,19 @@ static bool is_rtcp_type(int64_t pt)
 	return pt >= PT_RTCP_FIRST && pt < PT_DYNAMIC;
 }
 
+int publish_bad_for_whip(struct publish_bad *b, struct err *e)
+{
+	if (b->no_return.given)
+		return err_set(e, EINVAL, "no-return",
+			       "--no-return does not go with --via whip: "
+			       "checks and handshakes have answers");
+	if (!b->red.given)
+		b->red = (struct bad_number){.given = true, .n = 1};
+	if (!b->audio_level.given)
+		b->audio_level = (struct bad_number){.given = true, .n = 1};
+	return 0;
+}
+
 int publish_bad_check(const struct publish_bad *b, struct err *e)
 {
 	const int64_t pt = b->pt.given ? b->pt.n : RTP_BUILD_OPUS_TYPE;
@@ -293,7 +306,7 @@ int publish_bad_check(const struct publish_bad *b, struct err *e)
 			       (long long)(100 * b->burst_loss.n /
 					   (b->burst_loss.n + 1)),
 			       (long long)b->burst_loss.n);
-	if (b->red_pt.given && !b->red.given)
+	if (b->red_pt.given && !b->red.n)
 		return err_set(e, EINVAL, "red-pt", "--red-pt needs --red");
 	if (is_rtcp_type(b->red_pt.n))
 		return err_set(e, EINVAL, "red-pt",

@@ -55,6 +55,11 @@ MUST_CHECK int publish_bad_take(struct publish_bad *b, int val,
 				const char *value, const char *next,
 				bool *took_next, struct err *e);
 
+/** Of a sender by WHIP: what was not given is as in a browser, RED of one
+ *  packet and the level of the sound.  Returns 0, or EINVAL with `e` for what
+ *  makes no sense there. */
+MUST_CHECK int publish_bad_for_whip(struct publish_bad *b, struct err *e);
+
 /** Do they go together?  Returns 0, or EINVAL with `e`. */
 MUST_CHECK int publish_bad_check(const struct publish_bad *b, struct err *e);
 

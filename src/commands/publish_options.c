@@ -13,6 +13,7 @@ static const char help[] =
 	"usage: tapeop publish FILE --app ID --room ROOM --user USER "
 	"[options]\n"
 	"       tapeop publish FILE --to ADDRESS:PORT [--loop]\n"
+	"       tapeop publish FILE --via whip --to URL [--ticket TICKET]\n"
 	"\n"
 	"Let a sound file speak in a room, in real time.  FILE is Ogg Opus\n"
 	"(sent as it is) or WAV (PCM, 16 bit, 8 to 48 kHz, mono or stereo).\n"
@@ -25,8 +26,19 @@ static const char help[] =
 	"                 http://127.0.0.1:8080)\n"
 	"  --token TOKEN  its admin token: env:NAME, file:PATH or the text\n"
 	"                 itself (env:TAPEOP_ADMIN_TOKEN, if that is set)\n"
-	"  --to ADDR      send RTP to this address and port, ask no server\n"
-	"  --via VIA      rtp (whip is not there yet)\n"
+	"  --to ADDR      send RTP to this address and port, ask no server; or "
+	"the\n"
+	"                 URL of any WHIP endpoint, with --via whip\n"
+	"  --via VIA      rtp, or whip: join by WebRTC, as a browser does, "
+	"with "
+	"the\n"
+	"                 levels of the sound, and RED where the server takes "
+	"it\n"
+	"  --ticket T     the user's ticket for --via whip, as `tapeop ticket` "
+	"makes\n"
+	"                 it: env:NAME, file:PATH or the text itself\n"
+	"                 (env:TAPEOP_TICKET, if that is set)\n"
+	"  --key KEY      or make one, with secret_key of the app\n"
 	"  --loop         begin again at the end, until Ctrl-C\n"
 	"  --leave        leave the room at the end (so it is unless --stay)\n"
 	"  --stay         leave the input at the server when it ends\n"
@@ -49,6 +61,8 @@ static const struct option plain[] = {
 	{"token", required_argument, NULL, 't'},
 	{"to", required_argument, NULL, 'T'},
 	{"via", required_argument, NULL, 'v'},
+	{"ticket", required_argument, NULL, 'i'},
+	{"key", required_argument, NULL, 'k'},
 	{"loop", no_argument, NULL, 'l'},
 	{"leave", no_argument, NULL, 'L'},
 	{"stay", no_argument, NULL, 'S'},
@@ -83,16 +97,6 @@ static int set_id(const char **to, const char *field, const char *text)
 	return EXIT_DONE;
 }
 
-static int set_to(struct publish_wish *w, const char *text)
-{
-	if (addr_parse(text, &w->to) || !addr_port(&w->to))
-		return usage("--to must be an address with a port, like "
-			     "127.0.0.1:41000",
-			     text);
-	w->has_to = true;
-	return EXIT_DONE;
-}
-
 static int set_server(struct publish_wish *w, const char *url)
 {
 	struct err e;
@@ -103,13 +107,11 @@ static int set_server(struct publish_wish *w, const char *url)
 	return EXIT_DONE;
 }
 
-static int set_via(const char *text)
+static int set_via(struct publish_wish *w, const char *text)
 {
-	if (!strcmp(text, "whip"))
-		return usage("--via whip is not there yet; use --via rtp",
-			     NULL);
-	if (strcmp(text, "rtp") != 0)
-		return usage("--via must be rtp", text);
+	w->is_whip = !strcmp(text, "whip");
+	if (!w->is_whip && strcmp(text, "rtp") != 0)
+		return usage("--via must be rtp or whip", text);
 	return EXIT_DONE;
 }
 
@@ -128,9 +130,16 @@ static int take_plain(struct publish_wish *w, int c)
 		w->token = optarg;
 		return EXIT_DONE;
 	case 'T':
-		return set_to(w, optarg);
+		w->where = optarg;
+		return EXIT_DONE;
 	case 'v':
-		return set_via(optarg);
+		return set_via(w, optarg);
+	case 'i':
+		w->ticket = optarg;
+		return EXIT_DONE;
+	case 'k':
+		w->key = optarg;
+		return EXIT_DONE;
 	case 'l':
 		w->repeat = true;
 		return EXIT_DONE;
@@ -159,10 +168,58 @@ static int take_option(struct publish_wish *w, int c, int argc, char **argv)
 	return EXIT_DONE;
 }
 
+/** Where it goes, and who may know that. */
+static int check_to(struct publish_wish *w)
+{
+	struct err e;
+
+	if (!w->where && (!w->app || !w->room || !w->user))
+		return usage("--app, --room and --user are required (or --to)",
+			     NULL);
+	if (!w->where)
+		return -1;
+	w->has_to = true;
+	if (w->app || w->room || w->user || w->token)
+		return usage("--to asks no server: --app, --room, --user and "
+			     "--token do not go with it",
+			     NULL);
+	if (w->is_whip && http_url_check(w->where, &e))
+		return usage("--to must be the URL of a WHIP endpoint", e.text);
+	if (!w->is_whip && (addr_parse(w->where, &w->to) || !addr_port(&w->to)))
+		return usage("--to must be an address with a port, like "
+			     "127.0.0.1:41000",
+			     w->where);
+	return -1;
+}
+
+static int check_whip(struct publish_wish *w)
+{
+	struct err e;
+
+	if (!w->is_whip && (w->ticket || w->key))
+		return usage("--ticket and --key are for --via whip", NULL);
+	if (!w->is_whip)
+		return -1;
+	if (w->ticket && w->key)
+		return usage("--ticket or --key, not both", NULL);
+	if (w->key && w->has_to)
+		return usage("--key makes a ticket of --app and --user, which "
+			     "do not go with --to; give --ticket",
+			     NULL);
+	if (w->stay)
+		return usage("--stay does not go with --via whip: a session "
+			     "ends with who sends",
+			     NULL);
+	if (publish_bad_for_whip(&w->bad, &e))
+		return usage(e.text, NULL);
+	return -1;
+}
+
 static int check_options(struct publish_wish *w, int argc, char **argv)
 {
 	const char *slash;
 	struct err e;
+	int code;
 
 	if (optind >= argc)
 		return usage("FILE is required", NULL);
@@ -171,13 +228,11 @@ static int check_options(struct publish_wish *w, int argc, char **argv)
 	w->path = argv[optind];
 	slash = strrchr(w->path, '/');
 	w->name = slash ? slash + 1 : w->path;
-	if (w->has_to && (w->app || w->room || w->user || w->token))
-		return usage("--to asks no server: --app, --room, --user and "
-			     "--token do not go with it",
-			     NULL);
-	if (!w->has_to && (!w->app || !w->room || !w->user))
-		return usage("--app, --room and --user are required (or --to)",
-			     NULL);
+	code = check_to(w);
+	if (code < 0)
+		code = check_whip(w);
+	if (code >= 0)
+		return code;
 	if (w->leave && w->stay)
 		return usage("--leave or --stay, not both", NULL);
 	if (publish_bad_check(&w->bad, &e))

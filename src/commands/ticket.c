@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "commands/client.h"
 #include "commands/commands.h"
+#include "commands/ticket.h"
 #include "wire/event.h"
 #include "wire/usersig.h"
 
@@ -53,26 +54,37 @@ static int set_app(void *arg, const char *text)
 	return client_app("ticket", text, &t->app);
 }
 
-static int print(const struct ticket *t, int64_t expire_us, const char *key)
+int ticket_make(uint32_t app, const char *user, int64_t expire_us,
+		const char *key, struct buf *out, struct err *e)
 {
 	struct usersig u = {
-		.sdkappid = t->app,
+		.sdkappid = app,
 		.time_s = clock_unix_ms() / 1000,
 		.expire_s = expire_us / CLOCK_US_PER_S,
 	};
+	int err;
+
+	if (!str_copy(u.identifier, sizeof(u.identifier), user))
+		return err_set(e, EINVAL, "user", "--user is too long");
+	err = usersig_make(&u, key, out);
+	if (err == ENOMEM)
+		return err_no_memory(e);
+	return err ? err_set(e, err, "user", "a user like this gets no ticket")
+		   : 0;
+}
+
+static int print(const struct ticket *t, int64_t expire_us, const char *key)
+{
+	struct err e;
 	struct buf out;
 	int err;
 
-	if (!str_copy(u.identifier, sizeof(u.identifier), t->user))
-		return usage("--user is too long");
 	buf_init(&out, USERSIG_TEXT_MAX);
-	err = usersig_make(&u, key, &out);
+	err = ticket_make(t->app, t->user, expire_us, key, &out, &e);
 	if (!err)
 		printf("%s\n", buf_str(&out));
 	else
-		fprintf(stderr, "tapeop ticket: %s\n",
-			err == ENOMEM ? "out of memory"
-				      : "a user like this gets no ticket");
+		fprintf(stderr, "tapeop ticket: %s\n", e.text);
 	buf_fini(&out);
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
