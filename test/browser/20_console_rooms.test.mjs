@@ -133,6 +133,23 @@ test('console_rooms', {skip: noBrowser}, async (t) => {
     isClean(page);
   });
 
+  await t.test('a_room_does_not_move_away_from_under_the_hand', async (tt) => {
+    const server = await startServer(tt);
+    const page = await openConsole(tt, browser, server);
+    for (const name of ['aa', 'bb'])
+      await server.join(name, 'alice');
+    const order = () => page.locator('.room').evaluateAll((all) =>
+      all.map((card) => card.dataset.room).join());
+    await until('both are there', async () => await order() === 'aa,bb');
+    await page.getByRole('button', {name: 'Record bb'}).click();
+    await page.waitForSelector(`${room('bb')} .task`);
+    assert.equal(await order(), 'aa,bb');
+    await page.evaluate(() => document.activeElement.blur());
+    await page.mouse.move(1, 1);
+    await until('what is recorded comes first', async () => await order() === 'bb,aa');
+    isClean(page);
+  });
+
   await t.test('names_of_strangers_are_text_and_nothing_else', async (tt) => {
     const server = await startServer(tt);
     const page = await openConsole(tt, browser, server);

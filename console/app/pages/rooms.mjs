@@ -196,9 +196,15 @@ export function mount(root, ctx) {
   root.append(el('div', {class: 'bar'}, el('h2', {}, 'Rooms'), note, el('span', {class: 'right'},
     search)), fault, none, list);
 
+  /** Where a card stands, while somebody is about to press something there. */
+  const standing = () => new Map(list.matches(':hover, :focus-within') ?
+    [...list.children].map((card, i) => [card, i]) : []);
+
   const show = (state) => {
-    const rooms = [...state.rooms].sort((a, b) => b.tasks.length - a.tasks.length ||
-      a.room.localeCompare(b.room) || a.app - b.app);
+    const stands = standing();
+    const rank = (room) => stands.get(cards.get(keyOf(room))) ?? stands.size;
+    const rooms = [...state.rooms].sort((a, b) => rank(a) - rank(b) ||
+      b.tasks.length - a.tasks.length || a.room.localeCompare(b.room) || a.app - b.app);
     const names = new Map(state.apps.map((a) => [a.app, a.name]));
     const shown = new Set(rooms.map(keyOf));
     for (const key of cards.keys())
