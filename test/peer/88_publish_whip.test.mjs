@@ -103,23 +103,6 @@ async function otherForm(t) {
   assert.match(r.out, /3 SSRCs/);
 }
 
-async function interrupted(t) {
-  const server = await startServer(t, {recording: {}});
-  const p = background(t, ['publish', SPEECH, ...at(server), ...byKey, '--loop'], env);
-  await server.hears('alice');
-  p.child.kill('SIGINT');
-  assert.deepEqual(await p.exit, {code: 0, signal: null}, p.text);
-  assert.deepEqual(await server.inputs(), [], 'it has left before it ended');
-  assert.match(p.out, /interrupted: sent/);
-  assert.equal((await server.metrics()).webrtc_sessions, 0);
-
-  const q = background(t, ['publish', SPEECH, ...at(server, 'bob'), ...byKey, '--loop'], env);
-  const {input_id} = await server.hears('bob');
-  await server.ask(200, 'DELETE', `/v1/inputs/${input_id}`);
-  assert.equal((await q.exit).code, 1);
-  assert.equal(q.text, 'tapeop publish: the server has ended the session\n');
-}
-
 /** Who gives the wrong ticket, or none: one line that says what to do. */
 async function tickets(t) {
   const server = await startServer(t, {recording: {}});
@@ -183,6 +166,40 @@ async function startFront(t, server, change) {
       'content-type': answer.headers.get('content-type') ?? '',
       ...answer.headers.get('location') && {location: answer.headers.get('location')}}};
   });
+}
+
+async function interrupted(t) {
+  const server = await startServer(t, {recording: {}});
+  const p = background(t, ['publish', SPEECH, ...at(server), ...byKey, '--loop'], env);
+  await server.hears('alice');
+  p.child.kill('SIGINT');
+  assert.deepEqual(await p.exit, {code: 0, signal: null}, p.text);
+  assert.deepEqual(await server.inputs(), [], 'it has left before it ended');
+  assert.match(p.out, /interrupted: sent/);
+  assert.equal((await server.metrics()).webrtc_sessions, 0);
+
+  const q = background(t, ['publish', SPEECH, ...at(server, 'bob'), ...byKey, '--loop'], env);
+  const {input_id} = await server.hears('bob');
+  await server.ask(200, 'DELETE', `/v1/inputs/${input_id}`);
+  assert.equal((await q.exit).code, 1);
+  assert.equal(q.text, 'tapeop publish: the server has ended the session\n');
+
+  // also before it is connected
+  const front = await startFront(t, server, (sdp) => sdp.replace(/127\.0\.0\.1 \d+ typ/,
+    '127.0.0.1 9 typ'));
+  const d = background(t, ['publish', SPEECH, ...at({url: front.url}, 'dave'), ...byKey], env);
+  await until('dave is in the room', async () => (await server.inputs()).length === 1);
+  d.child.kill('SIGINT');
+  assert.equal((await d.exit).code, 1);
+  assert.equal(d.out, 'interrupted before it was connected\n');
+  assert.deepEqual(await server.inputs(), []);
+
+  // and also when there is nobody left to be asked about it
+  const r = background(t, ['publish', SPEECH, ...at(server, 'carol'), ...byKey, '--loop'], env);
+  await server.hears('carol');
+  await server.stop();
+  assert.equal((await r.exit).code, 1);
+  assert.equal(r.text, 'tapeop publish: the server has ended the session\n');
 }
 
 async function faults(t) {
