@@ -495,7 +495,8 @@ static int speak_by_whip(struct publish *p)
 	if (code)
 		return code;
 	code = speak_in_session(p);
-	if (publish_whip_leave(p->whip, &e)) {
+	/* One that is over may be gone already, and so may the server. */
+	if (publish_whip_leave(p->whip, &e) && !p->fault.code) {
 		fprintf(stderr,
 			"tapeop publish: the session may still be there: %s\n",
 			e.text);

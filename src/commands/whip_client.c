@@ -34,7 +34,8 @@ void whip_client_fini(struct whip_client *w)
 static int ask(struct whip_client *w, const char *method, const char *url,
 	       const char *body, int *status, struct buf *answer, struct err *e)
 {
-	const struct client told = {.server = url};
+	/* the URL of a session is a secret */
+	const struct client told = {.server = w->url};
 	struct http_call call = {.method = method,
 				 .url = url,
 				 .body = body,
