@@ -247,7 +247,8 @@ bool http_url_is_same_origin(const char *a, const char *b)
 	struct http_url x, y;
 	struct err unused;
 
-	return !http_url_parse(a, &x, &unused) &&
-	       !http_url_parse(b, &y, &unused) && x.tls == y.tls &&
-	       x.port == y.port && !strcasecmp(x.host, y.host);
+	if (http_url_parse(a, &x, &unused) || http_url_parse(b, &y, &unused))
+		return false;
+	return x.tls == y.tls && x.port == y.port &&
+	       !strcasecmp(x.host, y.host);
 }

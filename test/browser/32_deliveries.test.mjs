@@ -208,10 +208,12 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     const server = await startServer(tt);
     const page = await openConsole(tt, browser, server, {hash: '#/deliveries'});
     await page.sees('what to do', '.empty', /tapeop endpoints add/);
-    // one that is made elsewhere is there by itself
-    await server.ask(201, 'POST', `/v1/apps/${APP}/endpoints`,
-      {name: 'first', url: 'https://example.com/', enabled: false});
-    await page.sees('it', '.endpoints tbody tr', /first[^]*off/);
+    // what is made elsewhere is there by itself: not only what a page finds when it begins
+    for (const name of ['one', 'two', 'three']) {
+      await server.ask(201, 'POST', `/v1/apps/${APP}/endpoints`,
+        {name, url: 'https://example.com/', enabled: false});
+      await page.sees(name, '.endpoints tbody tr', new RegExp(`${name}[^]*off`));
+    }
     await page.goto(`${server.url}/#/deliveries/999`);
     await page.sees('that there is none', '[role=alert]', /there is no delivery 999/);
     isClean(page);
