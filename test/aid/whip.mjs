@@ -11,13 +11,22 @@ import {APP, rtpRange, startServer, tempDir, until} from './tapeop.mjs';
 
 export const ROOM = 'lobby';
 
-/** An address of HTTP that stays the same over restarts. */
-async function freeTcp() {
-  const probe = net.createServer();
-  await new Promise((done) => probe.listen(0, '127.0.0.1', done));
-  const {port} = probe.address();
-  await new Promise((done) => probe.close(done));
-  return `127.0.0.1:${port}`;
+/** A port for UDP and TCP that stays the same over restarts: below those that the
+ *  kernel gives to whoever asks for any. */
+async function freePort() {
+  for (let i = 0; i < 20; i++) {
+    const port = Number((await rtpRange()).split('-')[0]);
+    const probe = net.createServer();
+    const free = await new Promise((done) => {
+      probe.once('error', () => done(false));
+      probe.listen(port, '127.0.0.1', () => done(true));
+    });
+    if (free) {
+      await new Promise((done) => probe.close(done));
+      return port;
+    }
+  }
+  throw new Error('no free port');
 }
 
 /**
@@ -26,8 +35,8 @@ async function freeTcp() {
  */
 export async function startWhipServer(t, {media, ...options} = {}) {
   const endpoint = await startEndpoint(t);
-  const udp_port = Number((await rtpRange()).split('-')[0]);
-  const server = await startServer(t, {loops: 1, listen: await freeTcp(),
+  const udp_port = await freePort();
+  const server = await startServer(t, {loops: 1, listen: `127.0.0.1:${udp_port}`,
     callbacks: [{name: 'backend', url: endpoint.url, dialect: 'gme'}],
     media: {udp_port, ...media}, ...options});
   server.endpoint = endpoint;
