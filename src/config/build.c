@@ -508,6 +508,8 @@ static int build_media(struct builder *b, struct mark *at, struct err *e)
 		return err;
 	m->udp_port = (uint16_t)number(b, SET_MEDIA_UDP_PORT);
 	m->max_sessions = (unsigned)number(b, SET_MEDIA_MAX_SESSIONS);
+	m->max_rooms_per_user =
+		(unsigned)number(b, SET_MEDIA_MAX_ROOMS_PER_USER);
 	m->rtp_port_first = (uint16_t)number(b, SET_MEDIA_RTP_PORTS);
 	m->rtp_port_last = (uint16_t)b->values[SET_MEDIA_RTP_PORTS].number2;
 	m->loops = (unsigned)number(b, SET_MEDIA_LOOPS);

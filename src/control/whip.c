@@ -242,12 +242,12 @@ static void refuse_sdp(struct call *c, const struct err *e)
 /** An errno of rooms, as a status of WHIP. */
 static void refuse_join(struct call *c, const struct err *e)
 {
-	if (e->code != EAGAIN) {
+	if (e->code != EAGAIN && e->code != EDQUOT) {
 		call_error(c, e);
 		return;
 	}
 	call_field(c, "Retry-After", "5");
-	call_problem(c, 503, e->field, "%s", e->text);
+	call_problem(c, e->code == EAGAIN ? 503 : 429, e->field, "%s", e->text);
 }
 
 /* ---- what is answered -------------------------------------------------------------- */

@@ -244,7 +244,7 @@ int http_url_resolve(const char *base, const char *ref, struct buf *out,
 
 bool http_url_is_same_origin(const char *a, const char *b)
 {
-	struct http_url x, y;
+	struct http_url x = {0}, y = {0};
 	struct err unused;
 
 	if (http_url_parse(a, &x, &unused) || http_url_parse(b, &y, &unused))

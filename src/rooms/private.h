@@ -221,7 +221,7 @@ struct rooms {
 	struct rooms_app *apps;	 /* ROOMS_APPS_MAX */
 	_Atomic unsigned n_apps; /* only grows */
 	struct webrtc_identity *identity;
-	unsigned max_sessions;
+	unsigned max_sessions, max_rooms_per_user;
 	struct map rooms, members, tasks;
 	struct map whips; /* struct whip by key */
 	/* the last sessions that a newer one of their user has replaced */

@@ -21,6 +21,7 @@
 enum {
 	WORKERS = 1,
 	SESSIONS = 1000,
+	ROOMS_PER_USER = 20,
 	FILE_QUEUE_BYTES = 64 << 20,
 	UPLOAD_RETRY_FIRST_US = 1000 * 1000,
 	UPLOAD_RETRY_MAX_US = 60 * 1000 * 1000,
@@ -348,6 +349,8 @@ static int start_media(struct rooms *r, const struct media_config *c,
 	addr_set_port(&webrtc.at, c->udp_port);
 	webrtc.id = r->identity;
 	r->max_sessions = c->max_sessions ? c->max_sessions : SESSIONS;
+	r->max_rooms_per_user =
+		c->max_rooms_per_user ? c->max_rooms_per_user : ROOMS_PER_USER;
 	/* sessions that go, while those that take their place come */
 	webrtc.limits.sessions = 2 * r->max_sessions;
 	while (!err && r->n_media < n) {

@@ -85,6 +85,7 @@ struct media_config {
 	uint16_t udp_port;     /* WebRTC of the first loop, then upwards; 0:
 				   the system chooses */
 	unsigned max_sessions; /* WebRTC, at a time; 0: 1000 */
+	unsigned max_rooms_per_user; /* of these; 0: 20 */
 	uint16_t rtp_port_first, rtp_port_last;
 	unsigned loops; /* 0: one a core */
 };
@@ -234,7 +235,8 @@ struct whip_wish {
  * A user comes by WebRTC, with a session of its own; one that it had by WebRTC
  * is over then (a page that was loaded again; of two tabs the newer one).
  *
- * err: as above, and EAGAIN: media.max_sessions are open.
+ * err: as above, EAGAIN: media.max_sessions are open, EDQUOT: the user is in
+ * media.max_rooms_per_user.
  */
 void rooms_whip_join(struct rooms *r, const struct whip_wish *wish,
 		     rooms_input_fn *done, void *arg);

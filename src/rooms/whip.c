@@ -107,17 +107,27 @@ void whip_free(struct rooms *r, struct whip *w)
 	mem_free_wiped(w);
 }
 
+struct open {
+	unsigned all, of_user;
+};
+
 /** Sessions that are open, or may be opened again. */
-static unsigned count_sessions(const struct rooms *r, const struct member *but)
+static struct open count_sessions(const struct rooms *r,
+				  const struct whip_wish *wish,
+				  const struct member *but)
 {
-	unsigned n = 0;
+	struct open n = {0};
 
 	for (struct map_node *node = map_next(&r->whips, NULL); node;
 	     node = map_next(&r->whips, node)) {
 		const struct whip *w = CONTAINER_OF(node, struct whip, node);
 
-		n += w->member && w->member != but && !w->member->close_sent &&
-		     !w->away_us;
+		if (!w->member || w->member == but || w->member->close_sent ||
+		    w->away_us)
+			continue;
+		n.all++;
+		n.of_user += w->member->row.app == wish->app &&
+			     !strcmp(w->member->row.user, wish->user);
 	}
 	return n;
 }
@@ -126,6 +136,7 @@ static int check_wish(struct rooms *r, const struct whip_wish *w,
 		      const struct member **older, struct err *e)
 {
 	const struct room *room;
+	struct open n;
 
 	if (member_check_wish(r, w->app, w->room, w->user, e))
 		return e->code;
@@ -136,7 +147,13 @@ static int check_wish(struct rooms *r, const struct whip_wish *w,
 			       "%.100s is in the room by plain RTP: input "
 			       "%" PRIu64 "; delete that first",
 			       w->user, (*older)->row.id);
-	if (count_sessions(r, *older) >= r->max_sessions)
+	n = count_sessions(r, w, *older);
+	if (n.of_user >= r->max_rooms_per_user)
+		return err_set(e, EDQUOT, "media.max_rooms_per_user",
+			       "%.100s sends to %u rooms already, and no more "
+			       "are permitted; leave one, or try again later",
+			       w->user, n.of_user);
+	if (n.all >= r->max_sessions)
 		return err_set(e, EAGAIN, "media.max_sessions",
 			       "%u users send already, and no more are "
 			       "permitted; try again later",

@@ -149,6 +149,21 @@ test('more_users_than_media_max_sessions_are_told_to_come_later', async (t) => {
   assert.equal((await join('carol')).status, 201);
 });
 
+test('a_user_is_in_as_many_rooms_as_media_max_rooms_per_user', async (t) => {
+  const server = await startServer(t, {loops: 1, media: {max_rooms_per_user: 2}});
+  const join = (room, user = 'alice') => post(server, `/whip/${APP}/${room}/${user}`);
+  const first = await join('first');
+
+  assert.equal((await join('second')).status, 201);
+  const third = await join('third');
+  refused(third, 429, /alice sends to 2 rooms/);
+  assert.equal(third.headers.get('retry-after'), '5');
+  assert.equal((await join('third', 'bob')).status, 201, 'it is each user\'s own limit');
+  assert.equal((await join('second')).status, 201, 'who takes the place of itself needs none');
+  assert.equal((await server.api('DELETE', first.headers.get('location'))).status, 200);
+  assert.equal((await join('third')).status, 201);
+});
+
 test('candidates_are_taken_ICE_is_restarted_and_If_Match_holds', async (t) => {
   const server = await startServer(t, {loops: 1});
   const made = await post(server, `/whip/${APP}/lobby/alice`);

@@ -142,6 +142,8 @@ static const struct bad {
 	 "from 0 to 65535"},
 	{"media: {max_sessions: 0}\n",
 	 "1:23: media.max_sessions: ", "out of range", "from 1 to 10000"},
+	{"media: {max_rooms_per_user: 0}\n",
+	 "1:29: media.max_rooms_per_user: ", "out of range", "from 1 to 10000"},
 	{"media: {max_sessions: 10001}\n",
 	 "1:23: media.max_sessions: ", "out of range", "from 1 to 10000"},
 	{"http: {allowed_origins: app.example.com}\n",
@@ -556,7 +558,8 @@ static void origins_and_addresses_may_be_lists(void **state)
 		load("http: {allowed_origins: [\"https://app.example.com\", "
 		     "\"http://localhost:5173\", \"http://[::1]:80\"]}\n"
 		     "media: {address: [192.0.2.1, \"2001:db8::1\"], "
-		     "bind: \"::\", udp_port: 0, max_sessions: 7}\n");
+		     "bind: \"::\", udp_port: 0, max_sessions: 7,\n"
+		     "  max_rooms_per_user: 3}\n");
 	char text[ADDR_TEXT_MAX];
 
 	(void)state;
@@ -569,6 +572,7 @@ static void origins_and_addresses_may_be_lists(void **state)
 	assert_string_equal(addr_write(&c->media.bind, text), "[::]:0");
 	assert_int_equal(c->media.udp_port, 0);
 	assert_int_equal(c->media.max_sessions, 7);
+	assert_int_equal(c->media.max_rooms_per_user, 3);
 	config_free(c);
 	c = load("{}\n");
 	assert_null(c->allowed_origins);
@@ -576,6 +580,7 @@ static void origins_and_addresses_may_be_lists(void **state)
 	assert_true(addr_is_equal(&c->media.bind, &c->media.addresses[0]));
 	assert_int_equal(c->media.udp_port, 40000);
 	assert_int_equal(c->media.max_sessions, 1000);
+	assert_int_equal(c->media.max_rooms_per_user, 20);
 	config_free(c);
 }
 
