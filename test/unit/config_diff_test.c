@@ -109,6 +109,7 @@ static const char *const values[SETTING_N][2] = {
 	[SET_MEDIA_BIND] = {"127.0.0.3", "0.0.0.0"},
 	[SET_MEDIA_UDP_PORT] = {"40000", "0"},
 	[SET_MEDIA_MAX_SESSIONS] = {"1000", "2000"},
+	[SET_MEDIA_MAX_ROOMS_PER_USER] = {"20", "10"},
 	[SET_MEDIA_RTP_PORTS] = {"2000-3000", "2000-3001"},
 	[SET_MEDIA_LOOPS] = {"1", "2"},
 	[SET_STORAGE_KIND] = {"s3", "local"},
