@@ -310,7 +310,7 @@ test('what_makes_little_sense_is_warned_about', async (t) => {
     [`warn app ${APP} has none: nobody is told of its recordings`]);
   at.change((c) => {
     c.http.listen = '0.0.0.0:0';
-    c.http.admin_token = 'env:HOME';
+    c.http.admin_token = 'a token of 16 bytes or more';
   });
   assert.match((await at.checks('media.address'))[0], /^warn is this machine only, and http\.listen is not/);
   at.change((c) => delete c.apps);

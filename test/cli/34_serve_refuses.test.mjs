@@ -77,7 +77,7 @@ test('a_receiver_names_its_options', async (t) => {
 
 test('an_address_that_is_not_of_this_machine_is_named', async (t) => {
   const dir = tempDir(t);
-  const config = await configOf(dir, {http: {listen: '192.0.2.1:8080', admin_token: 'a'}});
+  const config = await configOf(dir, {http: {listen: '192.0.2.1:8080', admin_token: 'a'.repeat(16)}});
   assert.equal(await refused(t, config, dir),
     'tapeop serve: cannot listen on 192.0.2.1:8080: Cannot assign requested address');
 });
