@@ -75,14 +75,15 @@ function startWander() {
 /**
  * A relay between a WebRTC peer and the server, both ways.  `plan(n, packet)`:
  * does the n-th packet of media of the peer get through?
- * {port, media, dropped, wandered(), move(), cut}: wandered() is how far [ms] the
+ * {port, media, dropped, trace, wandered(), move(), cut}: trace is {at, ts} of each
+ * packet of media that got through, `at` in Unix ms; wandered() is how far [ms] the
  * peer's clock and ours went apart; move() gives the peer another address, as a NAT
  * or another network does; while .cut is true nothing gets through.
  */
 export async function startWebRtcRelay(t, to, plan = () => true) {
   const near = dgram.createSocket('udp4');
   const wander = startWander();
-  const relay = {media: 0, dropped: 0, moves: 0, cut: false, wandered: wander.ms};
+  const relay = {media: 0, dropped: 0, moves: 0, trace: [], cut: false, wandered: wander.ms};
   let far, peer;
   const open = async () => {
     const socket = dgram.createSocket('udp4');
@@ -106,6 +107,8 @@ export async function startWebRtcRelay(t, to, plan = () => true) {
       relay.dropped++;
       return;
     }
+    if (isMedia)
+      relay.trace.push({at: Date.now(), ts: packet.readUInt32BE(4)});
     far.send(packet, to, '127.0.0.1', () => {});
   });
   far = await open();

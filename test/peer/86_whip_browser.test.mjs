@@ -46,18 +46,37 @@ const how = (server, user, more) =>
 async function comeAndRecord(server, tab, more) {
   await tab.join(how(server, 'alice', more));
   await server.hears('alice');
-  return server.record(ROOM);
+  const asked = Date.now();
+  const task = await server.record(ROOM);
+  server.began = [asked, Date.now()];
+  return task;
 }
 
 /** End it: {segments, callbacks, ticks}; every promise about events and files holds. */
 async function end(server, task) {
+  const asked = Date.now();
   await server.ask(200, 'DELETE', `/v1/tasks/${task}`);
+  server.ended = [asked, Date.now()];
   const {segments, callbacks} = await checkTruth(server, server.endpoint, task);
   return {segments, callbacks, ticks: await ticksOf(server, segments)};
 }
 
 const wall = (segments) => segments.at(-1).start_ms + segments.at(-1).duration_ms -
   segments[0].start_ms;
+
+/** As long as what came of one run by RTP time, between the calls that began and
+ *  ended the recording. */
+function checkLength(server, ms) {
+  const {trace} = server.relay;
+  const between = (from, to) => {
+    const came = trace.filter(({at}) => at >= from && at <= to);
+    return came.length && ((came.at(-1).ts - came[0].ts) >>> 0) / 48 + 20;
+  };
+  const least = between(server.began[1], server.ended[0]);
+  const most = between(server.began[0], server.ended[1]);
+  assert.ok(least > 1000, `${least} ms came`);
+  assert.ok(ms > least - 60 && ms < most + 60, `${ms} ms of ${least} to ${most} that came`);
+}
 
 function near(what, is, wanted, slack) {
   assert.ok(Math.abs(is - wanted) <= slack, `${what}: ${is}, not ${wanted} +- ${slack}`);
@@ -68,14 +87,12 @@ async function speech(t) {
   const {browser, server} = await begin(t, {wav, loop: false});
   const tab = await browser.open();
   const task = await comeAndRecord(server, tab);
-  const began = Date.now();
   await sleep(5000);
-  const ends = Date.now();
   const {segments} = await end(server, task);
 
   assert.equal(segments.length, 1);
   const pcm = await decode(server.file(segments[0]));
-  near('its length', pcm.length * 1000 / RATE, ends - began, 400);
+  checkLength(server, pcm.length * 1000 / RATE);
   const {share, lag_ms} = likeness((await decode(wav)).subarray(0, pcm.length + 2 * RATE), pcm, 3000);
   assert.ok(share > 0.9, `${share} alike at ${lag_ms} ms`);
   const [input] = await server.inputs();
