@@ -955,6 +955,8 @@ static inline void check_events(struct stage *st, uint64_t task,
 		if (e[i].kind == EVENT_UPLOAD_FAILING) {
 			assert_int_equal(seen[k], 2);
 			assert_false(failing[k]); /* once */
+			print_message("%s: %s: %s\n", e[i].file_name,
+				      e[i].reason, e[i].reason_text);
 			failing[k] = true;
 			continue;
 		}

@@ -39,6 +39,8 @@ static void a_voice_becomes_files_and_the_backend_is_told_in_order(void **state)
 	assert_true(truth.closed >= 6);
 	assert_int_equal(counter_get(COUNT_segments_closed) - closed,
 			 truth.closed);
+	assert_int_equal(truth.failing, 0);
+	assert_false(truth.left);
 	/* task_started, task_stopped, upload_started, upload_stopped,
 	 * files_ready */
 	assert_int_equal(counter_get(COUNT_events) - events,
