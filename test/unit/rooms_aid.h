@@ -795,8 +795,9 @@ static inline int files_below(const struct stage *st, const char *dir)
 /** What must be true of a finished task. */
 struct truth {
 	size_t closed, lost;
-	size_t failing; /* segments of which it was told */
-	bool left;	/* files were told to be left */
+	size_t failing;		      /* segments of which it was told */
+	bool left;		      /* files were told to be left */
+	unsigned kinds[EVENT_KIND_N]; /* events of each */
 };
 
 static inline void check_file(struct stage *st, const struct segment_row *s)
@@ -989,6 +990,7 @@ static inline void check_events(struct stage *st, uint64_t task,
 	assert_int_equal(kinds[EVENT_UPLOAD_STOPPED], ends);
 	truth->failing = kinds[EVENT_UPLOAD_FAILING];
 	truth->left = ends > 1;
+	memcpy(truth->kinds, kinds, sizeof(kinds));
 	assert_int_equal(kinds[EVENT_TASK_FAILED],
 			 task_of_store(st, task).state == TASK_FAILED);
 	for (size_t i = 0; i < rows.n; i++)
