@@ -31,7 +31,8 @@ export async function until(what, fn, ms = PATIENCE_MS) {
       last = e;
     }
     if (Date.now() > end)
-      throw new Error(`waited ${ms} ms in vain: ${what}`, {cause: last});
+      throw new Error(`waited ${ms} ms in vain: ${what}${last ? `: ${last.message}` : ''}`,
+        {cause: last});
     await sleep(25);
   }
 }
@@ -106,11 +107,9 @@ function listening(proc) {
 }
 
 async function waitListening(proc, what) {
-  return until(`${what} listens`, () => {
-    const at = listening(proc);
-    assert.ok(at || !proc.ended, `${what} ended: ${proc.text}`);
-    return at;
-  });
+  await until(`${what} listens`, () => listening(proc) || proc.ended);
+  assert.ok(listening(proc), `${what} ended: ${proc.text}`);
+  return listening(proc);
 }
 
 /** YAML is JSON enough: a flow mapping. */

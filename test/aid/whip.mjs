@@ -11,11 +11,11 @@ import {APP, rtpRange, startServer, tempDir, until} from './tapeop.mjs';
 
 export const ROOM = 'lobby';
 
-/** A port for UDP and TCP that stays the same over restarts: below those that the
- *  kernel gives to whoever asks for any. */
-async function freePort() {
+/** Ports that stay the same over restarts, below those that the kernel gives to
+ *  whoever asks for any: one for UDP and TCP, and "first-last" for inputs. */
+async function freePorts() {
   for (let i = 0; i < 20; i++) {
-    const port = Number((await rtpRange()).split('-')[0]);
+    const [port, last] = (await rtpRange()).split('-').map(Number);
     const probe = net.createServer();
     const free = await new Promise((done) => {
       probe.once('error', () => done(false));
@@ -23,7 +23,7 @@ async function freePort() {
     });
     if (free) {
       await new Promise((done) => probe.close(done));
-      return port;
+      return {port, range: `${port + 1}-${last}`};
     }
   }
   throw new Error('no free port');
@@ -35,8 +35,8 @@ async function freePort() {
  */
 export async function startWhipServer(t, {media, ...options} = {}) {
   const endpoint = await startEndpoint(t);
-  const udp_port = await freePort();
-  const server = await startServer(t, {loops: 1, listen: `127.0.0.1:${udp_port}`,
+  const {port: udp_port, range} = await freePorts();
+  const server = await startServer(t, {loops: 1, range, listen: `127.0.0.1:${udp_port}`,
     callbacks: [{name: 'backend', url: endpoint.url, dialect: 'gme'}],
     media: {udp_port, ...media}, ...options});
   server.endpoint = endpoint;
