@@ -17,6 +17,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "load.h"
+
 #include "sound/sound.h"
 
 enum { FILE_MAX = 64 << 20, ROUNDS_MAX = 1000, OUT_MAX = 16384 };
@@ -29,14 +31,6 @@ static const struct {
 	{"mp3-24000", 24000, 48}, {"mp3-16000", 16000, 32},
 	{"opus", 48000, 0},
 };
-
-static double cpu_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static lame_t open_lame(int rate, int kbit_s)
 {

@@ -22,7 +22,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+
+#include "load.h"
 
 #include "base/clock.h"
 #include "base/counters.h"
@@ -51,25 +52,10 @@ static struct loop *loop;
 static struct told *told;
 static size_t n_told;
 
-static void die(const char *what, const char *why)
-{
-	fprintf(stderr, "deliver_load: %s: %s\n", what, why);
-	exit(1);
-}
-
 static void must(int err, const char *what)
 {
 	if (err)
 		die(what, strerror(err));
-}
-
-static double cpu_s(void)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static size_t delivered(void)

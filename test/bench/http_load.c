@@ -24,12 +24,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+
+#include "load.h"
 
 #include "base/clock.h"
 
@@ -42,26 +43,11 @@ enum {
 	TASK_STEPS = 30 /* 10 segments, 3 events each */
 };
 
-static void die(const char *what)
-{
-	fprintf(stderr, "http_load: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
 static void *need(void *p)
 {
 	if (!p)
-		die("memory");
+		die("memory", strerror(errno));
 	return p;
-}
-
-static double cpu_s(void)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 /** An HTTP message that is coming in. */
@@ -110,7 +96,7 @@ static void message_drop(struct message *m, size_t len)
 static void send_all(int fd, const char *data, size_t len)
 {
 	if (send(fd, data, len, MSG_NOSIGNAL) != (ssize_t)len)
-		die("send");
+		die("send", strerror(errno));
 }
 
 static void watch(int epoll, int fd, void *what)
@@ -118,7 +104,7 @@ static void watch(int epoll, int fd, void *what)
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = what};
 
 	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev))
-		die("epoll_ctl");
+		die("epoll_ctl", strerror(errno));
 }
 
 static void no_delay(int fd)
@@ -225,7 +211,7 @@ static void connect_all(int epoll, unsigned port, size_t n)
 
 		c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (c->fd < 0 || connect(c->fd, (const void *)&to, sizeof(to)))
-			die("connect");
+			die("connect", strerror(errno));
 		no_delay(c->fd);
 		watch(epoll, c->fd, c);
 	}
@@ -245,7 +231,7 @@ static void on_answer(struct connection *c)
 
 	if (!message_read(&c->in, c->fd)) {
 		errno = ECONNRESET;
-		die("the server has closed a connection");
+		die("the server has closed a connection", strerror(errno));
 	}
 	len = message_len(&c->in);
 	if (!len)
@@ -367,7 +353,7 @@ static void on_connection(int epoll, int listener)
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
 	if (fd < 0 || !n_idle)
-		die("accept");
+		die("accept", strerror(errno));
 	c = idle[--n_idle];
 	c->fd = fd;
 	c->in.len = 0;
@@ -388,7 +374,7 @@ static int sink(bool times)
 	if (bind(listener, (const void *)&at, sizeof(at)) ||
 	    listen(listener, 1024) ||
 	    getsockname(listener, (void *)&at, &at_len))
-		die("listen");
+		die("listen", strerror(errno));
 	make_connections(CONNECTIONS_MAX);
 	wants_times = times;
 	arrivals = need(calloc(EVENTS_MAX, sizeof(*arrivals)));

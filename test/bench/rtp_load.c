@@ -12,7 +12,6 @@
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "load.h"
+
 #include "base/clock.h"
 #include "io/io.h"
-#include "sound/sound.h"
 #include "wire/rtp.h"
 
 enum {
@@ -32,53 +32,14 @@ enum {
 	BATCH = 64,
 	PACKET_US = 20 * 1000,
 	SPELL_PACKETS = 500, /* 10 s: of these TALK percent are talk */
-	DTX_PACKETS = 20,
-	FILE_MAX = 64 << 20
+	DTX_PACKETS = 20
 };
 
-static struct {
-	uint8_t *data;
-	size_t len;
-} packets[PACKETS_MAX];
+static struct load_packet packets[PACKETS_MAX];
 static unsigned n_packets;
 
 static struct sockaddr_in to[STREAMS_MAX];
 static unsigned n_streams;
-
-static void die(const char *what, const char *why)
-{
-	fprintf(stderr, "rtp_load: %s: %s\n", what, why);
-	exit(1);
-}
-
-static void read_packets(const char *path)
-{
-	FILE *f = fopen(path, "rb");
-	uint8_t *data = malloc(FILE_MAX);
-	struct sound_source *s;
-	const uint8_t *packet;
-	uint32_t frames;
-	size_t len;
-
-	if (!f || !data)
-		die(path, strerror(errno));
-	len = fread(data, 1, FILE_MAX, f);
-	fclose(f);
-	if (sound_source_new(data, len, &s))
-		die(path, "is no Ogg Opus");
-	while (n_packets < PACKETS_MAX &&
-	       !sound_source_next(s, &packet, &len, &frames) && len) {
-		packets[n_packets].data = malloc(len);
-		if (!packets[n_packets].data)
-			die(path, "out of memory");
-		memcpy(packets[n_packets].data, packet, len);
-		packets[n_packets++].len = len;
-	}
-	sound_source_free(s);
-	free(data);
-	if (!n_packets)
-		die(path, "no packets");
-}
 
 static void read_ports(void)
 {
@@ -105,15 +66,7 @@ static uint64_t sent;
 
 static void flush(int fd)
 {
-	unsigned done = 0;
-
-	while (done < batch.n) {
-		int n = sendmmsg(fd, batch.msgs + done, batch.n - done, 0);
-
-		if (n < 0 && errno != ECONNREFUSED && errno != EAGAIN)
-			die("sendmmsg", strerror(errno));
-		done += n > 0 ? (unsigned)n : 0;
-	}
+	load_send(fd, batch.msgs, batch.n);
 	sent += batch.n;
 	batch.n = 0;
 }
@@ -159,7 +112,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	talk = (unsigned)strtoul(argv[2], NULL, 10);
-	read_packets(argv[3]);
+	n_packets = load_speech(argv[3], packets, PACKETS_MAX);
 	read_ports();
 	total = strtoul(argv[1], NULL, 10) * 50 * n_streams;
 	began_us = clock_now_us();

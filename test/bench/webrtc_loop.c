@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "load.h"
+
 #include "../aid/webrtc_peer.h"
 #include "../unit/stun_aid.h"
 #include "intake/webrtc.h"
@@ -44,14 +46,6 @@ static void check_that(bool ok, const char *what)
 		return;
 	fprintf(stderr, "webrtc_loop: %s\n", what);
 	exit(1);
-}
-
-static double cpu_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static long resident_kib(void)

@@ -22,14 +22,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "load.h"
 
 #include "../aid/webrtc_peer.h"
 #include "../unit/stun_aid.h"
 #include "base/clock.h"
-#include "sound/sound.h"
 #include "wire/bytes.h"
 #include "wire/fingerprint.h"
 #include "wire/rtp.h"
@@ -38,7 +38,6 @@ enum {
 	SESSIONS_MAX = 20000,
 	JOINING_MAX = 256,
 	WORDS_MAX = 10000,
-	FILE_MAX = 64 << 20,
 	BATCH = 64,
 	DATAGRAM_MAX = 2048,
 	ANSWER_MAX = 16384,
@@ -80,59 +79,19 @@ static struct webrtc_identity *identity;
 static struct peer_tls tls;
 static int epoll_fd, udp_fd;
 
-static struct {
-	uint8_t *data;
-	size_t len;
-} words[WORDS_MAX];
+static struct load_packet words[WORDS_MAX];
 static unsigned n_words;
 
 /* What came back. */
 static uint64_t n_answers, n_reports, n_wrong;
 
-static void die(const char *what, const char *why)
-{
-	fprintf(stderr, "whip_load: %s: %s\n", what, why);
-	exit(1);
-}
-
-static double cpu_s(void)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
 static void read_words(const char *path)
 {
-	FILE *f = fopen(path, "rb");
-	uint8_t *data = malloc(FILE_MAX);
-	struct sound_source *s;
-	const uint8_t *packet;
-	uint32_t frames;
-	size_t len;
-
-	if (!f || !data)
-		die(path, strerror(errno));
-	len = fread(data, 1, FILE_MAX, f);
-	fclose(f);
-	if (sound_source_new(data, len, &s))
-		die(path, "is no Ogg Opus");
-	while (n_words < WORDS_MAX &&
-	       !sound_source_next(s, &packet, &len, &frames) && len) {
-		if (len > RED_LEN_MAX)
+	n_words = load_speech(path, words, WORDS_MAX);
+	for (unsigned i = 0; i < n_words; i++) {
+		if (words[i].len > RED_LEN_MAX)
 			die(path, "a packet is too long for RED");
-		words[n_words].data = malloc(len);
-		if (!words[n_words].data)
-			die(path, "out of memory");
-		memcpy(words[n_words].data, packet, len);
-		words[n_words++].len = len;
 	}
-	sound_source_free(s);
-	free(data);
-	if (!n_words)
-		die(path, "no packets");
 }
 
 /* ---- datagrams, there -------------------------------------------------------- */
@@ -149,15 +108,7 @@ static struct {
 
 static void flush(void)
 {
-	unsigned done = 0;
-
-	while (done < out.n) {
-		int n = sendmmsg(udp_fd, out.msgs + done, out.n - done, 0);
-
-		if (n < 0 && errno != ECONNREFUSED && errno != EAGAIN)
-			die("sendmmsg", strerror(errno));
-		done += n > 0 ? (unsigned)n : 0;
-	}
+	load_send(udp_fd, out.msgs, out.n);
 	out.n = 0;
 }
 
