@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "intake/webrtc.h"
+#include "letters.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -144,29 +145,20 @@ static void begin(struct rig *r, uint8_t how)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct rig r = {0};
+	struct letters in;
+	struct letter l;
 
 	if (!id)
 		set_up();
 	if (!len)
 		return 0;
 	begin(&r, data[0]);
-	data++;
-	len--;
-	while (len >= 3) {
-		const uint8_t who = data[0] % 3;
-		const size_t said = (size_t)data[1] << 8 | data[2];
-		const size_t n = said < len - 3 ? said : len - 3;
-
-		data += 3;
-		len -= 3;
-		if (who == 2) {
+	in = (struct letters){data + 1, len - 1};
+	while (letter_next(&in, 3, 2, &l)) {
+		if (!l.data)
 			tick(&r);
-			continue;
-		}
-		if (n <= WEBRTC_DATAGRAM_MAX)
-			give(&r, who ? &peer : &stranger, data, n);
-		data += n;
-		len -= n;
+		else if (l.len <= WEBRTC_DATAGRAM_MAX)
+			give(&r, l.who ? &peer : &stranger, l.data, l.len);
 	}
 	assert(r.n_ended <= 1);
 	webrtc_caller_close(r.caller);

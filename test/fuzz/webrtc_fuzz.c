@@ -17,6 +17,7 @@
 #include "../aid/webrtc_peer.h"
 #include "base/log.h"
 #include "intake/webrtc.h"
+#include "letters.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -172,28 +173,22 @@ static void end(struct peer_session peers[2])
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
+	struct letters in = {data, len};
 	struct peer_session peers[2];
+	struct letter l;
 
 	begin(peers);
-	while (len >= 3) {
+	while (letter_next(&in, 5, 3, &l)) {
 		const struct addr *const from[] = {&stranger, &peers[0].at,
 						   &peers[1].at, NULL,
 						   &done.s.at};
-		const uint8_t who = data[0] % 5;
-		const size_t said = (size_t)data[1] << 8 | data[2];
-		const size_t n = said < len - 3 ? said : len - 3;
 
-		data += 3;
-		len -= 3;
-		if (who == 3) {
+		if (!l.data) {
 			now_us += STEP_US;
 			webrtc_port_tick(port, now_us);
-			continue;
+		} else if (l.len <= WEBRTC_DATAGRAM_MAX) {
+			take(from[l.who], l.data, l.len);
 		}
-		if (n <= WEBRTC_DATAGRAM_MAX)
-			take(from[who], data, n);
-		data += n;
-		len -= n;
 	}
 	end(peers);
 	return 0;
