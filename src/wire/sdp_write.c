@@ -106,13 +106,18 @@ static void put_declined(const struct sdp_media *m, struct buf *out)
 	buf_puts(out, "a=inactive\r\n");
 }
 
-int sdp_answer_write(const struct sdp_offer *offer,
-		     const struct sdp_local *local, struct buf *out)
+static void put_session(const struct sdp_local *local, struct buf *out)
 {
 	buf_printf(out,
 		   "v=0\r\no=- %" PRIu64 " 1 IN IP4 127.0.0.1\r\ns=-\r\n"
 		   "t=0 0\r\n",
 		   local->session_id);
+}
+
+int sdp_answer_write(const struct sdp_offer *offer,
+		     const struct sdp_local *local, struct buf *out)
+{
+	put_session(local, out);
 	if (offer->is_bundled)
 		buf_printf(out, "a=group:BUNDLE %s\r\n",
 			   offer->media[offer->audio].mid);
@@ -158,10 +163,8 @@ static void put_place(const struct sdp_local *l, const struct sdp_sound *s,
 int sdp_offer_write(const struct sdp_sound *sound,
 		    const struct sdp_local *local, struct buf *out)
 {
-	buf_printf(out,
-		   "v=0\r\no=- %" PRIu64 " 1 IN IP4 127.0.0.1\r\ns=-\r\n"
-		   "t=0 0\r\na=group:BUNDLE 0\r\na=msid-semantic: WMS *\r\n",
-		   local->session_id);
+	put_session(local, out);
+	buf_puts(out, "a=group:BUNDLE 0\r\na=msid-semantic: WMS *\r\n");
 	put_place(local, sound, out);
 	buf_puts(out, "a=mid:0\r\na=sendonly\r\na=msid:tapeop sound\r\n"
 		      "a=rtcp-mux\r\na=rtcp-mux-only\r\n");
