@@ -94,7 +94,8 @@ describe('publish', {concurrency: true}, () => {
     const {hz, share} = tone(sound, [220, 330, 440, 550, 880], from + RATE / 2, from + RATE);
     assert.equal(hz, 440);
     assert.ok(share > 0.9, `${share}`);
-    assert.deepEqual((await server.ask(200, 'GET', '/v1/rooms')).rooms, []);
+    await until('the rooms are gone', async () =>
+      (await server.ask(200, 'GET', '/v1/rooms')).rooms.length === 0);
     await server.stop();
   });
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import {test} from 'node:test';
 
-import {APP, KEY, command, startServer} from '../aid/tapeop.mjs';
+import {APP, KEY, command, startServer, until} from '../aid/tapeop.mjs';
 import {ticket} from '../aid/ticket.mjs';
 
 const corpus = (name) => fs.readFileSync(`test/fuzz/corpus/sdp/${name}`, 'utf8');
@@ -50,7 +50,8 @@ test('an_offer_is_answered_with_a_session_that_is_listed_and_can_be_left', async
   const where = made.headers.get('location');
   assert.equal((await server.api('DELETE', where)).status, 200);
   refused(await server.api('DELETE', where), 404, /POST again/);
-  assert.deepEqual((await server.ask(200, 'GET', '/v1/rooms')).rooms, []);
+  await until('the room is gone', async () =>
+    (await server.ask(200, 'GET', '/v1/rooms')).rooms.length === 0);
 });
 
 test('who_comes_needs_a_ticket_of_that_user_for_that_app_that_is_good_now', async (t) => {
