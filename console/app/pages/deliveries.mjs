@@ -4,10 +4,11 @@
 import {button, confirm, count, el, empty, name, select, table, time, words} from '../widgets.mjs';
 import {block, pretty, requestText, stateBadge, swap} from './callbacks.mjs';
 import {mountDelivery} from './delivery.mjs';
+import {paged} from './paged.mjs';
 
 export const title = 'Deliveries';
 
-const PAGE = 50;
+const NAMED = 50; // rooms, each asked for by itself
 const SOON_MS = 500;
 const RATE_MS = 10_000; // of the last minute: it falls when nothing happens
 const REST = 10; // times as long as asking took
@@ -61,11 +62,11 @@ async function mountList(root, ctx) {
   const note = el('p', {class: 'note', role: 'status'});
   const who = el('div', {class: 'endpoints'});
   const list = el('div', {class: 'list'});
-  const more = button('Show more', () => load(true));
+  const more = button('Show more', () => paging.more());
   const dead = new Map(); // by endpoint: how many
   const rooms = new Map(); // by task: which room, '' while that is not known
-  let rows = [], next = null, asked = 0, timer = 0, endpoints = [], moved = '', counted = '',
-    rest_until = 0, took_ms = 0, wanted = params.get('endpoint') ?? '';
+  let rows = [], endpoints = [], moved = '', counted = '', rest_until = 0,
+    wanted = params.get('endpoint') ?? '';
 
   /** An endpoint of this list is its name and app, as the API wants it. */
   const chosen = () => endpoints.find((e) => e.endpoint_id === endpoint.value);
@@ -94,7 +95,7 @@ async function mountList(root, ctx) {
         return;
       const {replayed} = await api.post('/v1/deliveries/replay', what);
       toast(`${count(replayed, 'delivery', 'deliveries')} go out again.`);
-      await load(false);
+      await paging.refresh();
     } catch (fault) {
       toast(fault.message, 'bad');
     }
@@ -159,7 +160,6 @@ async function mountList(root, ctx) {
   }
 
   function showList() {
-    more.hidden = !next;
     note.textContent = rows.length ? '' : state.value || endpoint.value ? 'No delivery matches.' :
       'Nothing was sent yet: events of recordings are listed here.';
     swap(list, ...(rows.length ? [table('Deliveries', [
@@ -180,7 +180,7 @@ async function mountList(root, ctx) {
   /** People know rooms, not tasks. */
   async function nameRooms() {
     const ids = [...new Set(rows.map((d) => d.task_id))].filter((id) => !rooms.has(id))
-      .slice(0, PAGE);
+      .slice(0, NAMED);
     for (const id of ids)
       rooms.set(id, '');
     await Promise.all(ids.map(async (id) => rooms.set(id,
@@ -189,64 +189,49 @@ async function mountList(root, ctx) {
       showList();
   }
 
-  async function load(append) {
-    const mine = ++asked;
-    const begin = performance.now();
-    try {
-      if (!append) {
-        const known = (await api.get('/v1/endpoints', {}, {signal})).endpoints;
-        if (mine !== asked)
-          return;
-        endpoints = known;
+  const paging = paged({signal,
+    async read(page) {
+      if (!page.after) {
+        ({endpoints} = await api.get('/v1/endpoints', {}, {signal}));
         showEndpoints();
       }
-      const page = await api.get('/v1/deliveries', {...filter(), order: 'newest',
-        limit: append ? PAGE : Math.min(1000, Math.max(PAGE, rows.length)),
-        after: append ? next : undefined}, {signal});
-      if (mine !== asked)
-        return;
-      rows = append ? [...rows, ...page.deliveries] : page.deliveries;
-      next = page.next;
-      took_ms = performance.now() - begin;
+      const {deliveries, next} = await api.get('/v1/deliveries',
+        {...filter(), order: 'newest', ...page}, {signal});
+      return {rows: deliveries, next};
+    },
+    show(all, next) {
+      rows = all;
+      more.hidden = !next;
       showList();
-      await nameRooms();
-    } catch (fault) {
-      if (!signal.aborted && mine === asked)
-        note.textContent = fault.message;
-    }
-  }
-  function soon() {
-    timer ||= setTimeout(() => {
-      timer = 0;
-      load(false);
-    }, Math.max(SOON_MS, REST * took_ms));
-  }
+      nameRooms();
+    },
+    fail: (fault) => (note.textContent = fault.message)});
 
   for (const input of [state, endpoint])
     input.addEventListener('input', () => {
       remember({state: state.value, endpoint: endpoint.value});
       showReplay();
-      rows = [];
-      load(false);
+      paging.restart();
     });
   root.append(el('h2', {}, 'Deliveries'), who, el('div', {class: 'bar filters', role: 'search'},
     state, endpoint, replay, note), list, el('p', {class: 'bar'}, more));
   more.hidden = true;
   showReplay();
-  await load(false);
+  await paging.refresh();
   const end = live.subscribe(({deliveries, settings}) => {
     const now = JSON.stringify([deliveries, settings]);
     if (now !== moved) {
       moved = now;
-      soon();
+      paging.soon();
     }
     countDead(String(deliveries.dead)).catch(() => (counted = ''));
   });
-  const rate = setInterval(() => endpoints.some((e) => e.delivered_last_minute) && soon(), RATE_MS);
+  const rate = setInterval(() => endpoints.some((e) => e.delivered_last_minute) && paging.soon(),
+    RATE_MS);
   return () => {
     end();
     clearInterval(rate);
-    clearTimeout(timer);
+    paging.end();
   };
 }
 

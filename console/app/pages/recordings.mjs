@@ -3,13 +3,12 @@
 import {badge, button, count, el, empty, field, length, name, select, table, time, words}
   from '../widgets.mjs';
 import {swap} from './callbacks.mjs';
+import {paged} from './paged.mjs';
 import {mountRecording} from './recording.mjs';
 
 export const title = 'Recordings';
 
-const PAGE = 50;
 const TYPING_MS = 250;
-const SOON_MS = 500;
 const CLOCK_MS = 1000; // those that run get longer
 const STATES = [['', 'any state'], ['running', 'running'], ['stopping', 'stopping'],
   ['stopped', 'stopped'], ['failed', 'failed']];
@@ -62,8 +61,7 @@ async function mountList(root, ctx) {
   const to = el('input', {type: 'date', value: params.get('to') ?? ''});
   const note = el('p', {class: 'note', role: 'status'});
   const list = el('div', {class: 'list'});
-  const more = button('Show more', () => load(true));
-  let tasks = [], next = null, asked = 0, timer = 0;
+  const more = button('Show more', () => rows.more());
 
   search.value = params.get('text') ?? '';
   app.hidden = apps.length < 2;
@@ -71,47 +69,29 @@ async function mountList(root, ctx) {
     from_ms: dayMs(from.value), to_ms: dayMs(to.value, 1)});
   const isAll = () => Object.values(query()).every((v) => !v);
 
-  async function load(append) {
-    const mine = ++asked;
-    try {
-      const page = await api.get('/v1/tasks', {...query(), limit: append ? PAGE :
-        Math.min(1000, Math.max(PAGE, tasks.length)), after: append ? next : undefined}, {signal});
-      if (mine !== asked)
-        return;
-      tasks = append ? [...tasks, ...page.tasks] : page.tasks;
-      next = page.next;
-    } catch (e) {
-      if (!signal.aborted && mine === asked)
-        note.textContent = e.message;
-      return;
-    }
-    more.hidden = !next;
-    note.textContent = tasks.length ? `${count(tasks.length, 'recording')}${next ? ' and more' : ''}` :
-      isAll() ? '' : 'No recording matches.';
-    swap(list, ...(tasks.length ? [table('Recordings', columns((a) =>
-      `${names.get(a) ?? ''} ${a}`), tasks)] : isAll() ? [firstSteps()] : []));
-    showLengths();
-  }
+  const rows = paged({signal,
+    read: async (page) => {
+      const {tasks, next} = await api.get('/v1/tasks', {...query(), ...page}, {signal});
+      return {rows: tasks, next};
+    },
+    show(tasks, next) {
+      more.hidden = !next;
+      note.textContent = tasks.length ? `${count(tasks.length, 'recording')}${next ? ' and more' : ''}` :
+        isAll() ? '' : 'No recording matches.';
+      swap(list, ...(tasks.length ? [table('Recordings', columns((a) =>
+        `${names.get(a) ?? ''} ${a}`), tasks)] : isAll() ? [firstSteps()] : []));
+      showLengths();
+    },
+    fail: (e) => (note.textContent = e.message)});
+
   function showLengths() {
     for (const at of list.querySelectorAll('[data-since]'))
       at.textContent = length(Math.max(0, live.now() - Number(at.dataset.since)));
   }
-  /** However much happens meanwhile: it is loaded then. */
-  const soon = () => {
-    timer ||= setTimeout(() => {
-      timer = 0;
-      load(false);
-    }, SOON_MS);
-  };
   const changed = () => {
     remember({text: search.value.trim(), state: state.value, app: app.value, from: from.value,
       to: to.value});
-    tasks = [];
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      timer = 0;
-      load(false);
-    }, TYPING_MS);
+    rows.restart(TYPING_MS);
   };
 
   for (const input of [search, state, app, from, to])
@@ -120,11 +100,11 @@ async function mountList(root, ctx) {
     el('div', {class: 'bar filters', role: 'search'}, search, state, app,
       field('from', from), field('to', to)), list, el('p', {class: 'bar'}, more));
   more.hidden = true;
-  await load(false);
-  const end = live.events(KINDS, soon);
+  await rows.refresh();
+  const end = live.events(KINDS, rows.soon);
   const clock = setInterval(showLengths, CLOCK_MS);
   return () => {
-    clearTimeout(timer);
+    rows.end();
     clearInterval(clock);
     end();
   };
