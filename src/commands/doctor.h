@@ -84,6 +84,16 @@ enum doctor_state doctor_judge_dates(int64_t now_s, int64_t from_s,
 				     const char **advice);
 
 /**
+ * What to think of how much a socket holds that many speak into.
+ *
+ * bytes      what it gets of WEBRTC_ROOM_BYTES
+ * speakers   out: of how many it holds a pause of 30 ms
+ * advice     out: the end of a sentence
+ */
+enum doctor_state doctor_judge_room(int bytes, int *speakers,
+				    const char **advice);
+
+/**
  * What to think of who may do what with a file that holds a secret.
  *
  * mode   st_mode

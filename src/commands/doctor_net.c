@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "intake/webrtc.h"
 #include "io/io.h"
 
 enum {
@@ -295,6 +296,33 @@ static void check_media_address(struct doctor *d)
 			   "itself; have it as they reach this machine");
 }
 
+enum doctor_state doctor_judge_room(int bytes, int *speakers,
+				    const char **advice)
+{
+	enum { PAUSE_MS = 30, FRAME_MS = 20, FEW = 100 };
+
+	*speakers = (int)((int64_t)bytes * FRAME_MS /
+			  (WEBRTC_ROOM_A_DATAGRAM * PAUSE_MS));
+	*advice = bytes >= WEBRTC_ROOM_BYTES
+			  ? ""
+			  : "; for more of them: sysctl -w "
+			    "net.core.rmem_max=8388608";
+	return *speakers < FEW ? DOCTOR_WARN : DOCTOR_OK;
+}
+
+/** All speakers by WebRTC of a media loop share one socket. */
+static void check_room(struct doctor *d)
+{
+	const int bytes = udp_try_room(WEBRTC_ROOM_BYTES);
+	const char *advice;
+	int speakers;
+	enum doctor_state state = doctor_judge_room(bytes, &speakers, &advice);
+
+	doctor_say(d, state, "socket of WebRTC",
+		   "holds %d KiB, a pause of 30 ms of %d speakers%s",
+		   bytes / 1024, speakers, advice);
+}
+
 void doctor_check_webrtc(struct doctor *d)
 {
 	const struct media_config *m = &d->config->media;
@@ -306,6 +334,7 @@ void doctor_check_webrtc(struct doctor *d)
 	int err = 0;
 
 	check_media_address(d);
+	check_room(d);
 	if (!m->udp_port) {
 		doctor_say(d, DOCTOR_OK, "media.udp_port",
 			   "the system chooses %u ports for WebRTC; a "

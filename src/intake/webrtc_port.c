@@ -31,8 +31,6 @@
 
 enum {
 	REST_US = 4 * 1000,
-	/* Of 2,500 speakers it holds 100 ms: a turn of the loop may take 50 */
-	ROOM_BYTES = 8 * 1024 * 1024,
 	SAMPLE_US = 60 * 1000 * 1000,
 	V6_HOST_LEN = 8 /* bytes that name a host: its /64 */
 };
@@ -432,7 +430,7 @@ int webrtc_port_open(struct loop *loop, const struct addr *at,
 		webrtc_port_free(p);
 		return err;
 	}
-	udp_set_room(p->udp, ROOM_BYTES);
+	udp_set_room(p->udp, WEBRTC_ROOM_BYTES);
 	*out = p;
 	return 0;
 }

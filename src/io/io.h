@@ -321,6 +321,9 @@ MUST_CHECK int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn,
  * for who has CAP_NET_ADMIN only; others get that much.
  */
 void udp_set_room(struct udp *u, int bytes);
+/** Returns how many of so many bytes a socket of this process gets; 0 if it gets
+ *  no socket. */
+int udp_try_room(int bytes);
 /**
  * Let the loop be: whoever has time to spare reads with udp_read, some times a
  * second.  Arrival times are the kernel's, so nothing is lost by that, and a

@@ -162,12 +162,30 @@ void udp_read(struct udp *u)
 	read_batches(u, BATCHES_READ_MAX);
 }
 
+static void set_room(int fd, int bytes)
+{
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes,
+				 sizeof(bytes));
+}
+
 void udp_set_room(struct udp *u, int bytes)
 {
-	if (setsockopt(u->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes,
-		       sizeof(bytes)))
-		(void)setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &bytes,
-				 sizeof(bytes));
+	set_room(u->fd, bytes);
+}
+
+int udp_try_room(int bytes)
+{
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int doubled = 0; /* socket(7): for the books */
+	socklen_t len = sizeof(doubled);
+
+	if (fd < 0)
+		return 0;
+	set_room(fd, bytes);
+	(void)getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &doubled, &len);
+	close(fd);
+	return doubled / 2;
 }
 
 void udp_unwatch(struct udp *u)

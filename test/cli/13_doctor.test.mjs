@@ -67,6 +67,7 @@ test('a_good_configuration_is_fit_to_run_and_leaves_no_trace', async (t) => {
   assert.match(well.out, /^ok +space +[\d.]+ [MGT]B free at /m);
   assert.match(well.out, /^\w+ +clock +\d{4}-/m);
   assert.match(well.out, /^(ok|warn) +media\.rtp_ports +\d+ (of 40 )?ports are /m);
+  assert.match(well.out, /^(ok|warn) +socket of WebRTC +holds \d+ KiB, a pause of 30 ms of \d+/m);
   assert.match(well.out, new RegExp(`^ok +${APP} here +127\\.0\\.0\\.1 port \\d+ answers$`, 'm'));
   assert.match(well.out, /^fit to run(; \d+ to look at)?$/m);
   // it connected and said nothing; what it tried is gone

@@ -382,6 +382,27 @@ static void doctor_judges_dates(void **state)
 	assert_string_equal(says, "has ended");
 }
 
+static void doctor_judges_what_a_socket_holds(void **state)
+{
+	const char *advice;
+	int speakers;
+
+	(void)state;
+	assert_int_equal(doctor_judge_room(8 << 20, &speakers, &advice),
+			 DOCTOR_OK);
+	assert_int_equal(speakers, 8603);
+	assert_string_equal(advice, "");
+	/* Debian's usual: enough for most, and it says how to have more */
+	assert_int_equal(doctor_judge_room(208 << 10, &speakers, &advice),
+			 DOCTOR_OK);
+	assert_int_equal(speakers, 218);
+	assert_non_null(strstr(advice, "net.core.rmem_max=8388608"));
+	assert_int_equal(doctor_judge_room(64 << 10, &speakers, &advice),
+			 DOCTOR_WARN);
+	assert_int_equal(doctor_judge_room(0, &speakers, &advice),
+			 DOCTOR_WARN);
+}
+
 static void doctor_judges_modes(void **state)
 {
 	const char *text;
@@ -435,6 +456,7 @@ int main(void)
 		T(long_lines_are_not_cut),
 		T(doctor_judges_clocks),
 		T(doctor_judges_dates),
+		T(doctor_judges_what_a_socket_holds),
 		T(doctor_judges_modes),
 		T(doctor_judges_ways),
 	};
