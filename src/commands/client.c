@@ -152,21 +152,25 @@ void client_write_query(const char *path, const struct client_filter *filters,
 int client_no_answer(const struct client *c, int64_t wait_us, int err,
 		     struct err *e)
 {
+	const char *option = c->option ? c->option : "--server";
+
 	if (err == ECONNREFUSED)
 		return err_set(e, err, "server",
-			       "no server answers at %.100s; start one with "
-			       "`tapeop serve`, or name it with --server",
-			       c->server);
+			       "no server answers at %.100s; start one%s, or "
+			       "name it with %s",
+			       c->server,
+			       c->option ? "" : " with `tapeop serve`", option);
 	if (err == EHOSTUNREACH)
 		return err_set(e, err, "server",
 			       "%.100s: there is no such host; name the server "
-			       "with --server",
-			       c->server);
+			       "with %s",
+			       c->server, option);
 	if (err == ETIMEDOUT)
 		return err_set(e, err, "server",
-			       "%.100s did not answer within %d s: is that a "
-			       "tapeop server (--server), and is it well?",
-			       c->server, (int)(wait_us / CLOCK_US_PER_S));
+			       "%.100s did not answer within %d s: is that "
+			       "%s server (%s), and is it well?",
+			       c->server, (int)(wait_us / CLOCK_US_PER_S),
+			       c->option ? "the right" : "a tapeop", option);
 	if (err == EPROTO) {
 		const struct err said = *e;
 

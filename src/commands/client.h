@@ -86,6 +86,7 @@ MUST_CHECK int client_app(const char *command, const char *text, uint32_t *app);
 struct client {
 	const char *command; /* "start": for messages */
 	const char *server;  /* URL; NULL: environment, default */
+	const char *option;  /* that names another than a tapeop; or NULL */
 	const char *token;   /* as given; NULL: environment, or none */
 	bool json;
 	int64_t wait_us; /* of a call; 0: CLIENT_WAIT_US */

@@ -35,7 +35,9 @@ static int ask(struct whip_client *w, const char *method, const char *url,
 	       const char *body, int *status, struct buf *answer, struct err *e)
 {
 	/* the URL of a session is a secret */
-	const struct client told = {.server = w->url};
+	const struct client told = {
+		.server = w->url,
+		.option = strcmp(w->option, "--server") ? w->option : NULL};
 	struct http_call call = {.method = method,
 				 .url = url,
 				 .body = body,
