@@ -91,8 +91,12 @@ test('deliveries', {skip: noBrowser}, async (t) => {
   });
 
   await t.test('an_endpoint_says_how_it_does', async (tt) => {
-    const ends = {gone: await startEndpoint(tt, endpointAnswers(410)),
-      broken: await startEndpoint(tt, endpointAnswers(500)), waits: await startEndpoint(tt),
+    let held = null;
+    const broken = await startEndpoint(tt, async (seen, response) => {
+      await held;
+      return endpointAnswers(held ? 200 : 500)(seen, response);
+    });
+    const ends = {gone: await startEndpoint(tt, endpointAnswers(410)), broken, waits: await startEndpoint(tt),
       slow: await startEndpoint(tt)};
     const how = {broken: {retry: Array(15).fill('10ms').join()}, slow: {rate: 0.5}};
     const server = await startServer(tt);
@@ -116,6 +120,13 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     await shows('waits', 'Pending', /^0$/);
     await shows('slow', 'Rate', /^0\.02\/s of 0\.5\/s$/);
     await shows('gone', 'Dead', /^1$/);
+
+    let letGo;
+    held = new Promise((done) => (letGo = done));
+    await server.ask(200, 'POST', '/v1/deliveries/replay', {endpoint: 'broken', app: APP});
+    await shows('broken', 'State', /^half open\s+a probe is under way/);
+    letGo();
+    await shows('broken', 'State', /^healthy/);
     isClean(page);
   });
 

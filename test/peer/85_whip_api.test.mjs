@@ -283,3 +283,15 @@ test('tapeop_ticket_makes_a_ticket_that_lets_its_user_in', async (t) => {
     assert.equal(bad.out, '');
   }
 });
+
+test('of_whom_nothing_comes_by_udp_is_gone_and_the_log_says_what_to_look_at', async (t) => {
+  const server = await startServer(t, {loops: 1});
+  const made = await post(server, `/whip/${APP}/lobby/alice`, bearer('alice'));
+  const [, port] = /^a=candidate:1 1 udp \d+ 127\.0\.0\.1 (\d+) typ host\r$/m.exec(made.text);
+
+  await until('the room is gone', async () =>
+    (await server.ask(200, 'GET', '/v1/rooms')).rooms.length === 0);
+  assert.match(server.proc.text, new RegExp('room=lobby user=alice input=\\d+ session ended: ' +
+    `nothing came by UDP: is media\\.address as senders reach it, and port ${port} open\\?$`, 'm'));
+  refused(await server.api('DELETE', made.headers.get('location')), 404, /POST again/);
+});
