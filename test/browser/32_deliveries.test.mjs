@@ -133,16 +133,19 @@ test('deliveries', {skip: noBrowser}, async (t) => {
   await t.test('a_replay_is_of_what_is_shown_and_of_nothing_else', async (tt) => {
     const moody = await startMoody(tt);
     const grim = await startMoody(tt);
+    const late = await startMoody(tt);
     const how = {dialect: 'trtc', key: KEY, events: ['task_started'], retry: '10ms'};
     const server = await startServer(tt, {callbacks: [{name: 'moody', url: moody.url, ...how},
-      {name: 'grim', url: grim.url, ...how}]});
+      {name: 'grim', url: grim.url, ...how},
+      {name: 'late', url: late.url, ...how, retry: '1h', expire_after: '1s'}]});
     await server.join('lobby', 'alice');
     await server.record('lobby');
     const page = await openConsole(tt, browser, server, {hash: '#/deliveries'});
     const states = async () => (await server.ask(200, 'GET', '/v1/deliveries')).deliveries
       .map((d) => `${d.endpoint} ${d.state}`).sort().join();
-    await until('both are dead', async () => await states() === 'grim dead,moody dead');
-    moody.well = grim.well = true;
+    await until('they have ended', async () =>
+      await states() === 'grim dead,late expired,moody dead');
+    moody.well = grim.well = late.well = true;
     const replay = page.locator('button:text("Replay these")');
     for (const state of ['pending', 'delivered']) {
       await page.selectOption('select[aria-label=State]', state);
@@ -152,7 +155,14 @@ test('deliveries', {skip: noBrowser}, async (t) => {
     await page.selectOption('select[aria-label=Endpoint]', {label: `moody (${APP})`});
     await replay.click();
     await page.click('dialog button:text("Replay 1")');
-    await until('it is delivered', async () => await states() === 'grim dead,moody delivered');
+    await until('it is delivered', async () =>
+      await states() === 'grim dead,late expired,moody delivered');
+    await page.selectOption('select[aria-label=Endpoint]', '');
+    await page.selectOption('select[aria-label=State]', 'expired');
+    await replay.click();
+    await page.click('dialog button:text("Replay 1")');
+    await until('the expired one is delivered', async () =>
+      await states() === 'grim dead,late delivered,moody delivered');
     isClean(page);
   });
 
