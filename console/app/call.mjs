@@ -46,6 +46,15 @@ const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 const ICE = ['ice-ufrag', 'ice-pwd'];
 const valueOf = (name, sdp) => new RegExp(`^a=${name}:(\\S+)`, 'm').exec(sdp)?.[1] ?? '';
 
+/** Why there is no connection by this answer. */
+function noWay(answer) {
+  const to = [...answer.matchAll(/^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) /gm)];
+  const text = `No connection came about to ${to.map(([, ip, port]) => `${ip} port ${port}`).join(', ')} ` +
+    '(UDP): does something between here and the server let no UDP through?';
+  return to.every(([, ip]) => /^(127\.|::1$)/.test(ip)) ? `${text} Firefox connects to no loopback ` +
+    'address: the server needs another media.address, or none in its settings.' : text;
+}
+
 /** What a peak of samples is in dBFS. */
 const dbfs = (peak) => (peak > 0 ? 20 * Math.log10(peak) : -127);
 
@@ -58,7 +67,7 @@ export class Call {
   reset() {
     Object.assign(this, {state: 'idle', text: '', muted: false, app: 0, room: '', user: '',
       device: '', stream: null, pc: null, location: '', answer: '', ticket: null, failures: 0, timer: 0,
-      patience: 0, context: null, analyser: null});
+      met: false, patience: 0, context: null, analyser: null});
   }
 
   /** Have `fn()` called when something has changed; gives what ends that. */
@@ -191,6 +200,7 @@ export class Call {
     this.forget();
     this.set(this.failures ? 'lost' : 'joining', this.failures ? 'Connecting again.' : 'Connecting.');
     const pc = this.pc = new RTCPeerConnection();
+    this.met = false;
     pc.addTransceiver(this.stream.getAudioTracks()[0],
       {direction: 'sendonly', streams: [this.stream]});
     pc.addEventListener('connectionstatechange', () => pc === this.pc && this.onState(pc));
@@ -208,8 +218,7 @@ export class Call {
 
   /** Lose it, unless it is connected in time. */
   wait() {
-    this.patience = setTimeout(() => this.lose('No connection came about: does something ' +
-      'between here and the server let no UDP through?'), CONNECT_MS);
+    this.patience = setTimeout(() => this.lose(noWay(this.answer)), CONNECT_MS);
   }
 
   async patch(match, body) {
@@ -260,9 +269,10 @@ export class Call {
       clearTimeout(this.patience);
       clearTimeout(this.timer);
       this.failures = 0;
+      this.met = true;
       this.set('in');
     } else if (is === 'failed' || is === 'closed') {
-      this.lose('The connection was lost.');
+      this.lose(this.met ? 'The connection was lost.' : noWay(this.answer));
     } else if (is === 'disconnected') {
       clearTimeout(this.patience);
       this.patience = setTimeout(() => this.lose('The connection was lost.'), DISCONNECTED_MS);

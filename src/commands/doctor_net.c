@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "intake/webrtc.h"
+#include "intake/intake.h"
 #include "io/io.h"
 
 enum {
@@ -303,10 +303,9 @@ enum doctor_state doctor_judge_room(int bytes, int *speakers,
 
 	*speakers = (int)((int64_t)bytes * FRAME_MS /
 			  (WEBRTC_ROOM_A_DATAGRAM * PAUSE_MS));
-	*advice = bytes >= WEBRTC_ROOM_BYTES
-			  ? ""
-			  : "; for more of them: sysctl -w "
-			    "net.core.rmem_max=8388608";
+	*advice = bytes >= WEBRTC_ROOM_BYTES ? ""
+					     : "; for more of them: sysctl -w "
+					       "net.core.rmem_max=8388608";
 	return *speakers < FEW ? DOCTOR_WARN : DOCTOR_OK;
 }
 
@@ -330,7 +329,7 @@ void doctor_check_webrtc(struct doctor *d)
 	const unsigned n = m->loops    ? m->loops
 			   : cores > 0 ? (unsigned)cores
 				       : 1;
-	struct addr at = m->bind;
+	struct addr at = m->near ? addr_any() : m->bind;
 	int err = 0;
 
 	check_media_address(d);

@@ -472,11 +472,12 @@ static int build_addresses(struct builder *b, struct mark *at, struct err *e)
 	const struct value *address = &b->values[SET_MEDIA_ADDRESS];
 	const struct value *bind = &b->values[SET_MEDIA_BIND];
 
-	m->n_addresses = address->n;
-	for (size_t i = 0; i < address->n; i++) {
+	m->near = !address->given && !bind->given;
+	m->n_addresses = address->given ? address->n : 1;
+	m->addresses[0] = addr_loopback();
+	for (size_t i = 0; address->given && i < address->n; i++) {
 		m->addresses[i] = address->addrs[i];
-		*at = address->given ? address->addr_at[i]
-				     : place(b, SET_MEDIA_ADDRESS);
+		*at = address->addr_at[i];
 		if (!is_reachable(&m->addresses[i]))
 			return err_set(e, EINVAL, "media.address",
 				       "must be an address of this machine "
@@ -492,7 +493,7 @@ static int build_addresses(struct builder *b, struct mark *at, struct err *e)
 	}
 	*at = place(b, SET_MEDIA_ADDRESS);
 	m->bind = m->addresses[0];
-	if (address->n > 1)
+	if (m->n_addresses > 1)
 		return err_set(e, EINVAL, "media.bind",
 			       "is required, because media.address is a list: "
 			       "\"::\" is every address of this machine");

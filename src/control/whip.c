@@ -261,7 +261,7 @@ static void write_etag(const struct input_info *in, char out[ETAG_CAP])
 struct local {
 	struct sdp_local sdp;
 	struct sdp_ice ice;
-	struct sdp_candidate candidates[MEDIA_ADDRESSES_MAX];
+	struct sdp_candidate candidates[WHIP_ADDRESSES_MAX];
 };
 
 static void make_local(const struct input_info *in, struct local *l)

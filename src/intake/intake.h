@@ -244,17 +244,25 @@ extern const struct webrtc_limits webrtc_limits_usual;
 
 struct webrtc_port;
 
+/** What its socket holds, where that is permitted: of 2,500 speakers 100 ms,
+ *  when a turn of the loop may take 50.  A datagram of voice counts with the
+ *  kernel's books. */
+enum { WEBRTC_ROOM_BYTES = 8 * 1024 * 1024, WEBRTC_ROOM_A_DATAGRAM = 650 };
+
 /**
  * Bind a UDP port for WebRTC.
  *
  * at       as udp_open; what is announced to peers is the caller's matter
+ * near     of this machine only, at all of its IPv4 addresses: Firefox does not
+ *          speak to a loopback address.  `at` is one, and is what it is bound
+ *          to where the kernel cannot tell who is near.
  * id       outlives the port
  * limits   copied; all over 0
  *
  * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of udp_open.
  */
 MUST_CHECK int webrtc_port_open(struct loop *loop, const struct addr *at,
-				const struct webrtc_identity *id,
+				bool near, const struct webrtc_identity *id,
 				const struct webrtc_limits *limits,
 				struct webrtc_port **out);
 /** The address it is bound to. */

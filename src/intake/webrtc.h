@@ -18,11 +18,7 @@ enum {
 	WEBRTC_SWEEP_US = 1000 * 1000, /* all sessions are */
 	/* A peer's network interfaces and relays, IPv4 and IPv6. */
 	WEBRTC_PATHS = 8,
-	WEBRTC_DATAGRAM_MAX = 2048, /* io/udp.c drops longer ones */
-	/* What the socket holds: of 2,500 speakers 100 ms, when a turn of the loop
-	 * may take 50.  A datagram counts with the kernel's books. */
-	WEBRTC_ROOM_BYTES = 8 * 1024 * 1024,
-	WEBRTC_ROOM_A_DATAGRAM = 650
+	WEBRTC_DATAGRAM_MAX = 2048 /* io/udp.c drops longer ones */
 };
 
 struct webrtc_identity {

@@ -20,6 +20,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -412,7 +413,25 @@ void webrtc_port_free(struct webrtc_port *p)
 	mem_free(p);
 }
 
-int webrtc_port_open(struct loop *loop, const struct addr *at,
+static int open_socket(struct webrtc_port *p, const struct addr *at, bool near)
+{
+	const unsigned lo = near ? if_nametoindex("lo") : 0;
+	struct addr all = addr_any();
+	int err;
+
+	addr_set_port(&all, addr_port(at));
+	err = lo ? udp_open_on(p->loop, &all, lo, on_datagram, p, &p->udp)
+		 : ENODEV;
+	if (!err || err == EADDRINUSE || err == EACCES)
+		return err;
+	if (near)
+		log_warn("webrtc: Firefox on this machine will not connect: "
+			 "of its network the kernel says \"%s\"",
+			 strerror(err));
+	return udp_open(p->loop, at, on_datagram, p, &p->udp);
+}
+
+int webrtc_port_open(struct loop *loop, const struct addr *at, bool near,
 		     const struct webrtc_identity *id,
 		     const struct webrtc_limits *limits,
 		     struct webrtc_port **out)
@@ -425,7 +444,7 @@ int webrtc_port_open(struct loop *loop, const struct addr *at,
 	p->send_arg = p;
 	p->loop = loop;
 	p->is_watched = true;
-	err = udp_open(loop, at, on_datagram, p, &p->udp);
+	err = open_socket(p, at, near);
 	if (err) {
 		webrtc_port_free(p);
 		return err;

@@ -269,6 +269,20 @@ bool addr_is_global(const struct addr *a)
 
 /* ---- this machine ------------------------------------------------------------ */
 
+struct addr addr_any(void)
+{
+	return (struct addr){.len = sizeof(struct sockaddr_in),
+			     .in4.sin_family = AF_INET};
+}
+
+struct addr addr_loopback(void)
+{
+	struct addr a = addr_any();
+
+	a.in4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return a;
+}
+
 /** Of an interface that is up: a host's address, or len 0. */
 static struct addr own_address(const struct ifaddrs *i)
 {

@@ -271,6 +271,10 @@ const char *addr_write(const struct addr *a, char text[ADDR_TEXT_MAX]);
 const char *addr_write_host(const struct addr *a, char text[ADDR_TEXT_MAX]);
 bool addr_is_equal(const struct addr *a, const struct addr *b);
 bool addr_is_loopback(const struct addr *a);
+/** 127.0.0.1, port 0. */
+struct addr addr_loopback(void);
+/** 0.0.0.0, port 0: every IPv4 address of this machine. */
+struct addr addr_any(void);
 uint16_t addr_port(const struct addr *a);
 /** This machine's own addresses, port 0, loopback last; of link-local ones
  *  none.  Returns how many were put into `out`, at most `cap`. */
@@ -314,6 +318,16 @@ typedef void(udp_fn)(const struct datagram *d, void *arg);
  */
 MUST_CHECK int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn,
 			void *arg, struct udp **out);
+/**
+ * The same, but what has not come by one interface is dropped by the kernel:
+ * by "lo" comes what programs of this machine send, to whichever of its
+ * addresses.
+ *
+ * interface   its index (if_nametoindex), 0: all
+ */
+MUST_CHECK int udp_open_on(struct loop *loop, const struct addr *at,
+			   unsigned interface, udp_fn *fn, void *arg,
+			   struct udp **out);
 /**
  * Have the kernel keep up to so many bytes of what has come and is not read,
  * instead of 1 MiB: one socket of many senders needs it.  A datagram of voice

@@ -18,6 +18,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -208,11 +209,31 @@ static int take_batch(struct loop *loop, struct batch **out)
 	return *slot ? 0 : ENOMEM;
 }
 
-static int bind_socket(struct udp *u, const struct addr *at)
+/** Have the kernel drop what has not come by this interface. */
+static int hear_only(int fd, unsigned interface)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 (unsigned)(SKF_AD_OFF + SKF_AD_IFINDEX)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, interface, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]),
+					  .filter = code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter,
+			  sizeof(filter))
+		       ? errno
+		       : 0;
+}
+
+static int bind_socket(struct udp *u, const struct addr *at, unsigned interface)
 {
 	const int on = 1;
 	const int off = 0;
 	const int bytes = RCVBUF_BYTES;
+	int err;
 
 	u->fd = socket(at->sa.sa_family,
 		       SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -224,14 +245,17 @@ static int bind_socket(struct udp *u, const struct addr *at)
 	if (at->sa.sa_family == AF_INET6 &&
 	    setsockopt(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)))
 		return errno;
+	err = interface ? hear_only(u->fd, interface) : 0;
+	if (err)
+		return err;
 	if (bind(u->fd, &at->sa, at->len))
 		return errno;
 	u->at.len = sizeof(u->at.any);
 	return getsockname(u->fd, &u->at.sa, &u->at.len) ? errno : 0;
 }
 
-int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn, void *arg,
-	     struct udp **out)
+int udp_open_on(struct loop *loop, const struct addr *at, unsigned interface,
+		udp_fn *fn, void *arg, struct udp **out)
 {
 	struct udp *u = mem_zalloc(sizeof(*u));
 	int err;
@@ -242,7 +266,7 @@ int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn, void *arg,
 	*u = (struct udp){.loop = loop, .fn = fn, .arg = arg, .fd = -1};
 	err = take_batch(loop, &u->batch);
 	if (!err)
-		err = bind_socket(u, at);
+		err = bind_socket(u, at, interface);
 	if (!err)
 		err = udp_watch(u);
 	if (err) {
@@ -253,6 +277,12 @@ int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn, void *arg,
 	}
 	*out = u;
 	return 0;
+}
+
+int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn, void *arg,
+	     struct udp **out)
+{
+	return udp_open_on(loop, at, 0, fn, arg, out);
 }
 
 int udp_send(struct udp *u, const struct addr *to, const void *data, size_t len)

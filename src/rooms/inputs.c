@@ -83,8 +83,8 @@ static void whip_info_of(const struct member *m, struct whip_info *out)
 		.remote_ufrag = m->whip->remote_ufrag,
 		.ice = &m->whip->ice,
 		.fingerprint = webrtc_identity_fingerprint(r->identity),
-		.addresses = r->addresses,
-		.n_addresses = r->n_addresses,
+		.addresses = r->n_near ? r->near : r->addresses,
+		.n_addresses = r->n_near ? r->n_near : r->n_addresses,
 	};
 }
 

@@ -216,6 +216,10 @@ struct rooms {
 	struct addr bind_at;				    /* port 0 */
 	char addresses[MEDIA_ADDRESSES_MAX][ADDR_TEXT_MAX]; /* announced */
 	size_t n_addresses;
+	char near[WHIP_ADDRESSES_MAX]
+		 [ADDR_TEXT_MAX]; /* the same, of this machine when
+					       somebody has come by WebRTC */
+	size_t n_near;		  /* 0: as `addresses` */
 	uint16_t port_first, port_last, port_next;
 	uint8_t *ports_used;	 /* a bit a port from port_first */
 	struct rooms_app *apps;	 /* ROOMS_APPS_MAX */

@@ -338,6 +338,7 @@ static int start_media(struct rooms *r, const struct media_config *c,
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned n = c->loops ? c->loops : (unsigned)(cores > 0 ? cores : 1);
 	struct media_webrtc webrtc = {.at = r->bind_at,
+				      .near = c->near,
 				      .limits = webrtc_limits_usual};
 	int err;
 

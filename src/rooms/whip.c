@@ -32,6 +32,8 @@
 #include "base/str.h"
 #include "rooms/private.h"
 
+enum { OWN_MAX = 32 };
+
 static enum whip_state state_of(const struct member *m)
 {
 	return (enum whip_state)atomic_load_explicit(&m->voice->whip_state,
@@ -210,6 +212,23 @@ fail:
 	return err;
 }
 
+/** Addresses of a machine come and go with its networks. */
+static void look_near(struct rooms *r)
+{
+	struct addr own[OWN_MAX];
+	size_t n;
+
+	r->n_near = 0;
+	if (!media_is_near(r->media[0]))
+		return;
+	n = addr_list_own(own, OWN_MAX);
+	for (size_t i = 0; i < n && r->n_near < WHIP_ADDRESSES_MAX - 1; i++)
+		if (own[i].sa.sa_family == AF_INET &&
+		    !addr_is_loopback(&own[i]))
+			addr_write_host(&own[i], r->near[r->n_near++]);
+	addr_write_host(&r->bind_at, r->near[r->n_near++]);
+}
+
 void rooms_whip_join(struct rooms *r, const struct whip_wish *w,
 		     rooms_input_fn *done, void *arg)
 {
@@ -222,6 +241,7 @@ void rooms_whip_join(struct rooms *r, const struct whip_wish *w,
 		done(&e, NULL, arg);
 		return;
 	}
+	look_near(r);
 	err = join(r, w, older, &m);
 	if (err) {
 		err_set(&e, err, "", "no session can be made: %s",
@@ -335,6 +355,7 @@ void rooms_whip_restart(struct rooms *r, const char *key,
 	} else if (webrtc_credentials_make(&m->whip->ice_next)) {
 		err_set(&e, EIO, "", "no random bytes");
 	} else {
+		look_near(r);
 		w = m->whip;
 		str_copy(w->ufrag_next, sizeof(w->ufrag_next), remote_ufrag);
 		w->turn_next = w->turn + 1;

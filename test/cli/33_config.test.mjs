@@ -32,7 +32,7 @@ const settings = page.split('## Not there yet').flatMap((part, i) =>
 const good = {
   'callbacks_origin': 'h.example', 'http.admin_token': 'abc', 'http.previous_admin_token': 'abc',
   'http.tls_cert': 'cert.pem', 'http.tls_key': 'key.pem',
-  'http.allowed_origins': 'https://h.example', 'media.bind': '127.0.0.1',
+  'http.allowed_origins': 'https://h.example', 'media.address': '127.0.0.1',
   'apps[].previous_secret_key': 'abc', 'storage.local.dir': './files', 'apps[].id': '1',
   'apps[].secret_key': 'abc', 'apps[].callbacks[].name': 'a',
   'apps[].callbacks[].url': 'http://h/', 'apps[].callbacks[].events': 'all',

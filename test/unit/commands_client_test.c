@@ -399,8 +399,7 @@ static void doctor_judges_what_a_socket_holds(void **state)
 	assert_non_null(strstr(advice, "net.core.rmem_max=8388608"));
 	assert_int_equal(doctor_judge_room(64 << 10, &speakers, &advice),
 			 DOCTOR_WARN);
-	assert_int_equal(doctor_judge_room(0, &speakers, &advice),
-			 DOCTOR_WARN);
+	assert_int_equal(doctor_judge_room(0, &speakers, &advice), DOCTOR_WARN);
 }
 
 static void doctor_judges_modes(void **state)

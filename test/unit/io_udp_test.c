@@ -3,6 +3,7 @@
 #include "io/io.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -260,6 +261,66 @@ static void an_ipv6_socket_shows_ipv4_peers_as_ipv4(void **state)
 	loop_free(loop);
 }
 
+/** An IPv4 address of this machine that is not a loopback one. */
+static bool own_address(struct addr *out)
+{
+	struct addr own[16];
+	const size_t n = addr_list_own(own, 16);
+
+	for (size_t i = 0; i < n; i++) {
+		*out = own[i];
+		if (out->sa.sa_family == AF_INET && !addr_is_loopback(out))
+			return true;
+	}
+	return false;
+}
+
+/** Who speaks from and to which address of this machine does not matter. */
+static void only_what_has_come_by_an_interface_is_heard(void **state)
+{
+	struct loop *loop = NULL;
+	struct peer a, near, deaf;
+	struct addr to[2];
+	size_t n = 1;
+
+	(void)state;
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(addr_parse("127.0.0.1", &to[0]), 0);
+	n += own_address(&to[1]); /* a machine may have no other */
+	a = make_peer(loop, "0.0.0.0");
+	near = deaf = a;
+	open_peer(&a);
+	assert_int_equal(udp_open_on(loop, &near.at, if_nametoindex("lo"),
+				     on_datagram, &near, &near.udp),
+			 0);
+	assert_int_equal(udp_open_on(loop, &deaf.at,
+				     if_nametoindex("lo") + 1000, on_datagram,
+				     &deaf, &deaf.udp),
+			 0);
+	for (size_t i = 0; i < n; i++) {
+		udp_addr(deaf.udp, &deaf.at);
+		addr_set_port(&to[i], addr_port(&deaf.at));
+		assert_int_equal(udp_send(a.udp, &to[i], "x", 1), 0);
+		udp_addr(near.udp, &near.at);
+		addr_set_port(&to[i], addr_port(&near.at));
+		assert_int_equal(udp_send(a.udp, &to[i], "y", 1), 0);
+		while (near.got <= (int)i)
+			loop_turn(loop, -1);
+		/* an answer comes from where it was asked */
+		assert_int_equal(udp_send(near.udp, &near.last_from, "z", 1),
+				 0);
+		while (a.got <= (int)i)
+			loop_turn(loop, -1);
+		assert_true(addr_is_equal(&a.last_from, &to[i]));
+	}
+	udp_read(deaf.udp);
+	assert_int_equal(deaf.got, 0);
+	udp_close(a.udp);
+	udp_close(near.udp);
+	udp_close(deaf.udp);
+	loop_free(loop);
+}
+
 static void a_port_in_use_is_told(void **state)
 {
 	struct loop *loop = NULL;
@@ -310,6 +371,7 @@ int main(void)
 		cmocka_unit_test(
 			a_datagram_that_is_too_long_is_dropped_and_counted),
 		cmocka_unit_test(an_ipv6_socket_shows_ipv4_peers_as_ipv4),
+		cmocka_unit_test(only_what_has_come_by_an_interface_is_heard),
 		cmocka_unit_test(a_port_in_use_is_told),
 		cmocka_unit_test(out_of_memory_is_told),
 	};

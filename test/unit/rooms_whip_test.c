@@ -131,6 +131,35 @@ static void who_comes_has_a_session_with_a_key(void **state)
 	assert_false(rooms_whip_find(st->r, "", &in));
 }
 
+/** Firefox and libnice do not speak to a loopback address. */
+static void who_is_on_this_machine_is_told_all_its_addresses(void **state)
+{
+	struct stage *st = *state;
+	struct addr own[16], first;
+	const size_t n = addr_list_own(own, 16);
+	struct came a;
+	struct input_info in;
+	size_t n_expected = 1;
+
+	assert_true(n > 0);
+	st->config.media.near = true;
+	begin(st);
+	a = come(st, "alice");
+	in = info_of(st, a.key);
+	for (size_t i = 0; i < n; i++)
+		n_expected += own[i].sa.sa_family == AF_INET &&
+			      !addr_is_loopback(&own[i]);
+	assert_int_equal(in.whip.n_addresses, n_expected > WHIP_ADDRESSES_MAX
+						      ? WHIP_ADDRESSES_MAX
+						      : n_expected);
+	for (size_t i = 0; i < in.whip.n_addresses; i++) {
+		assert_int_equal(addr_parse(in.whip.addresses[i], &first), 0);
+		assert_int_equal(addr_is_loopback(&first),
+				 i == in.whip.n_addresses - 1);
+	}
+	assert_string_equal(in.address, "127.0.0.1"); /* of RTP, as ever */
+}
+
 static void the_newer_session_of_a_user_takes_over(void **state)
 {
 	struct stage *st = *state;
@@ -281,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STAGE_TEST(who_comes_has_a_session_with_a_key),
+		STAGE_TEST(who_is_on_this_machine_is_told_all_its_addresses),
 		STAGE_TEST(the_newer_session_of_a_user_takes_over),
 		STAGE_TEST(a_session_that_is_not_stored_takes_no_place),
 		STAGE_TEST(
