@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
 import {BEEPS, beepsFile} from '../aid/beeps.mjs';
+import {testInRealTime} from '../aid/calm.mjs';
 import {startEndpoint} from '../aid/endpoint.mjs';
 import {commandsAt, oneLine} from '../aid/lines.mjs';
 import {RATE, decode, tool} from '../aid/sound.mjs';
@@ -59,6 +60,8 @@ async function recordTwo(t, server, users) {
     const r = await command(t, ['publish', file, '--app', app, '--room', 'studio',
       '--user', user, '--server', server.url], {env: server.env});
     assert.equal(r.code, 0, r.text);
+    const [, held_ms] = /held up here for (\d+) ms/.exec(r.out) ?? [];
+    t.watch?.(() => Number(held_ms ?? 0));
   }
   await until('the files are stored', async () => {
     const all = await server.segments(task);
@@ -80,7 +83,7 @@ function checkBeeps(found, column_ms, what) {
   }
 }
 
-test('rows_show_sound_where_each_spoke', async (t) => {
+testInRealTime('rows_show_sound_where_each_spoke', async (t) => {
   const server = await startServer(t);
   const cli = commandsAt(t, server.url, {LC_ALL: 'C.UTF-8'});
   const task = await recordTwo(t, server, ['alice', '日本語']);
