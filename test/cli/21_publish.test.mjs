@@ -165,8 +165,9 @@ describe('publish', {concurrency: true}, () => {
     const s = await startServer(t);
     const inputs = async () => (await s.ask(200, 'GET', '/v1/rooms')).rooms
       .flatMap((r) => r.inputs.map((i) => i.user));
+    const long = await wav(t, {seconds: 60}); // it is not over before it is heard
     const stop = async (signal, user, more) => {
-      const p = background(t, ['publish', speech, ...who(s, 'room 7', user), ...more]);
+      const p = background(t, ['publish', long, ...who(s, 'room 7', user), ...more]);
       await until('the server hears it', async () => (await s.ask(200, 'GET', '/v1/rooms'))
         .rooms.some((r) => r.inputs.some((i) => i.user === user && i.packets)));
       p.child.kill(signal);
