@@ -34,7 +34,7 @@ test('recordings', {skip: noBrowser}, async (t) => {
   const browser = (await startPage(t)).context().browser();
   const backend = await startEndpoint(t);
   // one file each, also where the senders stand still for a while
-  const options = {recording: {mic_off: 'silence'},
+  const options = {recording: {mic_off_after: '1h'},
     callbacks: [{name: 'backend', url: backend.url, dialect: 'gme'}]};
 
   await t.test('an_empty_list_says_what_to_do_and_fills_by_itself', async (tt) => {

@@ -11,7 +11,7 @@ test('a_voice_becomes_a_file_and_the_backend_is_told', async (t) => {
   const backend = await startEndpoint(t);
   const receiver = await startReceiver(t);
   // one file, also where the sender stands still for a while
-  const server = await startServer(t, {recording: {mic_off: 'silence'}, callbacks: [
+  const server = await startServer(t, {recording: {mic_off_after: '1h'}, callbacks: [
     {name: 'node', url: backend.url, dialect: 'gme'},
     {name: 'ours', url: receiver.url, dialect: 'gme'},
   ]});

@@ -38,7 +38,7 @@ function golden(action, answer) {
 /** A server with a key, a room, and somebody who speaks in it. */
 async function stage(t, {users = ['1145'], ...options} = {}) {
   // a file each, also where the senders stand still for a while
-  const server = await startServer(t, {app: API_KEYS, recording: {mic_off: 'silence'},
+  const server = await startServer(t, {app: API_KEYS, recording: {mic_off_after: '1h'},
     ...options});
   server.inputs = [];
   for (const user of users) {
