@@ -14,7 +14,8 @@ const speech = oggPackets('assets/demo/alice.opus');
 const app = String(APP);
 
 test('a_recording_is_started_seen_and_stopped', async (t) => {
-  const server = await startServer(t);
+  // one file, also where the sender stands still for a while
+  const server = await startServer(t, {recording: {mic_off_after: '1h'}});
   const cli = commandsAt(t, server.url);
   const room = 'a room with ü';
 
