@@ -130,7 +130,7 @@ test('a_crash_at_any_moment_costs_two_seconds_of_sound_at_most', {concurrency: 4
   const moments_ms = [1300, 2050, 2700, 3400, 4150, 4900];
   return Promise.all(moments_ms.map((ms) => t.test(`${ms} ms`, async (t) => {
     // one file till the crash, also where the senders stand still for a while
-    const stage = await startStage(t, {recording: {segment: '1h', mic_off: 'silence'}});
+    const stage = await startStage(t, {recording: {segment: '1h', mic_off_after: '1h'}});
     await stage.record();
     await until('both are recorded', async () =>
       (await stage.segments()).filter((s) => s.state === 'recording').length === 2);

@@ -40,7 +40,7 @@ test('who_leaves_and_comes_back_within_a_second_gets_a_file_of_their_own', async
   const endpoint = await startEndpoint(t);
   // a file a time they are in, also where the sender stands still for a while
   const server = await startServer(t, {callbacks: [gme(endpoint)],
-    recording: {mic_off: 'silence'}});
+    recording: {mic_off_after: '1h'}});
   let input = await server.join('room', 'alice');
   let sending = sendPackets(t, speech, input.port);
   const task = await server.record('room');
