@@ -6,7 +6,7 @@ import path from 'node:path';
 
 import {startEndpoint} from './endpoint.mjs';
 import {oggPackets, sendPackets} from './sound.mjs';
-import {startServer, until} from './tapeop.mjs';
+import {PATIENCE_MS, startServer, until} from './tapeop.mjs';
 import {checkTruth, sql} from './truth.mjs';
 
 const speech = oggPackets('assets/demo/alice.opus');
@@ -65,7 +65,7 @@ export async function startStage(t, {callbacks = {}, recording = {}, answer, alo
   stage.dieAt = async (where) => {
     const proc = server.startToDie({TAPEOP_CRASH_AT: where});
     let known = {task: stage.task, seqs: 0, stop: false};
-    const end = Date.now() + 30_000;
+    const end = Date.now() + PATIENCE_MS;
     while (!proc.ended) {
       assert.ok(Date.now() < end, `${where} was not reached`);
       try {

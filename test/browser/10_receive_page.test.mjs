@@ -76,7 +76,8 @@ test('receive_page', {skip: noBrowser}, async (t) => {
         await postGme(receiver, gme(kind, {user}));
     await sees(page, 'it is finished', '#finished article', /^uploaded[^]*6 events/);
     assert.deepEqual(await text(page, '#running article'), []);
-    assert.equal((await text(page, '#event-list li')).length, 6);
+    await until('all events are listed', async () =>
+      (await text(page, '#event-list li')).length === 6);
     assert.deepEqual([page.wrong, page.foreign], [[], []]);
   });
 

@@ -50,9 +50,8 @@ test('app_page', {skip: noBrowser}, async (t) => {
     await page.waitForURL(`**/#/app/${ID}`);
     const made = await until('it is there', () => app(server));
     assert.deepEqual([made.name, made.recording.auto, made.has_secret_key], [HOSTILE, 'mixed', true]);
-    await page.waitForSelector('option:checked', {state: 'attached'});
-    assert.equal(await page.locator('select[aria-label=App] option:checked').textContent(),
-      `${HOSTILE} ${ID}`);
+    await until('it is chosen', async () => await page.locator('select[aria-label=App] ' +
+      'option:checked').textContent() === `${HOSTILE} ${ID}`);
     assert.equal(await page.evaluate(() => window.hacked ?? null), null);
 
     await page.section('Identity').getByRole('textbox', {name: 'Name'}).fill('lobby');
@@ -62,6 +61,7 @@ test('app_page', {skip: noBrowser}, async (t) => {
 
     await page.click('text=Remove this app');
     await page.click('dialog button:text-is("Cancel")');
+    await page.waitForSelector('dialog:not(#login)', {state: 'detached'});
     await app(server);
     await page.click('text=Remove this app');
     await page.keyboard.press('Enter'); // the button of the dialog has the focus
@@ -129,18 +129,22 @@ test('app_page', {skip: noBrowser}, async (t) => {
     const page = await open(tt, server, `/${ID}`);
     const recording = async () => (await app(server)).recording;
     const mode = page.getByLabel('What every room is recorded as');
+    /** Save it, and wait until it is drawn, or a fault is: what is changed before is lost. */
+    const save = async () => {
+      await page.click('text=Save how it is recorded');
+      await page.waitForSelector('form[data-sending]', {state: 'detached'});
+    };
     assert.equal(await mode.isVisible(), false);
     await page.getByRole('radio', {name: /^Every room/}).check();
     await mode.selectOption('both');
-    await page.click('text=Save how it is recorded');
+    await save();
     await until('every room is recorded', async () => (await recording()).auto === 'both');
     for (const [as, others] of [['single', false], ['mixed', true], ['both', true]]) {
       await mode.selectOption(as);
       await page.getByLabel('Others may be started on request').setChecked(others);
-      await page.click('text=Save how it is recorded');
+      await save();
       await until(`as ${as}`, async () => (await recording()).auto === as &&
         (await recording()).on_request === others);
-      await page.waitForSelector('form[data-sending]', {state: 'detached'}); // it is drawn
     }
     // so it is: somebody comes, and a task is there
     await server.ask(201, 'POST', `/v1/apps/${ID}/rooms/r/inputs`, {user: 'alice'});
@@ -150,19 +154,19 @@ test('app_page', {skip: noBrowser}, async (t) => {
     await page.click('summary:has-text("Files, microphones, warnings")');
     await page.getByLabel('Format').selectOption('ogg');
     await page.getByLabel('Length of a file').fill('25h');
-    await page.click('text=Save how it is recorded');
+    await save();
     await page.waitForSelector('input[data-field="recording.segment"][aria-invalid] + .fault:has-text("24h")');
     assert.equal((await recording()).format, 'mp3');
     await page.getByLabel('Length of a file').fill('30m');
-    await page.click('text=Save how it is recorded');
+    await save();
     await until('it is set', async () => (await recording()).segment === '30m');
     assert.equal((await recording()).format, 'ogg');
     await page.getByRole('radio', {name: /^Rooms that are asked for/}).check();
-    await page.click('text=Save how it is recorded');
+    await save();
     await until('only who asks', async () => (await recording()).auto === 'off');
     assert.equal((await recording()).on_request, true);
     await page.getByRole('radio', {name: /^Off/}).check();
-    await page.click('text=Save how it is recorded');
+    await save();
     await until('nobody', async () => !(await recording()).on_request);
     const refused = await server.api('POST', `/v1/apps/${ID}/rooms/r/tasks`, {mode: 'mixed'});
     assert.deepEqual([refused.status, refused.json.field], [403, 'app']);
@@ -326,7 +330,7 @@ test('app_page', {skip: noBrowser}, async (t) => {
   await t.test('how_an_endpoint_does_is_shown_as_it_changes', async (tt) => {
     const end = await startEndpoint(tt, endpointAnswers(500));
     const server = await startServer(tt, {callbacks: [{name: 'moody', url: end.url, dialect: 'trtc',
-      events: ['task_started'], retry: '300ms,300ms,300ms,300ms,300ms,300ms,300ms'}]});
+      events: ['task_started'], retry: Array(7).fill('2s').join()}]});
     await server.join('lobby', 'alice');
     const page = await open(tt, server);
     const says = (pattern) => page.sees(String(pattern), '[data-endpoint=moody] .how', pattern);

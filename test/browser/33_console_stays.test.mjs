@@ -45,7 +45,7 @@ test('console_stays', {skip: noBrowser}, async (t) => {
     await hide(pages[0], false);
     await pages[0].sees('what happened meanwhile', '.event', /task stopped/);
     assert.equal(await pages[0].locator('.event[data-kind=task_started]').count(), 1, 'once');
-    assert.equal(await streams(), '1,1');
+    await until('both streams are open again', async () => await streams() === '1,1');
     pages.forEach(isClean);
   });
 
@@ -240,6 +240,76 @@ test('console_stays', {skip: noBrowser}, async (t) => {
       {name: 'second', url: 'https://example.com/', enabled: false});
     await page.waitForSelector('[data-endpoint=second]');
     isClean(page);
+  });
+
+  await t.test('what_was_saved_is_drawn_though_it_is_read_anew_meanwhile', async (tt) => {
+    const server = await startServer(tt);
+    await server.ask(201, 'POST', '/v1/apps', {id: ID, name: 'before'});
+    const page = await openConsole(tt, browser, server, {hash: `#/app/${ID}`});
+    await page.waitForSelector('.app .card');
+    const held = [];
+    let answered = 0;
+    await page.route('**/v1/apps', (route) => held.push(route));
+    page.on('response', (r) => (answered += r.url().endsWith('/endpoints')));
+    await page.getByRole('textbox', {name: 'Name', exact: true}).first().fill('saved');
+    await page.click('text=Save the name');
+    // one read of who has saved, one as the settings have changed
+    await until('it is read twice', () => held.length === 2);
+    await page.evaluate(() => {
+      window.seen = [];
+      new MutationObserver(() => window.seen.push(document.querySelector(
+        'select[aria-label=App] option:checked').textContent)).observe(
+        document.querySelector('.page.app'), {childList: true, subtree: true});
+    });
+    await held[0].continue();
+    await until('the first has come', () => answered === 1);
+    await held[1].continue();
+    await page.waitForSelector('form[data-sending]', {state: 'detached'});
+    assert.deepEqual(await page.evaluate(() => [...new Set(window.seen)]), [`saved ${ID}`]);
+    isClean(page);
+  });
+
+  await t.test('what_moves_between_what_was_read_and_the_first_state_is_drawn', async (tt) => {
+    let take;
+    const backend = await startEndpoint(tt, (seen, response) =>
+      (take = () => endpointAnswers(200)(seen, response)));
+    const server = await startServer(tt, {recording: {no_audio_after: '0s'},
+      callbacks: [{name: 'backend', url: backend.url, dialect: 'trtc', timeout: '1m',
+        events: ['task_started']}]});
+    await server.ask(201, 'POST', '/v1/apps', {id: ID, name: 'before'});
+    await server.join('lobby', 'alice');
+    const task = await server.record('lobby');
+    await until('it is asked', () => take);
+    /** A page that hears of the state of the rooms once `go` is called. */
+    const openLate = async (where) => {
+      const page = await openConsole(tt, browser, server, {live: false});
+      await page.waitForSelector('#state[data-state=live]');
+      const held = [];
+      await page.route('**/v1/live*', (route) => held.push(route));
+      await page.goto('about:blank');
+      await page.goto(`${server.url}/${where}`);
+      await until('it wants to hear', () => held.length);
+      page.go = () => held.map((route) => route.continue());
+      return page;
+    };
+    const app = await openLate(`#/app/${ID}`);
+    const called = (name) => until(`it is called ${name}`, async () =>
+      (await app.locator('select[aria-label=App] option:checked').textContent()).startsWith(name));
+    await called('before');
+    const story = await openLate(`#/recordings/${task}`);
+    const state = (is) => until(`it is ${is}`, async () =>
+      (await story.locator('.event .callback').evaluateAll((all) =>
+        all.map((c) => c.dataset.state).join())) === is);
+    await state('pending');
+
+    await server.ask(200, 'PATCH', `/v1/apps/${ID}`, {name: 'after'});
+    take();
+    await server.drained();
+    for (const page of [app, story])
+      page.go();
+    await called('after');
+    await state('delivered');
+    [app, story].forEach(isClean);
   });
 
   await t.test('one_console_too_many_says_so_and_its_lists_are_there', async (tt) => {

@@ -14,7 +14,8 @@ const speech = oggPackets('assets/demo/alice.opus');
 const app = String(APP);
 
 test('a_recording_is_started_seen_and_stopped', async (t) => {
-  const server = await startServer(t);
+  // one file, also where the sender stands still for a while
+  const server = await startServer(t, {recording: {mic_off_after: '1h'}});
   const cli = commandsAt(t, server.url);
   const room = 'a room with ü';
 
@@ -68,7 +69,7 @@ test('a_recording_is_started_seen_and_stopped', async (t) => {
   sending.stop();
   assert.match(stopped, new RegExp(`^task ${task}: stopped\n`));
   assert.match(stopped, /\n {2}USER +SEQ +STATE +START +LENGTH +SIZE +FILE\n/);
-  assert.match(stopped, /zoë +0 +stored +\S+ \S+ +0:0\d\.\d\d +[\d.]+ kB +\d+_a%20room/);
+  assert.match(stopped, /zoë +0 +stored +\S+ \S+ +0:\d\d\.\d\d +[\d.]+ kB +\d+_a%20room/);
   assert.match(await cli('stop', task), /: stopped\n/); // twice is fine
   for (const name of ['stop', 'status', 'tasks']) {
     const [, below] = /\n {2}stored below (\/.+)\n/.exec(await cli(name, task));

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
 import {BEEPS, beepsFile} from '../aid/beeps.mjs';
+import {testInRealTime} from '../aid/calm.mjs';
 import {startEndpoint} from '../aid/endpoint.mjs';
 import {commandsAt, oneLine} from '../aid/lines.mjs';
 import {RATE, decode, tool} from '../aid/sound.mjs';
@@ -59,6 +60,8 @@ async function recordTwo(t, server, users) {
     const r = await command(t, ['publish', file, '--app', app, '--room', 'studio',
       '--user', user, '--server', server.url], {env: server.env});
     assert.equal(r.code, 0, r.text);
+    const [, held_ms] = /held up here for (\d+) ms/.exec(r.out) ?? [];
+    t.watch?.(() => Number(held_ms ?? 0));
   }
   await until('the files are stored', async () => {
     const all = await server.segments(task);
@@ -80,8 +83,11 @@ function checkBeeps(found, column_ms, what) {
   }
 }
 
-test('rows_show_sound_where_each_spoke', async (t) => {
-  const server = await startServer(t);
+// Nobody's microphone goes off because the machine is slow.
+const STEADY = {mic_off_after: '1h'};
+
+testInRealTime('rows_show_sound_where_each_spoke', async (t) => {
+  const server = await startServer(t, {recording: STEADY});
   const cli = commandsAt(t, server.url, {LC_ALL: 'C.UTF-8'});
   const task = await recordTwo(t, server, ['alice', '日本語']);
   const segments = await server.segments(task);
@@ -351,7 +357,8 @@ test('wrong_words_are_usage', async (t) => {
 
 test('a_token_opens_the_sound_too', async (t) => {
   const env = {TAPEOP_ADMIN_TOKEN: 'open-sesame'};
-  const server = await startServer(t, {http: {admin_token: 'env:T'}, env: {T: 'open-sesame'}});
+  const server = await startServer(t, {recording: STEADY, http: {admin_token: 'env:T'},
+    env: {T: 'open-sesame'}});
   server.env = env;
   const auth = {Authorization: 'Bearer open-sesame'};
   const api = server.api;

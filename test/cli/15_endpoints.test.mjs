@@ -219,7 +219,8 @@ test('switched_off_it_waits_and_burns_no_attempts', async (t) => {
   await server.ask(201, 'POST', LIST, {name: 'e', url: end.url, dialect: 'live',
     allow_private: true, retry: '100ms,1h', events: 'task_started'});
   await tell(server, 'a');
-  await until('it was tried', () => end.requests.length === 2);
+  await until('it was tried, and that is on disk', async () =>
+    (await server.ask(200, 'GET', '/v1/deliveries')).deliveries[0]?.attempts === 2);
   assert.match(await cli('endpoints', 'off', 'e'), /^endpoint e is off; 1 pending\n$/);
   assert.match(await cli('endpoints'), /\ne .* off +1 /);
   await tell(server, 'b');
@@ -279,10 +280,12 @@ test('a_test_event_shows_what_was_sent_and_answered', async (t) => {
 test('a_test_that_fails_says_why_and_ends_with_1', async (t) => {
   const end = await startEndpoint(t);
   const server = await startServer(t, {callbacks: [
-    {name: 'e', url: end.url, dialect: 'live', timeout: '500ms'},
-    {name: 'nobody', url: 'http://127.0.0.1:1/', dialect: 'gme'}]});
+    {name: 'e', url: end.url, dialect: 'live', timeout: '30s'},
+    {name: 'nobody', url: 'http://127.0.0.1:1/', dialect: 'gme'},
+    {name: 'hangs', url: end.url, dialect: 'live', timeout: '500ms'}]});
   const cli = commandsAt(t, server.url);
-  const id = (await server.ask(200, 'GET', LIST)).endpoints.map((e) => e.endpoint_id);
+  const id = Object.fromEntries((await server.ask(200, 'GET', LIST)).endpoints
+    .map((e) => [e.name, e.endpoint_id]));
   const answers = {
     says_no: [(seen, response) => response.end('{"ActionStatus":"FAIL","ErrorCode":1}'),
       200, /FAIL/, /^\{"ActionStatus":"FAIL"/],
@@ -296,15 +299,16 @@ test('a_test_that_fails_says_why_and_ends_with_1', async (t) => {
   };
   for (const [name, [answer, status, error, text]] of Object.entries(answers)) {
     end.answer = answer;
-    const r = await server.ask(200, 'POST', `/v1/endpoints/${id[0]}/test`);
+    const r = await server.ask(200, 'POST', `/v1/endpoints/${id[name] ?? id.e}/test`);
     assert.equal(r.delivered, false, name);
     assert.equal(r.status, status, name);
     assert.match(r.error, error, name);
     assert.match(r.answer, text, name);
   }
-  const r = await server.ask(200, 'POST', `/v1/endpoints/${id[1]}/test`, {});
+  const r = await server.ask(200, 'POST', `/v1/endpoints/${id.nobody}/test`, {});
   assert.match(r.error, /refused/);
-  assert.equal((await server.ask(200, 'GET', `/v1/endpoints/${id[0]}`)).failures_in_row, 0);
+  for (const one of [id.e, id.hangs])
+    assert.equal((await server.ask(200, 'GET', `/v1/endpoints/${one}`)).failures_in_row, 0);
   const shown = await command(t, ['endpoints', 'test', 'nobody', '--server', server.url]);
   assert.equal(shown.code, 1);
   assert.match(shown.out, /\nendpoint nobody failed: .*refused/);
@@ -312,16 +316,16 @@ test('a_test_that_fails_says_why_and_ends_with_1', async (t) => {
 
   // Many at once, and their askers gone: it stays well.
   end.answer = () => {};
-  const many = Array.from({length: 12}, () => server.api('POST', `/v1/endpoints/${id[0]}/test`,
-    undefined, {}));
+  const many = Array.from({length: 12}, () => server.api('POST',
+    `/v1/endpoints/${id.hangs}/test`, undefined, {}));
   const codes = (await Promise.all(many)).map((a) => a.status);
   assert.ok(codes.every((c) => c === 200 || c === 409), codes.join());
   const gone = new AbortController();
-  const asked = fetch(`${server.url}/v1/endpoints/${id[0]}/test`,
+  const asked = fetch(`${server.url}/v1/endpoints/${id.hangs}/test`,
     {method: 'POST', signal: gone.signal}).catch(() => 'gone');
   gone.abort();
   assert.equal(await asked, 'gone');
-  const last = server.api('POST', `/v1/endpoints/${id[0]}/test`).catch(() => null);
+  const last = server.api('POST', `/v1/endpoints/${id.hangs}/test`).catch(() => null);
   await server.stop();
   await last;
 });

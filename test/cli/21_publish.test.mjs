@@ -45,6 +45,10 @@ async function listen(t) {
   return got;
 }
 
+/** What was sent has come: it may be read later than the end of who sent it. */
+const allCame = (got, out) => until('what was sent has come', () =>
+  got.packets.length >= Number(/ in (\d+) packets/.exec(out)[1]));
+
 /** Publish to a socket, to the end: what came, when the command began, and what
  *  it said.  Once more where this machine stood still: then packets moved. */
 async function heard(t, file, ...more) {
@@ -53,6 +57,7 @@ async function heard(t, file, ...more) {
     got.began_ms = Number(process.hrtime.bigint()) / 1e6;
     const p = await command(t, ['publish', file, '--to', got.to, ...more]);
     assert.equal(p.code, 0, p.text);
+    await allCame(got, p.out);
     if (!/held up here/.test(p.out))
       return {...got, out: p.out};
   }
@@ -100,13 +105,15 @@ describe('publish', {concurrency: true}, () => {
   });
 
   test('publish_numbers_and_times_its_packets_as_rtp_wants_it', async (t) => {
-    const {packets, to} = await listen(t);
+    const got = await listen(t);
+    const {packets, to} = got;
     const began = process.hrtime.bigint();
     const p = await command(t, ['publish', speech, '--to', to]);
     const took_ms = Number(process.hrtime.bigint() - began) / 1e6;
     const sent = oggPackets(speech);
     assert.equal(p.code, 0, p.text);
     assert.match(p.out, new RegExp(`sent 5\\.7 s in ${sent.length} packets`));
+    await allCame(got, p.out);
     assert.equal(packets.length, sent.length);
     const first = packets[0];
     packets.forEach((k, i) => {
@@ -158,8 +165,9 @@ describe('publish', {concurrency: true}, () => {
     const s = await startServer(t);
     const inputs = async () => (await s.ask(200, 'GET', '/v1/rooms')).rooms
       .flatMap((r) => r.inputs.map((i) => i.user));
+    const long = await wav(t, {seconds: 60}); // it is not over before it is heard
     const stop = async (signal, user, more) => {
-      const p = background(t, ['publish', speech, ...who(s, 'room 7', user), ...more]);
+      const p = background(t, ['publish', long, ...who(s, 'room 7', user), ...more]);
       await until('the server hears it', async () => (await s.ask(200, 'GET', '/v1/rooms'))
         .rooms.some((r) => r.inputs.some((i) => i.user === user && i.packets)));
       p.child.kill(signal);

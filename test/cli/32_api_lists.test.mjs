@@ -201,7 +201,8 @@ test('tasks_are_searched_by_user_text_and_time', async (t) => {
 });
 
 test('a_file_is_served_whole_and_in_ranges', async (t) => {
-  const server = await startServer(t);
+  // one file each, also where the senders stand still for a while
+  const server = await startServer(t, {recording: {mic_off_after: '1h'}});
   const {task, senders} = await recorded(t, server, ['a', 'b', 'c']);
   const audio = (s) => `/v1/segments/${s.segment_id}/audio`;
   for (const s of await server.segments(task)) {
@@ -278,7 +279,8 @@ test('a_file_is_served_whole_and_in_ranges', async (t) => {
 });
 
 test('a_segment_that_was_lost_says_so', async (t) => {
-  const server = await startServer(t, {env: {TAPEOP_FAULT: 'file.rename=EIO'}});
+  const server = await startServer(t, {env: {TAPEOP_FAULT: 'file.rename=EIO'},
+    recording: {mic_off_after: '1h'}});
   const {task, senders} = await recorded(t, server, ['a']);
   senders.forEach((s) => s.stop());
   const [lost] = await server.finish(task);

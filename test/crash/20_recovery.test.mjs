@@ -129,7 +129,8 @@ test('files_of_an_app_that_is_not_configured_wait_for_it', async (t) => {
 test('a_crash_at_any_moment_costs_two_seconds_of_sound_at_most', {concurrency: 4}, (t) => {
   const moments_ms = [1300, 2050, 2700, 3400, 4150, 4900];
   return Promise.all(moments_ms.map((ms) => t.test(`${ms} ms`, async (t) => {
-    const stage = await startStage(t, {recording: {segment: '1h'}});
+    // one file till the crash, also where the senders stand still for a while
+    const stage = await startStage(t, {recording: {segment: '1h', mic_off_after: '1h'}});
     await stage.record();
     await until('both are recorded', async () =>
       (await stage.segments()).filter((s) => s.state === 'recording').length === 2);

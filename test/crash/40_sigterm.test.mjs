@@ -12,7 +12,8 @@ const open = async (server) =>
   sql(server, 'SELECT user, seq FROM segment WHERE state<2');
 
 test('sigterm_closes_what_is_recorded_and_the_task_goes_on_later', async (t) => {
-  const stage = await startStage(t, {recording: {segment: '1h'}});
+  // a file a run, also where the senders stand still for a while
+  const stage = await startStage(t, {recording: {segment: '1h', mic_off_after: '1h'}});
   const task = await stage.record();
   await until('both are recorded', async () =>
     (await stage.segments()).filter((s) => s.state === 'recording').length === 2);

@@ -7,7 +7,7 @@ import {test} from 'node:test';
 import {crashPoints} from '../aid/crash.mjs';
 import {startEndpoint} from '../aid/endpoint.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {APP, startServer, until} from '../aid/tapeop.mjs';
+import {APP, PATIENCE_MS, startServer, until} from '../aid/tapeop.mjs';
 import {checkManifest, checkTruth, filesBelow} from '../aid/truth.mjs';
 
 const packets = oggPackets('assets/demo/alice.opus');
@@ -64,7 +64,7 @@ test('kill_9_at_each_step_of_erasing_leaves_all_or_nothing', {concurrency: 5},
     // a manifest is written again only where somebody is left
     const query = `task=${tasks[0]}` + (where.startsWith('upload.') ? '&user=alice' : '');
     const proc = server.startToDie({TAPEOP_CRASH_AT: where});
-    const end = Date.now() + 30_000;
+    const end = Date.now() + PATIENCE_MS;
     while (!proc.ended) {
       assert.ok(Date.now() < end, `${where} was not reached`);
       const at = /on http:\/\/(\S+)/.exec(proc.text)?.[1];

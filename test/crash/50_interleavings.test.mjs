@@ -38,7 +38,9 @@ test('a_stop_while_segments_roll_over_ends_every_file_once', async (t) => {
 
 test('who_leaves_and_comes_back_within_a_second_gets_a_file_of_their_own', async (t) => {
   const endpoint = await startEndpoint(t);
-  const server = await startServer(t, {callbacks: [gme(endpoint)]});
+  // a file a time they are in, also where the sender stands still for a while
+  const server = await startServer(t, {callbacks: [gme(endpoint)],
+    recording: {mic_off_after: '1h'}});
   let input = await server.join('room', 'alice');
   let sending = sendPackets(t, speech, input.port);
   const task = await server.record('room');
@@ -88,12 +90,17 @@ function fakeClock(t, server) {
   const file = path.join(server.dir, 'clock');
   assert.ok(lib, 'libfaketime is installed (packages.txt)');
   fs.writeFileSync(file, '+0');
+  /** At once: it is read all the time, and what is half written stops the process. */
+  const set = (offset) => {
+    fs.writeFileSync(`${file}.new`, offset);
+    fs.renameSync(`${file}.new`, file);
+  };
   return {
     env: {LD_PRELOAD: lib, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1',
       FAKETIME_DONT_FAKE_MONOTONIC: '1', FAKETIME_FORCE_MONOTONIC_FIX: '0',
       // a sanitizer wants to be the first library
       ASAN_OPTIONS: 'verify_asan_link_order=0'},
-    set: (offset) => fs.writeFileSync(file, offset),
+    set,
   };
 }
 

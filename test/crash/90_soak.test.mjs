@@ -92,8 +92,7 @@ async function fillSlots(server, packets, ports) {
 }
 
 test('ten_thousand_recordings_leave_nothing_behind', async (t) => {
-  const first = 20000 + Math.floor(Math.random() * 20) * 1000;
-  const server = await startServer(t, {range: `${first}-${first + 999}`});
+  const server = await startServer(t, {ports: 600});
   const rooms = Array.from({length: ROOMS}, (_, i) => `room${i}`);
   const speech = oggPackets('assets/demo/alice.opus');
   const ports = [];

@@ -5,12 +5,13 @@ import test from 'node:test';
 
 import {signGme, startEndpoint} from '../aid/endpoint.mjs';
 import {decode, ffmpegSend, tone} from '../aid/sound.mjs';
-import {APP, startReceiver, startServer} from '../aid/tapeop.mjs';
+import {APP, startReceiver, startServer, until} from '../aid/tapeop.mjs';
 
 test('a_voice_becomes_a_file_and_the_backend_is_told', async (t) => {
   const backend = await startEndpoint(t);
   const receiver = await startReceiver(t);
-  const server = await startServer(t, {callbacks: [
+  // one file, also where the sender stands still for a while
+  const server = await startServer(t, {recording: {mic_off_after: '1h'}, callbacks: [
     {name: 'node', url: backend.url, dialect: 'gme'},
     {name: 'ours', url: receiver.url, dialect: 'gme'},
   ]});
@@ -32,6 +33,7 @@ test('a_voice_becomes_a_file_and_the_backend_is_told', async (t) => {
     assert.equal(r.body.BizID, APP);
     assert.equal(r.body.Detail.FileName, segments[0].file);
   }
+  await until('ours has printed them', () => receiver.events().length >= 3);
   assert.deepEqual(receiver.events().map((e) => e.kind),
     ['started', 'completed', 'uploaded']);
   assert.equal(metrics.deliveries_delivered, 6);

@@ -216,7 +216,6 @@ describe('mix', {concurrency: true}, () => {
     });
 
   testInRealTime('three_who_speak_among_three_hundred', async (t) => {
-    // more ports than a test has to itself: those that others have are left out
     const server = await startServer(t, {ports: 600});
     for (let i = 0; i < 297; i += 9)
       await Promise.all(Array.from({length: 9}, (_, k) =>

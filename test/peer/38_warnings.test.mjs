@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import {describe, test} from 'node:test';
 
+import {testInRealTime} from '../aid/calm.mjs';
 import {decode, ffmpegSend, level, oggPackets, sendPackets} from '../aid/sound.mjs';
 import {command, startServer, until} from '../aid/tapeop.mjs';
 import {sql} from '../aid/truth.mjs';
@@ -54,7 +55,7 @@ describe('warnings', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('a_sender_that_says_goodbye_is_not_lost', async (t) => {
+  testInRealTime('a_sender_that_says_goodbye_is_not_lost', async (t) => {
     const server = await startServer(t, {recording: lost});
     const polite = await server.join('room', 'polite');
     const rude = await server.join('room', 'rude');

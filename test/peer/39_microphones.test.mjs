@@ -3,8 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
-import {describe, test} from 'node:test';
+import {describe} from 'node:test';
 
+import {testInRealTime} from '../aid/calm.mjs';
 import {RATE, decode, level, oggPackets} from '../aid/sound.mjs';
 import {startServer, until} from '../aid/tapeop.mjs';
 
@@ -115,7 +116,7 @@ function isOneFile(files, user) {
 }
 
 describe('microphones', {concurrency: true}, () => {
-  test('split_ends_a_file_for_each_signal_and_for_nothing_else', async (t) => {
+  testInRealTime('split_ends_a_file_for_each_signal_and_for_nothing_else', async (t) => {
     const files = await record(t, 'split');
     for (const user of ['level', 'packets', 'api', 'frozen']) {
       assert.deepEqual(files[user].map((f) => f.seq), [0, 1], `${user} has two files`);
@@ -131,7 +132,7 @@ describe('microphones', {concurrency: true}, () => {
     assert.equal(files['0'].length, 1, 'a mix is not split');
   });
 
-  test('silence_keeps_one_file_of_the_right_length', async (t) => {
+  testInRealTime('silence_keeps_one_file_of_the_right_length', async (t) => {
     const files = await record(t, 'silence');
     for (const user of Object.keys(senders))
       isOneFile(files, user);

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import test from 'node:test';
 
+import {testInRealTime} from '../aid/calm.mjs';
 import {startEndpoint} from '../aid/endpoint.mjs';
 import {RATE, decode, ffmpegSend, tone, tool} from '../aid/sound.mjs';
 import {startServer, tempDir, until} from '../aid/tapeop.mjs';
@@ -22,7 +22,7 @@ async function probe(file) {
   return {...stream, duration: Number(format.duration)};
 }
 
-test('files_of_three_seconds_are_the_whole_recording_without_a_seam', async (t) => {
+testInRealTime('files_of_three_seconds_are_the_whole_recording_without_a_seam', async (t) => {
   const backend = await startEndpoint(t);
   const server = await startServer(t, {recording: {segment: '3s'},
     callbacks: [{name: 'b', url: backend.url}]});
@@ -37,7 +37,7 @@ test('files_of_three_seconds_are_the_whole_recording_without_a_seam', async (t) 
   await server.drained();
   const files = segments.map((s) => server.file(s));
 
-  await t.test('each_is_three_seconds_long_and_begins_where_the_last_ended', () => {
+  await t.part('each_is_three_seconds_long_and_begins_where_the_last_ended', () => {
     assert.deepEqual(segments.map((s) => s.seq), [0, 1, 2]);
     assert.equal(segments[0].duration_ms, 3000);
     assert.equal(segments[1].duration_ms, 3000);
@@ -50,7 +50,7 @@ test('files_of_three_seconds_are_the_whole_recording_without_a_seam', async (t) 
     assert.ok(all > SECONDS * 1000 - 100 && all < SECONDS * 1000 + 100 + stalled, `${all} ms`);
   });
 
-  await t.test('one_after_the_other_they_decode_as_one_tone', async (t) => {
+  await t.part('one_after_the_other_they_decode_as_one_tone', async () => {
     const whole = path.join(tempDir(t), 'whole.mp3');
     fs.writeFileSync(whole, Buffer.concat(files.map((f) => fs.readFileSync(f))));
     const pcm = await decode(whole);
@@ -66,7 +66,7 @@ test('files_of_three_seconds_are_the_whole_recording_without_a_seam', async (t) 
     assert.equal(parts.reduce((sum, p) => sum + p.length, 0), frames);
   });
 
-  await t.test('each_file_plays_in_other_players', async (t) => {
+  await t.part('each_file_plays_in_other_players', async () => {
     for (const [i, file] of files.entries()) {
       const {codec_name, sample_rate, channels, bit_rate, duration} = await probe(file);
       assert.deepEqual([codec_name, sample_rate, channels, bit_rate],
@@ -83,7 +83,7 @@ test('files_of_three_seconds_are_the_whole_recording_without_a_seam', async (t) 
       t.diagnostic('neither mpg123 nor sox is installed');
   });
 
-  await t.test('the_backend_is_told_of_each_in_order', () => {
+  await t.part('the_backend_is_told_of_each_in_order', () => {
     const told = backend.requests.map(({body}) =>
       `${body.Detail.SeqNo}/${body.EventType} ${body.Detail.FileName}`);
     const nth = (n) => told.filter((x) => x.startsWith(`${n}/`));
@@ -93,7 +93,7 @@ test('files_of_three_seconds_are_the_whole_recording_without_a_seam', async (t) 
     assert.ok(at('0/2') < at('1/1') && at('1/2') < at('2/1'));
   });
 
-  await t.test('the_api_serves_the_same_bytes', async () => {
+  await t.part('the_api_serves_the_same_bytes', async () => {
     for (const [i, s] of segments.entries()) {
       const answer = await fetch(`${server.url}/v1/segments/${s.segment_id}/audio`);
       assert.equal(answer.status, 200);

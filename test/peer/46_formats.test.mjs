@@ -1,9 +1,10 @@
 // Every format, live: Ogg Opus as it came and as a mix, and the MP3 presets.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
-import {describe, test} from 'node:test';
+import {describe} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 
+import {testInRealTime} from '../aid/calm.mjs';
 import {RATE, decode, ffmpegSend, level, oggPackets, sendPackets, startRelay, tone,
   tool} from '../aid/sound.mjs';
 import {startServer, until} from '../aid/tapeop.mjs';
@@ -26,7 +27,7 @@ const placeOf = (whole, part) => whole.findIndex((_, at) =>
   part.every((p, i) => whole[at + i]?.equals(p)));
 
 describe('formats', {concurrency: true}, () => {
-  test('ogg_keeps_the_packets_of_a_speaker_as_they_came', async (t) => {
+  testInRealTime('ogg_keeps_the_packets_of_a_speaker_as_they_came', async (t) => {
     const server = await startServer(t);
     const {port} = await server.join('room', 'a');
     const task = await server.record('room', {format: 'ogg'});
@@ -48,7 +49,7 @@ describe('formats', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('ogg_has_a_packet_that_makes_up_for_each_that_is_lost', async (t) => {
+  testInRealTime('ogg_has_a_packet_that_makes_up_for_each_that_is_lost', async (t) => {
     const server = await startServer(t);
     const {port} = await server.join('room', 'a');
     const relay = await startRelay(t, port, (n) => (n % 20 === 19 ? [] : [0]));
@@ -78,7 +79,7 @@ describe('formats', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('ogg_segments_follow_each_other_without_a_gap', async (t) => {
+  testInRealTime('ogg_segments_follow_each_other_without_a_gap', async (t) => {
     const server = await startServer(t, {recording: {segment: '2s', format: 'ogg'}});
     const {port} = await server.join('room', 'a');
     const task = await server.record('room', {mode: 'both'});
@@ -112,7 +113,7 @@ describe('formats', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('mp3_presets_have_their_rate_and_length', async (t) => {
+  testInRealTime('mp3_presets_have_their_rate_and_length', async (t) => {
     const server = await startServer(t);
     const {port} = await server.join('room', 'a');
     const presets = [[48000, 64000], [24000, 48000], [16000, 32000]];
@@ -135,7 +136,7 @@ describe('formats', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('kill_9_leaves_an_ogg_file_that_plays_and_the_task_goes_on', async (t) => {
+  testInRealTime('kill_9_leaves_an_ogg_file_that_plays_and_the_task_goes_on', async (t) => {
     const server = await startServer(t);
     const {port} = await server.join('room', 'a');
     const task = await server.record('room', {mode: 'both', format: 'ogg'});

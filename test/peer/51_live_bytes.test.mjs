@@ -146,7 +146,7 @@ describe('live', {concurrency: true}, () => {
 
   test('bodies_have_the_keys_order_and_types_of_the_sample', async (t) => {
     const backend = await startRaw(t);
-    const server = await startServer(t, {callbacks: [
+    const server = await startServer(t, {recording: STEADY, callbacks: [
       {name: 'b', url: backend.url, dialect: 'live'}]});
     const began_ms = Date.now();
     const {task, segments} = await speak(t, server, 'rô"om');
@@ -204,8 +204,8 @@ describe('live', {concurrency: true}, () => {
   test('an_attempt_that_is_repeated_has_a_new_time_of_sending_and_sign_only', async (t) => {
     const backend = await startRaw(t, (seen, response, n) =>
       endpointAnswers(n <= 2 ? 503 : 200)(seen, response));
-    const server = await startServer(t, {callbacks: [{name: 'b', url: backend.url,
-      dialect: 'live', key: TOKEN, retry: '1100ms,1100ms,1100ms', timeout: '30s'}]});
+    const server = await startServer(t, {recording: STEADY, callbacks: [{name: 'b',
+      url: backend.url, dialect: 'live', key: TOKEN, retry: '1100ms,1100ms,1100ms', timeout: '30s'}]});
     await speak(t, server, 'room');
     await server.drained();
     const tries = of(backend, 301);

@@ -12,19 +12,11 @@ import {endpointAnswers, signGme, startEndpoint} from '../aid/endpoint.mjs';
 import {isProblem, request} from '../aid/http.mjs';
 import {oneLine} from '../aid/lines.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {APP, KEY, background, command, startServer, tempDir, until} from '../aid/tapeop.mjs';
+import {APP, KEY, background, command, rtpRange, startServer, tempDir, until}
+  from '../aid/tapeop.mjs';
 
 const WHSEC = 'whsec_' + Buffer.from('a key of the listen tests, 32 B!').toString('base64');
 const speech = oggPackets('assets/demo/bob.opus');
-
-/** A port that was free, for a server that comes back to the same one. */
-async function freePort() {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((done) => probe.once('listening', done));
-  const {port} = probe.address();
-  await new Promise((done) => probe.close(done));
-  return port;
-}
 
 /**
  * A client of /v1/events that reads as told: .blocks are {id, event, data};
@@ -229,7 +221,7 @@ describe('listen', {concurrency: true}, () => {
     };
     const up = target.answer;
     const server = await startServer(t,
-      {listen: `127.0.0.1:${await freePort()}`, recording: {segment: '1s'}});
+      {listen: `127.0.0.1:${(await rtpRange()).split('-')[0]}`, recording: {segment: '1s'}});
     const cursor = path.join(tempDir(t), 'listen.cursor');
     const listen = () => startListener(t, server, target, ['--cursor', cursor]);
     let listener = listen();

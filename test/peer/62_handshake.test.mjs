@@ -215,8 +215,8 @@ describe('handshake', {concurrency: 4}, () => {
     const server = await startNamed(t, [shy('slow', slow), shy('other', other, {handshake: false})]);
     await tellAll(server, 20);
     await until('the other one has been told', () => other.told.length === 20);
-    assert.equal(slow.told.length, 1, 'one a minute');
     await until('the first is on disk', async () => (await endpoint(server, 'slow')).pending === 19);
+    assert.equal(slow.told.length, 1, 'one a minute');
     assert.deepEqual((({limited, in_flight: n, breaker}) => ({limited, n, breaker}))(
       await endpoint(server, 'slow')), {limited: true, n: 0, breaker: 'closed'});
     await server.stop();
@@ -229,7 +229,7 @@ describe('handshake', {concurrency: 4}, () => {
     await until('something waits for the rate', async () => (await endpoint(server, 'slow')).limited);
     assert.deepEqual([(await endpoint(server, 'slow')).effective_rate,
       (await endpoint(server, 'slow')).consent], [0.5, null]);
-    await until('three of them', () => slow.told.length === 3);
+    await until('three of them', () => slow.told.length >= 3);
     const at = sentAt(slow);
     assert.ok(at[2] - at[0] >= 2000, `two seconds apart: ${at}`);
     assert.equal(slow.asked.length, 0);
@@ -267,7 +267,7 @@ describe('handshake', {concurrency: 4}, () => {
     const now = await server.ask(200, 'GET', where);
     assert.deepEqual([now.effective_rate, now.consent], [0.1, true]);
 
-    for (const rate of [0, 20, 0.334, 9999.5, 0.017]) {
+    for (const rate of [0, 0.017, 20, 0.334, 9999.5]) { // the last one has nobody wait below
       const changed = await server.ask(200, 'PATCH', where, {rate});
       assert.equal(changed.rate, rate);
     }

@@ -27,22 +27,22 @@ function write(file, text) {
   fs.renameSync(`${file}.new`, file);
 }
 
-/** SIGHUP, until it says what came of it: the lines that it wrote. */
-async function hup(server) {
+/** SIGHUP, until it says what came of it, in `n` lines or more: the lines that it wrote. */
+async function hup(server, n = 1) {
   const before = linesOf(server).length;
+  const lines = () => linesOf(server).slice(before);
   process.kill(server.proc.pid, 'SIGHUP');
-  await until('it has read the file again', () =>
-    linesOf(server).slice(before).some((l) => !/^warn/.test(l) ||
-      / at the next start$/.test(l)));
-  return linesOf(server).slice(before);
+  await until('it has read the file again', () => lines().length >= n &&
+    lines().some((l) => !/^warn/.test(l) || / at the next start$/.test(l)));
+  return lines();
 }
 
 /** Change the configuration by `fn`, and read it again. */
-async function change(server, fn) {
+async function change(server, fn, n) {
   const config = configOf(server);
   fn(config, config.apps[0], config.apps[0].callbacks);
   write(server.config, JSON.stringify(config, null, 1));
-  return hup(server);
+  return hup(server, n);
 }
 
 const signTrtc = (raw, key) => crypto.createHmac('sha256', key).update(raw).digest('base64');
@@ -339,7 +339,7 @@ describe('reload', {concurrency: true}, () => {
       c.data_dir = path.join(server.dir, 'elsewhere');
       app.recording = {format: 'ogg'};
       c.apps.push(more);
-    });
+    }, 2);
     assert.deepEqual(lines, [
       `info reload: app 7 endpoint seven new, app 7 new, app ${APP} changed`,
       'warn reload: data_dir, media.rtp_ports changed: they take effect at the next start'].sort());

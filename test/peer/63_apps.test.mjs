@@ -53,6 +53,7 @@ describe('apps made at run time', {concurrency: true}, () => {
       assert.match(s.file, new RegExp(`^${ID}_lobby_`));
       assert.ok(level(await decode(server.file(s))) > 0.01, s.user);
     }
+    await until('all are printed', () => receiver.events().length >= 6);
     assert.equal(receiver.events().length, 6);
     const m = await server.metrics();
     assert.deepEqual([m.deliveries_in, m.deliveries_delivered, m.attempts_failed], [6, 6, 0]);

@@ -91,7 +91,8 @@ const NONE = [false, false, false, false];
 const gme = (app, seq) => JSON.stringify({BizID: app, RoomID: '100', UserID: '9', TaskID: 64,
   RecordMode: 0, Timestamp: 1675930605, EventType: 1, Detail: {SeqNo: seq, FileName: `f/${seq}.mp3`}});
 
-const recent = (seconds) => Math.abs(Date.now() / 1000 - Number(seconds)) < 30;
+/** As of when it came. */
+const recent = (seen, seconds) => Math.abs(seen.at / 1000 - Number(seconds)) < 30;
 
 /** Would the backend of an app take this, as docs/verifying.md says? */
 function verifies(seen, keys) {
@@ -99,12 +100,12 @@ function verifies(seen, keys) {
   const query = url.searchParams;
   if (query.has('CallbackCommand'))
     return query.get('Sign') === createHash('sha256').update(keys.other + query.get('RequestTime')).digest('hex') &&
-      recent(query.get('RequestTime'));
+      recent(seen, query.get('RequestTime'));
   if (headers['webhook-id']) {
     const mac = createHmac('sha256', Buffer.from(keys.standard.slice(6), 'base64'))
       .update(`${headers['webhook-id']}.${headers['webhook-timestamp']}.`).update(raw);
     return headers['webhook-signature'] === `v1,${mac.digest('base64')}` &&
-      recent(headers['webhook-timestamp']);
+      recent(seen, headers['webhook-timestamp']);
   }
   if (headers.sdkappid)
     return headers.sign === createHmac('sha256', keys.other).update(raw).digest('base64');

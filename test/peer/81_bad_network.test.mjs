@@ -2,9 +2,10 @@
 // length, the right sounds in the right places, and each kind of harm counted.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
-import {describe, test} from 'node:test';
+import {describe} from 'node:test';
 
 import {BEEPS, beepsFile, checkBeeps, recordOne} from '../aid/beeps.mjs';
+import {testInRealTime} from '../aid/calm.mjs';
 import {RATE, level, onset, tone} from '../aid/sound.mjs';
 import {background, startServer} from '../aid/tapeop.mjs';
 
@@ -48,7 +49,7 @@ function beepsAt(pcm) {
 }
 
 describe('bad_network', {concurrency: true}, () => {
-  test('lost_packets_leave_length_and_places_as_they_were', async (t) => {
+  testInRealTime('lost_packets_leave_length_and_places_as_they_were', async (t) => {
     const r = await over(t, {}, '--loss-every', '20');
     checkBeeps(r, {share: 0.8});
     assert.equal(network(r).lost, 7);
@@ -56,7 +57,7 @@ describe('bad_network', {concurrency: true}, () => {
     assert.equal(r.metrics.rtp_packets, 143);
   });
 
-  test('bursts_of_loss_leave_length_and_places_as_they_were', async (t) => {
+  testInRealTime('bursts_of_loss_leave_length_and_places_as_they_were', async (t) => {
     const r = await over(t, {}, '--loss', '10', '--burst-loss', '4', '--seed', '3');
     const {lost} = network(r);
     assert.ok(lost > 4, r.out);
@@ -64,7 +65,7 @@ describe('bad_network', {concurrency: true}, () => {
     checkBeeps(r, {share: 0.6});
   });
 
-  test('packets_out_of_order_and_twice_lose_nothing', async (t) => {
+  testInRealTime('packets_out_of_order_and_twice_lose_nothing', async (t) => {
     const r = await over(t, {}, '--reorder', '20', '--duplicate', '20', '--seed', '1');
     const {reordered, duplicated} = network(r);
     assert.ok(reordered > 10 && duplicated > 10, r.out);
@@ -75,7 +76,7 @@ describe('bad_network', {concurrency: true}, () => {
     assert.equal(r.metrics.rtp_duplicate, duplicated);
   });
 
-  test('delay_and_jitter_move_no_sound_within_the_file', async (t) => {
+  testInRealTime('delay_and_jitter_move_no_sound_within_the_file', async (t) => {
     const r = await over(t, {}, '--delay', '200', '--jitter', '80ms', '--seed', '1');
     checkBeeps(r, {slack_ms: 25});
     assert.equal(r.metrics.rtp_lost, 0);
@@ -83,7 +84,7 @@ describe('bad_network', {concurrency: true}, () => {
     assert.equal(r.metrics.timeline_jumps, 0);
   });
 
-  test('a_stalled_network_moves_no_sound_within_the_file', async (t) => {
+  testInRealTime('a_stalled_network_moves_no_sound_within_the_file', async (t) => {
     const r = await over(t, {}, '--stall', '900ms,700ms');
     checkBeeps(r);
     assert.equal(network(r).stalled, 35);
@@ -91,7 +92,7 @@ describe('bad_network', {concurrency: true}, () => {
     assert.equal(r.metrics.frames_concealed, 0);
   });
 
-  test('a_fast_and_a_slow_clock_lose_and_add_no_sound', async (t) => {
+  testInRealTime('a_fast_and_a_slow_clock_lose_and_add_no_sound', async (t) => {
     await Promise.all(['300', '-300'].map(async (ppm) => {
       const r = await over(t, {}, '--drift', ppm, '--ts', '4294900000');
       checkBeeps(r);
@@ -101,7 +102,7 @@ describe('bad_network', {concurrency: true}, () => {
     }));
   });
 
-  test('a_clock_that_stood_is_silence_of_that_length', async (t) => {
+  testInRealTime('a_clock_that_stood_is_silence_of_that_length', async (t) => {
     const r = await over(t, {mic_off_after: '5s'}, '--freeze', '1500ms,2s');
     const [first, second] = beepsAt(r.pcm);
     const apart_ms = (second - first) * 1000 / RATE;
@@ -113,7 +114,7 @@ describe('bad_network', {concurrency: true}, () => {
     assert.ok(level(r.pcm, first + 0.8 * RATE, second - 0.2 * RATE) < 0.001);
   });
 
-  test('who_is_muted_is_silent_and_keeps_the_time', async (t) => {
+  testInRealTime('who_is_muted_is_silent_and_keeps_the_time', async (t) => {
     // 200 ms of the first beep are not sent
     const r = await over(t, {}, '--mute', '700ms,200ms');
     const [first, second] = beepsAt(r.pcm);
@@ -125,7 +126,7 @@ describe('bad_network', {concurrency: true}, () => {
     assert.equal(r.metrics.frames_concealed, 0);
   });
 
-  test('a_pause_with_tiny_packets_is_silence', async (t) => {
+  testInRealTime('a_pause_with_tiny_packets_is_silence', async (t) => {
     const r = await over(t, {}, '--dtx');
     checkBeeps(r, {slack_ms: 25, tail: false});
     assert.match(r.out, /sender: [1-9]\d+ packets not sent, [1-9]\d* tiny ones/);
@@ -133,7 +134,7 @@ describe('bad_network', {concurrency: true}, () => {
     assert.ok(r.metrics.frames_silence >= RATE / 2, `${r.metrics.frames_silence}`);
   });
 
-  test('another_ssrc_goes_on_in_the_same_file', async (t) => {
+  testInRealTime('another_ssrc_goes_on_in_the_same_file', async (t) => {
     const r = await over(t, {}, '--ssrc-change', '1200ms', '--seq', '65500');
     checkBeeps(r, {slack_ms: 25});
     assert.match(r.out, /2 SSRCs/);
@@ -141,7 +142,7 @@ describe('bad_network', {concurrency: true}, () => {
     assert.equal(r.metrics.rtp_stranger, 0);
   });
 
-  test('with_red_nothing_of_a_single_loss_is_made_up', async (t) => {
+  testInRealTime('with_red_nothing_of_a_single_loss_is_made_up', async (t) => {
     const r = await over(t, {}, '--loss-every', '20', '--red', '1', '--red-pt', '110');
     checkBeeps(r);
     assert.equal(network(r).lost, 7);
@@ -150,7 +151,7 @@ describe('bad_network', {concurrency: true}, () => {
     assert.equal(r.metrics.rtp_lost, 0);
   });
 
-  test('with_two_generations_of_red_two_losses_in_a_row_are_whole', async (t) => {
+  testInRealTime('with_two_generations_of_red_two_losses_in_a_row_are_whole', async (t) => {
     const r = await over(t, {}, '--loss', '8', '--burst-loss', '2', '--seed', '9',
       '--red', '4', '--red-pt', '110', '--audio-level', '1');
     const {lost} = network(r);

@@ -8,6 +8,7 @@ import {describe, test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 
+import {testInRealTime} from '../aid/calm.mjs';
 import {API_KEYS, recording, userSig} from '../aid/cloud.mjs';
 import {endpointAnswers, startEndpoint} from '../aid/endpoint.mjs';
 import {assertGolden} from '../aid/golden.mjs';
@@ -36,7 +37,9 @@ function golden(action, answer) {
 
 /** A server with a key, a room, and somebody who speaks in it. */
 async function stage(t, {users = ['1145'], ...options} = {}) {
-  const server = await startServer(t, {app: API_KEYS, ...options});
+  // a file each, also where the senders stand still for a while
+  const server = await startServer(t, {app: API_KEYS, recording: {mic_off_after: '1h'},
+    ...options});
   server.inputs = [];
   for (const user of users) {
     const input = await server.join(ROOM, user);
@@ -170,7 +173,7 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
   });
 
   test('a_room_that_empties_is_held_as_long_as_the_app_says', async (t) => {
-    const server = await startServer(t, {app: API_KEYS, recording: {hold_empty: '3s'}});
+    const server = await startServer(t, {app: API_KEYS, recording: {hold_empty: '8s'}});
     const api = gmeOf(server);
     const first = await server.join(ROOM, 'a');
     const {TaskId} = await api.StartRecord({BizId: APP, RoomId: ROOM, RecordMode: 2});
@@ -308,7 +311,7 @@ describe('cloud api by the SDK', {concurrency: true}, () => {
     await server.stop();
   });
 
-  test('another_mode_goes_on_where_the_one_before_ended', async (t) => {
+  testInRealTime('another_mode_goes_on_where_the_one_before_ended', async (t) => {
     const server = await startServer(t, {app: API_KEYS});
     const api = gmeOf(server);
     const {port} = await server.join(ROOM, 'a');

@@ -351,7 +351,7 @@ function follow(page, body, read) {
   async function look() {
     if (due) {
       due = false;
-      now = await read() ?? now;
+      now = await read();
       for (const ep of page.endpoints)
         page.shown.get(ep.endpoint_id)?.(ep);
     }
@@ -377,7 +377,7 @@ function follow(page, body, read) {
   };
   const end = page.live.subscribe(({deliveries, settings}) => {
     const now = JSON.stringify([deliveries, settings]);
-    if (moved && now !== moved)
+    if (now !== moved) // the first, too: it may have moved since it was read
       soon();
     moved = now;
   });
@@ -405,22 +405,22 @@ export async function mount(root, ctx) {
     page.draw(pair ? 'copy-secret' : 'make-api-key');
   };
 
-  let asked = 0;
-  /** What the page is to be drawn of, as a text. */
-  const read = async () => {
+  let asked = 0, newest;
+  const readOnce = async (mine) => {
     const options = {signal: ctx.signal};
-    const mine = ++asked;
     const {apps} = await ctx.api.get('/v1/apps', {}, options);
     const app = wanted === 'new' ? null :
       apps.find((a) => String(a.id) === wanted) ?? (wanted ? undefined : apps[0] ?? null);
     const list = app ? (await ctx.api.get(
       ctx.path`/v1/apps/${app.id}/endpoints`, {}, options)).endpoints : [];
     if (mine !== asked)
-      return null; // what comes of the other is newer
+      return newest; // and not what was so before
     Object.assign(page, {apps, app, endpoints: list});
     return JSON.stringify([page.apps.map((a) => [a.id, a.name]), page.app,
       page.endpoints.map((e) => SETTINGS.map((key) => e[key]))]);
   };
+  /** What the page is to be drawn of, as a text; of who reads at a time, the newest. */
+  const read = () => (newest = readOnce(++asked));
   /** What was opened stays open. */
   page.draw = (key) => {
     const open = new Set([...body.querySelectorAll('details[open]')]

@@ -189,8 +189,8 @@ export async function mountRecording(root, ctx, id) {
   let moved = '';
   const end = live.subscribe((state) => {
     const now = JSON.stringify(state.deliveries);
-    if (moved && now !== moved)
-      soon(1000 + rows_n); // of a long one less often
+    if (now !== moved) // the first, too: it may have moved since it was read
+      soon(moved ? 1000 + rows_n : SOON_MS); // of a long one less often
     moved = now;
   });
   return () => {
