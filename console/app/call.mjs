@@ -46,13 +46,29 @@ const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 const ICE = ['ice-ufrag', 'ice-pwd'];
 const valueOf = (name, sdp) => new RegExp(`^a=${name}:(\\S+)`, 'm').exec(sdp)?.[1] ?? '';
 
+const CANDIDATES = /^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) .*\r\n/gm;
+
 /** Why there is no connection by this answer. */
 function noWay(answer) {
-  const to = [...answer.matchAll(/^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) /gm)];
+  const to = [...answer.matchAll(CANDIDATES)];
+  const isHere = ([, ip]) => /^(127\.|::1$)/.test(ip);
   const text = `No connection came about to ${to.map(([, ip, port]) => `${ip} port ${port}`).join(', ')} ` +
     '(UDP): does something between here and the server let no UDP through?';
-  return to.every(([, ip]) => /^(127\.|::1$)/.test(ip)) ? `${text} Firefox connects to no loopback ` +
-    'address: the server needs another media.address, or none in its settings.' : text;
+  if (!to.some(isHere))
+    return text;
+  const where = `${text} The server's media.address is for its own machine only: from another ` +
+    'one, have it set.';
+  return to.every(isHere) ? `${where} On that machine Firefox needs it unset, or another than ` +
+    'a loopback address.' : where;
+}
+
+/** The answer of a restart: the one before with what the fragment has. */
+function renewed(answer, frag) {
+  const credentials = ICE.reduce((sdp, n) =>
+    sdp.replace(new RegExp(`^a=${n}:.*$`, 'm'), `a=${n}:${valueOf(n, frag)}`), answer);
+  const fresh = (frag.match(CANDIDATES) ?? []).join('');
+  let at = 0; // the machine of the server may have other addresses by now
+  return fresh ? credentials.replace(CANDIDATES, () => (at++ ? '' : fresh)) : credentials;
 }
 
 /** What a peak of samples is in dBFS. */
@@ -249,8 +265,8 @@ export class Call {
     if (status !== 200)
       return false;
     await pc.setLocalDescription(offer);
-    await pc.setRemoteDescription({type: 'answer', sdp: ICE.reduce((sdp, n) =>
-      sdp.replace(new RegExp(`^a=${n}:.*$`, 'm'), `a=${n}:${valueOf(n, frag)}`), this.answer)});
+    this.answer = renewed(this.answer, frag);
+    await pc.setRemoteDescription({type: 'answer', sdp: this.answer});
     if (pc.connectionState === 'connected')
       this.onState(pc);
     else

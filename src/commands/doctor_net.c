@@ -8,6 +8,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands/doctor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -300,6 +301,7 @@ enum doctor_state doctor_judge_room(int bytes, int *speakers,
 				    const char **advice)
 {
 	enum { PAUSE_MS = 30, FRAME_MS = 20, FEW = 100 };
+	static_assert(WEBRTC_ROOM_BYTES == 8388608, "as said below");
 
 	*speakers = (int)((int64_t)bytes * FRAME_MS /
 			  (WEBRTC_ROOM_A_DATAGRAM * PAUSE_MS));
@@ -309,17 +311,67 @@ enum doctor_state doctor_judge_room(int bytes, int *speakers,
 	return *speakers < FEW ? DOCTOR_WARN : DOCTOR_OK;
 }
 
-/** All speakers by WebRTC of a media loop share one socket. */
+/** All speakers by WebRTC of a media loop share one socket.  Who runs this may
+ *  be root, and the server is not. */
 static void check_room(struct doctor *d)
 {
-	const int bytes = udp_try_room(WEBRTC_ROOM_BYTES);
+	const int bytes = udp_try_room(WEBRTC_ROOM_BYTES, false);
+	const int forced = udp_try_room(WEBRTC_ROOM_BYTES, true);
 	const char *advice;
 	int speakers;
 	enum doctor_state state = doctor_judge_room(bytes, &speakers, &advice);
 
-	doctor_say(d, state, "socket of WebRTC",
-		   "holds %d KiB, a pause of 30 ms of %d speakers%s",
-		   bytes / 1024, speakers, advice);
+	if (bytes == 0)
+		doctor_say(d, DOCTOR_FAIL, "socket of WebRTC",
+			   "cannot be made: %s", strerror(errno));
+	else if (forced > bytes)
+		doctor_say(d, state, "socket of WebRTC",
+			   "holds %d KiB, a pause of 30 ms of %d speakers%s; "
+			   "of a server with CAP_NET_ADMIN %d KiB",
+			   bytes / 1024, speakers, advice, forced / 1024);
+	else
+		doctor_say(d, state, "socket of WebRTC",
+			   "holds %d KiB, a pause of 30 ms of %d speakers%s",
+			   bytes / 1024, speakers, advice);
+}
+
+/** errno of binding n ports from media.udp_port on; at: out, the one it is of. */
+static int try_webrtc(const struct media_config *m, unsigned n, bool is_near,
+		      struct addr *at)
+{
+	int err = 0;
+
+	*at = is_near ? addr_any() : m->bind;
+	for (unsigned i = 0; i < n && !err; i++) {
+		addr_set_port(at, (uint16_t)(m->udp_port + i));
+		err = try_bind(at, SOCK_DGRAM);
+	}
+	return err;
+}
+
+static void check_webrtc_ports(struct doctor *d, unsigned n)
+{
+	const struct media_config *m = &d->config->media;
+	struct addr at;
+	int err = try_webrtc(m, n, m->is_near, &at);
+
+	if (err == EADDRINUSE && d->runs)
+		doctor_say(d, DOCTOR_OK, "media.udp_port",
+			   "port %u of %u is in use, as a tapeop runs here",
+			   addr_port(&at), n);
+	else if (err && m->is_near && !try_webrtc(m, n, false, &at))
+		doctor_say(d, DOCTOR_WARN, "media.udp_port",
+			   "%u ports from it on are free at 127.0.0.1 only (%s "
+			   "elsewhere): Firefox on this machine cannot join",
+			   n, strerror(err));
+	else if (err)
+		doctor_say(d, DOCTOR_FAIL, "media.udp_port",
+			   "port %u of %u for WebRTC cannot be opened (%s): "
+			   "choose another",
+			   addr_port(&at), n, strerror(err));
+	else
+		doctor_say(d, DOCTOR_OK, "media.udp_port",
+			   "%u ports from it on are free, one a media loop", n);
 }
 
 void doctor_check_webrtc(struct doctor *d)
@@ -329,34 +381,16 @@ void doctor_check_webrtc(struct doctor *d)
 	const unsigned n = m->loops    ? m->loops
 			   : cores > 0 ? (unsigned)cores
 				       : 1;
-	struct addr at = m->near ? addr_any() : m->bind;
-	int err = 0;
 
 	check_media_address(d);
 	check_room(d);
-	if (!m->udp_port) {
+	if (m->udp_port)
+		check_webrtc_ports(d, n);
+	else
 		doctor_say(d, DOCTOR_OK, "media.udp_port",
 			   "the system chooses %u ports for WebRTC; a "
 			   "firewall wants them fixed",
 			   n);
-		return;
-	}
-	for (unsigned i = 0; i < n && !err; i++) {
-		addr_set_port(&at, (uint16_t)(m->udp_port + i));
-		err = try_bind(&at, SOCK_DGRAM);
-	}
-	if (err == EADDRINUSE && d->runs)
-		doctor_say(d, DOCTOR_OK, "media.udp_port",
-			   "port %u of %u is in use, as a tapeop runs here",
-			   addr_port(&at), n);
-	else if (err)
-		doctor_say(d, DOCTOR_FAIL, "media.udp_port",
-			   "port %u of %u for WebRTC cannot be opened (%s): "
-			   "choose another",
-			   addr_port(&at), n, strerror(err));
-	else
-		doctor_say(d, DOCTOR_OK, "media.udp_port",
-			   "%u ports from it on are free, one a media loop", n);
 }
 
 /* ---- callbacks ------------------------------------------------------------- */

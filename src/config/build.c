@@ -472,7 +472,7 @@ static int build_addresses(struct builder *b, struct mark *at, struct err *e)
 	const struct value *address = &b->values[SET_MEDIA_ADDRESS];
 	const struct value *bind = &b->values[SET_MEDIA_BIND];
 
-	m->near = !address->given && !bind->given;
+	m->is_near = !address->given && !bind->given;
 	m->n_addresses = address->given ? address->n : 1;
 	m->addresses[0] = addr_loopback();
 	for (size_t i = 0; address->given && i < address->n; i++) {

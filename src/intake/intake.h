@@ -253,16 +253,15 @@ enum { WEBRTC_ROOM_BYTES = 8 * 1024 * 1024, WEBRTC_ROOM_A_DATAGRAM = 650 };
  * Bind a UDP port for WebRTC.
  *
  * at       as udp_open; what is announced to peers is the caller's matter
- * near     of this machine only, at all of its IPv4 addresses: Firefox does not
- *          speak to a loopback address.  `at` is one, and is what it is bound
- *          to where the kernel cannot tell who is near.
+ * interface   as udp_open_on
  * id       outlives the port
  * limits   copied; all over 0
  *
- * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of udp_open.
+ * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of udp_open_on.
  */
 MUST_CHECK int webrtc_port_open(struct loop *loop, const struct addr *at,
-				bool near, const struct webrtc_identity *id,
+				unsigned interface,
+				const struct webrtc_identity *id,
 				const struct webrtc_limits *limits,
 				struct webrtc_port **out);
 /** The address it is bound to. */

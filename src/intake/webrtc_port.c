@@ -20,7 +20,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <errno.h>
-#include <net/if.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -413,26 +412,8 @@ void webrtc_port_free(struct webrtc_port *p)
 	mem_free(p);
 }
 
-static int open_socket(struct webrtc_port *p, const struct addr *at, bool near)
-{
-	const unsigned lo = near ? if_nametoindex("lo") : 0;
-	struct addr all = addr_any();
-	int err;
-
-	addr_set_port(&all, addr_port(at));
-	err = lo ? udp_open_on(p->loop, &all, lo, on_datagram, p, &p->udp)
-		 : ENODEV;
-	if (!err || err == EADDRINUSE || err == EACCES)
-		return err;
-	if (near)
-		log_warn("webrtc: Firefox on this machine will not connect: "
-			 "of its network the kernel says \"%s\"",
-			 strerror(err));
-	return udp_open(p->loop, at, on_datagram, p, &p->udp);
-}
-
-int webrtc_port_open(struct loop *loop, const struct addr *at, bool near,
-		     const struct webrtc_identity *id,
+int webrtc_port_open(struct loop *loop, const struct addr *at,
+		     unsigned interface, const struct webrtc_identity *id,
 		     const struct webrtc_limits *limits,
 		     struct webrtc_port **out)
 {
@@ -444,7 +425,7 @@ int webrtc_port_open(struct loop *loop, const struct addr *at, bool near,
 	p->send_arg = p;
 	p->loop = loop;
 	p->is_watched = true;
-	err = open_socket(p, at, near);
+	err = udp_open_on(loop, at, interface, on_datagram, p, &p->udp);
 	if (err) {
 		webrtc_port_free(p);
 		return err;

@@ -321,9 +321,12 @@ MUST_CHECK int udp_open(struct loop *loop, const struct addr *at, udp_fn *fn,
 /**
  * The same, but what has not come by one interface is dropped by the kernel:
  * by "lo" comes what programs of this machine send, to whichever of its
- * addresses.
+ * addresses.  Bound to 0.0.0.0 it answers from the address that the sender has,
+ * so of two addresses of this machine ICE can use each with itself only.
  *
  * interface   its index (if_nametoindex), 0: all
+ *
+ * Returns as udp_open; EOPNOTSUPP and others where the kernel has no filters.
  */
 MUST_CHECK int udp_open_on(struct loop *loop, const struct addr *at,
 			   unsigned interface, udp_fn *fn, void *arg,
@@ -335,9 +338,9 @@ MUST_CHECK int udp_open_on(struct loop *loop, const struct addr *at,
  * for who has CAP_NET_ADMIN only; others get that much.
  */
 void udp_set_room(struct udp *u, int bytes);
-/** Returns how many of so many bytes a socket of this process gets; 0 if it gets
- *  no socket. */
-int udp_try_room(int bytes);
+/** Returns how many of so many bytes a socket of this process gets, `force`: with
+ *  CAP_NET_ADMIN, if it has that; 0 if it gets no socket. */
+int udp_try_room(int bytes, bool force);
 /**
  * Let the loop be: whoever has time to spare reads with udp_read, some times a
  * second.  Arrival times are the kernel's, so nothing is lost by that, and a

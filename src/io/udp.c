@@ -163,19 +163,20 @@ void udp_read(struct udp *u)
 	read_batches(u, BATCHES_READ_MAX);
 }
 
-static void set_room(int fd, int bytes)
+static void set_room(int fd, int bytes, bool force)
 {
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
+	if (!force ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes,
 				 sizeof(bytes));
 }
 
 void udp_set_room(struct udp *u, int bytes)
 {
-	set_room(u->fd, bytes);
+	set_room(u->fd, bytes, true);
 }
 
-int udp_try_room(int bytes)
+int udp_try_room(int bytes, bool force)
 {
 	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int doubled = 0; /* socket(7): for the books */
@@ -183,7 +184,7 @@ int udp_try_room(int bytes)
 
 	if (fd < 0)
 		return 0;
-	set_room(fd, bytes);
+	set_room(fd, bytes, force);
 	(void)getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &doubled, &len);
 	close(fd);
 	return doubled / 2;
@@ -219,13 +220,15 @@ static int hear_only(int fd, unsigned interface)
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
-	const struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]),
-					  .filter = code};
+	enum { CODE_N = sizeof(code) / sizeof(code[0]) };
+	const struct sock_fprog filter = {.len = CODE_N, .filter = code};
+	socklen_t n = 0;
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter,
-			  sizeof(filter))
-		       ? errno
-		       : 0;
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter,
+		       sizeof(filter)) ||
+	    getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &n))
+		return errno;
+	return n == CODE_N ? 0 : EOPNOTSUPP; /* some say yes, and have none */
 }
 
 static int bind_socket(struct udp *u, const struct addr *at, unsigned interface)

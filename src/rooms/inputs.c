@@ -75,6 +75,7 @@ static uint16_t port_take(struct rooms *r)
 static void whip_info_of(const struct member *m, struct whip_info *out)
 {
 	const struct rooms *r = m->room->rooms;
+	const bool is_near = m->whip->is_near && r->n_own;
 
 	*out = (struct whip_info){
 		.state = whip_state_name(m),
@@ -83,8 +84,8 @@ static void whip_info_of(const struct member *m, struct whip_info *out)
 		.remote_ufrag = m->whip->remote_ufrag,
 		.ice = &m->whip->ice,
 		.fingerprint = webrtc_identity_fingerprint(r->identity),
-		.addresses = r->n_near ? r->near : r->addresses,
-		.n_addresses = r->n_near ? r->n_near : r->n_addresses,
+		.addresses = is_near ? r->own_addresses : r->addresses,
+		.n_addresses = is_near ? r->n_own : r->n_addresses,
 	};
 }
 

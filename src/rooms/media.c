@@ -203,7 +203,7 @@ static int open_webrtc(struct media *m, unsigned index,
 
 	if (addr_port(&at))
 		addr_set_port(&at, (uint16_t)(addr_port(&at) + index));
-	err = webrtc_port_open(m->loop, &at, webrtc->near, webrtc->id,
+	err = webrtc_port_open(m->loop, &at, webrtc->interface, webrtc->id,
 			       &webrtc->limits, &m->webrtc);
 	if (err)
 		return err_set(e, err, "media.udp_port",
@@ -211,18 +211,12 @@ static int open_webrtc(struct media *m, unsigned index,
 			       addr_write(&at, text), strerror(err));
 	webrtc_port_addr(m->webrtc, &at);
 	m->udp_port = addr_port(&at);
-	m->is_near = webrtc->near && !addr_is_loopback(&at);
 	return 0;
 }
 
 uint16_t media_udp_port(const struct media *m)
 {
 	return m->udp_port;
-}
-
-bool media_is_near(const struct media *m)
-{
-	return m->is_near;
 }
 
 int media_new(unsigned index, struct loop *control,

@@ -275,7 +275,7 @@ struct seg {
 /** What a media loop needs for WebRTC. */
 struct media_webrtc {
 	struct addr at;			  /* of the first loop; port 0: any */
-	bool near;			  /* as webrtc_port_open */
+	unsigned interface;		  /* as webrtc_port_open */
 	const struct webrtc_identity *id; /* outlives the loops */
 	struct webrtc_limits limits;
 };
@@ -287,8 +287,6 @@ MUST_CHECK int media_new(unsigned index, struct loop *control,
 			 struct err *e);
 /** Its port for WebRTC.  Thread: any. */
 uint16_t media_udp_port(const struct media *m);
-/** Does that hear programs of this machine at all of its addresses? */
-bool media_is_near(const struct media *m);
 /** End the thread; all voices and sessions are gone.  NULL is fine. */
 void media_free(struct media *m);
 

@@ -35,7 +35,6 @@ struct media {
 	struct thread *thread;
 	struct webrtc_port *webrtc;
 	uint16_t udp_port; /* fixed after init: of that */
-	bool is_near;	   /* the same: media_is_near */
 	struct map rooms;  /* struct media_room by key */
 	struct link work; /* struct media_work, the one due first at the head */
 	struct timer work_timer;

@@ -75,6 +75,7 @@ struct whip {
 	char remote_ufrag[WEBRTC_REMOTE_UFRAG_MAX + 1];
 	char ufrag_next[WEBRTC_REMOTE_UFRAG_MAX + 1];
 	unsigned turn, turn_next; /* next: an ICE restart is under way */
+	bool is_near;		  /* of a program on this machine */
 	struct input_call restart;
 	int64_t away_us; /* since when its session is over, 0: it is not */
 	int64_t stay_us; /* so long it may be away */
@@ -216,10 +217,9 @@ struct rooms {
 	struct addr bind_at;				    /* port 0 */
 	char addresses[MEDIA_ADDRESSES_MAX][ADDR_TEXT_MAX]; /* announced */
 	size_t n_addresses;
-	char near[WHIP_ADDRESSES_MAX]
-		 [ADDR_TEXT_MAX]; /* the same, of this machine when
-					       somebody has come by WebRTC */
-	size_t n_near;		  /* 0: as `addresses` */
+	bool is_near; /* near.c: who is on this machine is told these */
+	char own_addresses[WHIP_ADDRESSES_MAX][ADDR_TEXT_MAX];
+	size_t n_own;
 	uint16_t port_first, port_last, port_next;
 	uint8_t *ports_used;	 /* a bit a port from port_first */
 	struct rooms_app *apps;	 /* ROOMS_APPS_MAX */
@@ -297,6 +297,20 @@ struct member *member_find(const struct room *room, const char *user);
 /** Whoever adds an input; returns 0 or what is wrong, with `e`. */
 int member_check_wish(struct rooms *r, uint32_t app, const char *room,
 		      const char *user, struct err *e);
+
+/* near.c: WebRTC from programs on this machine */
+
+/** What these are told of its own addresses: IPv4, `loopback` last.  Returns how
+ *  many, 0 if there is no other. */
+size_t near_pick(const struct addr *own, size_t n_own,
+		 const struct addr *loopback,
+		 char out[WHIP_ADDRESSES_MAX][ADDR_TEXT_MAX]);
+/** Look up own_addresses.  Returns whether there are any. */
+bool near_look(struct rooms *r);
+/** The index of "lo", 0 where nothing else has an address. */
+unsigned near_interface(struct rooms *r);
+/** Is who has this address on this machine, and heard at all of its own? */
+bool near_is(const struct rooms *r, const char *ip);
 
 /* whip.c: users by WebRTC */
 /** A member of a row from the store: its user may come again. */

@@ -332,13 +332,52 @@ static int check_udp_ports(const struct media_config *c, unsigned n,
 	return 0;
 }
 
+/** Start n loops, or none of them. */
+static int start_loops(struct rooms *r, unsigned n,
+		       const struct media_webrtc *webrtc, struct err *e)
+{
+	while (r->n_media < n) {
+		int err = media_new(r->n_media, r->loop, webrtc,
+				    &r->media[r->n_media], e);
+
+		if (err) {
+			while (r->n_media)
+				media_free(r->media[--r->n_media]);
+			return err;
+		}
+		r->n_media++;
+	}
+	return 0;
+}
+
+/** The same, for programs of this machine at all of its addresses.  Returns
+ *  an errno where that cannot be. */
+static int start_near_loops(struct rooms *r, unsigned n,
+			    const struct media_webrtc *webrtc)
+{
+	struct media_webrtc near = *webrtc;
+	struct err e = {0};
+	int err;
+
+	near.interface = near_interface(r);
+	near.at = addr_any();
+	addr_set_port(&near.at, addr_port(&webrtc->at));
+	err = near.interface ? start_loops(r, n, &near, &e)
+			     : err_set(&e, ENODEV, "",
+				       "it has no other address");
+	if (err)
+		log_warn("webrtc: only loopback is listened at, so Firefox on "
+			 "this machine cannot join: %s",
+			 e.text[0] ? e.text : strerror(err));
+	return err;
+}
+
 static int start_media(struct rooms *r, const struct media_config *c,
 		       struct err *e)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned n = c->loops ? c->loops : (unsigned)(cores > 0 ? cores : 1);
 	struct media_webrtc webrtc = {.at = r->bind_at,
-				      .near = c->near,
 				      .limits = webrtc_limits_usual};
 	int err;
 
@@ -354,13 +393,10 @@ static int start_media(struct rooms *r, const struct media_config *c,
 		c->max_rooms_per_user ? c->max_rooms_per_user : ROOMS_PER_USER;
 	/* sessions that go, while those that take their place come */
 	webrtc.limits.sessions = 2 * r->max_sessions;
-	while (!err && r->n_media < n) {
-		err = media_new(r->n_media, r->loop, &webrtc,
-				&r->media[r->n_media], e);
-		if (!err)
-			r->n_media++;
-	}
-	return err;
+	if (err)
+		return err;
+	r->is_near = c->is_near && start_near_loops(r, n, &webrtc) == 0;
+	return r->is_near ? 0 : start_loops(r, n, &webrtc, e);
 }
 
 static void address_text(const struct addr *a, char *out, size_t cap)

@@ -75,14 +75,14 @@ struct caller {
 };
 
 /** media: */
-enum { MEDIA_ADDRESSES_MAX = 4, WHIP_ADDRESSES_MAX = 8 };
+enum { MEDIA_ADDRESSES_MAX = 4, WHIP_ADDRESSES_MAX = 16 };
 
 struct media_config {
 	struct addr addresses[MEDIA_ADDRESSES_MAX]; /* announced to senders;
 						       RTP: the first */
 	size_t n_addresses;			    /* 0: bind */
 	struct addr bind;      /* where sockets are opened */
-	bool near;	       /* WebRTC is for programs of this machine, at all
+	bool is_near;	       /* WebRTC is for programs of this machine, at all
 				  of its addresses; bind is a loopback one */
 	uint16_t udp_port;     /* WebRTC of the first loop, then upwards; 0:
 				   the system chooses */

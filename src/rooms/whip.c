@@ -32,8 +32,6 @@
 #include "base/str.h"
 #include "rooms/private.h"
 
-enum { OWN_MAX = 32 };
-
 static enum whip_state state_of(const struct member *m)
 {
 	return (enum whip_state)atomic_load_explicit(&m->voice->whip_state,
@@ -198,6 +196,7 @@ static int join(struct rooms *r, const struct whip_wish *w,
 	row.mic_disabled = older && older->mic_disabled;
 	str_copy(whip->remote_ufrag, sizeof(whip->remote_ufrag),
 		 w->remote_ufrag);
+	whip->is_near = near_is(r, w->client_ip);
 	err = member_make(room, &row, NULL, whip, out);
 	if (err)
 		goto fail;
@@ -212,23 +211,6 @@ fail:
 	return err;
 }
 
-/** Addresses of a machine come and go with its networks. */
-static void look_near(struct rooms *r)
-{
-	struct addr own[OWN_MAX];
-	size_t n;
-
-	r->n_near = 0;
-	if (!media_is_near(r->media[0]))
-		return;
-	n = addr_list_own(own, OWN_MAX);
-	for (size_t i = 0; i < n && r->n_near < WHIP_ADDRESSES_MAX - 1; i++)
-		if (own[i].sa.sa_family == AF_INET &&
-		    !addr_is_loopback(&own[i]))
-			addr_write_host(&own[i], r->near[r->n_near++]);
-	addr_write_host(&r->bind_at, r->near[r->n_near++]);
-}
-
 void rooms_whip_join(struct rooms *r, const struct whip_wish *w,
 		     rooms_input_fn *done, void *arg)
 {
@@ -241,7 +223,8 @@ void rooms_whip_join(struct rooms *r, const struct whip_wish *w,
 		done(&e, NULL, arg);
 		return;
 	}
-	look_near(r);
+	if (r->is_near)
+		(void)near_look(r);
 	err = join(r, w, older, &m);
 	if (err) {
 		err_set(&e, err, "", "no session can be made: %s",
@@ -355,8 +338,9 @@ void rooms_whip_restart(struct rooms *r, const char *key,
 	} else if (webrtc_credentials_make(&m->whip->ice_next)) {
 		err_set(&e, EIO, "", "no random bytes");
 	} else {
-		look_near(r);
 		w = m->whip;
+		if (w->is_near)
+			(void)near_look(r);
 		str_copy(w->ufrag_next, sizeof(w->ufrag_next), remote_ufrag);
 		w->turn_next = w->turn + 1;
 		w->restart = (struct input_call){done, arg};

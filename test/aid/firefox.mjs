@@ -9,7 +9,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 
-import {until} from './tapeop.mjs';
+import {PATIENCE_MS, until} from './tapeop.mjs';
 
 const FIREFOX = '/usr/bin/firefox-esr';
 
@@ -35,7 +35,7 @@ const QUIET = { // nothing of it goes out to the internet
 /** Commands over a socket, and their results. */
 function speakMarionette(socket) {
   const waiting = new Map();
-  let rest = Buffer.alloc(0), ids = 0;
+  let rest = Buffer.alloc(0), ids = 0, ended = false;
 
   function hear(message) {
     const [, id, error, result] = message;
@@ -59,9 +59,14 @@ function speakMarionette(socket) {
         hear(message);
     }
   });
-  socket.on('close', () => waiting.forEach(({reject}) => reject(new Error('Firefox has ended'))));
+  socket.on('close', () => {
+    ended = true;
+    waiting.forEach(({reject}) => reject(new Error('Firefox has ended')));
+  });
   socket.on('error', () => {});
   return (command, parameters = {}) => new Promise((resolve, reject) => {
+    if (ended)
+      throw new Error('Firefox has ended');
     const text = JSON.stringify([0, ++ids, `WebDriver:${command}`, parameters]);
     waiting.set(ids, {resolve, reject});
     socket.write(`${Buffer.byteLength(text)}:${text}`);
@@ -94,7 +99,9 @@ export async function startFirefox(t, {tone_hz = 600, prefs = {}} = {}) {
   const ended = new Promise((done) => child.once('exit', done));
   t.after(async () => {
     child.kill();
+    const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
     await ended;
+    clearTimeout(timer);
     fs.rmSync(dir, {recursive: true, force: true, maxRetries: 10}); // its children end, too
   });
   const port = await until('Firefox listens', () => child.exitCode === null &&

@@ -2,6 +2,7 @@
 // the server.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import os from 'node:os';
 import {test} from 'node:test';
 
 import {noFirefox, startFirefox} from '../aid/firefox.mjs';
@@ -22,7 +23,9 @@ async function join(fox, server, {room = 'lobby', user = 'fox'} = {}) {
 test('firefox', {skip: noFirefox}, async (t) => {
   const fox = await startFirefox(t, {tone_hz: TONE_HZ});
 
-  await t.test('a_person_joins_on_the_machine_of_the_server_and_is_recorded', async (tt) => {
+  const lone = !Object.values(os.networkInterfaces()).flat().some((i) =>
+    !i.internal && i.family === 'IPv4') && 'this machine has only loopback';
+  await t.test('a_person_joins_on_the_machine_of_the_server_and_is_recorded', {skip: lone}, async (tt) => {
     const server = await startServer(tt, HERE);
     const input = async () => (await server.ask(200, 'GET', '/v1/rooms')).rooms
       .flatMap((r) => r.inputs).find((i) => i.user === 'fox');
@@ -67,14 +70,14 @@ test('firefox', {skip: noFirefox}, async (t) => {
     for (const [page, says] of [['rooms', /lobby/], ['recordings', /Nothing has been recorded yet/],
       ['deliveries', /Nobody is told yet/], ['app', new RegExp(APP)]]) {
       await fox.goto(`${server.url}/#/${page}`);
+      await fox.sees(page, 'main h2', new RegExp(`^${page}`, 'i'));
       await fox.sees(page, 'main', says);
-      await fox.sees('it is live', '#state', /live/);
     }
   });
 
   await t.test('it_says_why_it_does_not_connect_to_a_loopback_address', async (tt) => {
     const server = await startServer(tt);
     await join(fox, server);
-    await fox.sees('why', '.talk', /to 127\.0\.0\.1 port \d+ \(UDP\).* Firefox connects to no loopback/);
+    await fox.sees('why', '.talk', /to 127\.0\.0\.1 port \d+ \(UDP\).* Firefox needs it unset/);
   });
 });

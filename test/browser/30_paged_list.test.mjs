@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
 import {paged} from '../../console/app/pages/paged.mjs';
+import {until} from '../aid/tapeop.mjs';
 
 /** A server with rows 1..n, whose answers are held back until `answer()`. */
 function startList({n = 2500} = {}) {
@@ -76,11 +77,27 @@ test('another_search_begins_with_a_page_and_the_one_before_is_not_shown', async 
   s.list.restart();
   s.list.more(); // of a list that is not there yet
   s.all.rows = [1, 2, 3];
+  await until('it is asked, and waits for nobody', () => s.held.length === 2);
+  s.held.reverse();
   await s.answer();
-  await new Promise((done) => setTimeout(done, 5));
   await s.answer();
   assert.deepEqual(s.shown, [[50, true], [100, true], [3, false]]);
   assert.equal(s.held.length, 0);
+});
+
+test('however_much_happens_is_read_once', async () => {
+  const s = startList();
+  s.list.refresh();
+  await s.answer();
+  for (let i = 0; i < 10; i++)
+    s.list.soon();
+  await until('it is read anew', () => s.asked.length === 2);
+  await s.answer();
+  s.list.soon();
+  s.list.end();
+  s.list.restart(); // is soon, too
+  await until('it is read anew', () => s.asked.length === 3);
+  s.list.end();
 });
 
 test('a_fault_is_told_and_the_next_read_goes_on', async () => {

@@ -581,13 +581,13 @@ static void origins_and_addresses_may_be_lists(void **state)
 	assert_int_equal(c->media.udp_port, 40000);
 	assert_int_equal(c->media.max_sessions, 1000);
 	assert_int_equal(c->media.max_rooms_per_user, 20);
-	assert_true(c->media.near);
+	assert_true(c->media.is_near);
 	config_free(c);
 	c = load("media: {address: 127.0.0.1}\n");
-	assert_false(c->media.near);
+	assert_false(c->media.is_near);
 	config_free(c);
 	c = load("media: {bind: 127.0.0.1}\n");
-	assert_false(c->media.near);
+	assert_false(c->media.is_near);
 	config_free(c);
 }
 

@@ -76,8 +76,7 @@ static void set_up(struct rig *r, const char *at,
 	assert_int_equal(webrtc_identity_new(&r->id), 0);
 	assert_int_equal(addr_parse(at, &any), 0);
 	assert_int_equal(
-		webrtc_port_open(r->loop, &any, false, r->id, limits, &r->port),
-		0);
+		webrtc_port_open(r->loop, &any, 0, r->id, limits, &r->port), 0);
 	webrtc_port_addr(r->port, &r->at);
 	assert_int_not_equal(addr_port(&r->at), 0);
 	assert_int_equal(input_new(&ic, &ear_events, &r->ear, &r->input), 0);
@@ -219,7 +218,7 @@ static void a_port_that_is_taken_says_so(void **state)
 
 	(void)state;
 	set_up(&r, "127.0.0.1", &webrtc_limits_usual);
-	assert_int_equal(webrtc_port_open(r.loop, &r.at, false, r.id,
+	assert_int_equal(webrtc_port_open(r.loop, &r.at, 0, r.id,
 					  &webrtc_limits_usual, &other),
 			 EADDRINUSE);
 	tear_down(&r);

@@ -18,15 +18,17 @@ const REST = 10; // times as long as reading took
 export function paged({read, show, fail, signal}) {
   let rows = [], next = null, search = 0, timer = 0, took_ms = 0, turn = Promise.resolve();
 
-  /** At least `wanted` rows behind `after`, if there are so many. */
+  /** At least `wanted` rows behind `after`, if there are so many and they are
+   *  still wanted. */
   async function readRows(wanted, after) {
+    const mine = search;
     const found = [];
     do {
       const page = await read({limit: Math.min(READ_MAX, Math.max(PAGE, wanted - found.length)),
         after});
       found.push(...page.rows);
       after = page.next ?? undefined;
-    } while (after && found.length < wanted);
+    } while (after && found.length < wanted && mine === search);
     return {found, after};
   }
 
@@ -52,7 +54,7 @@ export function paged({read, show, fail, signal}) {
   const inTurn = (append) => (turn = turn.then(() => load(append)));
   const refresh = () => inTurn(false);
 
-  function after(ms) {
+  function later(ms) {
     timer ||= setTimeout(() => {
       timer = 0;
       refresh();
@@ -63,7 +65,7 @@ export function paged({read, show, fail, signal}) {
     refresh,
     more: () => inTurn(true),
     /** Something happened; however much it is, it is read once. */
-    soon: () => after(Math.max(SOON_MS, REST * took_ms)),
+    soon: () => later(Math.max(SOON_MS, REST * took_ms)),
     /** Other rows are wanted; what is being read is not. */
     restart(ms = 0) {
       search++;
@@ -71,7 +73,8 @@ export function paged({read, show, fail, signal}) {
       next = null;
       clearTimeout(timer);
       timer = 0;
-      after(ms);
+      turn = Promise.resolve();
+      later(ms);
     },
     end: () => clearTimeout(timer),
   };

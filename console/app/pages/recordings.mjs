@@ -61,7 +61,7 @@ async function mountList(root, ctx) {
   const to = el('input', {type: 'date', value: params.get('to') ?? ''});
   const note = el('p', {class: 'note', role: 'status'});
   const list = el('div', {class: 'list'});
-  const more = button('Show more', () => rows.more());
+  const more = button('Show more', () => paging.more());
 
   search.value = params.get('text') ?? '';
   app.hidden = apps.length < 2;
@@ -69,7 +69,7 @@ async function mountList(root, ctx) {
     from_ms: dayMs(from.value), to_ms: dayMs(to.value, 1)});
   const isAll = () => Object.values(query()).every((v) => !v);
 
-  const rows = paged({signal,
+  const paging = paged({signal,
     read: async (page) => {
       const {tasks, next} = await api.get('/v1/tasks', {...query(), ...page}, {signal});
       return {rows: tasks, next};
@@ -91,7 +91,7 @@ async function mountList(root, ctx) {
   const changed = () => {
     remember({text: search.value.trim(), state: state.value, app: app.value, from: from.value,
       to: to.value});
-    rows.restart(TYPING_MS);
+    paging.restart(TYPING_MS);
   };
 
   for (const input of [search, state, app, from, to])
@@ -100,11 +100,11 @@ async function mountList(root, ctx) {
     el('div', {class: 'bar filters', role: 'search'}, search, state, app,
       field('from', from), field('to', to)), list, el('p', {class: 'bar'}, more));
   more.hidden = true;
-  await rows.refresh();
-  const end = live.events(KINDS, rows.soon);
+  await paging.refresh();
+  const end = live.events(KINDS, paging.soon);
   const clock = setInterval(showLengths, CLOCK_MS);
   return () => {
-    rows.end();
+    paging.end();
     clearInterval(clock);
     end();
   };
