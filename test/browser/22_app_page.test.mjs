@@ -239,6 +239,26 @@ test('app_page', {skip: noBrowser}, async (t) => {
     }
     assert.equal((await one()).events.length, 1);
     assert.equal(n, 7);
+    // several at once, while the page is drawn anew and the first is not saved yet
+    await server.ask(200, 'PATCH', `/v1/endpoints/${(await one()).endpoint_id}`, {events: 'all'});
+    await until('all are on', async () => await card.locator('.switches :checked').count() === n);
+    const held = [];
+    await page.route('**/v1/endpoints/*', (route) => (held.length ? route.continue() :
+      held.push(route)));
+    await card.getByLabel('files ready').click();
+    await until('it is being saved', () => held.length === 1);
+    await card.getByLabel('task started').click();
+    await server.ask(200, 'PATCH', `/v1/apps/${ID}`, {name: 'drawn anew'});
+    await page.waitForSelector('option:checked:has-text("drawn anew")', {state: 'attached'});
+    await card.getByLabel('task stopped').click();
+    assert.equal(await card.locator('.switches :checked').count(), n - 3);
+    await held[0].continue();
+    await until('all three are off', async () => (await one()).events.length === n - 3);
+    await until('that is drawn', async () =>
+      await card.locator('.switches :checked').count() === n - 3);
+    assert.deepEqual((await one()).events.filter((kind) =>
+      ['files_ready', 'task_started', 'task_stopped'].includes(kind)), []);
+
     await card.getByLabel('on', {exact: true}).uncheck();
     await until('it is off', async () => !(await one()).enabled);
 

@@ -391,8 +391,9 @@ export async function mount(root, ctx) {
   const wanted = ctx.rest[0] ?? '';
   const pick = el('select', {'aria-label': 'App', 'data-key': 'pick'});
   const body = el('div', {});
-  // shown: by endpoint, what shows how it does; drawn: what the page is of
-  const page = {...ctx, once: null, shown: new Map(), drawn: ''};
+  // shown: by endpoint, what shows how it does; drawn: what the page is of;
+  // wished: by endpoint, what it is to be told of, until that is saved
+  const page = {...ctx, once: null, shown: new Map(), drawn: '', wished: new Map()};
 
   /** Do it, draw again, and say so. */
   page.call = async (promise, done, key) => {

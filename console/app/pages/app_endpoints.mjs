@@ -62,11 +62,33 @@ function tested(result) {
 
 // ---- one endpoint --------------------------------------------------------------------------
 
+/** Have an endpoint told of these events.  Of who asks while it is being changed
+ *  the last is sent behind it; the page is drawn as they want it until then. */
+function wish(ep, page, events) {
+  const {wished} = page;
+  const mine = wished.get(ep.endpoint_id) ?? {};
+  mine.events = events;
+  wished.set(ep.endpoint_id, mine);
+  mine.sent ??= (async () => {
+    try {
+      let sent;
+      do {
+        sent = mine.events;
+        await page.api.patch(page.path`/v1/endpoints/${ep.endpoint_id}`, {events: sent});
+      } while (mine.events !== sent);
+    } finally {
+      wished.delete(ep.endpoint_id);
+    }
+  })();
+  return mine.sent;
+}
+
 /** A switch per webhook: changed as soon as it is pressed. */
 function switches(ep, page, disabled) {
   const key = (kind) => `${ep.endpoint_id} ${kind}`;
+  const now = page.wished.get(ep.endpoint_id)?.events ?? ep.events;
   const boxes = EVENTS[ep.dialect].map((kind) => el('input', {type: 'checkbox', value: kind,
-    role: 'switch', disabled, checked: ep.events.includes(kind), 'data-key': key(kind)}));
+    role: 'switch', disabled, checked: now.includes(kind), 'data-key': key(kind)}));
   const fault = el('p', {class: 'fault', role: 'alert'});
   const fieldset = el('fieldset', {class: 'switches'}, el('legend', {}, 'Webhooks'),
     ...boxes.map((box) => el('label', {class: 'choice'}, box, words(box.value))), fault);
@@ -79,7 +101,7 @@ function switches(ep, page, disabled) {
       return;
     }
     try {
-      await page.api.patch(page.path`/v1/endpoints/${ep.endpoint_id}`, {events});
+      await wish(ep, page, events);
       await page.refresh(event.target.dataset.key);
     } catch (e) {
       event.target.checked = !event.target.checked;
