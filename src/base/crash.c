@@ -14,7 +14,7 @@
 
 #include "base/str.h"
 
-enum { FAULTS_MAX = 16, NAME_MAX_LEN = 48, ERRNO_MAX = 134 };
+enum { FAULTS_MAX = 16, NAME_MAX_LEN = 48, ERRNO_MAX = 134, PLANS = 8 };
 
 struct place {
 	char name[NAME_MAX_LEN];
@@ -24,9 +24,15 @@ struct place {
 	_Atomic int64_t n; /* times passed */
 };
 
-/* Written before any thread starts (or by crash_reload), then only `n`. */
-static struct place crash_at;
-static struct place faults[FAULTS_MAX];
+struct plan {
+	struct place crash_at;
+	struct place faults[FAULTS_MAX];
+};
+
+/* A plan is written before it is published, then only `n`.  They take turns, so
+ * that a thread may still look at the one before while a test makes another. */
+static struct plan plans[PLANS];
+static _Atomic(struct plan *) plan = plans;
 static _Atomic bool crash_armed;
 static _Atomic bool faults_armed;
 
@@ -99,7 +105,7 @@ static void refuse(const char *variable)
 	abort();
 }
 
-static void load_faults(const char *value)
+static void load_faults(const char *value, struct place *faults)
 {
 	char text[FAULTS_MAX * NAME_MAX_LEN];
 	char *rest = text;
@@ -125,26 +131,32 @@ __attribute__((constructor)) void crash_reload(void)
 {
 	const char *at = getenv("TAPEOP_CRASH_AT");
 	const char *fault = getenv("TAPEOP_FAULT");
+	static size_t turn;
+	struct plan *next = &plans[++turn % PLANS];
 
-	clear(&crash_at);
+	clear(&next->crash_at);
 	for (size_t i = 0; i < FAULTS_MAX; i++)
-		clear(&faults[i]);
+		clear(&next->faults[i]);
 	at = at && *at ? at : NULL;
 	fault = fault && *fault ? fault : NULL;
-	if (at && !parse_crash(at, &crash_at))
+	if (at && !parse_crash(at, &next->crash_at))
 		refuse("TAPEOP_CRASH_AT");
 	if (fault)
-		load_faults(fault);
+		load_faults(fault, next->faults);
+	atomic_store(&plan, next);
 	atomic_store(&crash_armed, at != NULL);
 	atomic_store(&faults_armed, fault != NULL);
 }
 
 void crash_point(const char *name)
 {
+	struct place *at;
+
 	if (!atomic_load_explicit(&crash_armed, memory_order_relaxed))
 		return;
-	if (strcmp(name, crash_at.name) != 0 ||
-	    atomic_fetch_add(&crash_at.n, 1) + 1 != crash_at.from)
+	at = &atomic_load(&plan)->crash_at;
+	if (strcmp(name, at->name) != 0 ||
+	    atomic_fetch_add(&at->n, 1) + 1 != at->from)
 		return;
 	kill(getpid(), SIGKILL);
 	for (;;)
@@ -153,11 +165,13 @@ void crash_point(const char *name)
 
 int crash_errno(const char *name)
 {
+	struct plan *now;
+
 	if (!atomic_load_explicit(&faults_armed, memory_order_relaxed))
 		return 0;
+	now = atomic_load(&plan);
 	for (size_t i = 0; i < FAULTS_MAX; i++) {
-		struct place *p = &faults[i];
-
+		struct place *p = &now->faults[i];
 		int64_t n;
 
 		if (strcmp(name, p->name) != 0)

@@ -26,7 +26,8 @@ void crash_point(const char *name);
 MUST_CHECK int crash_errno(const char *name);
 
 /** Read the variables again (the start of the process does it once).  For
- *  a test that has set them; no other thread may be in here. */
+ *  a test that has set them; other threads go by them from their next call on.
+ *  Thread: one at a time. */
 void crash_reload(void);
 
 #endif

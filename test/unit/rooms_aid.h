@@ -312,7 +312,7 @@ static inline void again(struct stage *st)
 	begin(st);
 }
 
-/** From the next begin on; NULL: none.  The node must not be running. */
+/** From now on; NULL: none.  A node that is running goes by it, too. */
 static inline void set_fault(const char *fault)
 {
 	if (fault)
