@@ -46,11 +46,9 @@ const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 const ICE = ['ice-ufrag', 'ice-pwd'];
 const valueOf = (name, sdp) => new RegExp(`^a=${name}:(\\S+)`, 'm').exec(sdp)?.[1] ?? '';
 
-const CANDIDATES = /^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) .*\r\n/gm;
-
 /** Why there is no connection by this answer. */
 function noWay(answer) {
-  const to = [...answer.matchAll(CANDIDATES)];
+  const to = [...answer.matchAll(/^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) /gm)];
   const isHere = ([, ip]) => /^(127\.|::1$)/.test(ip);
   const text = `No connection came about to ${to.map(([, ip, port]) => `${ip} port ${port}`).join(', ')} ` +
     '(UDP): does something between here and the server let no UDP through?';
@@ -62,13 +60,13 @@ function noWay(answer) {
     'a loopback address.' : where;
 }
 
-/** The answer of a restart: the one before with what the fragment has. */
+/** The answer of a restart: the one before with what the fragment has, as the
+ *  machine of the server may have other addresses by now. */
 function renewed(answer, frag) {
-  const credentials = ICE.reduce((sdp, n) =>
-    sdp.replace(new RegExp(`^a=${n}:.*$`, 'm'), `a=${n}:${valueOf(n, frag)}`), answer);
-  const fresh = (frag.match(CANDIDATES) ?? []).join('');
-  let at = 0; // the machine of the server may have other addresses by now
-  return fresh ? credentials.replace(CANDIDATES, () => (at++ ? '' : fresh)) : credentials;
+  const block = /(?:^a=candidate:.*\r\n)+/m;
+  const sdp = ICE.reduce((text, n) =>
+    text.replace(new RegExp(`^a=${n}:.*$`, 'm'), `a=${n}:${valueOf(n, frag)}`), answer);
+  return sdp.replace(block, (before) => block.exec(frag)?.[0] ?? before);
 }
 
 /** What a peak of samples is in dBFS. */

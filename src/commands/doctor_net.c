@@ -318,21 +318,22 @@ static void check_room(struct doctor *d)
 	const int bytes = udp_try_room(WEBRTC_ROOM_BYTES, false);
 	const int forced = udp_try_room(WEBRTC_ROOM_BYTES, true);
 	const char *advice;
+	char more[64] = "";
 	int speakers;
 	enum doctor_state state = doctor_judge_room(bytes, &speakers, &advice);
 
-	if (bytes == 0)
+	if (bytes == 0) {
 		doctor_say(d, DOCTOR_FAIL, "socket of WebRTC",
 			   "cannot be made: %s", strerror(errno));
-	else if (forced > bytes)
-		doctor_say(d, state, "socket of WebRTC",
-			   "holds %d KiB, a pause of 30 ms of %d speakers%s; "
-			   "of a server with CAP_NET_ADMIN %d KiB",
-			   bytes / 1024, speakers, advice, forced / 1024);
-	else
-		doctor_say(d, state, "socket of WebRTC",
-			   "holds %d KiB, a pause of 30 ms of %d speakers%s",
-			   bytes / 1024, speakers, advice);
+		return;
+	}
+	if (forced > bytes)
+		snprintf(more, sizeof(more),
+			 "; of a server with CAP_NET_ADMIN %d KiB",
+			 forced / 1024);
+	doctor_say(d, state, "socket of WebRTC",
+		   "holds %d KiB, a pause of 30 ms of %d speakers%s%s",
+		   bytes / 1024, speakers, advice, more);
 }
 
 /** errno of binding n ports from media.udp_port on; at: out, the one it is of. */

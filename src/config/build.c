@@ -475,7 +475,7 @@ static int build_addresses(struct builder *b, struct mark *at, struct err *e)
 	m->is_near = !address->given && !bind->given;
 	m->n_addresses = address->given ? address->n : 1;
 	m->addresses[0] = addr_loopback();
-	for (size_t i = 0; address->given && i < address->n; i++) {
+	for (size_t i = 0; i < address->n; i++) {
 		m->addresses[i] = address->addrs[i];
 		*at = address->addr_at[i];
 		if (!is_reachable(&m->addresses[i]))

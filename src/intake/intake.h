@@ -252,10 +252,10 @@ enum { WEBRTC_ROOM_BYTES = 8 * 1024 * 1024, WEBRTC_ROOM_A_DATAGRAM = 650 };
 /**
  * Bind a UDP port for WebRTC.
  *
- * at       as udp_open; what is announced to peers is the caller's matter
+ * at          as udp_open; what is announced to peers is the caller's matter
  * interface   as udp_open_on
- * id       outlives the port
- * limits   copied; all over 0
+ * id          outlives the port
+ * limits      copied; all over 0
  *
  * Returns 0, EADDRINUSE, EACCES, ENOMEM or another errno of udp_open_on.
  */

@@ -386,6 +386,8 @@ static int start_media(struct rooms *r, const struct media_config *c,
 	err = check_udp_ports(c, n, e);
 	if (!err)
 		err = webrtc_identity_new(&r->identity);
+	if (err)
+		return err;
 	addr_set_port(&webrtc.at, c->udp_port);
 	webrtc.id = r->identity;
 	r->max_sessions = c->max_sessions ? c->max_sessions : SESSIONS;
@@ -393,8 +395,6 @@ static int start_media(struct rooms *r, const struct media_config *c,
 		c->max_rooms_per_user ? c->max_rooms_per_user : ROOMS_PER_USER;
 	/* sessions that go, while those that take their place come */
 	webrtc.limits.sessions = 2 * r->max_sessions;
-	if (err)
-		return err;
 	r->is_near = c->is_near && start_near_loops(r, n, &webrtc) == 0;
 	return r->is_near ? 0 : start_loops(r, n, &webrtc, e);
 }

@@ -77,12 +77,12 @@ function speakMarionette(socket) {
  * A Firefox with one page, whose microphone plays a tone of `tone_hz`, and which
  * may have it without being asked.
  *
- * .goto(url), .reload()
+ * .goto(url)
  * .run(script, ...args)     its `return`; may be a promise
- * .click(css), .type(css, text), .text(css)   of the first such element
+ * .click(css), .type(css, text)   the first such element
  * .sees(what, css, pattern) wait for a text in one of the elements
  */
-export async function startFirefox(t, {tone_hz = 600, prefs = {}} = {}) {
+export async function startFirefox(t, {tone_hz}) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'tapeop-firefox-'));
   fs.writeFileSync(path.join(dir, 'user.js'), Object.entries({
     ...QUIET,
@@ -90,7 +90,6 @@ export async function startFirefox(t, {tone_hz = 600, prefs = {}} = {}) {
     'media.navigator.audio.fake_frequency': tone_hz,
     'media.navigator.permission.disabled': true,
     'media.navigator.streams.fake': true,
-    ...prefs,
   }).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`)
     .join(''));
   const child = spawn(FIREFOX, ['-headless', '-marionette', '-no-remote', '-profile', dir,
@@ -109,18 +108,15 @@ export async function startFirefox(t, {tone_hz = 600, prefs = {}} = {}) {
   const socket = net.connect(port, '127.0.0.1');
   t.after(() => socket.destroy());
   const tell = speakMarionette(socket);
-  const {capabilities} = await tell('NewSession');
+  await tell('NewSession');
   const find = async (css) => Object.values(await tell('FindElement',
     {using: 'css selector', value: css}))[0];
   const run = (script, ...args) => tell('ExecuteScript', {script, args});
   return {
-    version: capabilities.browserVersion,
     goto: (url) => tell('Navigate', {url}),
-    reload: () => tell('Refresh'),
     run,
     click: async (css) => tell('ElementClick', {id: await find(css)}),
     type: async (css, text) => tell('ElementSendKeys', {id: await find(css), text}),
-    text: async (css) => tell('GetElementText', {id: await find(css)}),
     sees: (what, css, pattern) => until(what, async () =>
       (await run('return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText)', css))
         .some((text) => pattern.test(text))),

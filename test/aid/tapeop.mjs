@@ -16,6 +16,11 @@ export const TAPEOP = process.env.TAPEOP ?? path.resolve('build/tapeop');
 export const APP = 1400000000;
 export const KEY = 'a-secret-of-the-tests';
 export const PATIENCE_MS = 60_000;
+/** recording: nobody's microphone goes off because the machine is slow. */
+export const STEADY = {mic_off_after: '1h'};
+/** An IPv4 address of this machine that is not loopback, where it has one. */
+export const OUTER = Object.values(os.networkInterfaces()).flat()
+  .find((i) => i.family === 'IPv4' && !i.internal)?.address;
 
 /** Wait until `fn` gives something true; gives that.  `what`: for the error. */
 export async function until(what, fn, ms = PATIENCE_MS) {

@@ -11,7 +11,7 @@ import {testInRealTime} from '../aid/calm.mjs';
 import {startEndpoint} from '../aid/endpoint.mjs';
 import {commandsAt, oneLine} from '../aid/lines.mjs';
 import {RATE, decode, tool} from '../aid/sound.mjs';
-import {APP, TAPEOP, command, startServer, until} from '../aid/tapeop.mjs';
+import {APP, STEADY, TAPEOP, command, startServer, until} from '../aid/tapeop.mjs';
 
 const BLOCKS = '▁▂▃▄▅▆▇█';
 const app = String(APP);
@@ -82,9 +82,6 @@ function checkBeeps(found, column_ms, what) {
     assert.ok(Math.abs(long - BEEPS.length) <= 3 * column_ms + 60, `${what}: ${long} ms long`);
   }
 }
-
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 
 testInRealTime('rows_show_sound_where_each_spoke', async (t) => {
   const server = await startServer(t, {recording: STEADY});

@@ -12,7 +12,7 @@ import {LIVE_OK, startEndpoint} from '../aid/endpoint.mjs';
 import {isProblem} from '../aid/http.mjs';
 import {s3Storage, startStore, whyNoStore} from '../aid/s3.mjs';
 import {RATE, decode, oggPackets, sendPackets, tool} from '../aid/sound.mjs';
-import {APP, KEY, startServer, until} from '../aid/tapeop.mjs';
+import {APP, KEY, STEADY, startServer, until} from '../aid/tapeop.mjs';
 
 const SECRET = 'whsec_dGVzdCBzZWNyZXQgb2YgMjQgYnl0ZXMh';
 
@@ -87,8 +87,6 @@ test('a_delivery_that_waits_shows_what_would_be_sent', async (t) => {
 // ---- waveforms ---------------------------------------------------------------------
 
 const speech = oggPackets('assets/demo/alice.opus');
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 
 const waveform = (server, segment, status = 200) =>
   server.ask(status, 'GET', `/v1/segments/${segment.segment_id}/waveform`);

@@ -8,11 +8,9 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {testInRealTime} from '../aid/calm.mjs';
 import {RATE, decode, envelope, ffmpegSend, level, oggPackets, onset, rtpPacket, sendPackets,
   tone} from '../aid/sound.mjs';
-import {rtpRange, startServer, until} from '../aid/tapeop.mjs';
+import {STEADY, rtpRange, startServer, until} from '../aid/tapeop.mjs';
 
 const TONES = [330, 440, 550, 660, 770];
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 const packets = oggPackets('assets/demo/alice.opus');
 
 const sine = (t, hz, seconds, port) => ffmpegSend(t,

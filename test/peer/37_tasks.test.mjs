@@ -6,11 +6,9 @@ import {setTimeout as sleep} from 'node:timers/promises';
 
 import {testInRealTime} from '../aid/calm.mjs';
 import {RATE, decode, ffmpegSend, level, oggPackets, sendPackets} from '../aid/sound.mjs';
-import {APP, startServer, until} from '../aid/tapeop.mjs';
+import {APP, STEADY, startServer, until} from '../aid/tapeop.mjs';
 
 const packets = oggPackets('assets/demo/alice.opus');
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 const sine = (t, seconds, port) => ffmpegSend(t,
   ['-f', 'lavfi', '-i', `sine=440:duration=${seconds}`, '-af', 'volume=4'], port);
 const running = async (server) =>

@@ -8,11 +8,9 @@ import {describe, test} from 'node:test';
 
 import {endpointAnswers, signGme, startEndpoint} from '../aid/endpoint.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {APP, KEY, command, startServer, tempDir, until} from '../aid/tapeop.mjs';
+import {APP, KEY, STEADY, command, startServer, tempDir, until} from '../aid/tapeop.mjs';
 
 const packets = oggPackets('assets/demo/alice.opus');
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 
 // Source: Tencent GME, "Recording Callback Description", 2025-08-26, section
 // "Sample callback"; its keys, their order and types are what a backend gets.

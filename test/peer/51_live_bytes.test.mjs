@@ -7,7 +7,7 @@ import {describe, test} from 'node:test';
 
 import {endpointAnswers, signLive, startEndpoint} from '../aid/endpoint.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {APP, command, startServer} from '../aid/tapeop.mjs';
+import {APP, STEADY, command, startServer} from '../aid/tapeop.mjs';
 
 const packets = oggPackets('assets/demo/alice.opus');
 
@@ -37,8 +37,6 @@ const VECTOR = {
 };
 const COMMAND = 'Follow.CallbackAfterCloudRecordingChanged';
 const TOKEN = 'Token+with/odd=letters';
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 const HAS_IPV6 = os.networkInterfaces().lo?.some((a) => a.address === '::1');
 
 function opensslSha256(text) {

@@ -9,11 +9,9 @@ import {fileURLToPath, pathToFileURL} from 'node:url';
 
 import {startEndpoint} from '../aid/endpoint.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {startServer, until} from '../aid/tapeop.mjs';
+import {STEADY, startServer, until} from '../aid/tapeop.mjs';
 
 const packets = oggPackets('assets/demo/alice.opus');
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 const HAS_IPV6 = os.networkInterfaces().lo?.some((a) => a.address === '::1');
 
 const info = (r) => r.body.EventInfo;

@@ -10,11 +10,9 @@ import {describe, test} from 'node:test';
 import {endpointAnswers, signGme, startEndpoint} from '../aid/endpoint.mjs';
 import {assertGolden} from '../aid/golden.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {APP, command, startServer, tempDir} from '../aid/tapeop.mjs';
+import {APP, STEADY, command, startServer, tempDir} from '../aid/tapeop.mjs';
 
 const packets = oggPackets('assets/demo/alice.opus');
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 const SECRET = 'whsec_dGVzdCBzZWNyZXQgb2YgMjQgYnl0ZXMh';
 const {Webhook} = await import('standardwebhooks').catch(() => ({}));
 const skip = Webhook ? false : 'the npm package standardwebhooks is not installed';

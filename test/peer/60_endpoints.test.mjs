@@ -5,11 +5,9 @@ import {describe, test} from 'node:test';
 
 import {LIVE_OK, endpointAnswers, startEndpoint} from '../aid/endpoint.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {command, startServer, until} from '../aid/tapeop.mjs';
+import {STEADY, command, startServer, until} from '../aid/tapeop.mjs';
 
 const speech = oggPackets('assets/demo/bob.opus');
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 
 /** One live event (301) for each endpoint: starts a task in a room. */
 async function tell(server, room = 'room') {

@@ -3,29 +3,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import {spawn, spawnSync} from 'node:child_process';
-import os from 'node:os';
 import {describe, test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 
 import {inRealTime} from '../aid/calm.mjs';
 import {oggPackets, rtpPacket, tool} from '../aid/sound.mjs';
-import {tempDir, until} from '../aid/tapeop.mjs';
+import {OUTER, tempDir, until} from '../aid/tapeop.mjs';
 import {ticket} from '../aid/ticket.mjs';
 import {checkTruth} from '../aid/truth.mjs';
 import {ROOM, checkOnClock, startWhipServer, ticksFile, ticksOf} from '../aid/whip.mjs';
 
 const werift = await import('werift').catch(() => null);
 const noWerift = werift ? false : 'werift is not installed (tools/setup test)';
-/** libnice has no candidate of 127.0.0.1, and pairs none with it: an address of this
- *  machine that is not loopback. */
-const outer = Object.values(os.networkInterfaces()).flat()
-  .find((i) => i.family === 'IPv4' && !i.internal)?.address;
-
 const PYTHON = '/usr/bin/python3';
 const gst = spawnSync(PYTHON, ['-c', 'import gi; gi.require_version("GstWebRTC", "1.0"); ' +
   'from gi.repository import GstWebRTC']);
 const nice = spawnSync('gst-inspect-1.0', ['nicesrc']);
-const noGst = gst.status === 0 && nice.status === 0 ? !outer && 'no network interface' :
+const noGst = gst.status === 0 && nice.status === 0 ? !OUTER && 'no network interface' :
   'python3-gst-1.0, gir1.2-gst-plugins-bad-1.0 and gstreamer1.0-nice are not installed (packages.txt)';
 
 /** Who gives no sign of life for 30 s is given up; libnice checks no more once it is
@@ -96,7 +90,8 @@ async function byWerift(t) {
 
 async function byGStreamer(t) {
   const [server, wav] = await Promise.all([
-    startServer(t, {address: outer, bind: '0.0.0.0'}), ticksFile(t)]);
+    // libnice has no candidate of 127.0.0.1, and pairs none with it
+    startServer(t, {address: OUTER, bind: '0.0.0.0'}), ticksFile(t)]);
   const child = spawn(PYTHON, ['test/aid/whip_gst.py', server.whip('alice'),
     ticket({user: 'alice'}), wav]);
   let [out, text] = ['', ''];

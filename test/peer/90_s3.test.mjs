@@ -9,12 +9,10 @@ import {startEndpoint} from '../aid/endpoint.mjs';
 import {BUCKET, PREFIX, checkBucket, deadPort, s3Storage, startProxy, startStore, whyNoStore,
   whyNotPresigned} from '../aid/s3.mjs';
 import {oggPackets, sendPackets, tool} from '../aid/sound.mjs';
-import {command, startServer, tempDir, until} from '../aid/tapeop.mjs';
+import {STEADY, command, startServer, tempDir, until} from '../aid/tapeop.mjs';
 
 const packets = oggPackets('assets/demo/alice.opus');
 const skip = whyNoStore() ?? false;
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 
 /** A store, a proxy before it, a server and two endpoints: gme, and live that is
  *  told of failures.  `s3`: more of storage.s3. */

@@ -11,14 +11,12 @@ import {BUCKET, KEYS, PREFIX, s3Storage, startProxy, startStore, whyNoStore,
   whyNotPresigned} from '../aid/s3.mjs';
 import {trtcOf} from '../aid/sdk.mjs';
 import {oggPackets, sendPackets} from '../aid/sound.mjs';
-import {APP, startServer, until} from '../aid/tapeop.mjs';
+import {APP, STEADY, startServer, until} from '../aid/tapeop.mjs';
 import {filesBelow} from '../aid/truth.mjs';
 
 const packets = oggPackets('assets/demo/alice.opus');
 const skip = whyNoStore() ?? false;
 const ROOM = '1987';
-// Nobody's microphone goes off because the machine is slow.
-const STEADY = {mic_off_after: '1h'};
 
 /** StorageParams of a bucket behind `proxy`. */
 const bucket = (proxy, more = {}) => ({StorageParams: {CloudStorage: {Vendor: 1,

@@ -4,14 +4,12 @@
 import {button, confirm, count, el, empty, name, select, table, time, words} from '../widgets.mjs';
 import {block, pretty, requestText, stateBadge, swap} from './callbacks.mjs';
 import {mountDelivery} from './delivery.mjs';
-import {paged} from './paged.mjs';
+import {paged, rest} from './paged.mjs';
 
 export const title = 'Deliveries';
 
 const NAMED = 50; // rooms, each asked for by itself
-const SOON_MS = 500;
 const RATE_MS = 10_000; // of the last minute: it falls when nothing happens
-const REST = 10; // times as long as asking took
 const STATES = [['', 'any state'], ['pending', 'pending'], ['dead', 'dead'],
   ['expired', 'expired'], ['delivered', 'delivered']];
 
@@ -155,7 +153,7 @@ async function mountList(root, ctx) {
       }
       showEndpoints();
     } finally {
-      rest_until = performance.now() + Math.max(SOON_MS, REST * (performance.now() - begin));
+      rest_until = performance.now() + rest(performance.now() - begin);
     }
   }
 

@@ -5,6 +5,9 @@ const READ_MAX = 1000; // rows that the API gives at once
 const SOON_MS = 500;
 const REST = 10; // times as long as reading took
 
+/** How long [ms] to leave the server alone after what took so long. */
+export const rest = (took_ms) => Math.max(SOON_MS, REST * took_ms);
+
 /**
  * Reads one after the other, so that neither a click on "Show more" nor what
  * happened is lost while another read is under way.
@@ -65,7 +68,7 @@ export function paged({read, show, fail, signal}) {
     refresh,
     more: () => inTurn(true),
     /** Something happened; however much it is, it is read once. */
-    soon: () => later(Math.max(SOON_MS, REST * took_ms)),
+    soon: () => later(rest(took_ms)),
     /** Other rows are wanted; what is being read is not. */
     restart(ms = 0) {
       search++;
